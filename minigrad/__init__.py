@@ -1,0 +1,1 @@
+"""minigrad: a neural-network framework to read in an afternoon."""

@@ -1,0 +1,1 @@
+"""Data: labels, splits, workbooks, and the digits that come with the package."""

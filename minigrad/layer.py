@@ -1,0 +1,170 @@
+"""The layer: the protocol that every layer keeps, and what it gets in return.
+
+A layer of one's own is about ten lines: declare the parameters, set them in `__init__`, write `forward` and `backward`.
+
+    class Scale(Layer):
+        '''y = g x      dg = Σ_B dy x,  dx = dy g'''
+
+        g, dg = parameter()
+
+        def __init__(self, features):
+            self.features = features
+            self.g = np.ones(features)
+
+        def forward(self, x):
+            self.x = x
+            return x * self.g
+
+        def backward(self, dy):
+            self.dg = (dy * self.x).sum(axis=0)
+            return dy * self.g
+
+`minigrad.testing.check_layer` proves it right.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigrad.parameter import Array, Parameter, State, declared
+
+
+class Layer:
+    """A function of an array of rows, with its derivative.
+
+    The promises, each of which `minigrad.testing.check_layer` checks:
+
+    * `forward(x) -> y` keeps on `self` what `backward` needs; it accepts zero rows.
+    * `backward(dy) -> dx` belongs to the latest `forward`. It *sets* every gradient, never adds to it, and may be
+      called again. A layer of integers (Embedding) returns None.
+    * Neither changes its argument.
+    * `predict(x)` is inference; it leaves a pending `backward` alone.
+    * Constructor arguments are attributes of the same names. So `config()`, `repr` and loading come for free.
+    * A layer that holds layers lists them in `self.layers`.
+    """
+
+    registry: ClassVar[dict[str, type[Layer]]] = {}
+    layers: Sequence[Layer] = ()
+
+    _parameters: ClassVar[tuple[Parameter, ...]] = ()
+    _states: ClassVar[tuple[State, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._parameters, cls._states = declared(cls, Parameter), declared(cls, State)
+        Layer.registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
+
+    def forward(self, x: Array) -> Array:
+        """Return y for the rows x, and keep what `backward` needs."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
+
+    def backward(self, dy: Array) -> Any:
+        """Return dx = dL/dx for dy = dL/dy of the latest `forward`, and set the gradients of the parameters."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward(dy)")
+
+    def predict(self, x: Array) -> Array:
+        """Return y for the rows x without training: `forward` on a shallow copy, so that nothing is kept."""
+        return self._twin().forward(x)
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """The layer's own parameters by name, such as `{"W": …, "b": …}`; the arrays themselves, not copies."""
+        attributes = vars(self)
+        return {marker.name: attributes[marker.name] for marker in self._parameters if marker.name in attributes}
+
+    @property
+    def grads(self) -> dict[str, Array]:
+        """The gradients, under the names of their parameters."""
+        return {name: vars(self)[self.gradient_name(name)] for name in self.params}
+
+    @property
+    def states(self) -> dict[str, Any]:
+        """What the layer keeps without training it: arrays and random generators by name."""
+        attributes = vars(self)
+        return {marker.name: attributes[marker.name] for marker in self._states if marker.name in attributes}
+
+    @property
+    def decaying(self) -> list[str]:
+        """The names of the parameters that L2 applies to."""
+        return [marker.name for marker in self._parameters if marker.decay and marker.name in vars(self)]
+
+    def gradient_name(self, name: str) -> str:
+        """The attribute that holds the gradient of the parameter `name`: "dW" for "W"."""
+        return next(marker.gradient.name for marker in self._parameters if marker.name == name)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, by which the layer is made again: `type(layer)(**layer.config())`."""
+        try:
+            return {name: getattr(self, name) for name in _arguments(type(self))}
+        except AttributeError as error:
+            raise AttributeError(
+                f"{type(self).__name__}.__init__ must keep its argument {error.name!r} as self.{error.name}, "
+                f"so that the layer can be shown, copied and saved"
+            ) from None
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row that the layer takes, where its constructor settles that; else None."""
+        return None
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one row of y for rows of x of `input_shape` (both without the batch axis).
+
+        The default tries it: it runs `predict` on one row of zeros. Raises ValueError where such rows do not fit.
+        """
+        with np.errstate(all="ignore"):
+            try:
+                y = self.predict(np.zeros((1, *input_shape)))
+            except IndexError:  # zeros that are to be looked up in a table must be integers
+                y = self.predict(np.zeros((1, *input_shape), np.intp))
+        return y.shape[1:]
+
+    def chain(self) -> tuple[Layer, ...]:
+        """The layers whose forwards, one after the other, are this layer's: itself alone, unless a Sequential."""
+        return (self,)
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, argument in _arguments(type(self)).items():
+            value = getattr(self, name, argument.default)
+            if argument.kind is not argument.KEYWORD_ONLY and argument.default is argument.empty:
+                shown.append(repr(value))
+            elif not (value is argument.default or value == argument.default):
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __copy__(self) -> Layer:
+        return copy.deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_owner"}
+
+    def _twin(self) -> Layer:
+        """A shallow copy for inference: it shares every array, and its inner layers predict where it calls forward."""
+        twin = object.__new__(type(self))
+        attributes = vars(twin)
+        attributes.update(vars(self))
+        if self.layers:
+            inner = {id(layer): layer._predicting() for layer in self.layers}
+            for name, value in vars(self).items():
+                if id(value) in inner:
+                    attributes[name] = inner[id(value)]
+            attributes["layers"] = [inner[id(layer)] for layer in self.layers]
+        return twin
+
+    def _predicting(self) -> Layer:
+        twin = self._twin()
+        vars(twin)["forward"] = self.predict
+        return twin
+
+
+def _arguments(cls: type[Layer]) -> dict[str, inspect.Parameter]:
+    if cls.__init__ is object.__init__:
+        return {}
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}

@@ -1,0 +1,66 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.initializers import Initializer, initializer
+from minigrad.layer import Layer
+from minigrad.parameter import Array, parameter
+
+
+class Dense(Layer):
+    """y = x W + b      dW = xᵀ dy,   db = Σ_B dy,   dx = dy Wᵀ
+
+    Shapes: x (B, I), W (I, O), b (O,), y (B, O).
+
+    Each output is a weighted sum of all inputs: y_bo = Σ_i x_bi W_io + b_o. Its derivatives are ∂y_bo/∂W_io = x_bi,
+    ∂y_bo/∂b_o = 1 and ∂y_bo/∂x_bi = W_io; the chain rule sums each of them against dy_bo. Source: Rumelhart, Hinton and
+    Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
+
+    W is drawn by the initializer named `init` from `seed`; b starts at 0, and is left out with `bias=False`.
+    """
+
+    W, dW = parameter()
+    b, db = parameter(decay=False)
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        init: str | Initializer = "glorot_uniform",
+        bias: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"Dense({in_features}, {out_features}): both widths must be at least 1")
+        self.in_features, self.out_features = in_features, out_features
+        self.init, self.bias, self.seed = init, bias, seed
+        self.W = initializer(init)(np.random.default_rng(seed), (in_features, out_features))
+        if bias:
+            self.b = np.zeros(out_features)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, I) -> y (B, O)."""
+        self.x = x
+        y = x @ self.W
+        return y + self.b if self.bias else y
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, O) -> dx (B, I); sets dW (I, O) and db (O,)."""
+        self.dW = self.x.T @ dy
+        if self.bias:
+            self.db = dy.sum(axis=0)
+        return dy @ self.W.T
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(I,)"""
+        return (self.in_features,)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(I,) -> (O,). Raises ValueError for rows of another shape."""
+        if input_shape != (self.in_features,):
+            raise ValueError(f"{self!r} takes rows of shape ({self.in_features},), not {input_shape}")
+        return (self.out_features,)
