@@ -1,0 +1,228 @@
+"""The activations: functions without parameters, applied to every number of x (softmax: to every row).
+
+Each class opens with y(x) and dx = dy y'(x). Where the code is written in another way than the formula, it is for its
+digits: a difference of nearly equal numbers, or an exponential that overflows, is written as what it equals without.
+A kink takes the derivative from its left.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from minigrad.functions import exp_minus, floating, normal_cdf, normal_density, sigmoid, sigmoids, softmax, softplus
+from minigrad.layer import Layer
+from minigrad.parameter import Array
+
+
+class Activation(Layer):
+    """A layer whose y has the shape of x."""
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Any shape -> the same."""
+        return input_shape
+
+
+class Identity(Activation):
+    """y = x      dx = dy"""
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy
+
+
+class Sigmoid(Activation):
+    """y = 1 / (1 + e), e = exp(-x)      dx = dy y (1 - y) = dy (e y) y
+
+    1 - y = e y keeps its digits where y is close to 1. Source: Rumelhart, Hinton and Williams, "Learning
+    representations by back-propagating errors", Nature 323, 1986.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.e = exp_minus(x)
+        self.y = 1 / (1 + self.e)
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy * (self.e * self.y * self.y)
+
+
+class Tanh(Activation):
+    """y = tanh x      dx = dy (1 - y²) = dy 4 e / (1 + e)², e = exp(-2|x|)
+
+    Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", Neural Networks: Tricks of the Trade, 1998.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        return np.tanh(self.x)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        e = exp_minus(np.abs(self.x))
+        e = e * e
+        y = 2 / (1 + e)
+        return dy * (e * y * y)
+
+
+class ReLU(Activation):
+    """y = max(x, 0)      dx = dy [x > 0]
+
+    Source: Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = x
+        return np.maximum(x, 0)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy * (self.x > 0)
+
+
+class LeakyReLU(Activation):
+    """y = max(x, 0) + slope min(x, 0)      dx = dy [x > 0] + slope dy [x <= 0]
+
+    Source: Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
+    """
+
+    def __init__(self, slope: float = 0.01) -> None:
+        self.slope = slope
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = x
+        return np.maximum(x, 0) + self.slope * np.minimum(x, 0)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy * (self.x > 0) + self.slope * dy * (self.x <= 0)
+
+
+class ELU(Activation):
+    """y = max(x, 0) + alpha (exp(min(x, 0)) - 1)      dx = dy [x > 0] + alpha dy exp(x) [x <= 0]
+
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units",
+    ICLR 2016.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        return np.maximum(self.x, 0) + self.alpha * np.expm1(np.minimum(self.x, 0))
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        slope = np.exp(np.minimum(self.x, 0)) * (self.x <= 0)
+        dx: Array = dy * (self.x > 0) + self.alpha * dy * slope
+        return dx
+
+
+class Softplus(Activation):
+    """y = log(1 + exp(x))      dx = dy s(x), s(x) = 1 / (1 + exp(-x))
+
+    Source: Dugas, Bengio, Bélisle, Nadeau and Garcia, "Incorporating second-order functional knowledge for better
+    option pricing", NIPS 2000.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = x
+        return softplus(x)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy * sigmoid(self.x)
+
+
+class Swish(Activation):
+    """y = x s(x), s(x) = 1 / (1 + exp(-x))      dx = dy s(x) (1 + x s(-x))
+
+    Source: Ramachandran, Zoph and Le, "Searching for activation functions", arXiv:1710.05941, 2017; also SiLU.
+
+    Near its root at x = -1.28 the derivative is a difference of nearly equal terms: its error is a few ulp of these.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = x
+        self.s, self.one_minus_s = sigmoids(x)
+        return x * self.s
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        dx: Array = dy * (self.s * (1 + self.x * self.one_minus_s))
+        return dx
+
+
+class GELU(Activation):
+    """y = x Φ(x)      dx = dy (Φ(x) + x φ(x)),   Φ, φ: distribution and density of the standard normal
+
+    With approximate="tanh", y = x s(w) = x (1 + tanh(w/2)) / 2 for w = 2 √(2/π) (x + 0.044715 x³), and
+    dx = dy s(w) (1 + x s(-w) w'). It is cheaper; in the left tail the rounding of w costs up to 2 |w| ulp.
+
+    Source: Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415, 2016.
+
+    Near its root at x = -0.75 the derivative is a difference of nearly equal terms: its error is a few ulp of these.
+    """
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f'GELU(approximate={approximate!r}): it must be "none" or "tanh"')
+        self.approximate = approximate
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = x
+        if self.approximate == "none":
+            self.cdf = normal_cdf(x)
+        else:
+            # From |x| = 25 on, s(w) is 0 or 1 in float64 too, while x³ might overflow.
+            self.near = np.minimum(np.maximum(x, -25.0), 25.0)
+            self.cdf, self.one_minus_cdf = sigmoids(self.near * (A + B * self.near * self.near))
+        return x * self.cdf
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        if self.approximate == "none":
+            slope = self.cdf + self.x * normal_density(self.x)
+        else:
+            dw = A + 3 * B * self.near * self.near
+            slope = self.cdf * (1 + self.near * self.one_minus_cdf * dw)
+        dx: Array = dy * slope
+        return dx
+
+
+A = 2 * math.sqrt(2 / math.pi)  # w = A x + B x³
+B = 0.044715 * A
+
+
+class Softmax(Activation):
+    """y_k = exp(x_k) / Σ_j exp(x_j) over the last axis      dx_k = y_k (dy_k - Σ_j dy_j y_j)
+
+    ∂y_k/∂x_j = y_k ([k = j] - y_j). Source: Bridle, "Probabilistic interpretation of feedforward classification network
+    outputs", Neurocomputing, 1990.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (…, I) -> y (…, I), of which every row sums to 1."""
+        self.y = softmax(x)
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        """dy (…, I) -> dx (…, I)."""
+        dx: Array = self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))
+        return dx
