@@ -28,7 +28,7 @@ def test_digits_are_what_the_tutorial_describes():
 
 def test_importing_the_data_package_imports_no_slow_library():
     slow = "{'pandas', 'openpyxl', 'python_calamine', 'tqdm'}"
-    code = f"import sys, minigrad.data; print(sorted({slow} & set(sys.modules)))"
+    code = f"import sys, minigrad.data, minigrad.metrics; print(sorted({slow} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

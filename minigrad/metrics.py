@@ -1,0 +1,192 @@
+"""How good a network's answers are: for classes, accuracy and what lies behind it; for numbers, errors and R²."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.data.labels import LabelEncoder, label_array
+from minigrad.parameter import Array
+
+
+def accuracy(labels: Any, predicted: Any) -> float:
+    """The share of rows whose predicted label is the true one.
+
+    From a network's outputs that is the label of the *largest* output: `accuracy(labels, model.predict_classes(x))`.
+    """
+    matrix = confusion_matrix(labels, predicted)
+    return float(np.trace(matrix) / matrix.sum())
+
+
+def confusion_matrix(labels: Any, predicted: Any, classes: Any = None) -> npt.NDArray[np.int64]:
+    """C[i, j]: how many rows of class i were given class j. Shape (K, K); rows are true, columns predicted.
+
+    The classes are those that occur on either side, sorted, or the given ones in their order.
+    """
+    _, matrix = _counted(labels, predicted, classes)
+    return matrix
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """Per class and on average, from the confusion matrix C; TP_k = C[k, k]. A fraction of 0/0 counts as 0.
+
+    precision_k = TP_k / Σ_i C[i, k]: of the rows called k, how many are k.
+    recall_k    = TP_k / Σ_j C[k, j]: of the rows that are k, how many were called k.
+    f1_k        = 2 TP_k / (Σ_i C[i, k] + Σ_j C[k, j]), the harmonic mean of both.
+
+    The macro averages are plain means over all classes; the balanced accuracy is the mean recall of the classes that
+    have rows, so that a network that always answers the largest of K classes gets 1/K.
+    """
+
+    classes: Array
+    precision: Array
+    recall: Array
+    f1: Array
+    support: Array
+    accuracy: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    balanced_accuracy: float
+
+    def __str__(self) -> str:
+        names = [str(name) for name in self.classes.tolist()]
+        width = max(len(name) for name in [*names, "balanced accuracy"])
+
+        def line(name: str, numbers: list[float], rows: int) -> str:
+            cells = "".join(f"{number:>11.3f}" for number in numbers)
+            return f"{name:>{width}}{cells:>33}{rows:>9}"
+
+        rows = int(self.support.sum())
+        columns = zip(names, self.precision, self.recall, self.f1, self.support, strict=True)
+        return "\n".join(
+            [
+                f"{'':>{width}}{'precision':>11}{'recall':>11}{'F1':>11}{'rows':>9}",
+                *(line(name, [precision, recall, f1], count) for name, precision, recall, f1, count in columns),
+                "",
+                line("macro average", [self.macro_precision, self.macro_recall, self.macro_f1], rows),
+                line("balanced accuracy", [self.balanced_accuracy], rows),
+                line("accuracy", [self.accuracy], rows),
+            ]
+        )
+
+
+def classification_report(labels: Any, predicted: Any, classes: Any = None) -> ClassificationReport:
+    """Precision, recall and F1 of every class, and their averages; `print` shows them as a table."""
+    names, matrix = _counted(labels, predicted, classes)
+    right, support, called = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    precision, recall, f1 = _ratio(right, called), _ratio(right, support), _ratio(2 * right, called + support)
+    return ClassificationReport(
+        classes=names,
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        support=support,
+        accuracy=float(right.sum() / matrix.sum()),
+        macro_precision=float(precision.mean()),
+        macro_recall=float(recall.mean()),
+        macro_f1=float(f1.mean()),
+        balanced_accuracy=float(recall[support > 0].mean()),
+    )
+
+
+def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """(p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n), where p = successes / n and z is the normal quantile.
+
+    The interval of probabilities that would not find `successes` out of n surprising. It stays inside [0, 1] and holds
+    what it promises for shares near 0 and 1 too, where p ± z √(p (1 - p)/n) does not. Source: E. B. Wilson, "Probable
+    inference, the law of succession, and statistical inference", JASA 22, 1927.
+    """
+    if total < 1 or not 0 <= successes <= total:
+        raise ValueError(
+            f"{successes} successes out of {total}: there must be 0..total of them, and at least one trial"
+        )
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is between 0 and 1, not {confidence}")
+    z, p = NormalDist().inv_cdf((1 + confidence) / 2), successes / total
+    middle = p + z * z / (2 * total)
+    half = z * (p * (1 - p) / total + z * z / (4 * total * total)) ** 0.5
+    scale = 1 + z * z / total
+    low = 0.0 if successes == 0 else (middle - half) / scale
+    high = 1.0 if successes == total else (middle + half) / scale
+    return low, high
+
+
+def majority_baseline(train_labels: Any, test_labels: Any) -> float:
+    """The accuracy on the test labels of always answering the most frequent training label (of equals, the first)."""
+    encoder = LabelEncoder(train_labels)
+    answer = encoder.classes[np.bincount(encoder.encode(train_labels)).argmax()]
+    test = label_array(test_labels)
+    return accuracy(test, np.full(len(test), answer, encoder.classes.dtype))
+
+
+def mean_squared_error(t: npt.ArrayLike, p: npt.ArrayLike) -> float:
+    """mean (t - p)² over all rows and columns."""
+    t, p = _targets(t, p)
+    return float(np.mean((t - p) ** 2))
+
+
+def mean_absolute_error(t: npt.ArrayLike, p: npt.ArrayLike) -> float:
+    """mean |t - p| over all rows and columns."""
+    t, p = _targets(t, p)
+    return float(np.mean(np.abs(t - p)))
+
+
+def r2_score(t: npt.ArrayLike, p: npt.ArrayLike) -> float:
+    """R² = 1 - Σ (t - p)² / Σ (t - mean t)² for each column, averaged: the share of the variance that is explained.
+
+    1 is perfect, 0 is what always answering the mean gets. A column whose targets are all equal has no variance to
+    explain: it counts as 1 when it is met exactly and as 0 otherwise.
+    """
+    t, p = _targets(t, p)
+    if len(t) < 2:
+        raise ValueError("R² compares with the mean of the targets: it needs at least two rows")
+    error = np.sum((t - p) ** 2, axis=0)
+    spread = np.sum((t - t.mean(axis=0)) ** 2, axis=0)
+    # Equal targets may differ from their own rounded mean, so the spread alone does not tell.
+    varies = (t != t[0]).any(axis=0) & (spread > 0)
+    explained = 1 - np.where(varies, error / np.where(varies, spread, 1), error > 0)
+    return float(np.mean(explained))
+
+
+def _counted(labels: Any, predicted: Any, classes: Any) -> tuple[Array, npt.NDArray[np.int64]]:
+    """The classes and the confusion matrix."""
+    labels, predicted = label_array(labels), label_array(predicted)
+    if len(labels) != len(predicted):
+        raise ValueError(f"there are {len(labels)} labels and {len(predicted)} predictions")
+    if len(labels) == 0:
+        raise ValueError("there are no labels to compare")
+    if classes is None:
+        true, answers = LabelEncoder(labels), LabelEncoder(predicted)
+        if true.kind != answers.kind:
+            raise ValueError(f"the labels are {true.kind} and the predictions {answers.kind}; decode the predictions")
+        encoder = LabelEncoder([*true.classes.tolist(), *answers.classes.tolist()])
+        order = encoder.classes
+    else:
+        order = label_array(classes)
+        encoder = LabelEncoder(order)
+        if len(encoder.classes) != len(order):
+            raise ValueError(f"the {len(order)} classes hold one of them twice")
+    place = np.empty(len(order), np.intp)
+    place[encoder.encode(order)] = np.arange(len(order))
+    rows, columns = place[encoder.encode(labels)], place[encoder.encode(predicted)]
+    pairs = np.bincount(rows * len(order) + columns, minlength=len(order) ** 2)
+    return order, pairs.reshape(len(order), len(order)).astype(np.int64)
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def _targets(t: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    t, p = np.asarray(t, np.float64), np.asarray(p, np.float64)
+    if t.shape != p.shape:
+        raise ValueError(f"targets of shape {t.shape} and predictions of shape {p.shape}: the shapes must be equal")
+    if t.size == 0:
+        raise ValueError("there are no rows to compare")
+    return t, p
