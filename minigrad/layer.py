@@ -25,16 +25,16 @@ A layer of one's own is about ten lines: declare the parameters, set them in `__
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from minigrad.configured import Configured
 from minigrad.parameter import Array, Parameter, State, declared
 
 
-class Layer:
+class Layer(Configured):
     """A function of an array of rows, with its derivative.
 
     The promises, each of which `minigrad.testing.check_layer` checks:
@@ -57,7 +57,8 @@ class Layer:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._parameters, cls._states = declared(cls, Parameter), declared(cls, State)
-        Layer.registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
+        if cls.forward is not Layer.forward:
+            Layer.registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
     def forward(self, x: Array) -> Array:
         """Return y for the rows x, and keep what `backward` needs."""
@@ -97,16 +98,6 @@ class Layer:
         """The attribute that holds the gradient of the parameter `name`: "dW" for "W"."""
         return next(marker.gradient.name for marker in self._parameters if marker.name == name)
 
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, by which the layer is made again: `type(layer)(**layer.config())`."""
-        try:
-            return {name: getattr(self, name) for name in _arguments(type(self))}
-        except AttributeError as error:
-            raise AttributeError(
-                f"{type(self).__name__}.__init__ must keep its argument {error.name!r} as self.{error.name}, "
-                f"so that the layer can be shown, copied and saved"
-            ) from None
-
     @property
     def input_shape(self) -> tuple[int, ...] | None:
         """The shape of one row that the layer takes, where its constructor settles that; else None."""
@@ -124,19 +115,13 @@ class Layer:
                 y = self.predict(np.zeros((1, *input_shape), np.intp))
         return y.shape[1:]
 
+    def admit(self, x: Any) -> Array:
+        """x as the layer computes with it; a Sequential checks the shape and casts to its dtype here."""
+        return np.asarray(x)
+
     def chain(self) -> tuple[Layer, ...]:
         """The layers whose forwards, one after the other, are this layer's: itself alone, unless a Sequential."""
         return (self,)
-
-    def __repr__(self) -> str:
-        shown = []
-        for name, argument in _arguments(type(self)).items():
-            value = getattr(self, name, argument.default)
-            if argument.kind is not argument.KEYWORD_ONLY and argument.default is argument.empty:
-                shown.append(repr(value))
-            elif not (value is argument.default or value == argument.default):
-                shown.append(f"{name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __copy__(self) -> Layer:
         return copy.deepcopy(self)
@@ -145,10 +130,12 @@ class Layer:
         return {name: value for name, value in vars(self).items() if name != "_owner"}
 
     def _twin(self) -> Layer:
-        """A shallow copy for inference: it shares every array, and its inner layers predict where it calls forward."""
+        """A shallow copy for inference: it shares the parameters, owns its state, and has its inner layers predict."""
         twin = object.__new__(type(self))
         attributes = vars(twin)
         attributes.update(vars(self))
+        if self._states:
+            attributes.update(copy.deepcopy(self.states))
         if self.layers:
             inner = {id(layer): layer._predicting() for layer in self.layers}
             for name, value in vars(self).items():
@@ -163,8 +150,35 @@ class Layer:
         return twin
 
 
-def _arguments(cls: type[Layer]) -> dict[str, inspect.Parameter]:
-    if cls.__init__ is object.__init__:
-        return {}
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-    return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+class Model(Layer):
+    """A layer that owns the vectors of all parameters and gradients in it: all that training knows of a model."""
+
+    theta: Array
+    dtheta: Array
+    classes: Array | None = None
+    """The class labels in the user's own words, in the order of the outputs, once trained on labels."""
+    boundary: float = 0.5
+    """From which value on a single output stands for the second of two classes."""
+
+
+def run_forward(layers: Sequence[Layer], x: Array) -> Array:
+    """Run x through the layers, one after the other; an error says in which of them it happened."""
+    for position, layer in enumerate(layers, 1):
+        try:
+            x = layer.forward(x)
+        except Exception as error:
+            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
+            raise
+    return x
+
+
+def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
+    """Run dy back through the layers, last one first; an error says in which of them it happened."""
+    for position in range(len(layers), 0, -1):
+        layer = layers[position - 1]
+        try:
+            dy = layer.backward(dy)
+        except Exception as error:
+            error.add_note(f"in backward of layer {position} of {len(layers)}, {layer!r}, given {np.shape(dy)}")
+            raise
+    return dy

@@ -1,0 +1,35 @@
+"""Objects that know how they were made: constructor arguments are attributes of the same names."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+
+class Configured:
+    """What `config()` and `repr` of layers, losses and optimizers rest on: `__init__` keeps its arguments."""
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, by which the object is made again: `type(it)(**it.config())`."""
+        try:
+            return {name: getattr(self, name) for name in _arguments(type(self))}
+        except AttributeError as error:
+            raise AttributeError(
+                f"{type(self).__name__}.__init__ must keep its argument {error.name!r} as self.{error.name}, "
+                f"so that the object can be shown, copied and saved"
+            ) from None
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, argument in _arguments(type(self)).items():
+            value = getattr(self, name, argument.default)
+            if argument.default is argument.empty:
+                shown.append(f"{name}={value!r}" if argument.kind is argument.KEYWORD_ONLY else repr(value))
+            elif value is not argument.default and value != argument.default:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _arguments(cls: type) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
