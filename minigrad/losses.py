@@ -1,0 +1,292 @@
+"""Losses: how wrong the predictions p are about the targets t, as one number, and its derivative.
+
+One convention for all of them: with rows b and outputs o, the loss is the *mean over rows of the sum over outputs*,
+
+    L = Σ_b l_b / B,   l_b = Σ_o l(p_bo, t_bo);   with weights   L = Σ_b w_b l_b / Σ_b w_b.
+
+p and t have the same shape; nothing is broadcast, since (B,) against (B, 1) would quietly become (B, B).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.configured import Configured
+from minigrad.functions import log_softmax, sigmoid, softmax
+from minigrad.layer import Layer
+from minigrad.layers.activations import Sigmoid, Softmax
+from minigrad.parameter import Array
+
+
+class Loss(Configured):
+    """A stateless pair of functions, `forward(p, t) -> float` and `backward(p, t) -> dp`.
+
+    A loss of one's own writes `terms(p, t)`, the array of l, and `slopes(p, t)`, the array of ∂l/∂p, and inherits the
+    mean and the weights; or it writes `forward` and `backward` themselves.
+
+    All methods raise ValueError where p and t differ in shape or have no rows.
+    """
+
+    labels = False
+    """Whether one-dimensional targets are class labels, to be encoded, rather than one column of numbers."""
+
+    boundary = 0.5
+    """The value of a single output from which on it stands for the second of two classes."""
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """l(p, t), elementwise."""
+        raise NotImplementedError(f"{type(self).__name__} has neither terms(p, t) nor forward(p, t)")
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """∂l/∂p, elementwise."""
+        raise NotImplementedError(f"{type(self).__name__} has neither slopes(p, t) nor backward(p, t)")
+
+    def check(self, p: Array, t: Array) -> None:
+        """Raise ValueError for predictions or targets outside the loss's domain."""
+
+    def forward(self, p: Array, t: Array, sample_weight: Array | None = None) -> float:
+        """L for predictions p (B, …) and targets t of the same shape; `sample_weight` (B,) weighs the rows.
+
+        Raises ValueError for a weight that is negative or not finite, and for weights that are all zero.
+        """
+        if sample_weight is not None:
+            check_weights(sample_weight)
+        return float(self.value(p, t, sample_weight))
+
+    def value(self, p: Array, t: Array, sample_weight: Array | None = None) -> Any:
+        """The same L as an array scalar of p's dtype: what can be recorded, and differentiated by a complex step."""
+        if type(self).terms is Loss.terms:
+            return self.forward(p, t) if sample_weight is None else self.forward(p, t, sample_weight)
+        p, t = self._admit(p, t)
+        if sample_weight is None:
+            return self.terms(p, t).sum() / len(p)
+        w = _column(sample_weight, p)
+        return (self.terms(p, t) * w).sum() / w.sum()
+
+    def backward(self, p: Array, t: Array, sample_weight: Array | None = None) -> Array:
+        """dp = ∂L/∂p, of p's shape."""
+        p, t = self._admit(p, t)
+        if sample_weight is None:
+            return self.slopes(p, t) / len(p)
+        w = _column(sample_weight, p)
+        return self.slopes(p, t) * w / w.sum()
+
+    def absorb(self, layer: Layer) -> Loss | None:
+        """A loss on the *input* of `layer` that equals this loss on its output, in a form that never overflows.
+
+        None where there is no such form; `Objective` is the one place that asks.
+        """
+        return None
+
+    def _admit(self, p: Any, t: Any) -> tuple[Array, Array]:
+        if not hasattr(p, "dtype") or p.dtype.kind not in "fc":
+            p = np.asarray(p, np.float64)
+        if not hasattr(t, "dtype") or (t.dtype != p.dtype and p.dtype.kind == "f"):
+            t = np.asarray(t, p.dtype)
+        if p.shape != t.shape:
+            hint = "; make a column of it with t[:, None]" if p.shape == (*t.shape, 1) else ""
+            raise ValueError(f"predictions of shape {p.shape} do not match targets of shape {t.shape}{hint}")
+        if len(p) == 0:
+            raise ValueError("the mean over no rows is not defined: p and t have zero rows")
+        self.check(p, t)
+        return p, t
+
+
+def check_weights(sample_weight: Array) -> None:
+    """Raise ValueError unless all weights are finite, none is negative, and one at least is positive."""
+    w = np.asarray(sample_weight)
+    wrong = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
+    if wrong.size:
+        raise ValueError(f"sample_weight of row {wrong[0]} is {w[wrong[0]]}; weights must be finite and not negative")
+    if not w.any():
+        raise ValueError("the sample weights are all zero")
+
+
+def _column(weight: Any, p: Array) -> Array:
+    """The weights as an array that multiplies the rows of p."""
+    if not hasattr(weight, "dtype") or (weight.dtype != p.dtype and p.dtype.kind == "f"):
+        weight = np.asarray(weight, p.dtype)
+    if weight.shape != p.shape[:1]:
+        raise ValueError(f"sample_weight has the shape {weight.shape}; {len(p)} rows need the shape ({len(p)},)")
+    return weight.reshape(-1, *[1] * (p.ndim - 1))
+
+
+def _check_probabilities(loss: Loss, p: Array, t: Array) -> None:
+    for name, values in (("prediction", p.real), ("target", t.real)):
+        outside = (values < 0) | (values > 1)
+        if outside.any():
+            raise ValueError(
+                f"{type(loss).__name__} takes probabilities, but a {name} is {values[outside][0]:g}, outside [0, 1]; "
+                f"does the model lack a final Sigmoid or Softmax?"
+            )
+
+
+def _log(p: Array) -> Array:
+    """log p, not below -100, so that one row that is certain and wrong leaves the loss finite (as PyTorch does)."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(p), -100)
+
+
+def _log1m(p: Array) -> Array:
+    """log(1 - p), not below -100, to full accuracy at small p."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log1p(-p), -100)
+
+
+class BinaryCrossEntropy(Loss):
+    """l = -t log p - (1 - t) log(1 - p)      ∂l/∂p = (1 - t) / (1 - p) - t / p
+
+    p, t (B, O) in [0, 1]: each output is a yes or no of its own. The negative log-likelihood of Bernoulli variables
+    (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.90).
+
+    Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
+    [0, 1]. Absorbs Sigmoid.
+    """
+
+    labels = True
+
+    def check(self, p: Array, t: Array) -> None:
+        """Raise ValueError for p or t outside [0, 1]."""
+        _check_probabilities(self, p, t)
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """-t log p - (1 - t) log(1 - p)"""
+        return -t * _log(p) - (1 - t) * _log1m(p)
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """(1 - t) / (1 - p) - t / p"""
+        tiny = np.finfo(p.dtype).tiny
+        return (1 - t) / np.maximum(1 - p, tiny) - t / np.maximum(p, tiny)
+
+    def absorb(self, layer: Layer) -> Loss | None:
+        """BinaryCrossEntropyOnLogits for a Sigmoid."""
+        return BinaryCrossEntropyOnLogits() if type(layer) is Sigmoid else None
+
+
+class BinaryCrossEntropyOnLogits(Loss):
+    """l = softplus(z) - t z      ∂l/∂z = σ(z) - t
+
+    z (B, O) any real numbers, t (B, O) in [0, 1]. It is BinaryCrossEntropy of p = σ(z): put log p = -softplus(-z) and
+    log(1 - p) = -softplus(z) into its formula, and softplus(-z) = softplus(z) - z.
+
+    softplus(z) is max(z, 0) + log(1 + exp(-|z|)); with t z taken from its first part, what is added is never negative
+    and nothing cancels.
+    """
+
+    labels = True
+    boundary = 0.0
+
+    def terms(self, z: Array, t: Array) -> Array:
+        """max(z, 0) - t z + log(1 + exp(-|z|))"""
+        return np.maximum(z, 0) - t * z + np.log1p(np.exp(np.minimum(z, -z)))
+
+    def slopes(self, z: Array, t: Array) -> Array:
+        """σ(z) - t"""
+        return sigmoid(z) - t
+
+
+class CategoricalCrossEntropy(Loss):
+    """l = -t log p      ∂l/∂p = -t / p
+
+    p (B, K) the probabilities of K classes, t (B, K) one-hot or any distribution. The negative log-likelihood of a
+    categorical variable (Bishop 2006, equation 4.108).
+
+    Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
+    [0, 1]. Absorbs Softmax.
+    """
+
+    labels = True
+
+    def check(self, p: Array, t: Array) -> None:
+        """Raise ValueError for p or t outside [0, 1]."""
+        _check_probabilities(self, p, t)
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """-t log p"""
+        return -t * _log(p)
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """-t / p"""
+        return -t / np.maximum(p, np.finfo(p.dtype).tiny)
+
+    def absorb(self, layer: Layer) -> Loss | None:
+        """CategoricalCrossEntropyOnLogits for a Softmax."""
+        return CategoricalCrossEntropyOnLogits() if type(layer) is Softmax else None
+
+
+class CategoricalCrossEntropyOnLogits(Loss):
+    """l = -t log softmax(z)      ∂l/∂z_k = softmax(z)_k Σ_j t_j - t_k
+
+    z (B, K) any real numbers, t (B, K) one-hot or any distribution, for which Σ_j t_j = 1. It is
+    CategoricalCrossEntropy of p = softmax(z); log softmax(z) = z - log Σ exp z needs no p (Bishop 2006, equation
+    4.109).
+    """
+
+    labels = True
+    boundary = 0.0
+
+    def terms(self, z: Array, t: Array) -> Array:
+        """-t log softmax(z)"""
+        return -t * log_softmax(z)
+
+    def slopes(self, z: Array, t: Array) -> Array:
+        """softmax(z) Σ t - t"""
+        return softmax(z) * t.sum(axis=-1, keepdims=True) - t
+
+
+class MeanSquaredError(Loss):
+    """l = (p - t)²      ∂l/∂p = 2 (p - t)
+
+    p, t (B, O). The sum over outputs is not divided by O: see this module's convention. Least squares: Legendre 1805.
+    """
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """(p - t)²"""
+        return np.square(p - t)
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """2 (p - t)"""
+        return 2 * (p - t)
+
+
+class MeanAbsoluteError(Loss):
+    """l = |p - t|      ∂l/∂p = sign(p - t), and 0 at p = t
+
+    p, t (B, O). Its minimum is the median of t, which outliers do not move.
+    """
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """|p - t|"""
+        return np.abs(p - t)
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """sign(p - t)"""
+        return np.sign(p - t)
+
+
+class Huber(Loss):
+    """l = d² / 2 where |d| <= δ, else δ (|d| - δ / 2), with d = p - t      ∂l/∂p = c, d clipped to [-δ, δ]
+
+    p, t (B, O), δ > 0 in the units of t. With the clipped difference c both branches are c (d - c / 2). Source: Huber,
+    "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        if not delta > 0:
+            raise ValueError(f"Huber(delta={delta}): delta must be positive")
+        self.delta = delta
+
+    def _clip(self, d: Array) -> Array:
+        return np.minimum(np.maximum(d, -self.delta), self.delta)
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """c (d - c / 2)"""
+        d = p - t
+        c = self._clip(d)
+        return c * (d - c / 2)
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """c"""
+        return self._clip(p - t)

@@ -1,0 +1,74 @@
+"""The objective: where a model meets a loss, and where the pair may be rewritten into a stabler one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.layer import Layer, Model, run_backward, run_forward
+from minigrad.losses import Loss
+from minigrad.parameter import Array, walk
+
+
+class Objective:
+    """J(θ) = L(model(x), t) + l2/2 Σ W², the number that training makes small, and its gradient in `model.dtheta`.
+
+    The sum runs over the parameters that decay: weights, not biases.
+
+    Here alone is a final layer absorbed: where `loss.absorb(last)` gives a loss on that layer's input, as
+    BinaryCrossEntropy does for a Sigmoid, it takes the place of the two. They stay as they are, each right on its own.
+    In float32 the pair composed has an infinite or a zero gradient at z = 40, t = 0; the absorbed one has 1.
+
+    `layers` are the layers that run, `loss` the loss on their output.
+    """
+
+    def __init__(self, model: Model, loss: Loss, l2: float = 0.0) -> None:
+        if not l2 >= 0:
+            raise ValueError(f"l2={l2}: the penalty can't be negative")
+        self.model, self.l2 = model, l2
+        self.classifies = loss.labels
+        *head, last = model.chain()
+        stable = loss.absorb(last)
+        self._absorbed: Layer | None = None if stable is None else last
+        self.layers, self.loss = ((*head, last), loss) if stable is None else (tuple(head), stable)
+        self._decaying = [(layer, name) for layer in walk([model]) for name in layer.decaying]
+
+    def value(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
+        """J at the present parameters, in training mode (a Dropout drops). Leaves the gradients alone."""
+        z = run_forward(self.layers, self.model.admit(x))
+        return float(self.loss.value(z, t, *_given(sample_weight)) + self._penalty())
+
+    def gradient(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
+        """Fill `model.dtheta` with ∂J/∂θ and return J."""
+        return float(self.differentiate(self.model.admit(x), t, sample_weight))
+
+    def differentiate(self, x: Array, t: Array, sample_weight: Array | None = None) -> Any:
+        """What `gradient` does, for x of the model's own dtype and with J as an array scalar."""
+        z = run_forward(self.layers, x)
+        value = self.loss.value(z, t, *_given(sample_weight))
+        run_backward(self.layers, self.loss.backward(z, t, *_given(sample_weight)))
+        if self.l2:
+            for layer, name in self._decaying:
+                layer.grads[name] += self.l2 * layer.params[name]
+        return value + self._penalty()
+
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """Inference: (z, p), what `loss` takes, and what the model predicts; the same where nothing is absorbed."""
+        z = self.model.admit(x)
+        for layer in self.layers:
+            z = layer.predict(z)
+        return z, z if self._absorbed is None else self._absorbed.predict(z)
+
+    def loss_of(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:
+        """L of predictions z, without the penalty."""
+        return float(self.loss.value(z, t, *_given(sample_weight)))
+
+    def _penalty(self) -> Any:
+        if not self.l2:
+            return 0.0
+        weights = (layer.params[name].reshape(-1) for layer, name in self._decaying)
+        return sum(w @ w for w in weights) * (self.l2 / 2)
+
+
+def _given(sample_weight: Array | None) -> tuple[Array, ...]:
+    """The weights as arguments, if there are any: a loss of one's own need not know of them."""
+    return () if sample_weight is None else (sample_weight,)
