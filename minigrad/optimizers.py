@@ -1,0 +1,307 @@
+"""Optimizers: functions of one vector. They know no model and no layer: θ, dθ (its gradient) and their own memory.
+
+`learning_rate` is a number, or a function of the number of steps made so far (a schedule).
+Where PyTorch has the same rule, the trajectories are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.configured import Configured
+from minigrad.parameter import Array
+
+Rate: TypeAlias = float | Callable[[int], float]
+
+
+class Optimizer(Configured):
+    """A rule that moves θ against its gradient, `step(theta, dtheta)`, in place.
+
+    A rule of one's own names in `memory` the vectors that it carries from step to step (attributes that start as zeros
+    of θ's shape), gives in `coefficients(step)` the numbers of that step, and writes `update`, which takes them as
+    arguments: branch-free array operations, so that a recorded program can run them again with other numbers.
+    """
+
+    memory: tuple[str, ...] = ()
+
+    def __init__(self, learning_rate: Rate, weight_decay: float = 0.0) -> None:
+        if not callable(learning_rate) and not 0 <= learning_rate < math.inf:
+            raise ValueError(f"learning_rate={learning_rate}: it must be finite and not negative")
+        if not 0 <= weight_decay < math.inf:
+            raise ValueError(f"weight_decay={weight_decay}: it must be finite and not negative")
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.steps = self.epochs = 0
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """The numbers that `update` takes in the step that follows `step` earlier ones."""
+        raise NotImplementedError(f"{type(self).__name__} has no coefficients(step)")
+
+    def update(self, theta: Array, dtheta: Array, **coefficients: Any) -> None:
+        """Change theta in place, and the memory. The coefficients come as 0-d arrays of theta's dtype."""
+        raise NotImplementedError(f"{type(self).__name__} has no update(theta, dtheta, …)")
+
+    def step(self, theta: Array, dtheta: Array) -> None:
+        """Make one step: theta (N,) is changed in place, dtheta (N,) is only read.
+
+        Raises ValueError when this optimizer's memory belongs to a vector of another size or dtype.
+        """
+        self.prepare(theta)
+        numbers = {name: np.asarray(c, theta.dtype) for name, c in self.coefficients(self.steps).items()}
+        self.update(theta, dtheta, **numbers)
+        self.steps += 1
+
+    def prepare(self, theta: Array) -> None:
+        """Make the memory for a vector like theta, where there is none yet."""
+        for name in self.memory:
+            held = vars(self).setdefault(name, np.zeros_like(theta))
+            if held.shape != theta.shape or held.dtype != theta.dtype:
+                raise ValueError(
+                    f"{self!r} has been used for {held.size} parameters of {held.dtype}, not for {theta.size} of "
+                    f"{theta.dtype}; every model needs an optimizer of its own"
+                )
+
+    def rate(self, step: int) -> float:
+        """The learning rate after `step` steps."""
+        return float(self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate)
+
+    def state(self) -> dict[str, Any]:
+        """The counts of steps and epochs and copies of the memory, as a flat dict of numbers and arrays."""
+        held = {name: vars(self)[name].copy() for name in self.memory if name in vars(self)}
+        return {"steps": self.steps, "epochs": self.epochs, **held}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `state()`. Raises ValueError for the state of another kind of optimizer."""
+        if not {"steps", "epochs"} <= set(state) <= {"steps", "epochs", *self.memory}:
+            raise ValueError(f"{self!r} can't take a state of {sorted(state)}: needed are steps, epochs, {self.memory}")
+        self.steps, self.epochs = int(state["steps"]), int(state["epochs"])
+        for name in self.memory:
+            vars(self).pop(name, None)
+            if name in state:
+                vars(self)[name] = np.array(state[name])
+
+
+def _fraction(optimizer: Optimizer, **numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{type(optimizer).__name__}: {name}={value} must lie in [0, 1)")
+
+
+class SGD(Optimizer):
+    """θ ← θ - η g      with momentum μ:   v ← μ v + g,   θ ← θ - η v;   Nesterov's:   θ ← θ - η (g + μ v)
+
+    g is dθ + λ θ with weight decay λ. Sources: Robbins and Monro, "A stochastic approximation method", 1951; Polyak,
+    "Some methods of speeding up the convergence of iteration methods", 1964; Nesterov's in the form of Sutskever et
+    al., "On the importance of initialization and momentum in deep learning", ICML 2013. PyTorch's rule.
+    """
+
+    def __init__(
+        self, learning_rate: Rate = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        _fraction(self, momentum=momentum)
+        if nesterov and not momentum:
+            raise ValueError("SGD: nesterov=True needs a momentum above 0")
+        self.momentum, self.nesterov = momentum, nesterov
+
+    @property
+    def memory(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The velocity v, when there is momentum."""
+        return ("velocity",) if self.momentum else ()
+
+    velocity: Array
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """η, μ, λ"""
+        return {"eta": self.rate(step), "mu": self.momentum, "decay": self.weight_decay}
+
+    def update(  # type: ignore[override]
+        self, theta: Array, dtheta: Array, *, eta: Array, mu: Array, decay: Array
+    ) -> None:
+        """v ← μ v + g,   θ ← θ - η v"""
+        g = dtheta + decay * theta if self.weight_decay else dtheta
+        if self.momentum:
+            self.velocity *= mu
+            self.velocity += g
+            g = g + mu * self.velocity if self.nesterov else self.velocity
+        theta -= eta * g
+
+
+class Adam(Optimizer):
+    """m ← β₁ m + (1-β₁) g,   v ← β₂ v + (1-β₂) g²,   θ ← θ - η m̂ / (√v̂ + ε)
+
+    with m̂ = m / (1-β₁ᵗ) and v̂ = v / (1-β₂ᵗ) at the t-th step, and g = dθ + λ θ with weight decay λ. Source: Kingma and
+    Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1, with its constants. PyTorch's rule.
+    """
+
+    memory = ("m", "v")
+    m: Array
+    v: Array
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        _fraction(self, beta1=beta1, beta2=beta2)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """η / (1-β₁ᵗ), √(1-β₂ᵗ) and the constants; 1-β is taken here, since in float32 1 - 0.999 is 5e-5 off."""
+        t = step + 1
+        return {
+            "eta": self.rate(step) / (1 - self.beta1**t),
+            "root": math.sqrt(1 - self.beta2**t),
+            "beta1": self.beta1,
+            "rest1": 1 - self.beta1,
+            "beta2": self.beta2,
+            "rest2": 1 - self.beta2,
+            "eps": self.eps,
+            "decay": self.weight_decay,
+        }
+
+    def update(self, theta: Array, dtheta: Array, *, decay: Array, **moments: Array) -> None:  # type: ignore[override]
+        """g = dθ + λ θ, and Adam's step"""
+        self.move(theta, dtheta + decay * theta if self.weight_decay else dtheta, **moments)
+
+    def move(
+        self,
+        theta: Array,
+        g: Array,
+        *,
+        eta: Array,
+        root: Array,
+        beta1: Array,
+        rest1: Array,
+        beta2: Array,
+        rest2: Array,
+        eps: Array,
+    ) -> None:
+        """m ← β₁ m + (1-β₁) g,   v ← β₂ v + (1-β₂) g²,   θ ← θ - η m̂ / (√v̂ + ε)"""
+        self.m *= beta1
+        self.m += rest1 * g
+        self.v *= beta2
+        self.v += rest2 * np.square(g)
+        theta -= eta * self.m / (np.sqrt(self.v) / root + eps)
+
+
+class AdamW(Adam):
+    """θ ← θ - η λ θ, then Adam's step with g = dθ: the decay does not pass through the moments.
+
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2. PyTorch's rule.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(learning_rate, beta1, beta2, eps, weight_decay)
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """Adam's, with 1 - η λ as the decay"""
+        return super().coefficients(step) | {"decay": 1 - self.rate(step) * self.weight_decay}
+
+    def update(self, theta: Array, dtheta: Array, *, decay: Array, **moments: Array) -> None:  # type: ignore[override]
+        """θ ← (1 - η λ) θ, and Adam's step"""
+        theta *= decay
+        self.move(theta, dtheta, **moments)
+
+
+class RMSprop(Optimizer):
+    """v ← α v + (1-α) g²,   θ ← θ - η g / (√v + ε);   with momentum μ:   u ← μ u + g / (√v + ε),   θ ← θ - η u
+
+    g is dθ + λ θ with weight decay λ. Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine
+    Learning, Coursera 2012 (α = 0.9 there; 0.99 and the rest are PyTorch's rule).
+    """
+
+    v: Array
+    velocity: Array
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        _fraction(self, alpha=alpha, momentum=momentum)
+        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+
+    @property
+    def memory(self) -> tuple[str, ...]:  # type: ignore[override]
+        """v, and the velocity u when there is momentum."""
+        return ("v", "velocity") if self.momentum else ("v",)
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """η and the constants"""
+        return {
+            "eta": self.rate(step),
+            "alpha": self.alpha,
+            "rest": 1 - self.alpha,
+            "eps": self.eps,
+            "mu": self.momentum,
+            "decay": self.weight_decay,
+        }
+
+    def update(  # type: ignore[override]
+        self,
+        theta: Array,
+        dtheta: Array,
+        *,
+        eta: Array,
+        alpha: Array,
+        rest: Array,
+        eps: Array,
+        mu: Array,
+        decay: Array,
+    ) -> None:
+        """v ← α v + (1-α) g²,   θ ← θ - η g / (√v + ε)"""
+        g = dtheta + decay * theta if self.weight_decay else dtheta
+        self.v *= alpha
+        self.v += rest * np.square(g)
+        scaled = g / (np.sqrt(self.v) + eps)
+        if self.momentum:
+            self.velocity *= mu
+            self.velocity += scaled
+            scaled = self.velocity
+        theta -= eta * scaled
+
+
+class Adagrad(Optimizer):
+    """s ← s + g²,   θ ← θ - η g / (√s + ε)
+
+    g is dθ + λ θ with weight decay λ. Source: Duchi, Hazan and Singer, "Adaptive subgradient methods for online
+    learning and stochastic optimization", JMLR 12, 2011. PyTorch's rule and constants.
+    """
+
+    memory = ("s",)
+    s: Array
+
+    def __init__(self, learning_rate: Rate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
+        super().__init__(learning_rate, weight_decay)
+        self.eps = eps
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """η, ε, λ"""
+        return {"eta": self.rate(step), "eps": self.eps, "decay": self.weight_decay}
+
+    def update(  # type: ignore[override]
+        self, theta: Array, dtheta: Array, *, eta: Array, eps: Array, decay: Array
+    ) -> None:
+        """s ← s + g²,   θ ← θ - η g / (√s + ε)"""
+        g = dtheta + decay * theta if self.weight_decay else dtheta
+        self.s += np.square(g)
+        theta -= eta * g / (np.sqrt(self.s) + eps)
