@@ -1,0 +1,129 @@
+"""Examples: rows of x with their targets and weights, checked once, handed out in batches as a model takes them.
+
+Nothing here copies a whole array: checks, label coding and casts go block by block, so that a memory-mapped file of
+millions of rows can be trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.data.labels import LabelEncoder
+from minigrad.parameter import Array
+
+NUMBERS_AT_ONCE = 1 << 20
+
+
+class Examples:
+    """m rows of x (m, …) and of targets t, with weights or without.
+
+    With an `encoder`, t (m,) are labels: they become one-hot rows (m, outputs) or, for a single output, a column that
+    is 1 for the second of two classes. Else t (m, …) are numbers. `rows` chooses some of the rows, in that order.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        t: Array,
+        sample_weight: Array | None,
+        dtype: npt.DTypeLike,
+        *,
+        encoder: LabelEncoder | None = None,
+        outputs: int = 0,
+        class_weight: Array | None = None,
+        rows: Array | None = None,
+    ) -> None:
+        self.x, self.t, self.sample_weight, self.class_weight = x, t, sample_weight, class_weight
+        self.dtype, self.encoder, self._rows = np.dtype(dtype), encoder, rows
+        self._code_rows = np.eye(outputs, dtype=dtype) if outputs > 1 else np.array([[0], [1]], dtype)
+
+    def __len__(self) -> int:
+        return len(self.x) if self._rows is None else len(self._rows)
+
+    def select(self, rows: Array) -> Examples:
+        """Only these of the rows; nothing is copied."""
+        chosen = Examples.__new__(Examples)
+        vars(chosen).update(vars(self), _rows=rows)
+        return chosen
+
+    def order(self, seed: int, epoch: int, shuffle: bool) -> Array:
+        """The order of the rows in an epoch: it depends on seed and epoch alone, so resuming needs no shuffle state."""
+        m = len(self)
+        order = np.random.default_rng((seed, epoch)).permutation(m) if shuffle else np.arange(m)
+        return order if self._rows is None else self._rows[order]
+
+    def batches(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None]]:
+        """(x, t, weights or None) of each batch. The last one may be smaller."""
+        # Coding labels costs much per call and little per row, so it is done for many batches at once.
+        together = batch_size * max(1, NUMBERS_AT_ONCE // (64 * batch_size))
+        for start in range(0, len(order), together):
+            rows = order[start : start + together]
+            t, w = self.targets(rows), self.weights(rows)
+            for i in range(0, len(rows), batch_size):
+                j = i + batch_size
+                yield self.x[rows[i:j]], t[i:j], None if w is None else w[i:j]
+
+    def targets(self, rows: Array) -> Array:
+        """The targets of these rows, (len(rows), outputs), in the model's dtype."""
+        t = self.t[rows]
+        if self.encoder is None:
+            return np.asarray(t, self.dtype)
+        return self._code_rows[self.encoder.encode(t)]
+
+    def weights(self, rows: Array) -> Array | None:
+        """The weights of these rows, (len(rows),), in the model's dtype: sample weight times class weight."""
+        if self.sample_weight is None and self.class_weight is None:
+            return None
+        w = np.ones(len(rows)) if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
+        if self.class_weight is not None:
+            assert self.encoder is not None
+            w = w * self.class_weight[self.encoder.encode(self.t[rows])]
+        return w.astype(self.dtype)
+
+
+def as_numbers(name: str, values: Any, dtype: npt.DTypeLike) -> Array:
+    """`values` (an array, list or DataFrame of numbers) as an array of at least one row that `dtype` can hold.
+
+    Raises ValueError that says in which row and column, counted from 0, there is text, a NaN or an infinity.
+    """
+    columns = getattr(values, "columns", None)
+    array = np.asarray(values)
+    if array.ndim == 0 or len(array) == 0:
+        raise ValueError(f"{name} has no rows")
+    if array.dtype.kind not in "fiub":
+        array = _parsed(name, array, columns)
+    if array.dtype.kind != "f":
+        return array
+    step = max(1, NUMBERS_AT_ONCE // max(1, array[:1].size))
+    for start in range(0, len(array), step):
+        block = array[start : start + step]
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(block.astype(dtype, copy=False))
+        if not finite.all():
+            first = tuple(np.argwhere(~finite)[0])
+            value = block[first]
+            why = f"too large for {np.dtype(dtype)}" if np.isfinite(value) else "not a finite number"
+            raise ValueError(f"{name} is {value} in {_place(first, start, columns)}: {why}")
+    return array
+
+
+def _parsed(name: str, array: Array, columns: Any) -> Array:
+    for index, value in np.ndenumerate(array):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} is {value!r} in {_place(index, 0, columns)}: not a number") from None
+    return array.astype(np.float64)
+
+
+def _place(index: tuple[int, ...], start: int, columns: Any) -> str:
+    words = [f"row {start + index[0]}"]
+    if len(index) == 2:
+        words.append(f"column {index[1] if columns is None else repr(columns[index[1]])}")
+    elif len(index) > 2:
+        words.append(f"position {tuple(int(i) for i in index[1:])}")
+    return ", ".join(words)

@@ -1,0 +1,230 @@
+"""Sequential: a chain of layers that owns θ, the one vector of all their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad import training
+from minigrad.layer import Layer, Model, run_backward, run_forward
+from minigrad.parameter import Array, claim, pack, put, walk
+
+ROWS_AT_ONCE = 1024
+
+
+class Sequential(Model):
+    """y = f_n(… f_2(f_1(x)))      dx = f_1'(… f_n'(dy)): the chain rule is the layers' backwards in reverse order
+
+    The model owns two contiguous vectors, `theta` with all parameters and `dtheta` with all gradients; the layers'
+    arrays are views of them, so an optimizer step or a gradient check is one operation on one array.
+
+    `dtype` is float32 or float64; x is cast to it where it comes in (integers too, unless the first layers look them up
+    in a table). `input_shape`, the shape of one row, lets the whole chain be checked at once; without it, the check
+    starts at the first layer that knows its own, and is completed by the first x. `seed` draws the parameters of every
+    layer without a seed of its own anew, each from a stream of its own.
+
+    A Sequential does not branch: that is a layer of its own. It may stand in another one; its theta is then a slice.
+
+    Raises ValueError where two neighbours do not fit, or where a layer already stands in a model.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        dtype: npt.DTypeLike = np.float32,
+        input_shape: tuple[int, ...] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        layers = tuple(layers)
+        if not layers:
+            raise ValueError("a Sequential needs at least one layer")
+        for position, layer in enumerate(layers, 1):
+            if not isinstance(layer, Layer):
+                hint = f"; write {layer.__name__}(…)" if isinstance(layer, type) else ""
+                raise TypeError(f"layer {position} of {len(layers)} is not a layer but {layer!r}{hint}")
+        if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise ValueError(f"dtype={dtype!r}: a model computes in float32 or in float64")
+        vars(self)["layers"] = layers
+        self.seed = seed
+        self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._keeps_integers = False
+        self._given_shape = None if input_shape is None else tuple(input_shape)
+        self._shapes(self._given_shape)
+        claim(self, layers)
+        if seed is not None:
+            _draw(layers, np.random.SeedSequence(seed))
+        self._pack(np.dtype(dtype))
+
+    def _pack(self, dtype: np.dtype[Any]) -> None:
+        vars(self).update(theta=None, dtheta=None)
+        pack([self], dtype)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("theta", "dtheta", "layers") and value is not vars(self).get(name):
+            way = "make a new Sequential" if name == "layers" else f"write into it with model.{name}[...] = …"
+            raise AttributeError(f"a model's {name} can't be re-bound; {way}")
+        super().__setattr__(name, value)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        claim(self, self.layers)
+        self._pack(state["theta"].dtype)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters, in which the model computes."""
+        return self.theta.dtype
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row of x: as given, as the first layer says, or as the latest x showed; else None."""
+        return self._given_shape or self.layers[0].input_shape or (self._row[0] if self._row else None)
+
+    def config(self) -> dict[str, Any]:
+        """layers, dtype (its name), input_shape, seed. The layers are the model's own: copy them for a second model."""
+        return {
+            "layers": list(self.layers),
+            "dtype": self.dtype.name,
+            "input_shape": self._given_shape,
+            "seed": self.seed,
+        }
+
+    def forward(self, x: Any) -> Array:
+        """x (B, …) -> y. Every layer keeps what its backward needs."""
+        return run_forward(self.layers, self.admit(x))
+
+    def backward(self, dy: Any) -> Any:
+        """dy, of y's shape -> dx; fills dtheta. It belongs to the latest forward."""
+        if not hasattr(dy, "dtype") or dy.dtype != self.dtype:
+            dy = np.asarray(dy, self.dtype)
+        return run_backward(self.layers, dy)
+
+    def predict(self, x: Any) -> Array:
+        """x (B, …) -> y in inference, block by block, so that memory does not grow with B; y is a fresh array.
+
+        It equals `forward` where no layer behaves otherwise in training (up to rounding, since BLAS rounds differently
+        for other numbers of rows).
+        """
+        x = self._as_array(x)
+        blocks = [self._predict(self.admit(x[i : i + ROWS_AT_ONCE])) for i in range(0, max(len(x), 1), ROWS_AT_ONCE)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _predict(self, x: Array) -> Array:
+        y = x
+        for layer in self.layers:
+            y = layer.predict(y)
+        return y.copy() if np.may_share_memory(y, x) else y
+
+    def predict_classes(self, x: Any) -> Array:
+        """The most probable class of each row, (B,), in the labels that the model was trained on.
+
+        A model that was not trained on labels answers with the output's number, from 0. A single output stands for the
+        second of two classes from 0.5 on (on logits: from 0 on).
+        """
+        y = self.predict(x)
+        if y.ndim != 2:
+            raise ValueError(f"classes need one row of outputs for each row of x, but the outputs are {y.shape}")
+        codes = (y[:, 0] >= self.boundary).astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
+        return codes if self.classes is None else self.classes[codes]
+
+    epochs = training.epochs
+    fit = training.fit
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one row of y. Raises ValueError naming the layer that such rows do not fit."""
+        shape = self._shapes(tuple(input_shape))[-1]
+        assert shape is not None
+        return shape
+
+    def _shapes(self, shape: tuple[int, ...] | None) -> list[tuple[int, ...] | None]:
+        """The shape of one row before the first layer and after each; None as long as none is known."""
+        shapes = [shape]
+        for position, layer in enumerate(self.layers, 1):
+            given = layer.input_shape if shape is None else shape
+            try:
+                shape = None if given is None else layer.output_shape(given)
+            except Exception as error:
+                before = "" if position == 1 else f" from layer {position - 1}, {self.layers[position - 2]!r}"
+                takes = "" if layer.input_shape is None else f" takes rows of shape {layer.input_shape} but"
+                raise ValueError(
+                    f"layer {position} of {len(self.layers)}, {layer!r},{takes} is given rows of shape "
+                    f"{given}{before}" + ("" if takes else f": {error}")
+                ) from error
+            shapes.append(shape)
+        return shapes
+
+    @staticmethod
+    def _as_array(x: Any) -> Any:
+        return x if hasattr(x, "dtype") and hasattr(x, "shape") and hasattr(x, "strides") else np.asarray(x)
+
+    def admit(self, x: Any) -> Any:
+        """x in the model's dtype. Raises ValueError for rows of a shape that the layers do not take."""
+        x = self._as_array(x)
+        if self._row != (x.shape[1:], x.dtype):
+            self._meet(x)
+        return x if x.dtype == self.dtype or self._keeps_integers else x.astype(self.dtype)
+
+    def _meet(self, x: Any) -> None:
+        """Check rows of a shape or a dtype that the latest x did not have, and remember them."""
+        if x.ndim == 0:
+            raise ValueError("x is a single number; a model takes rows, x of shape (B, …)")
+        if x.dtype.kind not in "fiub" and x.dtype.kind != self.dtype.kind:
+            raise ValueError(f"x holds {x.dtype}, not real numbers")
+        row = x.shape[1:]
+        if self._given_shape is not None and row != self._given_shape:
+            raise ValueError(f"x has rows of shape {row}; the model was made for rows of shape {self._given_shape}")
+        self._shapes(row)
+        self._keeps_integers = x.dtype.kind in "iu" and x.dtype != np.uint8 and self._looks_up(row, x.dtype)
+        self._row = (row, x.dtype)
+
+    def _looks_up(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+        """Whether the layers turn integers into the model's dtype themselves, as Embedding does and Dense does not."""
+        try:
+            return self._predict(np.zeros((1, *row), dtype)).dtype == self.dtype
+        except (TypeError, ValueError):
+            return False
+
+    def summary(self) -> str:
+        """A table of the layers with the shape of one row of their output and their numbers of parameters."""
+        shapes = self._shapes(self.input_shape)
+        rows = [("", "layer", "output of a row", "parameters")]
+        for position, (layer, shape) in enumerate(zip(self.layers, shapes[1:], strict=True), 1):
+            size = sum(array.size for inner in walk([layer]) for array in inner.params.values())
+            rows.append((str(position), repr(layer), "?" if shape is None else str(shape), f"{size:,}"))
+        wide = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = [f"{n:>{wide[0]}}  {a:<{wide[1]}}  {b:<{wide[2]}}  {c:>{wide[3]}}" for n, a, b, c in rows]
+        return "\n".join([*lines, f"{self.theta.size:,} parameters, {self.dtype}, {self.theta.nbytes:,} bytes"])
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, position: int) -> Layer:
+        return self.layers[position]
+
+    def __repr__(self) -> str:
+        dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype.name!r}"
+        return f"Sequential([{', '.join(map(repr, self.layers))}]{dtype})"
+
+    def chain(self) -> tuple[Layer, ...]:
+        """The layers of this model, those of inner Sequentials in their place."""
+        own = type(self).forward is not Sequential.forward or type(self).backward is not Sequential.backward
+        return (self,) if own else tuple(inner for layer in self.layers for inner in layer.chain())
+
+
+def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:
+    """Draw anew what each layer without a seed of its own drew when it was made: make it again and take its arrays."""
+    for layer in layers:
+        stream = seeds.spawn(1)[0]
+        if layer.layers:
+            if getattr(layer, "seed", None) is None:
+                _draw(layer.layers, stream)
+        elif layer.config().get("seed", 0) is None:
+            drawn = type(layer)(**layer.config() | {"seed": int(stream.generate_state(1, np.uint64)[0])})
+            for name in layer.params | layer.states:
+                put(layer, name, vars(drawn)[name])

@@ -1,0 +1,359 @@
+"""Training: epochs of gradient steps, and what `fit` makes of them.
+
+The two functions `epochs` and `fit` are methods of a Sequential; here `model` is their self.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from minigrad import metrics
+from minigrad.data.batches import Examples, as_numbers
+from minigrad.data.labels import LabelEncoder, label_array
+from minigrad.data.split import split_rows
+from minigrad.layer import Model
+from minigrad.losses import Loss, check_weights
+from minigrad.objective import Objective
+from minigrad.optimizers import Optimizer
+from minigrad.parameter import Array, Snapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
+Batches: TypeAlias = Iterator[tuple[Array, Array, Array | None]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the rows: its `number` from 1, the training `loss` (penalty included), and its `seconds`."""
+
+    number: int
+    loss: float
+    seconds: float
+
+
+@dataclass
+class History:
+    """What happened in each epoch: lists as long as there were epochs.
+
+    `loss` is the mean over the training rows of the loss *before* each batch's update, penalty included.
+    `validation_loss` (without the penalty) and the lists in `metrics` are of the parameters at the end of the epoch, on
+    rows that were not trained on; they are empty when there are no such rows. `best_epoch` counts from 1; it is the one
+    whose parameters were restored, or None without `patience`.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    best_epoch: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per epoch, one column per quantity, as a pandas DataFrame."""
+        import pandas as pd
+
+        columns = {"loss": self.loss, "validation_loss": self.validation_loss, **self.metrics, "seconds": self.seconds}
+        epochs = pd.RangeIndex(1, len(self) + 1, name="epoch")
+        return pd.DataFrame({name: values for name, values in columns.items() if values}, index=epochs)
+
+
+class DivergenceError(FloatingPointError):
+    """Training stopped since a loss, gradient or parameter was not finite. `history` holds the epochs before."""
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+def epochs(
+    model: Model,
+    x: Any,
+    t: Any,
+    *,
+    loss: Loss,
+    optimizer: Optimizer,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    l2: float = 0.0,
+    sample_weight: Any = None,
+    class_weight: ClassWeight | None = None,
+    seed: int | None = 0,
+) -> Iterator[Epoch]:
+    """Train epoch after epoch, without end: `break` is early stopping.
+
+        for epoch in model.epochs(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(0.5)):
+            if epoch.loss < 0.1:
+                break
+
+    x (m, …); t (m, …) of the outputs' shape, or (m,): class labels for a cross-entropy, one column of numbers for a
+    regression loss. Each batch's gradient is the mean over its rows (the last, smaller batch too), plus `l2` times the
+    decaying weights. The order of epoch k is `default_rng((seed, k)).permutation(m)`, where k goes on from the epochs
+    that the optimizer has made; None as seed takes fresh entropy.
+
+    Raises ValueError for x, t or weights that do not fit or are not finite, DivergenceError when training leaves the
+    finite numbers; model and optimizer are then as they were at the start of that epoch.
+    """
+    examples = _examples(model, x, t, loss, sample_weight, class_weight)
+    return _epochs(Objective(model, loss, l2), optimizer, examples, batch_size, shuffle, seed)
+
+
+def fit(
+    model: Model,
+    x: Any,
+    t: Any,
+    *,
+    loss: Loss,
+    optimizer: Optimizer,
+    epochs: int,
+    batch_size: int = 32,
+    validation: float | tuple[Any, Any] | None = None,
+    shuffle: bool = True,
+    patience: int | None = None,
+    l2: float = 0.0,
+    sample_weight: Any = None,
+    class_weight: ClassWeight | None = None,
+    progress: bool | None = None,
+    seed: int | None = 0,
+) -> History:
+    """Train for `epochs` epochs (see `epochs` for x, t and the rest) and return the history.
+
+    `validation` is a fraction of the rows, drawn at random and stratified by class, or a pair (x, t) of one's own.
+    With `patience`, training stops after so many epochs without a lower validation loss, and the parameters and state
+    of the best epoch are restored, whatever ended training. `class_weight` maps labels to weights, or is "balanced":
+    each class weighs the same in sum. `progress` shows a bar; by default it does on a terminal and in a notebook.
+
+    `fit` of 4 epochs and then of 6, with the same optimizer, is bit for bit `fit` of 10.
+    """
+    if epochs < 1:
+        raise ValueError(f"epochs={epochs}: train for at least one")
+    if patience is not None and validation is None:
+        raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
+    if patience is not None and patience < 1:
+        raise ValueError(f"patience={patience}: wait for at least one epoch")
+    examples, held_out = _examples(model, x, t, loss, sample_weight, class_weight), None
+    if isinstance(validation, tuple):
+        held_out = _examples(model, *validation, loss, None, class_weight)
+    elif validation is not None:
+        kept, held = split_rows(_strata(examples, loss), validation, seed=seed or 0)
+        examples, held_out = examples.select(kept), examples.select(held)
+
+    objective, history = Objective(model, loss, l2), History()
+    best, best_loss, waited = None, math.inf, 0
+    try:
+        training = _epochs(objective, optimizer, examples, batch_size, shuffle, seed)
+        for epoch in _bar(training, epochs, progress):
+            history.loss.append(epoch.loss)
+            history.seconds.append(epoch.seconds)
+            if held_out is not None:
+                validation_loss, measured = _evaluate(objective, held_out)
+                history.validation_loss.append(validation_loss)
+                for name, value in measured.items():
+                    history.metrics.setdefault(f"validation_{name}", []).append(value)
+                if patience is not None and validation_loss < best_loss:
+                    best, best_loss, waited = Snapshot([model]), validation_loss, 0
+                    history.best_epoch = len(history)
+                else:
+                    waited += 1
+            if len(history) == epochs or (patience is not None and waited >= patience):
+                break
+    except DivergenceError as error:
+        error.history = history
+        raise
+    finally:
+        if best is not None:
+            best.restore()
+    return history
+
+
+def _epochs(
+    objective: Objective, optimizer: Optimizer, examples: Examples, batch_size: int, shuffle: bool, seed: int | None
+) -> Iterator[Epoch]:
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: a batch has at least one row")
+    root: Any = np.random.SeedSequence().entropy if seed is None else seed
+    optimizer.prepare(objective.model.theta)
+    history = History()
+    while True:
+        started = time.perf_counter()
+        before, counted = Snapshot([objective.model]), optimizer.state()
+        order = examples.order(root, optimizer.epochs, shuffle)
+        loss = _pass(objective, optimizer, examples.batches(order, batch_size))
+        if loss is None:
+            before.restore()
+            optimizer.load_state(counted)
+            batch, what = _divergence(objective, optimizer, examples.batches(order, batch_size))
+            before.restore()
+            optimizer.load_state(counted)
+            raise DivergenceError(
+                f"epoch {optimizer.epochs + 1}, batch {batch}: {what}. The usual cause is too large a learning rate "
+                f"({optimizer!r}); targets or inputs of very different sizes are the next. The model is as it was "
+                f"before this epoch",
+                history,
+            )
+        optimizer.epochs += 1
+        epoch = Epoch(optimizer.epochs, loss, time.perf_counter() - started)
+        history.loss.append(epoch.loss)
+        history.seconds.append(epoch.seconds)
+        yield epoch
+
+
+def _pass(objective: Objective, optimizer: Optimizer, batches: Batches) -> float | None:
+    """Train on every batch once. Returns the mean loss over the rows, or None when the numbers stop being finite."""
+    model, total, weight = objective.model, 0.0, 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for x, t, w in batches:
+            share = len(x) if w is None else float(w.sum())
+            if share == 0:
+                continue
+            value = float(objective.differentiate(model.admit(x), t, w))
+            if not math.isfinite(value):
+                return None
+            optimizer.step(model.theta, model.dtheta)
+            total += value * share
+            weight += share
+    return total / weight if np.isfinite(model.theta).all() else None
+
+
+def _divergence(objective: Objective, optimizer: Optimizer, batches: Batches) -> tuple[int, str]:
+    """Go through a failed pass once more, looking at every number: the batch (from 1), and what is wrong there."""
+    model, number = objective.model, 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for number, (x, t, w) in enumerate(batches, 1):
+            if w is not None and not w.any():
+                continue
+            value = float(objective.differentiate(model.admit(x), t, w))
+            if not math.isfinite(value):
+                return number, f"the loss is {value}"
+            if not np.isfinite(model.dtheta).all():
+                return number, "the gradient is not finite"
+            optimizer.step(model.theta, model.dtheta)
+            if not np.isfinite(model.theta).all():
+                return number, "the step makes the parameters infinite"
+    return number, "the parameters are no longer finite"
+
+
+def _examples(
+    model: Model, x: Any, t: Any, loss: Loss, sample_weight: Any, class_weight: ClassWeight | None
+) -> Examples:
+    """The rows, checked against each other and against the model; labels make `model.classes`."""
+    dtype = model.theta.dtype
+    x = as_numbers("x", x, dtype)
+    outputs = model.output_shape(x.shape[1:])
+    labels = loss.labels and np.ndim(t) == 1
+    t = label_array(t) if labels else as_numbers("t", t, dtype)
+    if len(x) != len(t):
+        raise ValueError(f"x has {len(x)} rows, t has {len(t)}")
+    encoder = _encoder(model, t, outputs) if labels else None
+    if encoder is None:
+        if t.ndim == 1 and outputs == (1,):
+            t = t[:, None]
+        if t.shape[1:] != outputs:
+            hint = "" if loss.labels else f"; if t holds class labels, train with a cross-entropy instead of {loss!r}"
+            raise ValueError(
+                f"t has rows of shape {t.shape[1:]}, but the model's outputs have rows of shape {outputs}{hint}"
+            )
+    if sample_weight is not None:
+        sample_weight = as_numbers("sample_weight", sample_weight, dtype)
+        if sample_weight.shape != (len(x),):
+            raise ValueError(f"sample_weight has the shape {sample_weight.shape}; {len(x)} rows need ({len(x)},)")
+        check_weights(sample_weight)
+    weights = None if class_weight is None else _class_weights(class_weight, encoder, t)
+    if encoder is not None:
+        model.classes = encoder.classes
+    model.boundary = loss.boundary
+    return Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=math.prod(outputs), class_weight=weights)
+
+
+def _encoder(model: Model, labels: Array, outputs: tuple[int, ...]) -> LabelEncoder:
+    encoder = LabelEncoder(labels)
+    if model.classes is not None:
+        unseen = sorted(set(encoder.classes.tolist()) - set(model.classes.tolist()), key=str)
+        if unseen:
+            raise ValueError(f"t holds the label {unseen[0]!r}; this model has been trained on {_shown(model.classes)}")
+        encoder = LabelEncoder(model.classes)
+    classes = len(encoder.classes)
+    if len(outputs) != 1 or classes != max(2, outputs[0]):
+        width = "1 or 2 outputs" if classes == 2 else f"{classes} outputs"
+        raise ValueError(
+            f"t has {classes} classes ({_shown(encoder.classes)}), which take {width}, but the model's outputs have "
+            f"the shape {outputs}"
+        )
+    return encoder
+
+
+def _strata(examples: Examples, loss: Loss) -> Any:
+    """What a hold-out is stratified by: labels, the largest of one-hot targets, or nothing but a number of rows."""
+    if examples.encoder is not None:
+        return examples.t
+    return examples.t.argmax(axis=1) if loss.labels and examples.t.ndim == 2 else len(examples)
+
+
+def _shown(classes: Array) -> str:
+    return ", ".join(map(repr, classes[:10].tolist())) + (", …" if len(classes) > 10 else "")
+
+
+def _class_weights(class_weight: ClassWeight, encoder: LabelEncoder | None, labels: Array) -> Array:
+    if encoder is None:
+        raise ValueError("class_weight needs t to be labels, one for each row")
+    classes = encoder.classes.tolist()
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"class_weight={class_weight!r}: give a mapping from label to weight, or 'balanced'")
+        counts = np.bincount(encoder.encode(labels), minlength=len(classes))
+        return len(labels) / (len(classes) * np.maximum(counts, 1))
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ValueError(f"class_weight names {unknown[0]!r}, which is none of the classes {_shown(encoder.classes)}")
+    weights = np.array([class_weight.get(label, 1.0) for label in classes], np.float64)
+    check_weights(weights)
+    return weights
+
+
+def _evaluate(objective: Objective, held_out: Examples) -> tuple[float, dict[str, float]]:
+    """The loss (without the penalty) and the metrics on rows that are not trained on."""
+    total, weight, ps, ts = 0.0, 0.0, [], []
+    for x, t, w in held_out.batches(held_out.order(0, 0, shuffle=False), 1024):
+        z, p = objective.predict(x)
+        share = len(x) if w is None else float(w.sum())
+        if share:
+            total += objective.loss_of(z, t, w) * share
+            weight += share
+        ps.append(p)
+        ts.append(t)
+    return total / weight, _measure(objective, np.concatenate(ps), np.concatenate(ts))
+
+
+def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
+    if not objective.classifies:
+        return {"r2": metrics.r2_score(t, p)}
+    if p.ndim == 2 and p.shape[1] > 1 and np.all(t.sum(axis=1) == 1):
+        return {"accuracy": metrics.accuracy(t.argmax(axis=1), p.argmax(axis=1))}
+    right = (p >= objective.model.boundary) == (t >= 0.5)
+    return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}
+
+
+def _bar(training: Iterator[Epoch], epochs: int, progress: bool | None) -> Iterator[Epoch]:
+    """The epochs, with a progress bar where one can be seen."""
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not progress:
+        yield from training
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=epochs, unit="epoch", desc="training") as bar:
+        for epoch in training:
+            yield epoch
+            bar.set_postfix(loss=f"{epoch.loss:.4f}", refresh=False)
+            bar.update()
