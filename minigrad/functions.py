@@ -69,9 +69,10 @@ def log_sum_exp(z: Array) -> Array:
 
 
 def log_softmax(z: Array) -> Array:
-    """log softmax(z) = z_k - max z - log Σ_j exp(z_j - max z) over the last axis"""
-    below: Array = floating(z) - floating(z).max(axis=-1, keepdims=True)
-    return below - _log_sum(exp_below_max(z))
+    """log softmax(z) = z_k - max z - log Σ_j exp(z_j - max z) over the last axis, not below the lowest float"""
+    half = floating(z) * 0.5
+    below: Array = np.maximum(half - half.max(axis=-1, keepdims=True), np.finfo(half.dtype).min / 2)
+    return 2 * below - _log_sum(exp_below_max(z))
 
 
 def exp_below_max(z: Array) -> Array:
