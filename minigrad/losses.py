@@ -114,12 +114,15 @@ def _column(weight: Any, p: Array) -> Array:
 
 
 def _check_probabilities(loss: Loss, p: Array, t: Array) -> None:
-    for name, values in (("prediction", p.real), ("target", t.real)):
+    for name, values, hint in (
+        ("prediction", p.real, "does the model lack a final Sigmoid or Softmax?"),
+        ("target", t.real, "class labels must be one-hot here"),
+    ):
         outside = (values < 0) | (values > 1)
         if outside.any():
             raise ValueError(
                 f"{type(loss).__name__} takes probabilities, but a {name} is {values[outside][0]:g}, outside [0, 1]; "
-                f"does the model lack a final Sigmoid or Softmax?"
+                + hint
             )
 
 
@@ -171,16 +174,16 @@ class BinaryCrossEntropyOnLogits(Loss):
     z (B, O) any real numbers, t (B, O) in [0, 1]. It is BinaryCrossEntropy of p = σ(z): put log p = -softplus(-z) and
     log(1 - p) = -softplus(z) into its formula, and softplus(-z) = softplus(z) - z.
 
-    softplus(z) is max(z, 0) + log(1 + exp(-|z|)); with t z taken from its first part, what is added is never negative
-    and nothing cancels.
+    softplus(z) is max(z, 0) + log(1 + exp(-|z|)), and max(z, 0) - t z = z ([z > 0] - t) is never negative: nothing
+    cancels.
     """
 
     labels = True
     boundary = 0.0
 
     def terms(self, z: Array, t: Array) -> Array:
-        """max(z, 0) - t z + log(1 + exp(-|z|))"""
-        return np.maximum(z, 0) - t * z + np.log1p(np.exp(np.minimum(z, -z)))
+        """z ([z > 0] - t) + log(1 + exp(-|z|))"""
+        return z * ((z > 0) - t) + np.log1p(np.exp(np.minimum(z, -z)))
 
     def slopes(self, z: Array, t: Array) -> Array:
         """σ(z) - t"""
