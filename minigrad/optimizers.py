@@ -29,10 +29,9 @@ class Optimizer(Configured):
     memory: tuple[str, ...] = ()
 
     def __init__(self, learning_rate: Rate, weight_decay: float = 0.0) -> None:
-        if not callable(learning_rate) and not 0 <= learning_rate < math.inf:
-            raise ValueError(f"learning_rate={learning_rate}: it must be finite and not negative")
-        if not 0 <= weight_decay < math.inf:
-            raise ValueError(f"weight_decay={weight_decay}: it must be finite and not negative")
+        if not callable(learning_rate):
+            _not_negative(self, learning_rate=learning_rate)
+        _not_negative(self, weight_decay=weight_decay)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.steps = self.epochs = 0
 
@@ -57,7 +56,9 @@ class Optimizer(Configured):
     def prepare(self, theta: Array) -> None:
         """Make the memory for a vector like theta, where there is none yet."""
         for name in self.memory:
-            held = vars(self).setdefault(name, np.zeros_like(theta))
+            if name not in vars(self):
+                vars(self)[name] = np.zeros_like(theta)
+            held = vars(self)[name]
             if held.shape != theta.shape or held.dtype != theta.dtype:
                 raise ValueError(
                     f"{self!r} has been used for {held.size} parameters of {held.dtype}, not for {theta.size} of "
@@ -75,8 +76,11 @@ class Optimizer(Configured):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """The inverse of `state()`. Raises ValueError for the state of another kind of optimizer."""
-        if not {"steps", "epochs"} <= set(state) <= {"steps", "epochs", *self.memory}:
-            raise ValueError(f"{self!r} can't take a state of {sorted(state)}: needed are steps, epochs, {self.memory}")
+        if set(state) - set(self.memory) != {"steps", "epochs"} or len(state) not in (2, 2 + len(self.memory)):
+            raise ValueError(
+                f"{self!r} can't take a state of {', '.join(sorted(state))}; it consists of "
+                f"{', '.join(('steps', 'epochs', *self.memory))}"
+            )
         self.steps, self.epochs = int(state["steps"]), int(state["epochs"])
         for name in self.memory:
             vars(self).pop(name, None)
@@ -88,6 +92,12 @@ def _fraction(optimizer: Optimizer, **numbers: float) -> None:
     for name, value in numbers.items():
         if not 0 <= value < 1:
             raise ValueError(f"{type(optimizer).__name__}: {name}={value} must lie in [0, 1)")
+
+
+def _not_negative(optimizer: Optimizer, **numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{type(optimizer).__name__}: {name}={value} must be finite and not negative")
 
 
 class SGD(Optimizer):
@@ -151,6 +161,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(learning_rate, weight_decay)
         _fraction(self, beta1=beta1, beta2=beta2)
+        _not_negative(self, eps=eps)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def coefficients(self, step: int) -> dict[str, float]:
@@ -195,7 +206,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """θ ← θ - η λ θ, then Adam's step with g = dθ: the decay does not pass through the moments.
 
-    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2. PyTorch's rule.
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2, in which λ is scaled
+    by the schedule only, not by the rate η as well. As here it is PyTorch's rule, and λ = 0.01 its default.
     """
 
     def __init__(
@@ -209,12 +221,12 @@ class AdamW(Adam):
         super().__init__(learning_rate, beta1, beta2, eps, weight_decay)
 
     def coefficients(self, step: int) -> dict[str, float]:
-        """Adam's, with 1 - η λ as the decay"""
-        return super().coefficients(step) | {"decay": 1 - self.rate(step) * self.weight_decay}
+        """Adam's, with η λ as the decay: taken from 1, in float32 it would be gone or far off"""
+        return super().coefficients(step) | {"decay": self.rate(step) * self.weight_decay}
 
     def update(self, theta: Array, dtheta: Array, *, decay: Array, **moments: Array) -> None:  # type: ignore[override]
-        """θ ← (1 - η λ) θ, and Adam's step"""
-        theta *= decay
+        """θ ← θ - η λ θ, and Adam's step"""
+        theta -= decay * theta
         self.move(theta, dtheta, **moments)
 
 
@@ -222,7 +234,8 @@ class RMSprop(Optimizer):
     """v ← α v + (1-α) g²,   θ ← θ - η g / (√v + ε);   with momentum μ:   u ← μ u + g / (√v + ε),   θ ← θ - η u
 
     g is dθ + λ θ with weight decay λ. Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine
-    Learning, Coursera 2012 (α = 0.9 there; 0.99 and the rest are PyTorch's rule).
+    Learning, Coursera 2012 (η = 0.001 and α = 0.9 there). The rule, α = 0.99 and ε outside of the root are PyTorch's,
+    whose default η is 0.01.
     """
 
     v: Array
@@ -238,6 +251,7 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(learning_rate, weight_decay)
         _fraction(self, alpha=alpha, momentum=momentum)
+        _not_negative(self, eps=eps)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     @property
@@ -292,6 +306,7 @@ class Adagrad(Optimizer):
 
     def __init__(self, learning_rate: Rate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
         super().__init__(learning_rate, weight_decay)
+        _not_negative(self, eps=eps)
         self.eps = eps
 
     def coefficients(self, step: int) -> dict[str, float]:
