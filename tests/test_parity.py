@@ -1,0 +1,187 @@
+"""Agreement with PyTorch, on the stored cases that make_cases.py wrote: optimizers, activations, losses, a training."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad import (
+    ELU,
+    GELU,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    BinaryCrossEntropy,
+    BinaryCrossEntropyOnLogits,
+    CategoricalCrossEntropy,
+    CategoricalCrossEntropyOnLogits,
+    Dense,
+    Huber,
+    LeakyReLU,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Objective,
+    ReLU,
+    RMSprop,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Swish,
+    Tanh,
+)
+
+CASES = Path(__file__).parent / "cases"
+
+OPTIMIZERS = {
+    "sgd": SGD(0.05),
+    "sgd_momentum": SGD(0.02, momentum=0.9),
+    "sgd_nesterov": SGD(0.02, momentum=0.8, nesterov=True),
+    "sgd_decay": SGD(0.05, weight_decay=0.1),
+    "sgd_all": SGD(0.02, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "adam": Adam(),
+    "adam_decay": Adam(0.02, weight_decay=0.1),
+    "adam_betas": Adam(0.02, beta1=0.7, beta2=0.95, eps=1e-3),
+    "adamw": AdamW(),
+    "adamw_decay": AdamW(0.02, beta1=0.8, beta2=0.99, weight_decay=0.3),
+    "rmsprop": RMSprop(),
+    "rmsprop_momentum": RMSprop(0.005, alpha=0.9, momentum=0.8),
+    "rmsprop_decay": RMSprop(0.02, weight_decay=0.1, eps=1e-3),
+    "adagrad": Adagrad(),
+    "adagrad_decay": Adagrad(0.3, weight_decay=0.1),
+}
+
+ACTIVATIONS = {
+    "sigmoid": Sigmoid(),
+    "tanh": Tanh(),
+    "relu": ReLU(),
+    "softmax": Softmax(),
+    "silu": Swish(),
+    "leaky_relu": LeakyReLU(0.03),
+    "elu": ELU(1.5),
+    "gelu": GELU(),
+    "gelu_tanh": GELU("tanh"),
+    "softplus": Softplus(),
+}
+
+LOSSES = {  # the loss, and which inputs it compares
+    "binary": (BinaryCrossEntropy(), "p", "yes_no"),
+    "binary_on_logits": (BinaryCrossEntropyOnLogits(), "z", "yes_no"),
+    "categorical": (CategoricalCrossEntropy(), "distribution", "class"),
+    "categorical_on_logits": (CategoricalCrossEntropyOnLogits(), "z", "class"),
+    "squared": (MeanSquaredError(), "number", "target"),
+    "absolute": (MeanAbsoluteError(), "number", "target"),
+    "huber": (Huber(), "number", "target"),
+    "huber_half": (Huber(0.5), "number", "target"),
+}
+
+both = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+@pytest.fixture(scope="module")
+def case():
+    return {path.stem: dict(np.load(path)) for path in CASES.glob("*.npz")}
+
+
+def test_every_stored_case_is_compared(case):
+    of_dtypes = ["float32_", "float64_"]
+    assert set(case) == {"trajectories", "activations", "losses", "training"}
+    assert set(case["trajectories"]) == {"start", "noise", *OPTIMIZERS}
+    assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", *ACTIVATIONS)}
+    inputs = {name for _, *names in LOSSES.values() for name in names}
+    assert set(case["losses"]) == {d + name for d in of_dtypes for name in (*inputs, *LOSSES)}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_hundred_steps_of_an_optimizer(case, name):
+    stored, optimizer, path = case["trajectories"], copy.deepcopy(OPTIMIZERS[name]), []
+    theta = stored["start"].copy()
+    for g in stored["noise"]:
+        optimizer.step(theta, g + theta * theta * theta)
+        path.append(theta.copy())
+    np.testing.assert_allclose(path[9::10], stored[name], rtol=1e-12, atol=1e-12)
+
+
+@both
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation(case, name, dtype):
+    stored, layer, eps = case["activations"], ACTIVATIONS[name], float(np.finfo(dtype).eps)
+    y, dx = stored[f"{dtype}_{name}"]
+    # Absolute tolerances, since there PyTorch itself has no more digits: it takes 1 - y from y close to 1, Φ from
+    # 1 + erf, and Softplus as x from x = 20 on. test_numerics.py compares with the truth instead.
+    scale = max(1, np.abs(stored[f"{dtype}_dy"]).max())
+    np.testing.assert_allclose(layer.forward(stored[f"{dtype}_x"]), y, rtol=8 * eps, atol=8 * eps)
+    np.testing.assert_allclose(layer.backward(stored[f"{dtype}_dy"]), dx, rtol=8 * eps, atol=8 * scale * eps)
+
+
+@both
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss(case, name, dtype):
+    (loss, p, t), stored, eps = LOSSES[name], case["losses"], float(np.finfo(dtype).eps)
+    p, t = stored[f"{dtype}_{p}"], stored[f"{dtype}_{t}"]
+    terms, dp = stored[f"{dtype}_{name}"]
+    # PyTorch takes log s(z) from z, at z = 40 to 40 eps, where minigrad keeps digits: rows are measured by their |z|.
+    rounding = 4 * eps * np.maximum(1, np.abs(p).max(axis=1, keepdims=True))
+    assert (np.abs(loss.terms(p, t) - terms) <= rounding).all()
+    assert loss.forward(p, t) == pytest.approx(terms.sum(dtype="float64") / len(p), rel=8 * eps)
+    # A term's slope is at most a few eps off. For a probability, it is 1 / p or 1 / (1 - p) that rounds.
+    np.testing.assert_allclose(loss.backward(p, t), dp, rtol=16 * eps, atol=4 * eps / len(p))
+
+
+def fresh(case):
+    stored = case["training"]
+    model = Sequential([Dense(12, 7), Sigmoid(), Dense(7, 4), Sigmoid()], dtype=np.float64)
+    model.theta[...] = stored["theta"][0]
+    return model, stored["x"], stored["t"], stored["theta"][1:]
+
+
+def batches():
+    for step in range(50):
+        yield slice(step % 5 * 8, step % 5 * 8 + 8)
+
+
+def test_a_training_by_the_objective(case):
+    model, x, t, expected = fresh(case)
+    objective, optimizer, path = Objective(model, BinaryCrossEntropy()), SGD(0.5), []
+    for rows in batches():
+        objective.gradient(x[rows], t[rows])
+        optimizer.step(model.theta, model.dtheta)
+        path.append(model.theta.copy())
+    np.testing.assert_allclose(path[9::10], expected, rtol=0, atol=1e-12)
+
+
+def test_a_training_by_a_loop_of_ones_own(case):
+    model, x, t, expected = fresh(case)
+    loss, optimizer, path = BinaryCrossEntropy(), SGD(0.5), []
+    for rows in batches():
+        p = model.forward(x[rows])
+        model.backward(loss.backward(p, t[rows]))
+        optimizer.step(model.theta, model.dtheta)
+        path.append(model.theta.copy())
+    np.testing.assert_allclose(path[9::10], expected, rtol=0, atol=1e-12)
+
+
+def test_a_training_by_fit(case):
+    model, x, t, expected = fresh(case)
+    optimizer = SGD(0.5)
+    for theta in expected:
+        model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=optimizer, epochs=2, batch_size=8, shuffle=False)
+        np.testing.assert_allclose(model.theta, theta, rtol=0, atol=1e-12)
+
+
+def test_the_cases_are_what_their_script_writes(case):
+    pytest.importorskip("torch")
+    import make_cases
+
+    assert set(case) == set(make_cases.ALL)
+    for name, make in make_cases.ALL.items():
+        made = make()
+        assert set(made) == set(case[name])
+        for key, value in made.items():
+            stored = case[name][key]
+            assert (value.shape, value.dtype) == (stored.shape, stored.dtype), key
+            # Not equal bit for bit: PyTorch rounds otherwise on another kind of processor.
+            tolerance = 64 * np.finfo(stored.dtype).eps
+            np.testing.assert_allclose(value, stored, rtol=tolerance, atol=tolerance, err_msg=key)
