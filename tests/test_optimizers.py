@@ -1,0 +1,267 @@
+"""What every optimizer promises: a state that continues bit for bit, schedules, dtypes, honest arguments."""
+
+import copy
+import pickle
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+rates = st.floats(1e-4, 0.3)
+fractions = st.floats(0, 0.999)
+decays = st.just(0.0) | st.floats(0, 0.3)
+tinies = st.floats(1e-10, 1e-2)
+
+
+def sgd(learning_rate, momentum, nesterov, weight_decay):
+    return SGD(learning_rate, momentum, nesterov and momentum > 0, weight_decay)
+
+
+class Row(NamedTuple):
+    optimizers: st.SearchStrategy[Optimizer]
+    wrong: dict[str, float]
+    """Arguments that the constructor refuses."""
+
+
+adams = {"learning_rate": rates, "beta1": fractions, "beta2": fractions, "eps": tinies, "weight_decay": decays}
+adams_wrong = {"beta1": 1.0, "beta2": -0.1, "eps": -1e-8}
+
+TABLE = {
+    SGD: Row(st.builds(sgd, rates, st.just(0.0) | fractions, st.booleans(), decays), {"momentum": 1.0}),
+    Adam: Row(st.builds(Adam, **adams), adams_wrong),
+    AdamW: Row(st.builds(AdamW, **adams), adams_wrong),
+    RMSprop: Row(
+        st.builds(RMSprop, rates, fractions, tinies, st.just(0.0) | fractions, decays),
+        {"alpha": 1.0, "momentum": 1.0, "eps": -1e-8},
+    ),
+    Adagrad: Row(st.builds(Adagrad, rates, tinies, decays), {"eps": np.nan}),
+}
+
+every_optimizer = pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+dtypes = st.sampled_from([np.float32, np.float64])
+seeds = st.integers(0, 2**32 - 1)
+
+
+def drawn(data, kind):
+    """An optimizer, a start, and some gradients."""
+    optimizer, rng = data.draw(TABLE[kind].optimizers, "optimizer"), np.random.default_rng(data.draw(seeds, "seed"))
+    size, steps, dtype = data.draw(st.integers(1, 5)), data.draw(st.integers(0, 8), "steps"), data.draw(dtypes, "dtype")
+    return optimizer, rng.normal(size=size).astype(dtype), rng.normal(size=(steps, size)).astype(dtype)
+
+
+def spoil(state):
+    for value in state.values():
+        if isinstance(value, np.ndarray):
+            value.fill(np.nan)
+
+
+def run(optimizer, theta, gradients):
+    theta = theta.copy()
+    for g in gradients:
+        optimizer.step(theta, g)
+    return theta
+
+
+def subclasses(cls):
+    return {cls}.union(*map(subclasses, cls.__subclasses__()))
+
+
+def test_every_optimizer_of_the_package_has_a_row():
+    assert {cls for cls in subclasses(Optimizer) if cls.__module__.split(".")[0] == "minigrad"} == {Optimizer, *TABLE}
+
+
+def by_state(optimizer):
+    other = type(optimizer)(**optimizer.config())
+    other.load_state(optimizer.state())
+    return other
+
+
+@every_optimizer
+@pytest.mark.parametrize("again", [by_state, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+@given(st.data())
+def test_what_is_put_back_continues_bit_for_bit(kind, again, data):
+    optimizer, theta, gradients = drawn(data, kind)
+    half = data.draw(st.integers(0, len(gradients)), "half")
+    optimizer.epochs = 3
+    theta = run(optimizer, theta, gradients[:half])
+    other = again(optimizer)
+    assert (other.steps, other.epochs) == (half, 3)
+    kept = other.state()
+    expected = run(optimizer, theta, gradients[half:])
+    assert all(np.array_equal(kept[name], value) for name, value in other.state().items())  # nothing is shared
+    assert np.array_equal(run(other, theta, gradients[half:]), expected)
+    assert all(np.array_equal(optimizer.state()[name], value) for name, value in other.state().items())
+
+
+@every_optimizer
+@given(st.data())
+def test_a_state_is_a_copy_both_ways(kind, data):
+    optimizer, theta, gradients = drawn(data, kind)
+    run(optimizer, theta, gradients)
+    expected = run(copy.deepcopy(optimizer), theta, gradients)
+    given, taken = optimizer.state(), optimizer.state()
+    spoil(given)
+    optimizer.load_state(taken)
+    spoil(taken)
+    assert np.array_equal(run(optimizer, theta, gradients), expected)
+
+
+@every_optimizer
+@given(st.data())
+def test_a_foreign_state_is_refused_and_changes_nothing(kind, data):
+    optimizer, theta, gradients = drawn(data, kind)
+    run(optimizer, theta, gradients)
+    expected = run(copy.deepcopy(optimizer), theta, gradients)
+    own = optimizer.state()
+    foreign = [{}, {"steps": 3, "memory": theta}, own | {"other": theta}]
+    for other in (data.draw(row.optimizers) for row in TABLE.values()):
+        other.prepare(theta)
+        if other.memory and set(other.memory) != set(optimizer.memory):
+            foreign.append(other.state())
+    for state in foreign:
+        with pytest.raises(ValueError, match="can't take a state of"):
+            optimizer.load_state(state)
+        assert all(np.array_equal(own[name], value) for name, value in optimizer.state().items())
+    assert np.array_equal(run(optimizer, theta, gradients), expected)
+
+
+def test_a_part_of_the_memory_is_no_state():
+    sgd, rmsprop = SGD(momentum=0.9), RMSprop(momentum=0.9)
+    sgd.step(np.ones(2), np.ones(2))
+    with pytest.raises(
+        ValueError, match="a state of epochs, steps, velocity; it consists of steps, epochs, v, velocity"
+    ):
+        rmsprop.load_state(sgd.state())
+
+
+@every_optimizer
+@given(st.data())
+def test_a_schedule_is_the_same_steps_at_the_same_rates(kind, data):
+    optimizer, theta, gradients = drawn(data, kind)
+    listed = data.draw(st.lists(rates, min_size=len(gradients), max_size=len(gradients)), "rates")
+    scheduled = type(optimizer)(**optimizer.config() | {"learning_rate": listed.__getitem__})
+    moved = theta.copy()
+    for rate, g in zip(listed, gradients, strict=True):
+        scheduled.step(theta, g)
+        optimizer.learning_rate = rate
+        optimizer.step(moved, g)
+        assert np.array_equal(theta, moved)
+
+
+@every_optimizer
+@given(st.data())
+def test_coefficients_are_plain_floats_that_depend_on_the_step_alone(kind, data):
+    optimizer, theta, gradients = drawn(data, kind)
+    optimizer.learning_rate = lambda step: np.float32(0.1) / (step + 1)
+    before = [optimizer.coefficients(step) for step in range(5)]
+    assert all(type(value) is float for numbers in before for value in numbers.values())
+    run(optimizer, theta, gradients)
+    optimizer.load_state({"steps": 17, "epochs": 2})
+    assert [optimizer.coefficients(step) for step in range(5)] == before
+    assert optimizer.steps == 17
+
+
+@every_optimizer
+@given(st.data())
+def test_theta_keeps_its_dtype_and_place_and_the_gradient_its_values(kind, data):
+    optimizer, theta, gradients = drawn(data, kind)
+    whole = np.concatenate([theta, theta])
+    part, rest = whole[: theta.size], whole[theta.size :]
+    for steps, g in enumerate(gradients, 1):
+        kept = g.copy()
+        g.flags.writeable = False
+        optimizer.step(part, g)
+        assert np.array_equal(g, kept)
+        assert optimizer.steps == steps
+    assert np.array_equal(rest, theta)
+    memory = [value for value in optimizer.state().values() if isinstance(value, np.ndarray)]
+    assert all(value.dtype == theta.dtype and np.isfinite(value).all() for value in memory)
+    assert whole.dtype == theta.dtype
+    assert np.array_equal(whole[: theta.size], run(type(optimizer)(**optimizer.config()), theta, gradients))
+
+
+@every_optimizer
+@given(st.data())
+def test_each_parameter_moves_on_its_own(kind, data):
+    optimizer, theta, gradients = drawn(data, kind)
+    alone = [run(copy.deepcopy(optimizer), theta[i : i + 1], gradients[:, i : i + 1]) for i in range(len(theta))]
+    np.testing.assert_allclose(run(optimizer, theta, gradients), np.concatenate(alone), rtol=1e-5, atol=1e-6)
+
+
+@every_optimizer
+def test_it_finds_the_lowest_point_of_a_bowl(kind):
+    optimizer, theta = kind(learning_rate=lambda step: 0.3 * (1 - step / 2000)), np.array([3.0, -2.0])
+    for _ in range(2000):
+        optimizer.step(theta, theta * [1.0, 4.0])
+    assert (np.abs(theta) < 0.02).all()
+
+
+@every_optimizer
+def test_a_gradient_of_zero_moves_nothing(kind):
+    theta = np.array([1.0, -2.0], np.float32)
+    optimizer = kind(0.1, weight_decay=0.0)
+    for _ in range(3):
+        optimizer.step(theta, np.zeros(2, np.float32))
+    assert theta.tolist() == [1, -2]
+
+
+@every_optimizer
+def test_a_second_model_is_refused(kind):
+    options = {"momentum": 0.9} if kind in (SGD, RMSprop) else {}
+    for other, said in ((np.ones(4, np.float32), "not for 4 of float32"), (np.ones(3), "not for 3 of float64")):
+        optimizer = kind(**options)
+        optimizer.step(np.ones(3, np.float32), np.ones(3, np.float32))
+        state, kept = optimizer.state(), other.copy()
+        with pytest.raises(ValueError, match=f"used for 3 parameters of float32, {said}; every model needs"):
+            optimizer.step(other, other)
+        assert np.array_equal(other, kept)
+        assert all(np.array_equal(state[name], value) for name, value in optimizer.state().items())
+
+
+@every_optimizer
+def test_wrong_arguments_are_named(kind):
+    everywhere = [("learning_rate", wrong) for wrong in (-0.1, np.inf, np.nan)] + [("weight_decay", -1e-3)]
+    for name, value in everywhere + list(TABLE[kind].wrong.items()):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: {name}={value}"):
+            kind(**{name: value})
+
+
+def test_nesterov_needs_a_momentum():
+    with pytest.raises(ValueError, match="momentum above 0"):
+        SGD(nesterov=True)
+
+
+@every_optimizer
+@given(st.data())
+def test_it_shows_how_it_was_made(kind, data):
+    optimizer = data.draw(TABLE[kind].optimizers)
+    assert eval(repr(optimizer), {kind.__name__: kind}).config() == optimizer.config()
+
+
+def test_the_decay_of_adamw_keeps_its_digits_in_float32():
+    """Each θ is rounded, but not all of them in one direction, as they would be by a rounded factor 1 - ηλ."""
+    theta = np.random.default_rng(0).uniform(1, 2, 100_000).astype(np.float32)
+    before = theta.astype(np.float64)
+    AdamW(1e-3, weight_decay=1e-3).step(theta, np.zeros_like(theta))
+    assert (before - theta).sum() == pytest.approx(1e-6 * before.sum(), rel=0.005)
+
+
+def test_an_optimizer_of_ones_own():
+    class Sign(Optimizer):
+        def coefficients(self, step):
+            return {"eta": self.rate(step)}
+
+        def update(self, theta, dtheta, *, eta):
+            theta -= eta * np.sign(dtheta)
+
+    theta = np.array([1.0, -1.0])
+    Sign(0.5).step(theta, np.array([3.0, -1e-9]))
+    assert theta.tolist() == [0.5, -0.5]
+    with pytest.raises(NotImplementedError, match="Optimizer has no coefficients"):
+        Optimizer(0.1).step(theta, theta)
+    with pytest.raises(NotImplementedError, match="Optimizer has no update"):
+        Optimizer(0.1).update(theta, theta)
