@@ -35,7 +35,7 @@ class Objective:
     def value(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """J at the present parameters, in training mode (a Dropout drops). Leaves the gradients alone."""
         z = run_forward(self.layers, self.model.admit(x))
-        return float(self.loss.value(z, t, *_given(sample_weight)) + self._penalty())
+        return float(self._penalized(self.loss.value(z, t, *_given(sample_weight))))
 
     def gradient(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """Fill `model.dtheta` with ∂J/∂θ and return J."""
@@ -49,7 +49,7 @@ class Objective:
         if self.l2:
             for layer, name in self._decaying:
                 layer.grads[name] += self.l2 * layer.params[name]
-        return value + self._penalty()
+        return self._penalized(value)
 
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Inference: (z, p), what `loss` takes, and what the model predicts; the same where nothing is absorbed."""
@@ -62,11 +62,12 @@ class Objective:
         """L of predictions z, without the penalty."""
         return float(self.loss.value(z, t, *_given(sample_weight)))
 
-    def _penalty(self) -> Any:
-        if not self.l2:
-            return 0.0
-        weights = (layer.params[name].reshape(-1) for layer, name in self._decaying)
-        return sum(w @ w for w in weights) * (self.l2 / 2)
+    def _penalized(self, value: Any) -> Any:
+        if self.l2:
+            for layer, name in self._decaying:
+                w = layer.params[name].reshape(-1)
+                value = value + self.l2 / 2 * (w @ w)
+        return value
 
 
 def _given(sample_weight: Array | None) -> tuple[Array, ...]:

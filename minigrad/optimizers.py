@@ -75,7 +75,10 @@ class Optimizer(Configured):
         return {"steps": self.steps, "epochs": self.epochs, **held}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """The inverse of `state()`. Raises ValueError for the state of another kind of optimizer."""
+        """The inverse of `state()`: the memory is written into where it has the right size already.
+
+        Raises ValueError for the state of another kind of optimizer.
+        """
         if set(state) - set(self.memory) != {"steps", "epochs"} or len(state) not in (2, 2 + len(self.memory)):
             raise ValueError(
                 f"{self!r} can't take a state of {', '.join(sorted(state))}; it consists of "
@@ -83,9 +86,13 @@ class Optimizer(Configured):
             )
         self.steps, self.epochs = int(state["steps"]), int(state["epochs"])
         for name in self.memory:
-            vars(self).pop(name, None)
-            if name in state:
-                vars(self)[name] = np.array(state[name])
+            held, saved = vars(self).pop(name, None), state.get(name)
+            if saved is None:
+                continue
+            if held is None or held.shape != saved.shape or held.dtype != saved.dtype:
+                held = np.empty_like(saved)
+            held[...] = saved
+            vars(self)[name] = held
 
 
 def _fraction(optimizer: Optimizer, **numbers: float) -> None:
