@@ -127,7 +127,7 @@ class Layer(Configured):
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_owner"}
+        return {name: value for name, value in vars(self).items() if name not in ("_owner", "_programs")}
 
     def _twin(self) -> Layer:
         """A shallow copy for inference: it shares the parameters, owns its state, and has its inner layers predict."""

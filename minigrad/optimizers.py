@@ -28,6 +28,14 @@ class Optimizer(Configured):
 
     memory: tuple[str, ...] = ()
 
+    changing = True
+    """Whether the coefficients change from step to step even at a constant learning rate."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "coefficients" in vars(cls) and "changing" not in vars(cls):
+            cls.changing = True  # what a base class said of its own coefficients does not hold for these
+
     def __init__(self, learning_rate: Rate, weight_decay: float = 0.0) -> None:
         if not callable(learning_rate):
             _not_negative(self, learning_rate=learning_rate)
@@ -123,6 +131,8 @@ class SGD(Optimizer):
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov=True needs a momentum above 0")
         self.momentum, self.nesterov = momentum, nesterov
+
+    changing = False
 
     @property
     def memory(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -245,6 +255,7 @@ class RMSprop(Optimizer):
     whose default η is 0.01.
     """
 
+    changing = False
     v: Array
     velocity: Array
 
@@ -309,6 +320,7 @@ class Adagrad(Optimizer):
     """
 
     memory = ("s",)
+    changing = False
     s: Array
 
     def __init__(self, learning_rate: Rate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad import training
+from minigrad import program, training
 from minigrad.layer import Layer, Model, run_backward, run_forward
 from minigrad.parameter import Array, claim, pack, put, walk
 
@@ -132,6 +132,7 @@ class Sequential(Model):
 
     epochs = training.epochs
     fit = training.fit
+    program = program.program
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one row of y. Raises ValueError naming the layer that such rows do not fit."""

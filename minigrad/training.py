@@ -23,6 +23,7 @@ from minigrad.losses import Loss, check_weights
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, Snapshot
+from minigrad.program import train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +189,7 @@ def _epochs(
         started = time.perf_counter()
         before, counted = Snapshot([objective.model]), optimizer.state()
         order = examples.order(root, optimizer.epochs, shuffle)
-        loss = _pass(objective, optimizer, examples.batches(order, batch_size))
+        loss = _pass(objective, optimizer, examples, order, batch_size)
         if loss is None:
             before.restore()
             optimizer.load_state(counted)
@@ -208,21 +209,14 @@ def _epochs(
         yield epoch
 
 
-def _pass(objective: Objective, optimizer: Optimizer, batches: Batches) -> float | None:
+def _pass(
+    objective: Objective, optimizer: Optimizer, examples: Examples, order: Array, batch_size: int
+) -> float | None:
     """Train on every batch once. Returns the mean loss over the rows, or None when the numbers stop being finite."""
-    model, total, weight = objective.model, 0.0, 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for x, t, w in batches:
-            share = len(x) if w is None else float(w.sum())
-            if share == 0:
-                continue
-            value = float(objective.differentiate(model.admit(x), t, w))
-            if not math.isfinite(value):
-                return None
-            optimizer.step(model.theta, model.dtheta)
-            total += value * share
-            weight += share
-    return total / weight if np.isfinite(model.theta).all() else None
+        total, weight = train(objective, optimizer, examples, order, batch_size)
+    finite = math.isfinite(total) and np.isfinite(objective.model.theta).all()
+    return total / weight if finite else None
 
 
 def _divergence(objective: Objective, optimizer: Optimizer, batches: Batches) -> tuple[int, str]:

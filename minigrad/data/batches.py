@@ -56,13 +56,16 @@ class Examples:
         order = np.random.default_rng((seed, epoch)).permutation(m) if shuffle else np.arange(m)
         return order if self._rows is None else self._rows[order]
 
-    def batches(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None]]:
-        """(x, t, weights or None) of each batch. The last one may be smaller."""
-        # Coding labels costs much per call and little per row, so it is done for many batches at once.
+    def chunks(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None]]:
+        """(row numbers, t, weights or None) of many whole batches at once, since coding labels costs most per call."""
         together = batch_size * max(1, NUMBERS_AT_ONCE // (64 * batch_size))
         for start in range(0, len(order), together):
             rows = order[start : start + together]
-            t, w = self.targets(rows), self.weights(rows)
+            yield rows, self.targets(rows), self.weights(rows)
+
+    def batches(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None]]:
+        """(x, t, weights or None) of each batch. The last one may be smaller."""
+        for rows, t, w in self.chunks(order, batch_size):
             for i in range(0, len(rows), batch_size):
                 j = i + batch_size
                 yield self.x[rows[i:j]], t[i:j], None if w is None else w[i:j]

@@ -1,0 +1,582 @@
+"""Programs: one training step, recorded from the ordinary layers and written down as one straight-line function.
+
+At the sizes of small networks a step's cost is Python's, not arithmetic's. So the layers run once on recording arrays
+(recording.py), and what they did is written as the source of a function that calls NumPy and nothing else
+(compiling.py). It computes what the layers compute, bit for bit.
+
+First replays lie: a counter, a schedule, a drawn mask are equal once and wrong the second time. So a step is recorded
+twice, from consecutive states; a layer whose operations differ between the two, or that can't be recorded, becomes one
+opaque call. Then two replays are compared with two steps of the plain layers, and a difference ends in the plain path.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import threading
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.compiling import Code, Memories, Place, compile_operations, exchange
+from minigrad.data.batches import Examples
+from minigrad.layer import Layer, Model
+from minigrad.losses import Loss
+from minigrad.objective import Objective
+from minigrad.optimizers import Optimizer
+from minigrad.parameter import Array, walk
+from minigrad.recording import Operation, Recorded, RecordedGenerator, Tape, Unrecordable, owner, raw
+
+Batch: TypeAlias = tuple[Array, Array, Array | None]
+
+log = logging.getLogger("minigrad")
+
+STEPS_BEFORE_RECORDING = 32
+"""Steps of one batch size that run on the plain layers first: recording costs as much as some hundred small steps."""
+PROGRAMS_KEPT = 16
+LOSS, UPDATE = -1, -2
+"""The parts of a step that are not layers, where layers have their position from 0."""
+
+
+# ------------------------------------------------------------------------------------------------- a step of training
+class Step:
+    """One training step, with places of its own for what it is given: x, t, weights (or None), and coefficients."""
+
+    def __init__(
+        self, objective: Objective, optimizer: Optimizer, x: Array, t: Array, weights: Array | None = None
+    ) -> None:
+        self.objective, self.optimizer, self.model = objective, optimizer, objective.model
+        self.x, self.t = np.array(x), np.array(t)
+        self.weights = None if weights is None else np.array(weights)
+        optimizer.prepare(self.model.theta)
+        dtype = self.model.theta.dtype
+        self.coefficients = {name: np.zeros((), dtype) for name in optimizer.coefficients(optimizer.steps)}
+
+    def set_coefficients(self) -> None:
+        """Take the coefficients of the optimizer's next step."""
+        for name, value in self.optimizer.coefficients(self.optimizer.steps).items():
+            self.coefficients[name].fill(value)
+
+    def plain(self) -> float:
+        """Make the step with the layers themselves: what a program must equal, bit for bit."""
+        value = float(self.objective.differentiate(self.x, self.t, self.weights))
+        self.optimizer.step(self.model.theta, self.model.dtheta)
+        return value
+
+    def batch(self) -> list[Array]:
+        """Copies of the batch in place."""
+        return [array.copy() for array in (self.x, self.t, self.weights) if array is not None]
+
+    def take(self, batch: list[Array]) -> None:
+        """Put a batch in place."""
+        for array, given in zip((self.x, self.t, self.weights), batch, strict=False):
+            if array is not None:
+                array[...] = given
+
+    def turn(self) -> None:
+        """Another batch of the same shapes: the same rows, each one place further."""
+        self.take([np.roll(array, 1, axis=0) for array in self.batch()])
+
+    def lasting(self) -> list[Array]:
+        """The arrays that outlive a step."""
+        states = [value for layer in walk([self.model]) for value in layer.states.values()]
+        memory = [vars(self.optimizer)[name] for name in self.optimizer.memory]
+        return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
+
+
+class Moment:
+    """All that a step can change, to be put back: the attributes of layers and optimizer, declared or not."""
+
+    def __init__(self, objects: Iterable[Any]) -> None:
+        self._saved = [(vars(o), [(name, v, _content(v)) for name, v in vars(o).items()]) for o in objects]
+        # A layer of one's own may draw from the old global generator.
+        self._random = np.random.get_state()  # noqa: NPY002
+
+    def restore(self) -> None:
+        """Put everything back into the same arrays and generators."""
+        np.random.set_state(self._random)  # noqa: NPY002
+        for attributes, saved in self._saved:
+            attributes.clear()
+            for name, value, content in saved:
+                if isinstance(value, np.random.Generator):
+                    value.bit_generator.state = content
+                elif isinstance(value, np.ndarray) and value.flags.writeable:
+                    value[...] = content
+                elif isinstance(value, list | dict | set):
+                    value = content
+                attributes[name] = value
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, np.random.Generator):
+        return copy.deepcopy(value.bit_generator.state)
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return copy.copy(value) if isinstance(value, list | dict | set) else None
+
+
+# ---------------------------------------------------------------------------------------------------------- recording
+@dataclass
+class Recording:
+    """The operations of one step, its value, names for arrays, and the numbers that the layers ended up with."""
+
+    operations: list[Operation]
+    value: Array
+    names: list[tuple[Array, str]]
+    attributes: dict[tuple[int, int, str], Any]
+
+
+class PartError(Exception):
+    """A part of the step can't be recorded: its position, and why."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position, self.reason = position, reason
+
+
+class Tap:
+    """Stands before a layer or a loss while a step is recorded: tells the tape whose operations follow."""
+
+    def __init__(self, target: Any, tape: Tape, position: int, opaque: bool) -> None:
+        self._target, self._tape, self._position, self._opaque = target, tape, position, opaque
+
+    def __repr__(self) -> str:
+        return repr(self._target)
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        function, tape = getattr(self._target, verb), self._tape
+
+        def call(*arguments: Any) -> Any:
+            tape.section = (verb, self._position)
+            result = function(*(raw(arguments) if self._opaque else arguments))
+            if self._opaque and result is None:
+                tape.note("effect", function, raw(arguments), {}, np.empty(0), fresh=False, pure=False)
+            elif self._opaque:
+                result = tape.note("call", function, raw(arguments), {}, np.array(result), pure=False)
+            if result is None:
+                return None
+            if not isinstance(result, Recorded):
+                raise Unrecordable(f"its {verb} returns an array that does not come from the one it was given")
+            tape.results[tape.section] = result.array
+            return result
+
+        return call
+
+
+def record(step: Step, opaque: Iterable[int]) -> Recording:
+    """Make a step on recording arrays; the parts in `opaque` run as they are. Raises PartError."""
+    tape, objective, optimizer = Tape(), step.objective, step.optimizer
+    traced = copy.copy(objective)
+    traced.layers = tuple(Tap(part, tape, n, n in opaque) for n, part in enumerate(objective.layers))  # type: ignore
+    traced.loss = Tap(objective.loss, tape, LOSS, LOSS in opaque)  # type: ignore[assignment]
+    recorded = [layer for n, part in enumerate(objective.layers) if n not in opaque for layer in walk([part])]
+    real = [(vars(o), dict(vars(o))) for o in (*recorded, optimizer)]
+    try:
+        for layer in recorded:
+            for name, value in (layer.params | _gradients(layer) | layer.states).items():
+                arrays = isinstance(value, np.ndarray)
+                vars(layer)[name] = Recorded(value, tape) if arrays else RecordedGenerator(value, tape)
+        given: list[Any] = [None if a is None else Recorded(a, tape) for a in (step.x, step.t, step.weights)]
+        value = traced.differentiate(*given)
+        names = _names(step, tape, raw(value))
+        attributes = {
+            (n, m, name): held
+            for n, part in enumerate(objective.layers)
+            if n not in opaque
+            for m, layer in enumerate(walk([part]))
+            for name, held in vars(layer).items()
+            if isinstance(held, bool | int | float | str)
+        }
+        tape.section = ("update", UPDATE)
+        step.set_coefficients()
+        for name in optimizer.memory:
+            vars(optimizer)[name] = Recorded(vars(optimizer)[name], tape)
+        numbers: dict[str, Any] = {name: Recorded(array, tape) for name, array in step.coefficients.items()}
+        vectors: list[Any] = [Recorded(array, tape) for array in (step.model.theta, step.model.dtheta)]
+        optimizer.update(*vectors, **numbers)
+    except Exception as error:
+        raise PartError(tape.section[1], str(error)) from error
+    finally:
+        for held, saved in real:
+            for name in [name for name, v in held.items() if isinstance(v, Recorded | RecordedGenerator)]:
+                held[name] = saved.get(name)
+    optimizer.steps += 1
+    return Recording(tape.operations, raw(value), names, attributes)
+
+
+def _gradients(layer: Layer) -> dict[str, Array]:
+    return {layer.gradient_name(name): array for name, array in layer.grads.items()}
+
+
+def _names(step: Step, tape: Tape, value: Array) -> list[tuple[Array, str]]:
+    """The textbook's names: z = x W + b and a = σ(z), numbered by the layers with parameters; d before a gradient."""
+    optimizer, layers = step.optimizer, step.objective.layers
+    names = [(step.x, "x"), (step.t, "t"), (step.model.theta, "theta"), (step.model.dtheta, "dtheta"), (value, "loss")]
+    names += [(array, name) for name, array in step.coefficients.items()]
+    names += [(vars(optimizer)[name], name) for name in optimizer.memory]
+    if step.weights is not None:
+        names.append((step.weights, "w"))
+    number, before = 0, "x"
+    inner: list[tuple[Array, str]] = []
+    for position, part in enumerate(layers):
+        trained = False
+        for layer in walk([part]):
+            trained |= bool(layer.params)
+            number += bool(layer.params)
+            for name, array in (layer.params | _gradients(layer) | layer.states).items():
+                if isinstance(raw(array), np.ndarray):
+                    names.append((raw(array), f"{name}{number}"))
+            inner += [
+                (held.array, f"{name}{number}") for name, held in vars(layer).items() if isinstance(held, Recorded)
+            ]
+        after = f"{'z' if trained else 'a'}{number}"
+        results = tape.results
+        if ("forward", position) in results:
+            names.append((results["forward", position], after))
+        if ("backward", position) in results:
+            names.append((results["backward", position], f"d{before}"))
+        before = after
+    names.append((tape.results["backward", LOSS], f"d{before}"))
+    return names + inner
+
+
+def difference(first: Recording, second: Recording) -> tuple[int, str] | None:
+    """The first part that did not do the same in both recordings, and in what; None when there is none."""
+    one, two = _normal(first), _normal(second)
+    for (position, a), (_, b) in zip(one, two, strict=False):
+        if a != b:
+            return position, "its operations are not the same in every step"
+    if len(one) != len(two):
+        longer = max(one, two, key=len)
+        return longer[min(len(one), len(two))][0], "it does not make the same number of operations in every step"
+    for where, held in first.attributes.items():
+        if second.attributes.get(where) != held:
+            return where[0], f"its {where[2]} is another in every step, and is not declared as state()"
+    return None
+
+
+def _normal(recording: Recording) -> list[tuple[int, Any]]:
+    """The operations in a form to compare: fresh arrays by the operation that made them, others by identity."""
+    memories, made, normal = Memories(), dict[int, int](), []
+
+    def change(value: Any) -> Any:
+        if isinstance(value, Place):
+            if value.memory in made:
+                return "made", made[value.memory], value[1:]
+            array = memories.owners[value.memory]
+            return "given", id(array), value[1:]
+        return type(value), repr(value)
+
+    for number, (line, op) in enumerate(zip(memories.lines(recording.operations), recording.operations, strict=True)):
+        if line.fresh:
+            made[line.out.memory] = number
+        given = exchange((line.inputs, line.options, line.out), change)
+        normal.append((op.section[1], (line.kind, line.function, given, line.section)))
+    return normal
+
+
+# ----------------------------------------------------------------------------------------------------------- programs
+class Program:
+    """A training step as one straight-line function; `str()` is its source, with the equation of each line.
+
+    `lines` is the number of its operations, `buffers` the bytes of its intermediate results, `opaque` says which layers
+    run as they are, and why.
+    """
+
+    def __init__(self, step: Step, code: Code, names: list[tuple[Array, str]], opaque: dict[int, str]) -> None:
+        self._step, self._code, self._names = step, code, names
+        self.opaque = {_part(step, position): reason for position, reason in opaque.items()}
+        self.buffers = code.buffers
+        self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
+
+    def __str__(self) -> str:
+        return self._code.source
+
+    def save(self, path: str | Path) -> None:
+        """Write the step as a Python file that needs NumPy alone, with the parameters beside it in a .npz file.
+
+        The file defines `step()`: fill its arrays x, t (and w), call it, and theta has made a step. Raises ValueError
+        where a part of the step is code of its own that can't be written down.
+        """
+        path = Path(path)
+        source = self._file()
+        np.savez(path.with_suffix(".npz"), **self._lasting())  # type: ignore[arg-type]
+        path.write_text(source, encoding="utf-8")
+
+    def _lasting(self) -> dict[str, Array]:
+        """The arrays that outlive the step, by name; dtheta is made anew."""
+        named = {next(n for a, n in self._names if a is array): array for array in self._step.lasting()}
+        return {name: array for name, array in named.items() if name != "dtheta"}
+
+    def _file(self) -> str:
+        code, step = self._code, self._step
+        text = [
+            f'"""One training step of {step.model!r}.',
+            "",
+            "Fill x[...] and t[...] with a batch and call step(): it returns the loss before its update of theta.",
+            f"The optimizer, {step.optimizer!r}, had these numbers for its next step: {', '.join(step.coefficients)}.",
+            "Written by minigrad; it needs NumPy alone.",
+            '"""',
+            "",
+            "from pathlib import Path",
+            "",
+            "import numpy as np",
+            "",
+            'saved = np.load(Path(__file__).with_suffix(".npz"))',
+        ]
+        roots = self._lasting()
+        text += [f'{name} = saved["{name}"]' for name in roots]
+        text.append("dtheta = np.zeros_like(theta)")
+        given = {"x": step.x, "t": step.t, "w": step.weights, **step.coefficients}
+        for name, array in given.items():
+            if array is not None:
+                roots[name] = array
+                start = array.item() if array.ndim == 0 else 0
+                text.append(f"{name} = np.full({array.shape}, {start!r}, np.{array.dtype})")
+        text.append(f"block = np.zeros({code.buffers}, np.uint8)  # where the intermediate results lie")
+        roots["dtheta"] = step.model.dtheta
+        memories = {id(owner(array)): name for name, array in roots.items()}
+        for name, value in code.namespace.items():
+            if name not in roots and name not in ("step", "__builtins__"):
+                text.append(f"{name} = {self._defined(name, value, memories)}")
+        return "\n".join([*text, "", "", code.source])
+
+    def _defined(self, name: str, value: Any, memories: dict[int, str]) -> str:
+        """An expression for what a name of the program stands for."""
+        place, starts = self._code.places.get(name), self._code.starts
+        if place is not None:
+            if place.memory in starts:
+                base, offset = "block", starts[place.memory] + place.offset
+            elif id(owner(value)) in memories:
+                base, offset = memories[id(owner(value))], place.offset
+            else:
+                raise ValueError(f"the step uses an array of shape {value.shape} that is neither parameter nor state")
+            return f"np.ndarray({place.shape}, np.{place.dtype}, {base}, {offset}, {place.strides})"
+        if isinstance(value, np.ndarray | np.generic):
+            return f"np.array({value.item()!r}, np.{value.dtype})"
+        home = getattr(value, "__self__", None)
+        if isinstance(home, np.ufunc):
+            return f"np.{home.__name__}.{value.__name__}"
+        for prefix, module in (("np", np), ("np.ndarray", np.ndarray)):
+            function = getattr(value, "__name__", "")
+            if getattr(module, function, None) is value:
+                return f"{prefix}.{function}"
+        raise ValueError(f"{', '.join(self.opaque) or name} is code that can't be written into a file")
+
+    def run(self, x: Array, rows: Array, t: Array, w: Array | None, total: float, weight: float) -> tuple[float, float]:
+        """Replay the step for one batch of `rows` after another, adding to (Σ value · share, Σ share)."""
+        step, replay, optimizer, size = self._step, self._code.function, self._step.optimizer, len(self._step.x)
+        gathered = step.x if x.dtype == step.x.dtype else np.empty(step.x.shape, x.dtype)
+        steady = not (optimizer.changing or callable(optimizer.learning_rate))
+        step.set_coefficients()
+        share: float = size
+        for i in range(0, len(rows), size):
+            j = i + size
+            if w is not None and step.weights is not None:
+                share = float(w[i:j].sum())
+                if share == 0:
+                    continue
+                step.weights[...] = w[i:j]
+            x.take(rows[i:j], 0, gathered, "clip")
+            if gathered is not step.x:
+                step.x[...] = gathered
+            step.t[...] = t[i:j]
+            if not steady:
+                step.set_coefficients()
+            total += replay() * share
+            weight += share
+            optimizer.steps += 1
+        return total, weight
+
+
+def _part(step: Step, position: int) -> str:
+    if position == UPDATE:
+        return repr(step.optimizer)
+    return repr(step.objective.loss if position == LOSS else step.objective.layers[position])
+
+
+def write(step: Step) -> Program:
+    """Record a step, compile it and try it. Leaves everything as it was.
+
+    Raises PartError where only the plain path is right: the optimizer can't be recorded, or a trial went wrong.
+    """
+    moment = Moment([*walk([step.model]), step.optimizer, step.objective.loss])
+    opaque: dict[int, str] = {}
+    try:
+        recording = _settled(step, opaque, moment)
+        title = f"{len(step.x)} rows, {step.model.theta.dtype}"
+        code = compile_operations(recording.operations, step.lasting(), recording.value, recording.names, title)
+        program = Program(step, code, recording.names, opaque)
+        _try(step, code, moment)
+    finally:
+        moment.restore()
+    step.set_coefficients()
+    return program
+
+
+def _settled(step: Step, opaque: dict[int, str], moment: Moment) -> Recording:
+    """A recording that a second one confirms; parts that stand in the way are added to `opaque`."""
+    while True:
+        try:
+            first = record(step, opaque)
+            step.turn()
+            second = record(step, opaque)
+            found = difference(first, second)
+        except PartError as error:
+            found = error.position, error.reason
+        moment.restore()
+        if found is None:
+            return second
+        position, reason = found
+        if position == UPDATE or position in opaque:
+            raise PartError(position, reason)
+        opaque[position] = reason
+
+
+def _try(step: Step, code: Code, moment: Moment) -> None:
+    """Compare two replays with two plain steps. Warns, and raises PartError, where they differ."""
+    outcomes, batch = [], step.batch()
+    for replay in (False, True):
+        moment.restore()
+        step.take(batch)
+        outcome = []
+        for _ in range(2):
+            if replay:
+                step.set_coefficients()
+                value = code.function()
+                step.optimizer.steps += 1
+            else:
+                value = step.plain()
+            outcome += [("the loss", np.array(value)), *_everything(step)]
+            step.turn()
+        outcomes.append(outcome)
+    for (name, plain), (_, replayed) in zip(*outcomes, strict=True):
+        if not np.array_equal(plain, replayed, equal_nan=plain.dtype.kind in "fc"):
+            warnings.warn(
+                f"a recorded program differs from the layers themselves in {name}; training goes on without it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            raise PartError(UPDATE, f"the program differs in {name}")
+
+
+def _everything(step: Step) -> list[tuple[str, Array]]:
+    """Copies of all that a step leaves behind, by the name of the part that it belongs to."""
+    found = []
+    for layer in walk([step.model]):
+        for value in (layer.params | _gradients(layer) | layer.states).values():
+            kept = value if isinstance(value, np.ndarray) else np.array(repr(value.bit_generator.state))
+            found.append((repr(layer), kept.copy()))
+    optimizer = step.optimizer
+    return found + [(repr(optimizer), vars(optimizer)[name].copy()) for name in optimizer.memory]
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+class Programs:
+    """The programs of one model, a few for each way that it is trained, and the count of steps made without one."""
+
+    def __init__(self) -> None:
+        self._programs: dict[Any, Program | None] = {}
+        self._counts: dict[Any, int] = {}
+        self._told: set[str] = set()
+
+    def find(self, mark: Any, objective: Objective, optimizer: Optimizer, batch: Batch) -> Program | None:
+        """The program for batches like this one; None while there is none, or where only the plain path is right."""
+        x, t, w = batch
+        key = (mark, x.shape, x.dtype, t.shape, w is None)
+        if key in self._programs:
+            return self._programs[key]
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if self._counts[key] <= STEPS_BEFORE_RECORDING:
+            return None
+        program, step = None, Step(objective, optimizer, x, t, w)
+        try:
+            program = write(step)
+            notes = [f"{part} runs as it is inside the recorded program: {why}" for part, why in program.opaque.items()]
+        except PartError as error:
+            notes = [f"training runs without a recorded program: {_part(step, error.position)}: {error.reason}"]
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                log.warning(note)
+        self._programs[key] = program
+        for store in (self._programs, self._counts):
+            while len(store) > PROGRAMS_KEPT:
+                del store[next(iter(store))]
+        return program
+
+
+def train(
+    objective: Objective, optimizer: Optimizer, examples: Examples, order: Array, batch_size: int
+) -> tuple[float, float]:
+    """Make a step for each batch, by a program where there is one; returns (Σ value · share, Σ share).
+
+    A batch's share is its number of rows, or the sum of its weights; one without weight is passed over. Stops early
+    when the sum is no longer finite.
+    """
+    model, total, weight = objective.model, 0.0, 0.0
+    programs = vars(model).setdefault("_programs", Programs())
+    mark = _mark(objective, optimizer)
+    for rows, t, w in examples.chunks(order, batch_size):
+        done = 0
+        while done < len(rows) and math.isfinite(total):
+            here = slice(done, done + batch_size)
+            batch = model.admit(examples.x[rows[here]]), t[here], None if w is None else w[here]
+            program = None if mark is None else programs.find(mark, objective, optimizer, batch)
+            if program is not None:
+                size = len(batch[0])
+                here = slice(done, done + (len(rows) - done) // size * size)
+                total, weight = program.run(
+                    examples.x, rows[here], t[here], None if w is None else w[here], total, weight
+                )
+            else:
+                share = len(batch[0]) if w is None else float(w[here].sum())
+                if share:
+                    total += float(objective.differentiate(*batch)) * share
+                    optimizer.step(model.theta, model.dtheta)
+                    weight += share
+            done = here.stop
+    return total, weight
+
+
+def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
+    """What a program takes for granted: the thread, the settings, and the identities of layers and arrays.
+
+    None where no program can be right: the optimizer has a `step` of its own.
+    """
+    if type(optimizer).step is not Optimizer.step:
+        return None
+    marks: list[Any] = [threading.get_ident(), id(optimizer), repr(optimizer), repr(objective.loss), objective.l2]
+    marks += [id(vars(optimizer)[name]) for name in optimizer.memory]
+    for layer in walk([objective.model]):
+        marks.append(id(layer))
+        marks += [(n, v) for n, v in vars(layer).items() if isinstance(v, bool | int | float | str)]
+        marks += [id(value) for value in (layer.params | _gradients(layer) | layer.states).values()]
+    return tuple(marks)
+
+
+def program(model: Model, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0) -> Program:
+    """The training step that `fit` would run for such batches, as a program to read: `print(model.program(…))`.
+
+    It is recorded from copies of the model and the optimizer, which stay as they are. Raises ValueError where the
+    model does not know the shape of its rows yet, or where only the plain path is right.
+    """
+    model, optimizer = copy.deepcopy(model), copy.deepcopy(optimizer)
+    row = model.input_shape
+    if row is None:
+        raise ValueError(
+            "the shape of a row is not known yet: make the model with input_shape=, or let it predict once"
+        )
+    x = model.admit(np.random.default_rng(0).random((batch_size, *row)).astype(model.theta.dtype))
+    t = np.zeros((batch_size, *model.output_shape(row)), model.theta.dtype)
+    t[:, :1] = 1
+    step = Step(Objective(model, loss, l2), optimizer, x, t)
+    try:
+        return write(step)
+    except PartError as error:
+        raise ValueError(f"there is no program of this step: {_part(step, error.position)}: {error.reason}") from error

@@ -1,0 +1,351 @@
+"""Recorded programs: the plain path, bit for bit; what can't be recorded runs as it is; nothing stale ever runs."""
+
+import copy
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad import (
+    ELU,
+    GELU,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Dense,
+    Huber,
+    Identity,
+    Layer,
+    LeakyReLU,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    ReLU,
+    RMSprop,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Swish,
+    Tanh,
+    parameter,
+    program,
+    state,
+)
+
+OPTIMIZERS = [
+    lambda: SGD(0.3),
+    lambda: SGD(0.1, momentum=0.9),
+    lambda: SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    lambda: SGD(lambda step: 0.5 / (1 + step)),
+    lambda: Adam(0.01),
+    lambda: Adam(0.01, weight_decay=0.1),
+    lambda: AdamW(0.01),
+    lambda: RMSprop(0.01),
+    lambda: RMSprop(0.01, momentum=0.5),
+    lambda: Adagrad(0.1),
+]
+LOSSES = [BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber]
+LAST = {BinaryCrossEntropy: [Sigmoid, Softmax], CategoricalCrossEntropy: [Softmax, Sigmoid]}
+ACTIVATIONS = [Sigmoid, Tanh, ReLU, Softmax, Swish, LeakyReLU, ELU, GELU, lambda: GELU("tanh"), Softplus, Identity]
+
+
+def train(model, optimizer, epochs, monkeypatch_steps, x, t, **options):
+    """Train with programs recorded after so many steps; returns all that training leaves behind."""
+    before, program.STEPS_BEFORE_RECORDING = program.STEPS_BEFORE_RECORDING, monkeypatch_steps
+    try:
+        history = model.fit(x, t, optimizer=optimizer, epochs=epochs, **options)
+    finally:
+        program.STEPS_BEFORE_RECORDING = before
+    return [model.theta, model.dtheta, np.array(history.loss), *optimizer.state().values()]
+
+
+def assert_same_bits(one, other):
+    for a, b in zip(one, other, strict=True):
+        assert np.array_equal(a, b, equal_nan=True)
+
+
+@st.composite
+def trainings(draw):
+    """(model, optimizer maker, x, t, options of fit)"""
+    widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4))
+    layers = []
+    for i, o in zip(widths, widths[1:], strict=False):
+        layers += [Dense(i, o, bias=draw(st.booleans())), draw(st.sampled_from(ACTIVATIONS))()]
+    loss = draw(st.sampled_from(LOSSES))
+    if loss in LAST:
+        layers[-1] = draw(st.sampled_from(LAST[loss]))()
+    if draw(st.booleans()):
+        layers = [Sequential(layers[:2]), *layers[2:]]
+    model = Sequential(layers, dtype=draw(st.sampled_from([np.float32, np.float64])), seed=draw(st.integers(0, 99)))
+    m = draw(st.integers(1, 12))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    x = rng.normal(size=(m, widths[0])).astype(draw(st.sampled_from([np.float32, np.float64])))
+    t = rng.random((m, widths[-1]))
+    options = {
+        "loss": loss(),
+        "batch_size": draw(st.integers(1, 5)),
+        "l2": draw(st.sampled_from([0.0, 0.1])),
+        "sample_weight": draw(st.sampled_from([None, rng.random(m) + 0.1])),
+    }
+    return model, draw(st.sampled_from(OPTIMIZERS)), x, t, options
+
+
+@given(trainings())
+def test_a_program_is_the_plain_path_bit_for_bit(training):
+    model, optimizer, x, t, options = training
+    other = copy.deepcopy(model)
+    recorded = train(model, optimizer(), 4, 0, x, t, **options)
+    plain = train(other, optimizer(), 4, 10**9, x, t, **options)
+    assert_same_bits(recorded, plain)
+    kept = vars(model)["_programs"]._programs
+    assert kept and all(kept.values()), "every step ran by a program"
+
+
+def test_most_layers_are_recorded_whole(caplog):
+    model = Sequential([Dense(4, 3), Sigmoid(), Dense(3, 2), Sigmoid()])
+    recorded = model.program(BinaryCrossEntropy(), SGD(0.1), batch_size=3)
+    assert recorded.opaque == {}
+    text = str(recorded)
+    for line in (
+        "dot(x, W1, out=",
+        "dW2 = a1T @ dz2",
+        "db1 = dz1.sum(axis=0)",
+        "theta = theta - ",
+    ):
+        assert line in text
+    assert "dx" not in text, "nobody reads the gradient of the first layer's input"
+    assert recorded.lines == text.count("out=")
+
+
+def test_looking_at_a_program_changes_nothing():
+    model, optimizer = Sequential([Dense(4, 3), Tanh()], seed=0), Adam()
+    before = copy.deepcopy((model.theta, model.dtheta, optimizer.state()))
+    model.program(MeanSquaredError(), optimizer)
+    assert np.array_equal(model.theta, before[0]) and np.array_equal(model.dtheta, before[1])
+    assert optimizer.state() == before[2]
+
+
+def test_a_program_needs_to_know_the_shape_of_a_row():
+    with pytest.raises(ValueError, match="input_shape"):
+        Sequential([Tanh()]).program(MeanSquaredError(), SGD(0.1))
+
+
+def test_dead_memory_is_used_again():
+    model = Sequential([Dense(50, 40), Sigmoid(), Dense(40, 40), Sigmoid(), Dense(40, 1), Sigmoid()])
+    recorded = model.program(BinaryCrossEntropy(), SGD(0.1), batch_size=64)
+    one_array = 64 * 40 * 4
+    assert recorded.buffers < 8 * one_array + 2 * model.theta.nbytes
+
+
+class Scale(Layer):
+    """y = g x, as a user writes it."""
+
+    g, dg = parameter()
+
+    def __init__(self, features):
+        self.features = features
+        self.g = np.ones(features)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.g
+
+    def backward(self, dy):
+        self.dg = (dy * self.x).sum(axis=0)
+        return dy * self.g
+
+
+class Deciding(Scale):
+    """Its formula depends on a value: Python asks for it."""
+
+    def forward(self, x):
+        self.x = x
+        if x.max() > 1:
+            return x * self.g
+        return x * self.g + 0
+
+
+class Selecting(Scale):
+    """Writes through a mask into an array of its own."""
+
+    def forward(self, x):
+        self.x = np.array(x)
+        self.x[self.x < 0] = 0
+        return self.x * self.g
+
+
+class Counting(Scale):
+    """Keeps a count that it did not declare, and uses it."""
+
+    def __init__(self, features):
+        super().__init__(features)
+        self.count = 0
+
+    def forward(self, x):
+        self.count += 1
+        self.x = x
+        return x * self.g * (1 + (self.count > 5))
+
+
+class Noisy(Scale):
+    """Draws from a generator that it did not declare."""
+
+    def __init__(self, features):
+        super().__init__(features)
+        self.rng = np.random.default_rng(3)
+
+    def forward(self, x):
+        self.x = x * (self.rng.random(x.shape) < 0.7)
+        return self.x * self.g
+
+
+class Declared(Scale):
+    """Draws from a generator that it declared, and keeps a running mean that it declared."""
+
+    rng = state()
+    mean = state()
+
+    def __init__(self, features):
+        super().__init__(features)
+        self.rng = np.random.default_rng(3)
+        self.mean = np.zeros(features)
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.mean(axis=0)
+        self.mask = self.rng.random(x.shape) < 0.7
+        self.x = (x - self.mean) * self.mask
+        return self.x * self.g
+
+    def backward(self, dy):
+        super().backward(dy)
+        return dy * self.g * self.mask
+
+
+@pytest.mark.parametrize("layer", [Scale, Deciding, Selecting, Counting, Noisy, Declared])
+def test_layers_of_ones_own_train_alike(layer, caplog):
+    def make():
+        return Sequential([Dense(3, 4), layer(4), Tanh(), Dense(4, 2)], seed=1)
+
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    options = {"loss": MeanSquaredError(), "batch_size": 4}
+    one, other = make(), make()
+    recorded = train(one, Adam(), 6, 2, x, t, **options)
+    told = [record.message for record in caplog.records]
+    plain = train(other, Adam(), 6, 10**9, x, t, **options)
+    assert_same_bits(recorded, plain)
+    for a, b in zip(one[1].states.values(), other[1].states.values(), strict=True):
+        assert np.array_equal(a, b) if isinstance(a, np.ndarray) else a.bit_generator.state == b.bit_generator.state
+    if layer in (Scale, Declared):
+        assert told == []
+    else:
+        assert len(told) == 1 and layer.__name__ in told[0], "said once, naming the layer"
+
+
+def test_global_randomness_is_drawn_as_often_as_on_the_plain_path(caplog):
+    class Global(Scale):
+        def forward(self, x):
+            self.x = x * (np.random.random(x.shape) < 0.7)  # noqa: NPY002
+            return self.x * self.g
+
+    results = []
+    for steps in (1, 10**9):
+        np.random.seed(5)  # noqa: NPY002
+        model = Sequential([Dense(3, 3), Global(3)], seed=0)
+        results.append(train(model, SGD(0.1), 5, steps, np.ones((6, 3)), np.ones((6, 3)), loss=Huber(), batch_size=2))
+    assert_same_bits(*results)
+
+
+def test_an_optimizer_with_a_step_of_its_own_runs_on_the_plain_path():
+    class Sign(SGD):
+        def step(self, theta, dtheta):
+            theta -= 0.01 * np.sign(dtheta)
+            self.steps += 1
+
+    model = Sequential([Dense(2, 1)], seed=0)
+    train(model, Sign(), 3, 0, np.ones((4, 2)), np.ones((4, 1)), loss=MeanSquaredError())
+    assert vars(model)["_programs"]._programs == {}
+
+
+def test_a_changed_layer_never_runs_a_stale_program():
+    x, t = np.random.default_rng(0).normal(size=(8, 3)), np.zeros((8, 2))
+
+    def run(steps):
+        model, optimizer = Sequential([Dense(3, 4), LeakyReLU(0.1), Dense(4, 2)], seed=0), SGD(0.1)
+        out = train(model, optimizer, 3, steps, x, t, loss=MeanSquaredError(), batch_size=4)
+        model[1].slope = 0.5
+        optimizer.learning_rate = 0.01
+        return out + train(model, optimizer, 3, steps, x, t, loss=MeanSquaredError(), batch_size=4)
+
+    assert_same_bits(run(0), run(10**9))
+
+
+def test_a_copied_model_records_for_itself():
+    x, t = np.ones((4, 3)), np.zeros((4, 2))
+    model = Sequential([Dense(3, 2)], seed=0)
+    train(model, SGD(0.1), 2, 0, x, t, loss=MeanSquaredError())
+    twin = copy.deepcopy(model)
+    assert "_programs" not in vars(twin)
+    before = model.theta.copy()
+    train(twin, SGD(0.1), 2, 0, x, t, loss=MeanSquaredError())
+    assert np.array_equal(model.theta, before) and not np.array_equal(twin.theta, before)
+
+
+def test_a_pending_backward_survives_the_recording():
+    model = Sequential([Dense(3, 2), Tanh()], seed=0, dtype=np.float64)
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    model.forward(x)
+    expected = model.backward(np.ones((5, 2))).copy()
+    model.program(MeanSquaredError(), SGD(0.1))
+    assert np.array_equal(model.backward(np.ones((5, 2))), expected)
+
+
+def test_a_program_that_differs_is_not_used(monkeypatch):
+    model = Sequential([Dense(3, 2), Tanh()], seed=0)
+    monkeypatch.setattr(program.Step, "plain", lambda step: 0.0)
+    with pytest.warns(RuntimeWarning, match="the loss"):
+        out = train(model, SGD(0.1), 2, 0, np.ones((4, 3)), np.zeros((4, 2)), loss=MeanSquaredError())
+    monkeypatch.undo()
+    other = Sequential([Dense(3, 2), Tanh()], seed=0)
+    assert_same_bits(out, train(other, SGD(0.1), 2, 10**9, np.ones((4, 3)), np.zeros((4, 2)), loss=MeanSquaredError()))
+
+
+def test_a_saved_program_runs_with_numpy_alone(tmp_path):
+    model, optimizer = Sequential([Dense(5, 4), Sigmoid(), Dense(4, 3), Sigmoid()], seed=0), SGD(0.5, momentum=0.9)
+    rng = np.random.default_rng(0)
+    x, t = rng.random((6, 5)).astype(np.float32), (rng.random((6, 3)) < 0.5).astype(np.float32)
+    model.program(BinaryCrossEntropy(), optimizer, batch_size=6, l2=0.1).save(tmp_path / "step.py")
+    np.savez(tmp_path / "batch.npz", x=x, t=t)
+    script = (
+        "import sys; sys.modules['minigrad'] = None\n"
+        "import numpy as np, step\n"
+        "batch = np.load('batch.npz'); step.x[...] = batch['x']; step.t[...] = batch['t']\n"
+        "losses = [step.step() for _ in range(3)]\n"
+        "np.savez('after.npz', theta=step.theta, losses=losses)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, env={"PYTHONPATH": str(tmp_path)})
+    objective = minigrad.Objective(model, BinaryCrossEntropy(), 0.1)
+    losses = []
+    for _ in range(3):
+        losses.append(objective.gradient(x, t))
+        optimizer.step(model.theta, model.dtheta)
+    after = np.load(tmp_path / "after.npz")
+    assert np.array_equal(after["theta"], model.theta) and np.array_equal(after["losses"], losses)
+
+
+def test_code_of_ones_own_cannot_be_saved(tmp_path, caplog):
+    model = Sequential([Dense(3, 2), Deciding(2)])
+    recorded = model.program(MeanSquaredError(), SGD(0.1))
+    assert list(recorded.opaque) == [repr(model[1])]
+    with pytest.raises(ValueError, match="Deciding"):
+        recorded.save(tmp_path / "step.py")
+    assert list(Path(tmp_path).iterdir()) == []
