@@ -1,0 +1,134 @@
+"""The derivative of code, measured: along a line, for every output at once, with an estimate of its own error.
+
+For φ(h) = f(v + h d) the central difference (φ(h) - φ(-h)) / 2h is off by h² φ'''/6 + noise / h. No one h is right for
+every function, so a whole ladder of steps is climbed down, from about the size of v to a billionth of it. Two
+neighbours on the ladder remove the h² term (Richardson 1911), three such extrapolations that agree are believed, and
+each output takes the rung where disagreement and noise together are least. The rungs are *incommensurate*: steps in
+equal ratios can all fall on the same phase of a fast sine, and then agree on a wrong value.
+
+At a kink the slopes from the left and from the right differ, and every number between them is a derivative.
+
+Where code accepts complex numbers, Im f(v + i h d) / h is the derivative without any difference of close numbers
+(Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40, 1998).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigrad.parameter import Array
+
+EPS = float(np.finfo(np.float64).eps)
+COMPLEX_STEP = 1e-120  # its cube is 0, so that nothing of higher order is left
+
+Function = Callable[[Array], Array]
+
+
+@dataclass
+class Slope:
+    """dφ/dh at h = 0 for every output: `value` ± `error`; at a kink anything from `low` to `high`.
+
+    `noise` is how far φ itself is from smooth: its rounding, as it shows in the differences.
+    """
+
+    value: Array
+    error: Array
+    low: Array
+    high: Array
+    noise: Array
+
+    @property
+    def kinked(self) -> Array:
+        """Where the slopes from the left and from the right differ."""
+        return self.low < self.high
+
+
+def ladder(finest: float) -> Array:
+    """Steps from 0.3 down to `finest`, each about a quarter of the one before, in no common ratio."""
+    k = np.arange(max(8, math.ceil(math.log(0.3 / finest, 4))) + 1)
+    return 0.3 * 4.0**-k * (1 + 0.5 * (k * 0.6180339887498949 % 1))
+
+
+def slope(f: Function, at: Array, direction: Array, *, finest: float = 1e-10, noise: Array | float = 0.0) -> Slope:
+    """Measure the slope of every output of f at `at` along `direction`, which is as long as `at` is large.
+
+    `noise` is what the caller knows of f's rounding. Steps at which f raises or overflows are not used.
+    """
+    moved = np.flatnonzero(direction)
+    resolved = 4 * EPS * float(np.linalg.norm(at[moved]) / np.linalg.norm(direction))  # below it, v + h d is v
+    steps, center = ladder(max(finest, resolved)), f(at)
+    middle, upper, lower, ups, downs = center.ravel(), [], [], [], []
+    for h in steps:
+        up, down = at + h * direction, at - h * direction
+        upper.append(_values(f, up, middle))
+        lower.append(_values(f, down, middle))
+        if len(moved) == 1:  # the step that rounding has left
+            axis = moved[0]
+            ups.append((up[axis] - at[axis]) / direction[axis])
+            downs.append((at[axis] - down[axis]) / direction[axis])
+        else:
+            ups.append(h)
+            downs.append(h)
+    with np.errstate(all="ignore"):
+        measured = _measure(middle, np.array(upper), np.array(lower), np.array([ups]).T, np.array([downs]).T, noise)
+    return Slope(*(array.reshape(center.shape) for array in measured))
+
+
+def _values(f: Function, at: Array, like: Array) -> Array:
+    try:
+        values = f(at).ravel()
+    except (ArithmeticError, ValueError, IndexError):
+        return np.full(like.shape, np.nan)
+    return values if values.shape == like.shape else np.full(like.shape, np.nan)
+
+
+def _measure(
+    middle: Array, upper: Array, lower: Array, up: Array, down: Array, known: Array | float
+) -> tuple[Array, ...]:
+    noise = EPS * np.maximum(abs(middle), np.maximum(abs(upper), abs(lower))) + np.ravel(known)
+    central, error = _extrapolate((upper - lower) / (up + down), (up + down) ** 2, 2 * noise / (up + down))
+    right, right_error = _extrapolate((upper - middle) / up, up, 2 * noise / up)
+    left, left_error = _extrapolate((middle - lower) / down, down, 2 * noise / down)
+
+    # At the smallest steps φ is a straight line, and what is not straight is rounding.
+    crooked = abs(upper - lower - (up + down) * central)[-4:]
+    measured = np.max(np.where(np.isfinite(crooked), crooked, 0), axis=0, initial=0)
+
+    sides = right_error + left_error
+    kinked = abs(right - left) > 10 * sides + 1e-6 * np.maximum(abs(right), abs(left))
+    low = np.where(kinked, np.minimum(right, left), central)
+    high = np.where(kinked, np.maximum(right, left), central)
+    return central, np.where(kinked, sides, error), low, high, np.maximum(noise[-1], measured)
+
+
+def _extrapolate(slopes: Array, size: Array, noise: Array) -> tuple[Array, Array]:
+    """Slopes (K, O) whose error is proportional to `size` (K, 1), taken to size 0: the best value, and its error."""
+    extrapolated = (size[:-1] * slopes[1:] - size[1:] * slopes[:-1]) / (size[:-1] - size[1:])
+    apart = abs(np.diff(extrapolated, axis=0))
+    values = extrapolated[1:-1]
+    errors = np.maximum(apart[:-1], apart[1:]) + noise[2:-1] + 4 * EPS * abs(slopes[2:-1])
+    # A coarse rung can agree with its neighbours on the far side of a structure that only finer ones see.
+    beyond = abs(values[:, None] - values[None]) - 3 * errors[None]
+    seen = np.tril(np.ones((len(values),) * 2, bool), -1).T[..., None] & np.isfinite(beyond)
+    errors = errors + np.max(np.where(seen, beyond, 0), axis=1, initial=0)
+    errors[~np.isfinite(errors)] = np.inf
+    best = np.argmin(errors, axis=0)[None]
+    value = np.take_along_axis(values, best, axis=0)[0]
+    return np.where(np.isfinite(value), value, 0), np.take_along_axis(errors, best, axis=0)[0]
+
+
+def complex_slope(f: Function, at: Array, direction: Array) -> Array | None:
+    """The slope by the complex step, or None where f does not compute with complex numbers."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            values = f(at + (1j * COMPLEX_STEP) * direction)
+        except Exception:
+            return None
+    slopes = np.imag(values) / COMPLEX_STEP
+    return slopes if np.iscomplexobj(values) and np.isfinite(slopes).all() else None

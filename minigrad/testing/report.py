@@ -1,0 +1,108 @@
+"""What a check found: a report that prints as a table, or an error that names the bug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Finding:
+    """One rule of the contract and how it went: "holds", "skipped" or "broken"."""
+
+    rule: str
+    verdict: str
+    detail: str = ""
+
+
+@dataclass
+class Report:
+    """The rules that were tried on `subject`, in order; `str()` is a table."""
+
+    subject: str
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    method: str = ""
+    error: float = 0.0
+    tolerance: float = 0.0
+
+    def holds(self, rule: str, detail: str = "") -> None:
+        """Enter a rule that was tried and kept."""
+        self.findings.append(Finding(rule, "holds", detail))
+
+    def skipped(self, rule: str, why: str) -> None:
+        """Enter a rule that does not apply here, or could not be tried."""
+        self.findings.append(Finding(rule, "skipped", why))
+
+    def note(self, text: str) -> None:
+        """Enter, once, what the reader should know although it is no error."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def __str__(self) -> str:
+        broken = any(finding.verdict == "broken" for finding in self.findings)
+        width = max((len(finding.rule) for finding in self.findings), default=0)
+        lines = [f"{self.subject}: {'wrong' if broken else 'right'}"]
+        lines += [f"  {f.rule:<{width}}  {f.verdict:<7}  {f.detail}".rstrip() for f in self.findings]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+class GradientError(AssertionError):
+    """A rule of the contract is broken.
+
+    `rule` says which and `situation` where; for a wrong number `parameter` ("x" for the input), `index`, `analytic`
+    and `numeric` locate it; `diagnosis` is the likely bug in one sentence, or empty. `report` has what was tried.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        what: str,
+        *,
+        situation: str = "",
+        diagnosis: str | Callable[[], str] = "",
+        parameter: str | None = None,
+        index: tuple[int, ...] | None = None,
+        analytic: float | None = None,
+        numeric: float | None = None,
+    ) -> None:
+        self.rule, self.what, self.situation, self._diagnosis = rule, what, situation, diagnosis
+        self.parameter, self.index, self.analytic, self.numeric = parameter, index, analytic, numeric
+        self.report: Report | None = None
+        super().__init__(rule, what)
+
+    @property
+    def diagnosis(self) -> str:
+        """The likely bug; the experiments that it takes are made when it is first asked for."""
+        if not isinstance(self._diagnosis, str):
+            self._diagnosis = self._diagnosis()
+        return self._diagnosis
+
+    def __str__(self) -> str:
+        subject = f"{self.report.subject}: " if self.report else ""
+        lines = [f"{subject}{self.what}"]
+        if self.diagnosis:
+            lines.append(f"  likely bug: {self.diagnosis}")
+        if self.situation:
+            lines.append(f"  situation:  {self.situation}")
+        lines.append(f"  rule:       {self.rule}")
+        return "\n".join(lines)
+
+    def filed(self, report: Report) -> GradientError:
+        """Enter the error in the report, which it then carries, and return it."""
+        if self.report is None:
+            self.report = report
+            report.findings.append(Finding(self.rule, "broken", self.what))
+        return self
+
+    def __reduce__(self) -> Any:
+        self._diagnosis = self.diagnosis
+        return _rebuilt, (vars(self),)
+
+
+def _rebuilt(attributes: dict[str, Any]) -> GradientError:
+    error = GradientError(attributes["rule"], attributes["what"])
+    vars(error).update(attributes)
+    return error
