@@ -1,0 +1,47 @@
+"""Proof that a layer, a loss or a model is right, or a sentence that says what is wrong with it.
+
+    from minigrad.testing import check_layer
+
+    print(check_layer(MyLayer(4, 3)))
+
+`check_layer`, `check_loss` and `check_model` need NumPy alone. `layer_test` and the strategies `sizes`, `batches`,
+`layers` and `networks` need Hypothesis (`pip install minigrad-nn[testing]`), which is imported when one of them is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from minigrad.testing.contract import check_layer
+from minigrad.testing.loss import check_loss
+from minigrad.testing.model import check_model
+from minigrad.testing.report import GradientError, Report
+
+if TYPE_CHECKING:
+    from minigrad.testing.strategies import batches, layer_test, layers, networks, sizes
+
+__all__ = [
+    "GradientError",
+    "Report",
+    "batches",
+    "check_layer",
+    "check_loss",
+    "check_model",
+    "layer_test",
+    "layers",
+    "networks",
+    "sizes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The property-based part, imported when it is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from minigrad.testing import strategies
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise ImportError(f"{name} needs Hypothesis: pip install minigrad-nn[testing]") from error
+    return getattr(strategies, name)

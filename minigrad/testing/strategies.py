@@ -1,0 +1,142 @@
+"""Property-based checks: Hypothesis draws layers, shapes and inputs, and shrinks a failure to the smallest layer.
+
+    test_my_layer = layer_test(lambda draw: MyLayer(draw(sizes()), draw(sizes())))
+
+is a whole test for pytest: thirty layers, each at an input of its own, saturated, tied, tiny, huge or zero.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from hypothesis import Phase, assume, given, note, settings
+from hypothesis import strategies as st
+
+from minigrad.layer import Layer, Model
+from minigrad.layers.dense import Dense
+from minigrad.parameter import Array
+from minigrad.sequential import Sequential
+from minigrad.testing.contract import LayerCheck
+from minigrad.testing.inputs import find_input
+from minigrad.testing.subject import Subject
+
+Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
+
+EXAMPLES = 30
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # not to explain: that traces every line
+EXTREMES = [0.0, 1.0, -1.0, 1e-12, -1e-12, 40.0, -40.0, 1e3, -1e3]
+
+
+def sizes(largest: int = 4) -> st.SearchStrategy[int]:
+    """A number of features, units or channels, from 1 up."""
+    return st.integers(1, largest)
+
+
+@st.composite
+def batches(draw: st.DrawFn, layer: Layer) -> Array:
+    """Rows that `layer` takes: ordinary numbers among saturated, tied, tiny, huge and zero ones."""
+    with np.errstate(all="ignore"):
+        like = find_input(Subject(layer), np.random.default_rng(0))
+    shape = (draw(st.integers(1, 4)), *like.shape[1:])
+    size = int(np.prod(shape))
+    if like.dtype.kind != "f":
+        entries: st.SearchStrategy[Any] = st.integers(0, int(getattr(layer, "vocabulary", 2)) - 1)
+    else:
+        entries = st.one_of(st.floats(-4, 4, width=32), st.sampled_from(EXTREMES))
+    if size > 60:
+        values = np.random.default_rng(draw(st.integers(0, 99))).permutation(np.resize(like, size))
+    else:
+        values = np.array(draw(st.lists(entries, min_size=size, max_size=size)))
+    return values.astype(like.dtype).reshape(shape)
+
+
+def layer_test(make: Callable[[Draw], Layer]) -> Callable[[], None]:
+    """A test, for pytest to collect, that every layer which `make(draw)` makes keeps its contract.
+
+    The test is Hypothesis's: `settings(max_examples=300)(layer_test(…))` looks longer.
+    """
+
+    @settings(deadline=None, max_examples=EXAMPLES, report_multiple_bugs=False, phases=PHASES)
+    @given(st.data())
+    def test(data: st.DataObject) -> None:
+        layer = make(data.draw)
+        x = data.draw(batches(layer), label="x")
+        note(f"check_layer({layer!r}, x)")
+        with np.errstate(all="ignore"):
+            assume(np.isfinite(Subject(layer).forward(x.copy())).all())
+        LayerCheck(layer, x, seed=data.draw(st.integers(0, 99), label="seed"), only_here=True).run()
+
+    return test
+
+
+# How a constructor's arguments are drawn, by their names: what a new layer of the package needs to be tested at once.
+ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
+    "in_features": sizes(),
+    "out_features": sizes(),
+    "features": sizes(),
+    "hidden_features": sizes(3),
+    "vocabulary": sizes(),
+    "in_channels": sizes(2),
+    "out_channels": sizes(2),
+    "kernel_size": st.integers(1, 3),
+    "size": st.integers(1, 2),
+    "bias": st.booleans(),
+    "seed": st.integers(0, 99),
+    "rate": st.sampled_from([0.0, 0.25, 0.5]),
+    "slope": st.sampled_from([0.0, 0.01, 0.5]),
+    "alpha": st.sampled_from([0.5, 1.0, 2.0]),
+    "approximate": st.sampled_from(["none", "tanh"]),
+}
+
+
+def layer_classes() -> list[type[Layer]]:
+    """Every layer of the package that can be made, in the order of their names; models are made by `networks`."""
+    return [
+        cls
+        for name, cls in sorted(Layer.registry.items())
+        if cls.__module__.startswith("minigrad.")
+        and not issubclass(cls, Model)
+        and not cls.__name__.startswith("_")
+        and cls.forward is not Layer.forward
+    ]
+
+
+def layers_of(cls: type[Layer]) -> st.SearchStrategy[Layer]:
+    """Layers of one class of the package.
+
+    Raises LookupError for an argument that nothing says how to draw: then enter it in ARGUMENTS.
+    """
+    drawn = {}
+    for name, argument in inspect.signature(cls).parameters.items():
+        if name in ARGUMENTS:
+            drawn[name] = ARGUMENTS[name]
+        elif argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD:
+            raise LookupError(f"how is {name} of {cls.__name__} to be drawn? say so in minigrad.testing.strategies")
+    return st.builds(cls, **drawn)
+
+
+def layers() -> st.SearchStrategy[Layer]:
+    """Every layer of the package."""
+    return st.one_of(*map(layers_of, layer_classes()))
+
+
+@st.composite
+def networks(draw: st.DrawFn, layers: int = 3) -> Model:
+    """Random valid Sequentials: Dense layers, each followed by a layer that takes any width, or by none."""
+    between = [cls for cls in layer_classes() if not _required(cls) and Subject(cls()).theta.size == 0]
+    width = draw(sizes())
+    chain: list[Layer] = []
+    for _ in range(draw(st.integers(1, layers))):
+        wider = draw(sizes())
+        chain.append(Dense(width, wider, seed=draw(ARGUMENTS["seed"])))
+        width = wider
+        if draw(st.booleans()):
+            chain.append(draw(layers_of(draw(st.sampled_from(between)))))
+    return Sequential(chain)
+
+
+def _required(cls: type[Layer]) -> list[str]:
+    return [name for name, p in inspect.signature(cls).parameters.items() if p.default is p.empty]
