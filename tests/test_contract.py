@@ -1,0 +1,63 @@
+"""Every layer and every loss of the package keeps its contract: whatever is added is tested without being listed."""
+
+import inspect
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad.losses import Loss
+from minigrad.testing import check_layer, check_loss, layer_test, layers, networks
+from minigrad.testing.strategies import layer_classes, layers_of
+
+
+def subclasses(cls):
+    found = [cls] if cls.__module__.startswith("minigrad.") else []
+    return found + [inner for sub in cls.__subclasses__() for inner in subclasses(sub)]
+
+
+LOSSES = [cls for cls in subclasses(Loss) if cls is not Loss]
+
+
+@pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
+def test_layer(cls):
+    layer_test(lambda draw: draw(layers_of(cls)))()
+
+
+@pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
+def test_layer_in_every_situation(cls):
+    arguments = inspect.signature(cls).parameters.values()
+    check_layer(cls(*(4 - n for n, a in enumerate(arguments) if a.default is a.empty)))
+
+
+@pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("seed", range(3))
+def test_loss(cls, seed):
+    check_loss(cls(), seed=seed)
+
+
+test_networks = layer_test(lambda draw: draw(networks()))
+
+
+def test_the_registry_walk_finds_what_the_package_exports():
+    exported = {v for v in vars(minigrad).values() if isinstance(v, type)}
+    assert {cls for cls in exported if issubclass(cls, Loss) and cls is not Loss} <= set(LOSSES)
+    drawn = {cls.__name__ for cls in layer_classes()}
+    assert {"Dense", "Sigmoid", "Softmax", "GELU"} <= drawn
+
+
+@given(st.data())
+def test_layers_and_networks_draw_layers(data):
+    assert isinstance(data.draw(layers()), minigrad.Layer)
+    model = data.draw(networks())
+    assert model.output_shape((model.layers[0].in_features,))
+
+
+def test_a_layer_that_nothing_says_how_to_draw_is_an_error():
+    class Odd(minigrad.Layer):
+        def __init__(self, knots):
+            self.knots = knots
+
+    with pytest.raises(LookupError, match="knots of Odd"):
+        layers_of(Odd)
