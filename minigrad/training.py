@@ -348,6 +348,6 @@ def _bar(training: Iterator[Epoch], epochs: int, progress: bool | None) -> Itera
 
     with tqdm(total=epochs, unit="epoch", desc="training") as bar:
         for epoch in training:
-            yield epoch
             bar.set_postfix(loss=f"{epoch.loss:.4f}", refresh=False)
             bar.update()
+            yield epoch
