@@ -1,0 +1,77 @@
+"""Every example runs without a warning and prints what it promises."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(name, cwd, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / name), *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def numbers(output, start):
+    """The numbers in the line that begins with these words."""
+    (line,) = [line for line in output.splitlines() if line.startswith(start)]
+    return [float(number) for number in re.findall(r"-?\d+\.\d+(?:e-?\d+)?|\d+e-\d+", line.removeprefix(start))]
+
+
+def test_tutorial(tmp_path):
+    output = run("tutorial.py", tmp_path)
+    theirs, ours = numbers(output, "accuracy (argmax), held out")
+    assert theirs == 10.0
+    assert ours > 91.5
+    assert numbers(output, "tutorial's metric, held out")[0] == 100.0
+    assert numbers(output, "cost in epoch 20")[0] == 0
+    assert numbers(output, "cost in epoch 20")[1] < numbers(output, "cost in epoch 1 ")[1] / 5
+
+
+def test_xor(tmp_path):
+    output = run("xor.py", tmp_path)
+    for row, (low, high) in {"[0 0]": (0.9, 1), "[0 1]": (0, 0.1), "[1 0]": (0, 0.1), "[1 1]": (0.9, 1)}.items():
+        one, two = numbers(output, row)
+        assert one == pytest.approx(0.5, abs=0.02)
+        assert low <= two <= high
+
+
+def test_custom_layer(tmp_path):
+    output = run("custom_layer.py", tmp_path)
+    assert numbers(output, "held-out accuracy")[0] > 0.85
+    assert "PReLU(4): right" in output
+    assert "Forgetful(4): the gradient of x[" in output
+
+
+def test_regression(tmp_path):
+    output = run("regression.py", tmp_path)
+    mean, linear, network, truth = (
+        numbers(output, name)[0] for name in ("always the mean", "linear formula", "network", "the true formula")
+    )
+    assert mean < 0.01 < linear < 0.9 < 0.99 < network <= truth
+
+
+def test_by_hand(tmp_path):
+    output = run("by_hand.py", tmp_path)
+    hand, fit = numbers(output, "loss of the last epoch")
+    assert hand == pytest.approx(fit, rel=1e-10)
+    assert numbers(output, "largest difference of any of the 10,285 parameters")[0] < 1e-12
+
+
+def test_picture(tmp_path):
+    output = run("picture.py", tmp_path, "picture.png")
+    assert "of 1000 held-out digits right" in output
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "picture.png").stat().st_size < 60_000
+
+
+def test_every_example_has_its_test():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} <= tested
