@@ -1,0 +1,109 @@
+"""The README tells the truth: its code is run as written, its output is compared, its files exist."""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PAIRS = list(zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True))
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+def same_line(expected, printed):
+    """The same words; numbers to 3 % or 0.02, since other processors round the training differently."""
+    if expected.endswith(" …"):
+        return printed.startswith(expected.removesuffix(" …"))
+    if NUMBER.sub("#", expected).split() != NUMBER.sub("#", printed).split():
+        return False
+    pairs = zip(NUMBER.findall(expected), NUMBER.findall(printed), strict=True)
+    return all(
+        float(a.replace(",", "")) == pytest.approx(float(b.replace(",", "")), rel=0.03, abs=0.02) for a, b in pairs
+    )
+
+
+def compare(expected, printed):
+    """Every line of the README is printed, one after the other; a line "…" stands for any lines."""
+    lines, position, skipping = printed.splitlines(), 0, False
+    for line in expected.splitlines():
+        if line == "…":
+            skipping = True
+            continue
+        if skipping:
+            while position < len(lines) and not same_line(line, lines[position]):
+                position += 1
+        assert position < len(lines), f"the README promises the line {line!r}, but printed was\n{printed}"
+        assert same_line(line, lines[position]), f"the README promises {line!r}, but printed was {lines[position]!r}"
+        position, skipping = position + 1, False
+    assert skipping or position == len(lines), f"printed, but not in the README: {lines[position:]}"
+
+
+def test_comparison_sees_differences():
+    compare("a 1.00\n…\nb 2 …\n…", "a 1.01\nx\nb 2 c\ny\n")
+    for expected in ("a 1.10\n…", "b 1.00\n…", "a 1.00", "a 1.00\n…\nc", "a 1.00\nb 2 …\n…"):
+        with pytest.raises(AssertionError):
+            compare(expected, "a 1.01\nx\nb 2 c\ny\n")
+
+
+def test_python_runs_as_written():
+    namespace = {"__name__": "readme"}
+    compared = 0
+    for (language, code), (following, output) in PAIRS:
+        if language != "python":
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "README.md", "exec"), namespace)
+        if following == "text":
+            compare(output, printed.getvalue())
+            compared += 1
+        else:
+            assert printed.getvalue() == ""
+    assert compared >= 3
+
+
+def test_commands_print_what_the_readme_shows(tmp_path):
+    programs = {".venv/bin/minigrad": [sys.executable, "-m", "minigrad"], ".venv/bin/python": [sys.executable]}
+    shown = [
+        (code, output) for (language, code), (following, output) in PAIRS if (language, following) == ("sh", "text")
+    ]
+    assert len(shown) == 2
+    for code, output in shown:
+        program, *arguments = shlex.split(code.split("&&")[-1])
+        arguments = [str(ROOT / a) if a.endswith(".py") else a for a in arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        command = [*programs[program], *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        compare(output, done.stdout)
+
+
+def test_files_that_it_names_exist():
+    named = re.findall(r"\]\(([^)]+)\)|`((?:examples|minigrad)/[\w./-]+)`", README)
+    paths = {link or path for link, path in named}
+    assert len(paths) >= 6
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_files_in_the_reading_order_exist():
+    (table,) = re.findall(r"^\| file \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
+    files = [name for row in table.strip().splitlines()[2:] for name in re.findall(r"`([\w.]+/?)`", row.split("|")[1])]
+    assert len(files) >= 12
+    assert [name for name in files if not (ROOT / "minigrad" / name).exists()] == []
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    commands = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+    tests = [command for command in commands if command.endswith("-m pytest")]
+    assert len(tests) == 1
+    script = ROOT / ".ci" / "run"
+    told = subprocess.run(["bash", str(script), "--show"], capture_output=True, text=True, cwd="/")
+    assert (told.stdout.strip(), told.returncode) == (tests[0], 0)
