@@ -95,6 +95,12 @@ def test_a_link_is_followed_and_not_replaced(tmp_path):
     assert read_workbook(tmp_path / "real.xlsx")[1].tolist() == [2]
 
 
+def test_a_missing_folder_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(openpyxl, "Workbook", None)
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere; make it first"):
+        write_workbook(tmp_path / "nowhere" / "data.xlsx", np.zeros((1, 1)), [1])
+
+
 @pytest.mark.parametrize("failure", [OSError, KeyboardInterrupt])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failure):
     def fail(*arguments):

@@ -10,18 +10,18 @@ import datetime
 import os
 import re
 import reprlib
-import secrets
-import shutil
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+
+from minigrad.atomic import replacing, target_of
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -102,6 +102,7 @@ def write_workbook(
         raise ValueError("the labels of a workbook are all finite numbers, all text or all bools, and none is missing")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists already; choose another name, or overwrite it explicitly")
+    target_of(path)  # a missing folder is told before the work, not after it
 
     book = openpyxl.Workbook(write_only=True)
     try:
@@ -118,7 +119,7 @@ def write_workbook(
         for sheet in book.worksheets:
             sheet.close()  # what openpyxl has begun to write complains when it is dropped half-way
         raise
-    with _replacing(path) as file:
+    with replacing(path) as file:
         book.save(file)
 
 
@@ -315,20 +316,3 @@ def _openpyxl(path: Path, data_only: bool) -> Iterator[Any]:
 def _damaged(path: Path, error: Exception) -> WorkbookError:
     reason = " ".join(str(error).split())
     return WorkbookError(f"{path} is a damaged or incomplete workbook ({reason}); copy, download or save it again")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file in the same directory that takes the place of `path` once it is complete, and vanishes if that fails."""
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""Writing a file so that a crash at any moment leaves the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file in the folder of `path` that takes its place once it is complete, and vanishes if that fails.
+
+    A symbolic link stays, and the file that it points to is replaced. The new file has the permissions of the old one;
+    where there was none, those of any new file. Raises what `target_of` raises.
+    """
+    target = target_of(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            if target.exists():
+                shutil.copymode(target, temporary)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or, after a power cut, the new name may stand for nothing yet
+        os.replace(temporary, target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """The file that writing to `path` replaces: what a symbolic link points to.
+
+    Raises OSError for what is no ordinary file, FileNotFoundError where the folder of the file is missing, and
+    PermissionError for a file that is protected against writing (which replacing it would get around).
+    """
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path} is a device or a pipe; give the name of an ordinary file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{path} can't be written: there is no folder {target.parent}; make it first")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(f"{path} is protected against writing; choose another name, or change its permissions")
+    return target
+
+
+def _sync(folder: Path) -> None:
+    """Have the new name on the disk, where the system and the file system can do that for a folder."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
