@@ -69,7 +69,7 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.zeros(shape)
 
 
-_BY_NAME: dict[str, Initializer] = {
+BY_NAME: dict[str, Initializer] = {
     function.__name__: function
     for function in (
         glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, zeros,
@@ -81,6 +81,6 @@ def initializer(init: str | Initializer) -> Initializer:
     """The initializer of that name; a function of one's own is returned as it is. Raises ValueError for other names."""
     if callable(init):
         return init
-    if init not in _BY_NAME:
-        raise ValueError(f"there is no initializer {init!r}; there are {', '.join(_BY_NAME)}")
-    return _BY_NAME[init]
+    if init not in BY_NAME:
+        raise ValueError(f"there is no initializer {init!r}; there are {', '.join(BY_NAME)}")
+    return BY_NAME[init]

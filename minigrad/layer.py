@@ -159,6 +159,8 @@ class Model(Layer):
     """The class labels in the user's own words, in the order of the outputs, once trained on labels."""
     boundary: float = 0.5
     """From which value on a single output stands for the second of two classes."""
+    preparation: dict[str, Any] | None = None
+    """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
 
 
 def run_forward(layers: Sequence[Layer], x: Array) -> Array:

@@ -165,10 +165,13 @@ def _place(layers: Sequence[Layer], theta: Array, dtheta: Array, start: int) -> 
 
 
 class Snapshot:
-    """A copy of every parameter and every state of some layers, to be put back by `restore()`."""
+    """A copy of every parameter and every state of some layers, to be put back by `restore()`.
+
+    `saved` lists them: the layer, the name, and the copy.
+    """
 
     def __init__(self, layers: Iterable[Layer]) -> None:
-        self._saved = [
+        self.saved = [
             (layer, name, copy.deepcopy(value))
             for layer in walk(layers)
             for name, value in (layer.params | layer.states).items()
@@ -176,7 +179,7 @@ class Snapshot:
 
     def restore(self) -> None:
         """Write the copies back: into the same arrays and the same generators."""
-        for layer, name, saved in self._saved:
+        for layer, name, saved in self.saved:
             put(layer, name, saved)
 
 
