@@ -5,9 +5,12 @@
     model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()])
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
-Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, training, sequential.
+Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, files, training, sequential.
 """
 
+__version__ = "0.1.0"
+
+from minigrad.files import ModelFileError, load
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
@@ -38,8 +41,6 @@ from minigrad.parameter import parameter, state
 from minigrad.sequential import Sequential
 from minigrad.training import DivergenceError, Epoch, History
 
-__version__ = "0.1.0"
-
 __all__ = [
     "ELU",
     "GELU",
@@ -62,6 +63,7 @@ __all__ = [
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "ModelFileError",
     "Objective",
     "Optimizer",
     "RMSprop",
@@ -72,6 +74,7 @@ __all__ = [
     "Softplus",
     "Swish",
     "Tanh",
+    "load",
     "parameter",
     "state",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad import program, training
+from minigrad import files, program, training
 from minigrad.layer import Layer, Model, run_backward, run_forward
 from minigrad.parameter import Array, claim, pack, put, walk
 
@@ -133,6 +133,7 @@ class Sequential(Model):
     epochs = training.epochs
     fit = training.fit
     program = program.program
+    save = files.save
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one row of y. Raises ValueError naming the layer that such rows do not fit."""

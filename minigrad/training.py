@@ -5,16 +5,18 @@ The two functions `epochs` and `fit` are methods of a Sequential; here `model` i
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from minigrad import metrics
+from minigrad import files, metrics
 from minigrad.data.batches import Examples, as_numbers
 from minigrad.data.labels import LabelEncoder, label_array
 from minigrad.data.split import split_rows
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
 Batches: TypeAlias = Iterator[tuple[Array, Array, Array | None]]
+
+SECONDS_BETWEEN_CHECKPOINTS = 1.0  # writing one to the disk takes as long as many epochs of a small network
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ def fit(
     l2: float = 0.0,
     sample_weight: Any = None,
     class_weight: ClassWeight | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
     seed: int | None = 0,
 ) -> History:
@@ -135,6 +140,12 @@ def fit(
     each class weighs the same in sum. `progress` shows a bar; by default it does on a terminal and in a notebook.
 
     `fit` of 4 epochs and then of 6, with the same optimizer, is bit for bit `fit` of 10.
+
+    With `checkpoint=path`, a training that was stopped or killed goes on when the same program is run again. The file
+    holds the model (`minigrad.load` makes it), the optimizer and the history; it is written after the first epoch, then
+    whenever a second has passed, and at the end. Where there is one, model and optimizer take up what it holds,
+    `epochs` counts its epochs too, and the result is bit for bit that of one run. `epochs` and `patience` may be others
+    than before; if anything else is, or the data are, ValueError names the difference.
     """
     if epochs < 1:
         raise ValueError(f"epochs={epochs}: train for at least one")
@@ -149,11 +160,33 @@ def fit(
         kept, held = split_rows(_strata(examples, loss), validation, seed=seed or 0)
         examples, held_out = examples.select(kept), examples.select(held)
 
-    objective, history = Objective(model, loss, l2), History()
-    best, best_loss, waited = None, math.inf, 0
+    objective, history, best = Objective(model, loss, l2), History(), None
+    settings: dict[str, Any] = {}
+    if checkpoint is not None:
+        settings = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "l2": l2,
+            "seed": seed,
+            "early stopping": patience is not None,
+            "data": _fingerprint(examples),
+            "validation": None if held_out is None else _fingerprint(held_out),
+        }
+        found = files.read_checkpoint(checkpoint, model, optimizer, settings)
+        if found is not None:
+            history, best = History(**found[0]), found[1]
+    best_loss = history.validation_loss[history.best_epoch - 1] if history.best_epoch else math.inf
+
+    def ended() -> bool:
+        waited = len(history) - (history.best_epoch or 0)
+        return len(history) >= epochs or (patience is not None and waited >= patience)
+
+    written = -math.inf
     try:
         training = _epochs(objective, optimizer, examples, batch_size, shuffle, seed)
-        for epoch in _bar(training, epochs, progress):
+        for epoch in () if ended() else _bar(training, len(history), epochs, progress):
             history.loss.append(epoch.loss)
             history.seconds.append(epoch.seconds)
             if held_out is not None:
@@ -162,11 +195,12 @@ def fit(
                 for name, value in measured.items():
                     history.metrics.setdefault(f"validation_{name}", []).append(value)
                 if patience is not None and validation_loss < best_loss:
-                    best, best_loss, waited = Snapshot([model]), validation_loss, 0
-                    history.best_epoch = len(history)
-                else:
-                    waited += 1
-            if len(history) == epochs or (patience is not None and waited >= patience):
+                    best, best_loss, history.best_epoch = Snapshot([model]), validation_loss, len(history)
+            done = ended()
+            if checkpoint is not None and (done or time.monotonic() - written >= SECONDS_BETWEEN_CHECKPOINTS):
+                files.write_checkpoint(checkpoint, model, optimizer, settings, asdict(history), best)
+                written = time.monotonic()
+            if done:
                 break
     except DivergenceError as error:
         error.history = history
@@ -337,7 +371,18 @@ def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
     return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}
 
 
-def _bar(training: Iterator[Epoch], epochs: int, progress: bool | None) -> Iterator[Epoch]:
+def _fingerprint(examples: Examples) -> str:
+    """Shapes and a digest of some of the rows, targets and weights: enough to tell other data from the same."""
+    rows = examples.order(0, 0, shuffle=False)
+    rows = rows[:: max(1, len(rows) // 256)]
+    x, t, w = examples.x[rows], examples.targets(rows), examples.weights(rows)
+    digest = hashlib.sha256()
+    for array in (x, t) if w is None else (x, t, w):
+        digest.update(array.tobytes())
+    return f"{len(examples)} rows of {x.shape[1:]} {x.dtype} and {t.shape[1:]} {t.dtype}, {digest.hexdigest()[:16]}"
+
+
+def _bar(training: Iterator[Epoch], begun: int, epochs: int, progress: bool | None) -> Iterator[Epoch]:
     """The epochs, with a progress bar where one can be seen."""
     if progress is None:
         progress = sys.stderr.isatty() or "ipykernel" in sys.modules
@@ -346,7 +391,7 @@ def _bar(training: Iterator[Epoch], epochs: int, progress: bool | None) -> Itera
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=epochs, unit="epoch", desc="training") as bar:
+    with tqdm(initial=begun, total=epochs, unit="epoch", desc="training") as bar:
         for epoch in training:
             bar.set_postfix(loss=f"{epoch.loss:.4f}", refresh=False)
             bar.update()
