@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
 Batches: TypeAlias = Iterator[tuple[Array, Array, Array | None]]
 
-SECONDS_BETWEEN_CHECKPOINTS = 1.0  # writing one to the disk takes as long as many epochs of a small network
+SECONDS_BETWEEN_CHECKPOINTS = 1.0  # writing one takes as long as many epochs of a small network
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def fit(
 
     With `checkpoint=path`, a training that was stopped or killed goes on when the same program is run again. The file
     holds the model (`minigrad.load` makes it), the optimizer and the history; it is written after the first epoch, then
-    whenever a second has passed, and at the end. Where there is one, model and optimizer take up what it holds,
+    after the epochs that end a second or more after the last time (later where writing takes long: it takes no more
+    than a twentieth of the time), and at the end. Where there is one, model and optimizer take up what it holds,
     `epochs` counts its epochs too, and the result is bit for bit that of one run. `epochs` and `patience` may be others
     than before; if anything else is, or the data are, ValueError names the difference.
     """
@@ -183,7 +184,7 @@ def fit(
         waited = len(history) - (history.best_epoch or 0)
         return len(history) >= epochs or (patience is not None and waited >= patience)
 
-    written = -math.inf
+    due = -math.inf
     try:
         training = _epochs(objective, optimizer, examples, batch_size, shuffle, seed)
         for epoch in () if ended() else _bar(training, len(history), epochs, progress):
@@ -197,9 +198,10 @@ def fit(
                 if patience is not None and validation_loss < best_loss:
                     best, best_loss, history.best_epoch = Snapshot([model]), validation_loss, len(history)
             done = ended()
-            if checkpoint is not None and (done or time.monotonic() - written >= SECONDS_BETWEEN_CHECKPOINTS):
+            if checkpoint is not None and (done or time.monotonic() >= due):
+                begun = time.monotonic()
                 files.write_checkpoint(checkpoint, model, optimizer, settings, asdict(history), best)
-                written = time.monotonic()
+                due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS * max(1, 20 * (time.monotonic() - begun))
             if done:
                 break
     except DivergenceError as error:
