@@ -175,7 +175,10 @@ def run_forward(layers: Sequence[Layer], x: Array) -> Array:
 
 
 def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
-    """Run dy back through the layers, last one first; an error says in which of them it happened."""
+    """Run dy back through the layers, last one first; an error says in which of them it happened.
+
+    It ends with a layer of integers, which returns None: nothing before that has a derivative.
+    """
     for position in range(len(layers), 0, -1):
         layer = layers[position - 1]
         try:
@@ -183,4 +186,6 @@ def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
         except Exception as error:
             error.add_note(f"in backward of layer {position} of {len(layers)}, {layer!r}, given {np.shape(dy)}")
             raise
+        if dy is None:
+            break
     return dy
