@@ -15,16 +15,27 @@ from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
     GELU,
+    HardSigmoid,
     Identity,
     LeakyReLU,
+    LogSoftmax,
+    Mish,
     ReLU,
     Sigmoid,
     Softmax,
     Softplus,
+    Softsign,
     Swish,
     Tanh,
 )
+from minigrad.layers.combine import Concatenate, Residual
 from minigrad.layers.dense import Dense
+from minigrad.layers.dropout import Dropout
+from minigrad.layers.embedding import Embedding
+from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from minigrad.layers.rectifiers import CELU, SELU, PReLU
+from minigrad.layers.shape import Columns, Flatten, Reshape
+from minigrad.layers.standardize import Standardize
 from minigrad.losses import (
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
@@ -42,36 +53,54 @@ from minigrad.sequential import Sequential
 from minigrad.training import DivergenceError, Epoch, History
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
+    "SELU",
     "SGD",
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyOnLogits",
     "CategoricalCrossEntropy",
     "CategoricalCrossEntropyOnLogits",
+    "Columns",
+    "Concatenate",
     "Dense",
     "DivergenceError",
+    "Dropout",
+    "Embedding",
     "Epoch",
+    "Flatten",
+    "HardSigmoid",
     "History",
     "Huber",
     "Identity",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LogSoftmax",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "Mish",
     "ModelFileError",
     "Objective",
     "Optimizer",
+    "PReLU",
+    "RMSNorm",
     "RMSprop",
     "ReLU",
+    "Reshape",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Softsign",
+    "Standardize",
     "Swish",
     "Tanh",
     "load",

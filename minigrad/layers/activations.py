@@ -12,7 +12,17 @@ from typing import Literal
 
 import numpy as np
 
-from minigrad.functions import exp_minus, floating, normal_cdf, normal_density, sigmoid, sigmoids, softmax, softplus
+from minigrad.functions import (
+    exp_minus,
+    floating,
+    log_softmax,
+    normal_cdf,
+    normal_density,
+    sigmoid,
+    sigmoids,
+    softmax,
+    softplus,
+)
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 
@@ -168,6 +178,34 @@ class Swish(Activation):
         return dx
 
 
+class Mish(Activation):
+    """y = x τ(x), τ(x) = tanh(log(1 + exp(x)))      dx = dy (τ(x) + x τ'(x))
+
+    With e = exp(x), τ = (e² + 2e) / (e² + 2e + 2) and τ' = 4 e (1 + e) / (e² + 2e + 2)². For x >= 0 both are reduced by
+    e², so that only u = exp(-|x|) appears: τ = n / d with n = 1 + 2u, d = n + 2u², and τ' = 4u² (1 + u) / d². For
+    x < 0, u is e itself.
+
+    Source: Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
+
+    Near its root at x = -1.19 the derivative is a difference of nearly equal terms: its error is a few ulp of these.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        self.u = np.exp(np.minimum(self.x, -self.x))
+        n = np.maximum(self.u * self.u, self.x >= 0) + 2 * self.u
+        self.d = n + 2 * np.maximum(self.u * self.u, self.x < 0)
+        self.tau = n / self.d
+        return self.x * self.tau
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        slope = 4 * self.u * (1 + self.u) * np.maximum(self.u, self.x < 0) / (self.d * self.d)
+        dx: Array = dy * (self.tau + self.x * slope)
+        return dx
+
+
 class GELU(Activation):
     """y = x Φ(x)      dx = dy (Φ(x) + x φ(x)),   Φ, φ: distribution and density of the standard normal
 
@@ -210,6 +248,44 @@ A = 2 * math.sqrt(2 / math.pi)  # w = A x + B x³
 B = 0.044715 * A
 
 
+class HardSigmoid(Activation):
+    """y = min(max(x + 3, 0), 6) / 6      dx = dy / 6 [-3 < x <= 3]
+
+    A straight line in the place of Sigmoid's curve. It is PyTorch's; ONNX's HardSigmoid has it with alpha = 1/6.
+    Source: Howard and others, "Searching for MobileNetV3", ICCV 2019, section 5.2.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        y: Array = np.minimum(np.maximum(self.x + 3, 0), 6) / 6
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        dx: Array = dy * (self.x > -3) * (self.x <= 3) / 6
+        return dx
+
+
+class Softsign(Activation):
+    """y = x / (1 + |x|)      dx = dy / (1 + |x|)²
+
+    Like Tanh, but it nears ±1 as slowly as 1 / x nears 0. Source: Glorot and Bengio, "Understanding the difficulty of
+    training deep feedforward neural networks", AISTATS 2010.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        x = floating(x)
+        self.d = 1 + np.maximum(x, -x)
+        return x / self.d
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        dx: Array = dy / self.d / self.d
+        return dx
+
+
 class Softmax(Activation):
     """y_k = exp(x_k) / Σ_j exp(x_j) over the last axis      dx_k = y_k (dy_k - Σ_j dy_j y_j)
 
@@ -225,4 +301,23 @@ class Softmax(Activation):
     def backward(self, dy: Array) -> Array:
         """dy (…, I) -> dx (…, I)."""
         dx: Array = self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))
+        return dx
+
+
+class LogSoftmax(Activation):
+    """y_k = x_k - log Σ_j exp(x_j) over the last axis      dx_k = dy_k - softmax(x)_k Σ_j dy_j
+
+    The logarithm of Softmax, finite where that underflows to 0: for NegativeLogLikelihood, and wherever probabilities
+    are multiplied. ∂y_k/∂x_j = [k = j] - softmax(x)_j. Source: Bridle, "Probabilistic interpretation of feedforward
+    classification network outputs", Neurocomputing, 1990.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (…, I) -> y (…, I), of which every row's exponentials sum to 1."""
+        self.x = x
+        return log_softmax(x)
+
+    def backward(self, dy: Array) -> Array:
+        """dy (…, I) -> dx (…, I)."""
+        dx: Array = dy - softmax(self.x) * dy.sum(axis=-1, keepdims=True)
         return dx

@@ -1,0 +1,107 @@
+"""Layers made of layers: sums and rows of them, so that a residual block or a wide-and-deep net is a composition.
+
+They list what they hold in `self.layers`; so the model finds the parameters in them, and in inference they predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.layer import Layer, run_backward, run_forward
+from minigrad.parameter import Array
+
+
+class Combination(Layer):
+    """What Residual and Concatenate share: `layers=[…]` is another way to give what they are made of."""
+
+    def __init__(self, *given: Layer, layers: Sequence[Layer] = ()) -> None:
+        self.layers = (*given, *layers)
+        if not self.layers:
+            raise ValueError(f"{type(self).__name__}() needs at least one layer")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+
+
+class Residual(Combination):
+    """y = x + f(x)      dx = dy + f'(x) dy,   f the chain of the given layers: Residual(Dense(8, 8), ReLU())
+
+    Shapes: x (B, …), y and f(x) alike.
+
+    The path around f lets gradients through undiminished, however many such layers there are. Source: He, Zhang, Ren
+    and Sun, "Deep residual learning for image recognition", CVPR 2016.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …) -> y of the same shape. Raises ValueError where f changes the shape."""
+        y = run_forward(self.layers, x)
+        if y.shape != x.shape:
+            raise ValueError(f"{self!r}: its layers turn {x.shape} into {y.shape}; x + f(x) needs the same shape")
+        return x + y
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape; the layers set their gradients."""
+        dx: Array = dy + run_backward(self.layers, dy)
+        return dx
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """As of the first layer."""
+        return self.layers[0].input_shape
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…) -> the same. Raises ValueError where a layer does not take such rows, or f changes the shape."""
+        shape = input_shape
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        if shape != input_shape:
+            raise ValueError(f"{self!r}: its layers turn {input_shape} into {shape}; x + f(x) needs the same shape")
+        return shape
+
+
+class Concatenate(Combination):
+    """y = [f_1(x), f_2(x), …] along the last axis      dx = Σ_i f_i'(x) dy_i
+
+    Shapes: x (B, …), f_i(x) (B, …, O_i), y (B, …, O_1 + O_2 + …); dy_i is the part of dy at the place of f_i(x).
+
+    Each branch f_i is given all of x and is one layer, or a Sequential of several; Columns picks a share of x. This is
+    a wide-and-deep net on a table whose column 0 holds one of 7 categories:
+
+        Concatenate(
+            Sequential([Columns(0, 1, integers=True), Embedding(7, 3), Flatten(), Dense(3, 8), ReLU()]),
+            Columns(1, 5),
+        )
+
+    A branch whose backward returns None, as there, has no derivative by x and adds nothing to dx. Source: Cheng and
+    others, "Wide & deep learning for recommender systems", DLRS 2016.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …) -> y (B, …, O_1 + O_2 + …)."""
+        parts = [layer.forward(x) for layer in self.layers]
+        ends = np.cumsum([part.shape[-1] for part in parts]).tolist()
+        self.places = [slice(end - part.shape[-1], end) for part, end in zip(parts, ends, strict=True)]
+        return np.concatenate(parts, axis=-1)
+
+    def backward(self, dy: Array) -> Any:
+        """dy (B, …, O_1 + O_2 + …) -> dx (B, …), None if no branch gives one; the layers set their gradients."""
+        dx = None
+        for layer, place in zip(self.layers, self.places, strict=True):
+            share = layer.backward(dy[..., place])
+            dx = share if dx is None else dx if share is None else dx + share
+        return dx
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """As of the first branch that knows it."""
+        return next((layer.input_shape for layer in self.layers if layer.input_shape is not None), None)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…) -> (…, O_1 + O_2 + …). Raises ValueError where a branch does not take such rows, or they don't fit."""
+        shapes = [layer.output_shape(input_shape) for layer in self.layers]
+        if any(shape[:-1] != shapes[0][:-1] for shape in shapes):
+            raise ValueError(f"{self!r}: its branches give rows of shapes {shapes}, alike in the last axis only")
+        return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))

@@ -1,0 +1,50 @@
+"""Dropout: noise in training that keeps units from relying on each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.functions import floating
+from minigrad.layer import Layer
+from minigrad.parameter import Array, state
+
+
+class Dropout(Layer):
+    """y = x m / (1 - rate)      dx = dy m / (1 - rate),   every m is 1 with probability 1 - rate, else 0
+
+    Shapes: x, m and y are alike. Every number of every row has an m of its own, drawn anew in each forward.
+
+    Dividing by 1 - rate in training ("inverted" dropout) keeps the expectation: E[y] = x. So inference, where nothing
+    is dropped, is y = x. Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to
+    prevent neural networks from overfitting", JMLR 15, 2014; section 10 has the division.
+
+    The generator starts from `seed`, and is state: it is saved, restored and copied with the layer.
+    """
+
+    rng = state()
+
+    def __init__(self, rate: float, *, seed: int | None = None) -> None:
+        if not 0 <= rate < 1:
+            raise ValueError(f"Dropout({rate}): the rate is the share that is dropped, at least 0 and less than 1")
+        self.rate, self.seed = rate, seed
+        self.rng = np.random.default_rng(seed)
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        x = floating(x)
+        self.m = self.rng.random(x.shape, np.finfo(x.dtype).dtype) >= self.rate
+        y: Array = x * self.m / (1 - self.rate)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        dx: Array = dy * self.m / (1 - self.rate)
+        return dx
+
+    def predict(self, x: Array) -> Array:
+        """x -> x: nothing is dropped."""
+        return x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Any shape -> the same."""
+        return input_shape

@@ -1,0 +1,54 @@
+"""The embedding: a table of vectors, one for each word, category or code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigrad.layer import Layer
+from minigrad.parameter import Array, parameter
+
+
+class Embedding(Layer):
+    """y = W[x]      dW[v] = Σ dy over all places where x is v
+
+    Shapes: x (B, …) integers from 0 to V - 1, W (V, O), y (B, …, O).
+
+    It is Dense without a bias on one-hot rows, without the multiplication by their zeros. x has no derivative: backward
+    returns None. Source: Bengio, Ducharme, Vincent and Jauvin, "A neural probabilistic language model", JMLR 3, 2003.
+
+    W is drawn from `seed`, normal with variance 1 / O, so that a vector has the length 1 on average.
+    """
+
+    W, dW = parameter()
+
+    def __init__(self, vocabulary: int, features: int, *, seed: int | None = None) -> None:
+        if vocabulary < 1 or features < 1:
+            raise ValueError(f"Embedding({vocabulary}, {features}): both numbers must be at least 1")
+        self.vocabulary, self.features, self.seed = vocabulary, features, seed
+        self.W = np.random.default_rng(seed).normal(0.0, math.sqrt(1 / features), (vocabulary, features))
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …) -> y (B, …, O). Raises IndexError for what is no integer from 0 to V - 1."""
+        if x.dtype.kind not in "iu":
+            raise IndexError(
+                f"{self!r} looks integers up, not {x.dtype}; for whole numbers in a table of floats, put "
+                f"Columns(start, stop, integers=True) before it"
+            )
+        x = x.astype(np.intp)
+        self.x = np.where(x < 0, self.vocabulary, x)  # else NumPy would count them from the end
+        try:
+            return self.W[self.x]
+        except IndexError:
+            wrong = x[(x < 0) | (x >= self.vocabulary)]
+            raise IndexError(f"{self!r} has no vector {wrong[0]}; it has 0 to {self.vocabulary - 1}") from None
+
+    def backward(self, dy: Array) -> None:
+        """dy (B, …, O) -> None; sets dW (V, O)."""
+        self.dW[...] = 0
+        np.add.at(self.dW, self.x, dy)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…) -> (…, O)"""
+        return (*input_shape, self.features)

@@ -1,0 +1,162 @@
+"""Normalizations: layers that bring what flows through them to mean 0 and size 1.
+
+All but the last axis are rows here, so the same layer serves tables (B, I) and images with their channels last
+(B, H, W, C).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.layer import Layer
+from minigrad.parameter import Array, parameter, state
+
+
+class Normalization(Layer):
+    """A layer whose y has the shape of x, (…, features)."""
+
+    features: int
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…, I) -> the same. Raises ValueError for rows of another width."""
+        if input_shape[-1:] != (self.features,):
+            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
+        return input_shape
+
+    def _check_features(self) -> None:
+        if self.features < 1:
+            raise ValueError(f"{type(self).__name__}({self.features}): the width must be at least 1")
+
+
+class BatchNorm(Normalization):
+    """y = gamma u + beta,   u = (x - μ) / √(σ² + eps),   μ and σ²: mean and variance over the n rows of the batch
+
+    dbeta = Σ_n dy,   dgamma = Σ_n dy u,   dx = gamma / √(σ² + eps) (dy - dbeta / n - u dgamma / n)
+
+    Shapes: x (B, …, I), u and y alike; gamma, beta, μ, σ² (I,); n counts all axes but the last.
+
+    μ and σ² depend on x as well: ∂μ/∂x = 1/n takes the mean of dy away, and ∂σ²/∂x = 2 (x - μ)/n its share along u.
+    What is left is free of a mean and of any part along u, since y does not change when x is shifted or stretched.
+
+    Inference puts running_mean and running_var in the place of μ and σ². Each forward moves them a share `momentum` of
+    the way to the batch's. (It is PyTorch's momentum; Keras's and ONNX's is 1 - momentum.) The running variance is the
+    mean of the biased ones, Σ (x - μ)² / n, that training divides by, as Keras and ONNX have it; PyTorch's is unbiased,
+    n / (n - 1) times that.
+
+    Forward refuses a batch with fewer than two rows, of which there is no variance. Source: Ioffe and Szegedy, "Batch
+    normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
+    """
+
+    gamma, dgamma = parameter(decay=False)
+    beta, dbeta = parameter(decay=False)
+    running_mean = state()
+    running_var = state()
+
+    def __init__(self, features: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        self.features, self.momentum, self.eps = features, momentum, eps
+        self._check_features()
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"{self!r}: momentum is the weight of the latest batch, from 0 to 1")
+        self.gamma, self.beta = np.ones(features), np.zeros(features)
+        self.running_mean, self.running_var = np.zeros(features), np.ones(features)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …, I) -> y of the same shape; moves the running statistics. Raises ValueError for n < 2."""
+        self.axes = tuple(range(x.ndim - 1))
+        self.n = x.size // x.shape[-1]
+        if self.n < 2:
+            raise ValueError(
+                f"{self!r} can't train on {self.n} row{'s' * (self.n != 1)}, of which there is no variance; "
+                f"choose a batch_size that leaves no last batch of one row, or use predict"
+            )
+        mean = x.sum(axis=self.axes) / self.n
+        d = x - mean
+        var = (d * d).sum(axis=self.axes) / self.n
+        self.r = 1 / np.sqrt(var + self.eps)
+        self.u = d * self.r
+        self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean
+        self.running_var = (1 - self.momentum) * self.running_var + self.momentum * var
+        return self.gamma * self.u + self.beta
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, …, I) -> dx of the same shape; sets dgamma and dbeta (I,)."""
+        self.dbeta = dy.sum(axis=self.axes)
+        self.dgamma = (dy * self.u).sum(axis=self.axes)
+        return self.gamma * self.r * (dy - self.dbeta / self.n - self.u * (self.dgamma / self.n))
+
+    def predict(self, x: Array) -> Array:
+        """x (B, …, I) -> y of the same shape, by the running statistics: each row on its own."""
+        r = 1 / np.sqrt(self.running_var + self.eps)
+        return self.gamma * ((x - self.running_mean) * r) + self.beta
+
+
+class LayerNorm(Normalization):
+    """y = gamma u + beta,   u = (x - μ) / √(σ² + eps),   μ and σ²: mean and variance over the last axis
+
+    dbeta = Σ_B dy,   dgamma = Σ_B dy u,   dx = (du - mean du - u mean(du u)) / √(σ² + eps),   du = dy gamma
+
+    Shapes: x (B, …, I), u and y alike; μ, σ² (B, …, 1); gamma, beta (I,). The means in dx are over the last axis.
+
+    It is BatchNorm with the two axes exchanged: each row is normalized by itself, so training and inference are the
+    same. Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016.
+    """
+
+    gamma, dgamma = parameter(decay=False)
+    beta, dbeta = parameter(decay=False)
+
+    def __init__(self, features: int, eps: float = 1e-5) -> None:
+        self.features, self.eps = features, eps
+        self._check_features()
+        self.gamma, self.beta = np.ones(features), np.zeros(features)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …, I) -> y of the same shape."""
+        d = x - _mean(x)
+        self.r = 1 / np.sqrt(_mean(d * d) + self.eps)
+        self.u = d * self.r
+        return self.gamma * self.u + self.beta
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, …, I) -> dx of the same shape; sets dgamma and dbeta (I,)."""
+        rows = tuple(range(dy.ndim - 1))
+        self.dbeta = dy.sum(axis=rows)
+        self.dgamma = (dy * self.u).sum(axis=rows)
+        du = dy * self.gamma
+        return self.r * (du - _mean(du) - self.u * _mean(du * self.u))
+
+
+class RMSNorm(Normalization):
+    """y = gamma u,   u = x / √(mean x² + eps),   the mean over the last axis
+
+    dgamma = Σ_B dy u,   dx = (du - u mean(du u)) / √(mean x² + eps),   du = dy gamma
+
+    Shapes: x (B, …, I), u and y alike; gamma (I,).
+
+    LayerNorm without the shift: rows keep their mean, and their size is measured from 0. Source: Zhang and Sennrich,
+    "Root mean square layer normalization", NeurIPS 2019.
+    """
+
+    gamma, dgamma = parameter(decay=False)
+
+    def __init__(self, features: int, eps: float = 1e-5) -> None:
+        self.features, self.eps = features, eps
+        self._check_features()
+        self.gamma = np.ones(features)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …, I) -> y of the same shape."""
+        self.r = 1 / np.sqrt(_mean(x * x) + self.eps)
+        self.u = x * self.r
+        return self.gamma * self.u
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, …, I) -> dx of the same shape; sets dgamma (I,)."""
+        self.dgamma = (dy * self.u).sum(axis=tuple(range(dy.ndim - 1)))
+        du = dy * self.gamma
+        return self.r * (du - self.u * _mean(du * self.u))
+
+
+def _mean(x: Array) -> Any:
+    return x.sum(axis=-1, keepdims=True) / x.shape[-1]

@@ -1,0 +1,98 @@
+"""The kin of ReLU and ELU: one whose slope is learned, one that keeps the variance, one that has no kink.
+
+As in activations.py, a kink takes the derivative from its left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.functions import floating
+from minigrad.layers.activations import Activation
+from minigrad.parameter import Array, parameter
+
+
+class PReLU(Activation):
+    """y = max(x, 0) + a min(x, 0)      da = Σ_B dy min(x, 0),   dx = dy [x > 0] + a dy [x <= 0]
+
+    Shapes: x and y (B, …, I), a (I,): each column learns its slope. With features=1, all share one. a starts at
+    `slope`; L2 leaves it alone, since it would pull PReLU towards ReLU.
+
+    Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015.
+    """
+
+    a, da = parameter(decay=False)
+
+    def __init__(self, features: int = 1, slope: float = 0.25) -> None:
+        if features < 1:
+            raise ValueError(f"PReLU({features}): the width must be at least 1")
+        self.features, self.slope = features, slope
+        self.a = np.full(features, slope)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …, I) -> y of the same shape."""
+        self.x = floating(x)
+        return np.maximum(self.x, 0) + self.a * np.minimum(self.x, 0)
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, …, I) -> dx of the same shape; sets da (I,)."""
+        shared = self.features == 1
+        da = (dy * np.minimum(self.x, 0)).sum(axis=tuple(range(dy.ndim if shared else dy.ndim - 1)))
+        self.da = da.reshape(self.features)
+        dx: Array = dy * (self.x > 0) + self.a * dy * (self.x <= 0)
+        return dx
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…, I) -> the same; any shape if all share one slope. Raises ValueError for rows of another width."""
+        if self.features != 1 and input_shape[-1:] != (self.features,):
+            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
+        return input_shape
+
+
+class SELU(Activation):
+    """y = λ max(x, 0) + λ α (exp(min(x, 0)) - 1)      dx = λ dy [x > 0] + λ α dy exp(x) [x <= 0]
+
+    λ and α are such that, for weights of variance 1 / fan_in, mean 0 and variance 1 reproduce themselves from layer to
+    layer. Source: Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks", NeurIPS 2017.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        return SELU_SCALE * np.maximum(self.x, 0) + SELU_SCALE_ALPHA * np.expm1(np.minimum(self.x, 0))
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        slope = np.exp(np.minimum(self.x, 0)) * (self.x <= 0)
+        dx: Array = SELU_SCALE * dy * (self.x > 0) + SELU_SCALE_ALPHA * dy * slope
+        return dx
+
+
+SELU_SCALE = 1.0507009873554804934193349852946  # λ
+SELU_SCALE_ALPHA = 1.7580993408473768599402175208123  # λ α, with α = 1.6732632423543772848170429916717
+
+
+class CELU(Activation):
+    """y = max(x, 0) + alpha (exp(min(x, 0) / alpha) - 1)      dx = dy [x > 0] + dy exp(x / alpha) [x <= 0]
+
+    ELU stretched so that its derivative is continuous for every alpha. The rounding of x / alpha costs up to
+    |x / alpha| / 2 ulp in the derivative. Source: Barron, "Continuously differentiable exponential linear units",
+    arXiv:1704.07483, 2017.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        if not alpha > 0:
+            raise ValueError(f"CELU(alpha={alpha}): alpha must be positive")
+        self.alpha = alpha
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        # From -1000 on exp is 0, while x / alpha might overflow.
+        self.v = np.maximum(np.minimum(self.x, 0), -1000 * self.alpha) / self.alpha
+        return np.maximum(self.x, 0) + self.alpha * np.expm1(self.v)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        dx: Array = dy * (self.x > 0) + dy * (np.exp(self.v) * (self.x <= 0))
+        return dx

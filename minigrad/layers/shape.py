@@ -1,0 +1,96 @@
+"""Layers that compute nothing: they lay out the numbers of a row in another way, or pick some of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from minigrad.layer import Layer
+from minigrad.parameter import Array
+
+
+class Flatten(Layer):
+    """y: the numbers of each row of x, in order      dx: dy in the shape of x
+
+    Shapes: x (B, …), y (B, I) with I the number of them.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …) -> y (B, I)."""
+        self.shape = x.shape
+        return x.reshape(len(x), math.prod(x.shape[1:]))
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, I) -> dx (B, …)."""
+        return dy.reshape(self.shape)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…) -> (I,)"""
+        return (math.prod(input_shape),)
+
+
+class Reshape(Layer):
+    """y: the numbers of each row of x, in order, in the given shape      dx: dy in the shape of x
+
+    Shapes: x (B, …), y (B, *shape), with as many numbers in a row.
+    """
+
+    def __init__(self, shape: Iterable[int]) -> None:
+        self.shape = tuple(shape)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …) -> y (B, *shape)."""
+        self.given = x.shape
+        return x.reshape(len(x), *self.shape)
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, *shape) -> dx (B, …)."""
+        return dy.reshape(self.given)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…) -> shape. Raises ValueError for rows with another number of numbers."""
+        if math.prod(input_shape) != math.prod(self.shape):
+            raise ValueError(
+                f"{self!r} takes rows of {math.prod(self.shape)} numbers; those of shape {input_shape} "
+                f"have {math.prod(input_shape)}"
+            )
+        return self.shape
+
+
+class Columns(Layer):
+    """y = x[…, start:stop]      dx[…, start:stop] = dy, and 0 elsewhere
+
+    Shapes: x (B, …, I), y (B, …, stop - start).
+
+    It is how a branch of Concatenate takes its share of a table. With integers=True the columns hold whole numbers that
+    stand for something, such as categories, and come out as integers for an Embedding; there is no derivative by these,
+    and backward returns None. A number that is not whole comes out as -1, which an Embedding refuses.
+    """
+
+    def __init__(self, start: int, stop: int, *, integers: bool = False) -> None:
+        if not 0 <= start < stop:
+            raise ValueError(f"Columns({start}, {stop}): they are counted from 0, and stop comes after the last one")
+        self.start, self.stop, self.integers = start, stop, integers
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …, I) -> y (B, …, stop - start)."""
+        self.x = x
+        y = x[..., self.start : self.stop]
+        return np.where(y == np.floor(y), y, -1).astype(np.intp) if self.integers else y
+
+    def backward(self, dy: Array) -> Any:
+        """dy (B, …, stop - start) -> dx (B, …, I), or None for integers."""
+        if self.integers:
+            return None
+        dx = np.zeros_like(self.x)
+        dx[..., self.start : self.stop] = dy
+        return dx
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…, I) -> (…, stop - start). Raises ValueError for fewer than `stop` columns."""
+        if not input_shape or input_shape[-1] < self.stop:
+            raise ValueError(f"{self!r} needs at least {self.stop} columns, not rows of shape {input_shape}")
+        return (*input_shape[:-1], self.stop - self.start)
