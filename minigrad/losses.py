@@ -9,6 +9,7 @@ p and t have the same shape; nothing is broadcast, since (B,) against (B, 1) wou
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -114,16 +115,18 @@ def _column(weight: Any, p: Array) -> Array:
 
 
 def _check_probabilities(loss: Loss, p: Array, t: Array) -> None:
-    for name, values, hint in (
-        ("prediction", p.real, "does the model lack a final Sigmoid or Softmax?"),
-        ("target", t.real, "class labels must be one-hot here"),
-    ):
-        outside = (values < 0) | (values > 1)
-        if outside.any():
-            raise ValueError(
-                f"{type(loss).__name__} takes probabilities, but a {name} is {values[outside][0]:g}, outside [0, 1]; "
-                + hint
-            )
+    _check_range(loss, "prediction", p, 0, 1, "; does the model lack a final Sigmoid or Softmax?")
+    _check_range(loss, "target", t, 0, 1, "; class labels must be one-hot here")
+
+
+def _check_range(loss: Loss, name: str, values: Array, low: float, high: float, hint: str = "") -> None:
+    outside = (values.real < low) | (values.real > high)
+    if outside.any():
+        what = "probabilities" if high == 1 else "numbers that are not negative"
+        raise ValueError(
+            f"{type(loss).__name__} takes {what}, but a {name} is {values.real[outside][0]:g}, "
+            f"outside [{low:g}, {high:g}]{hint}"
+        )
 
 
 def _log(p: Array) -> Array:
@@ -138,7 +141,29 @@ def _log1m(p: Array) -> Array:
         return np.maximum(np.log1p(-p), -100)
 
 
-class BinaryCrossEntropy(Loss):
+class LabelSmoothing:
+    """What the cross-entropies share: with `label_smoothing` s, t is moved a share s of the way to no opinion.
+
+    That is 1/2 for a yes or no, and 1/K for one of K classes: t' = (1 - s) t + s / K. Then no score grows forever for
+    being more certain. Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception architecture for
+    computer vision", CVPR 2016, section 7.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                f"{type(self).__name__}(label_smoothing={label_smoothing}): it must be at least 0 and less than 1"
+            )
+        self.label_smoothing = label_smoothing
+
+    def smooth(self, t: Array, classes: int) -> Array:
+        """(1 - s) t + s / classes"""
+        if not self.label_smoothing:
+            return t
+        return (1 - self.label_smoothing) * t + self.label_smoothing / classes
+
+
+class BinaryCrossEntropy(LabelSmoothing, Loss):
     """l = -t log p - (1 - t) log(1 - p)      ∂l/∂p = (1 - t) / (1 - p) - t / p
 
     p, t (B, O) in [0, 1]: each output is a yes or no of its own. The negative log-likelihood of Bernoulli variables
@@ -156,19 +181,21 @@ class BinaryCrossEntropy(Loss):
 
     def terms(self, p: Array, t: Array) -> Array:
         """-t log p - (1 - t) log(1 - p)"""
+        t = self.smooth(t, 2)
         return -t * _log(p) - (1 - t) * _log1m(p)
 
     def slopes(self, p: Array, t: Array) -> Array:
         """(1 - t) / (1 - p) - t / p"""
+        t = self.smooth(t, 2)
         tiny = np.finfo(p.dtype).tiny
         return (1 - t) / np.maximum(1 - p, tiny) - t / np.maximum(p, tiny)
 
     def absorb(self, layer: Layer) -> Loss | None:
         """BinaryCrossEntropyOnLogits for a Sigmoid."""
-        return BinaryCrossEntropyOnLogits() if type(layer) is Sigmoid else None
+        return BinaryCrossEntropyOnLogits(self.label_smoothing) if type(layer) is Sigmoid else None
 
 
-class BinaryCrossEntropyOnLogits(Loss):
+class BinaryCrossEntropyOnLogits(LabelSmoothing, Loss):
     """l = softplus(z) - t z      ∂l/∂z = σ(z) - t
 
     z (B, O) any real numbers, t (B, O) in [0, 1]. It is BinaryCrossEntropy of p = σ(z): put log p = -softplus(-z) and
@@ -183,14 +210,14 @@ class BinaryCrossEntropyOnLogits(Loss):
 
     def terms(self, z: Array, t: Array) -> Array:
         """z ([z > 0] - t) + log(1 + exp(-|z|))"""
-        return z * ((z > 0) - t) + np.log1p(np.exp(np.minimum(z, -z)))
+        return z * ((z > 0) - self.smooth(t, 2)) + np.log1p(np.exp(np.minimum(z, -z)))
 
     def slopes(self, z: Array, t: Array) -> Array:
         """σ(z) - t"""
-        return sigmoid(z) - t
+        return sigmoid(z) - self.smooth(t, 2)
 
 
-class CategoricalCrossEntropy(Loss):
+class CategoricalCrossEntropy(LabelSmoothing, Loss):
     """l = -t log p      ∂l/∂p = -t / p
 
     p (B, K) the probabilities of K classes, t (B, K) one-hot or any distribution. The negative log-likelihood of a
@@ -208,18 +235,18 @@ class CategoricalCrossEntropy(Loss):
 
     def terms(self, p: Array, t: Array) -> Array:
         """-t log p"""
-        return -t * _log(p)
+        return -self.smooth(t, t.shape[-1]) * _log(p)
 
     def slopes(self, p: Array, t: Array) -> Array:
         """-t / p"""
-        return -t / np.maximum(p, np.finfo(p.dtype).tiny)
+        return -self.smooth(t, t.shape[-1]) / np.maximum(p, np.finfo(p.dtype).tiny)
 
     def absorb(self, layer: Layer) -> Loss | None:
         """CategoricalCrossEntropyOnLogits for a Softmax."""
-        return CategoricalCrossEntropyOnLogits() if type(layer) is Softmax else None
+        return CategoricalCrossEntropyOnLogits(self.label_smoothing) if type(layer) is Softmax else None
 
 
-class CategoricalCrossEntropyOnLogits(Loss):
+class CategoricalCrossEntropyOnLogits(LabelSmoothing, Loss):
     """l = -t log softmax(z)      ∂l/∂z_k = softmax(z)_k Σ_j t_j - t_k
 
     z (B, K) any real numbers, t (B, K) one-hot or any distribution, for which Σ_j t_j = 1. It is
@@ -232,11 +259,124 @@ class CategoricalCrossEntropyOnLogits(Loss):
 
     def terms(self, z: Array, t: Array) -> Array:
         """-t log softmax(z)"""
-        return -t * log_softmax(z)
+        return -self.smooth(t, t.shape[-1]) * log_softmax(z)
 
     def slopes(self, z: Array, t: Array) -> Array:
         """softmax(z) Σ t - t"""
+        t = self.smooth(t, t.shape[-1])
         return softmax(z) * t.sum(axis=-1, keepdims=True) - t
+
+
+class NegativeLogLikelihood(LabelSmoothing, Loss):
+    """l = -t p      ∂l/∂p = -t
+
+    p (B, K) the *logarithms* of the probabilities of K classes, as of LogSoftmax; t (B, K) one-hot or any distribution.
+    It is CategoricalCrossEntropy of exp(p) (Bishop 2006, equation 4.108).
+
+    Raises ValueError for p over 0 by more than rounding, and for t outside [0, 1].
+    """
+
+    labels = True
+    boundary = math.log(0.5)
+
+    def check(self, p: Array, t: Array) -> None:
+        """Raise ValueError for p over 0 or t outside [0, 1]."""
+        over = p.real > 1e-5
+        if over.any():
+            raise ValueError(
+                f"NegativeLogLikelihood takes logarithms of probabilities, but a prediction is {p.real[over][0]:g}, "
+                f"over 0; does the model lack a final LogSoftmax?"
+            )
+        _check_range(self, "target", t, 0, 1, "; class labels must be one-hot here")
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """-t p"""
+        return -self.smooth(t, t.shape[-1]) * p
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """-t"""
+        return -self.smooth(t, t.shape[-1])
+
+
+class KLDivergence(Loss):
+    """l = t log(t / p)      ∂l/∂p = -t / p
+
+    p (B, K) the probabilities of K classes (PyTorch takes their logarithms), t (B, K) the distribution they are to be
+    like; where t is 0, l is 0. It is CategoricalCrossEntropy less the entropy of t, so it is 0 at p = t; the gradient
+    is the same. To train with a Softmax, take that loss, which absorbs it. Source: Kullback and Leibler, "On
+    information and sufficiency", Annals of Mathematical Statistics 22, 1951.
+
+    Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
+    [0, 1].
+    """
+
+    labels = True
+
+    def check(self, p: Array, t: Array) -> None:
+        """Raise ValueError for p or t outside [0, 1]."""
+        _check_probabilities(self, p, t)
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """t (log t - log p)"""
+        return t * (_log(t) - _log(p))
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """-t / p"""
+        return -t / np.maximum(p, np.finfo(p.dtype).tiny)
+
+
+class Hinge(Loss):
+    """l = max(0, 1 - s p)      ∂l/∂p = -s [s p < 1],   s = 1 where t is 1, s = -1 where t is 0 or -1
+
+    p (B, O) scores, the sign of which is the answer; t (B, O) yes or no, written as 1 and 0, as labels are elsewhere
+    here, or as 1 and -1. Right answers cost nothing once they keep a margin of 1: the loss of support vector machines.
+    Source: Cortes and Vapnik, "Support-vector networks", Machine Learning 20, 1995.
+
+    Raises ValueError for other t.
+    """
+
+    labels = True
+    boundary = 0.0
+
+    def check(self, p: Array, t: Array) -> None:
+        """Raise ValueError for t that is neither 1 nor 0 nor -1."""
+        other = (t != 1) & (t != 0) & (t != -1)
+        if other.any():
+            raise ValueError(f"Hinge takes targets 1 and 0, or 1 and -1, but one is {t[other][0]:g}")
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """max(0, 1 - s p)"""
+        return np.maximum(1 - np.sign(t - 0.5) * p, 0)
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """-s [s p < 1]"""
+        s = np.sign(t - 0.5)
+        return -s * (s * p < 1)
+
+
+class Poisson(Loss):
+    """l = p - t log p      ∂l/∂p = 1 - t / p
+
+    p (B, O) the mean numbers of events, as of Softplus; t (B, O) the counts. The negative log-likelihood of Poisson
+    variables without log t!, which no p changes (McCullagh and Nelder, "Generalized linear models", 1989, chapter 6).
+    (PyTorch's default takes log p instead.)
+
+    Logs are clamped at -100 and denominators at the smallest normal number (times t, so that the quotient is finite).
+    Raises ValueError for negative p or t.
+    """
+
+    def check(self, p: Array, t: Array) -> None:
+        """Raise ValueError for negative p or t."""
+        _check_range(self, "prediction", p, 0, math.inf)
+        _check_range(self, "target", t, 0, math.inf)
+
+    def terms(self, p: Array, t: Array) -> Array:
+        """p - t log p"""
+        return p - t * _log(p)
+
+    def slopes(self, p: Array, t: Array) -> Array:
+        """1 - t / p"""
+        return 1 - t / np.maximum(p, np.maximum(t, 1) * np.finfo(p.dtype).tiny)
 
 
 class MeanSquaredError(Loss):

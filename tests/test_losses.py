@@ -13,16 +13,22 @@ from minigrad import (
     CategoricalCrossEntropy,
     CategoricalCrossEntropyOnLogits,
     Dense,
+    Hinge,
     Huber,
     Identity,
+    KLDivergence,
+    LogSoftmax,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    NegativeLogLikelihood,
+    Poisson,
     ReLU,
     Sigmoid,
     Softmax,
     Tanh,
 )
+from minigrad.losses import LabelSmoothing
 
 
 def probabilities(rng, shape):
@@ -31,6 +37,28 @@ def probabilities(rng, shape):
 
 def logits(rng, shape):
     return rng.normal(0, 3, shape)
+
+
+def logarithms(rng, shape):
+    return -rng.exponential(size=shape)
+
+
+def scores(rng, shape):
+    """On either side of the margin, and not on it: there the derivative of a hinge jumps."""
+    inside, outside = rng.uniform(0.1, 0.9, shape), rng.uniform(1.1, 3, shape)
+    return np.where(rng.random(shape) < 0.5, inside, outside) * rng.choice([-1, 1], shape)
+
+
+def rates(rng, shape):
+    return rng.uniform(0.5, 5, shape)
+
+
+def counts(rng, p, loss):
+    return rng.poisson(2, p.shape)
+
+
+def signs(rng, p, loss):
+    return rng.integers(-1, 2, p.shape)
 
 
 def shares(rng, p, loss):
@@ -63,6 +91,10 @@ TABLE = {
     CategoricalCrossEntropyOnLogits: Row(
         st.builds(CategoricalCrossEntropyOnLogits), logits, distributions, sums_outputs=False
     ),
+    NegativeLogLikelihood: Row(st.builds(NegativeLogLikelihood), logarithms, distributions),
+    KLDivergence: Row(st.builds(KLDivergence), probabilities, distributions),
+    Hinge: Row(st.builds(Hinge), scores, signs),
+    Poisson: Row(st.builds(Poisson), rates, counts),
     MeanSquaredError: Row(st.builds(MeanSquaredError), logits, off_the_kinks),
     MeanAbsoluteError: Row(st.builds(MeanAbsoluteError), logits, off_the_kinks),
     Huber: Row(st.builds(Huber, st.floats(0.1, 10)), logits, off_the_kinks),
@@ -186,9 +218,10 @@ def test_targets_may_be_integers_booleans_or_lists(kind, data):
 
 @every_loss
 def test_predictions_may_be_lists_of_integers(kind):
-    loss = kind()
-    assert loss.forward([[0, 1], [1, 0]], [[0, 1], [0, 1]]) == loss.forward(np.eye(2), [[0, 1], [0, 1]])
-    assert loss.backward([[0, 1], [1, 0]], [[0, 1], [0, 1]]).dtype == np.float64
+    loss, one = kind(), -1 if kind is NegativeLogLikelihood else 1
+    p, t = [[one, 0], [0, one]], [[0, 1], [0, 1]]
+    assert loss.forward(p, t) == loss.forward(one * np.eye(2), t)
+    assert loss.backward(p, t).dtype == np.float64
 
 
 ABSORBING = {
@@ -217,7 +250,7 @@ def test_no_other_pair_is_absorbed(kind):
     class Own(Sigmoid):
         """A Sigmoid of one's own may compute something else."""
 
-    for layer in (Sigmoid(), Softmax(), Tanh(), ReLU(), Identity(), Dense(2, 2), Own()):
+    for layer in (Sigmoid(), Softmax(), Tanh(), ReLU(), Identity(), Dense(2, 2), LogSoftmax(), Own()):
         absorbed = kind().absorb(layer)
         expected = ABSORBING.get(kind, (None, None))
         assert type(absorbed) is (expected[1] if type(layer) is expected[0] else type(None))
@@ -288,25 +321,29 @@ def test_logs_are_clamped_and_denominators_never_zero(dtype):
         assert np.array_equal(CategoricalCrossEntropy().backward(*wrong), [[-1 / tiny, 0]])
 
 
+def admitted(kind):
+    return -0.5 if kind is NegativeLogLikelihood else 0.5
+
+
 @every_loss
 @pytest.mark.parametrize("method", ["forward", "backward"])
 def test_what_does_not_fit_is_an_error_that_says_how(kind, method):
-    call = getattr(kind(), method)
+    call, good = getattr(kind(), method), admitted(kind)
     with pytest.raises(ValueError, match=r"shape \(3, 1\) do not match targets of shape \(3,\); .* t\[:, None\]"):
-        call(np.full((3, 1), 0.5), np.ones(3))
+        call(np.full((3, 1), good), np.ones(3))
     with pytest.raises(ValueError, match=r"\(3, 2\) do not match targets of shape \(3, 1\)$"):
-        call(np.full((3, 2), 0.5), np.ones((3, 1)))
+        call(np.full((3, 2), good), np.ones((3, 1)))
     with pytest.raises(ValueError, match="zero rows"):
         call(np.ones((0, 2)), np.ones((0, 2)))
     with pytest.raises(ValueError, match=r"sample_weight has the shape \(2,\); 3 rows need the shape \(3,\)"):
-        call(np.full((3, 1), 0.5), np.ones((3, 1)), np.ones(2))
+        call(np.full((3, 1), good), np.ones((3, 1)), np.ones(2))
     with pytest.raises(ValueError, match=r"sample_weight has the shape \(3, 1\)"):
-        call(np.full((3, 1), 0.5), np.ones((3, 1)), np.ones((3, 1)))
+        call(np.full((3, 1), good), np.ones((3, 1)), np.ones((3, 1)))
 
 
 @every_loss
 def test_bad_weights_are_named(kind):
-    p, t = np.full((3, 1), 0.5), np.ones((3, 1))
+    p, t = np.full((3, 1), admitted(kind)), np.ones((3, 1))
     for wrong, message in (
         ([1, -1, 1], "of row 1 is -1"),
         ([1, 1, np.nan], "of row 2 is nan"),
@@ -317,7 +354,7 @@ def test_bad_weights_are_named(kind):
             kind().forward(p, t, np.array(wrong))
 
 
-@pytest.mark.parametrize("kind", [BinaryCrossEntropy, CategoricalCrossEntropy])
+@pytest.mark.parametrize("kind", [BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence])
 @pytest.mark.parametrize("wrong", [-1e-3, 1.001, np.inf])
 def test_probabilities_are_asked_for(kind, wrong):
     good = np.array([[0.5, 0.5]])
@@ -327,6 +364,70 @@ def test_probabilities_are_asked_for(kind, wrong):
             method(bad, good)
         with pytest.raises(ValueError, match=r"a target is .*, outside \[0, 1\]; .* one-hot"):
             method(good, bad)
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_the_domains_of_the_other_losses(method):
+    def call(kind, p, t):
+        return getattr(kind(), method)(np.array([[p]]), np.array([[t]]))
+
+    with pytest.raises(ValueError, match=r"a prediction is 0\.1, over 0; does the model lack a final LogSoftmax\?"):
+        call(NegativeLogLikelihood, 0.1, 1.0)
+    call(NegativeLogLikelihood, 1e-7, 1.0)  # a probability of 1, rounded
+    with pytest.raises(ValueError, match=r"a target is 2, outside \[0, 1\]"):
+        call(NegativeLogLikelihood, -0.1, 2.0)
+    with pytest.raises(ValueError, match=r"Hinge takes targets 1 and 0, or 1 and -1, but one is 0\.5"):
+        call(Hinge, 3.0, 0.5)
+    with pytest.raises(ValueError, match=r"not negative, but a prediction is -2, outside \[0, inf\]"):
+        call(Poisson, -2.0, 1.0)
+    with pytest.raises(ValueError, match="but a target is -1"):
+        call(Poisson, 2.0, -1.0)
+
+
+SMOOTHED = {kind: kind in (BinaryCrossEntropy, BinaryCrossEntropyOnLogits) for kind in LabelSmoothing.__subclasses__()}
+
+
+@pytest.mark.parametrize("kind", SMOOTHED, ids=lambda kind: kind.__name__)
+@given(st.data(), st.floats(0, 0.9))
+def test_smoothed_labels_are_less_certain_labels(kind, data, share):
+    loss, p, t, w, _ = drawn(data, kind)
+    smoothed = kind(label_smoothing=share)
+    softer = (1 - share) * t + share * (0.5 if SMOOTHED[kind] else 1 / t.shape[1])
+    assert smoothed.forward(p, t, w) == pytest.approx(loss.forward(p, softer, w), rel=1e-12)
+    np.testing.assert_allclose(smoothed.backward(p, t, w), loss.backward(p, softer, w), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ABSORBING)
+def test_the_absorbed_loss_keeps_the_smoothing(kind):
+    absorbed = kind(label_smoothing=0.1).absorb(ABSORBING[kind][0]())
+    assert absorbed.config() == {"label_smoothing": 0.1}
+    assert repr(absorbed) == f"{type(absorbed).__name__}(label_smoothing=0.1)"
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, np.nan])
+def test_smoothing_is_a_share(share):
+    with pytest.raises(ValueError, match="at least 0 and less than 1"):
+        CategoricalCrossEntropy(label_smoothing=share)
+
+
+@given(st.data())
+def test_what_the_new_losses_are_of_the_old(data):
+    _, z, t, w, _ = drawn(data, CategoricalCrossEntropyOnLogits)
+    log_p, p = LogSoftmax().forward(z), Softmax().forward(z)
+    expected = CategoricalCrossEntropyOnLogits().forward(z, t, w)
+    assert NegativeLogLikelihood().forward(log_p, t, w) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    assert KLDivergence().forward(t, t, w) == 0
+    entropy = CategoricalCrossEntropy().forward(t, t, w)
+    assert KLDivergence().forward(p, t, w) == pytest.approx(expected - entropy, rel=1e-9, abs=1e-12)
+    assert np.array_equal(KLDivergence().backward(p, t, w), CategoricalCrossEntropy().backward(p, t, w))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_rate_of_zero_leaves_the_gradient_finite(dtype):
+    p, t = np.zeros((1, 3), dtype), np.array([[0, 1, 500]], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        assert Poisson().forward(p, t) == 50100
+        assert np.isfinite(Poisson().backward(p, t)).all() and Poisson().backward(p, t)[0, 0] == 1
 
 
 @pytest.mark.parametrize("delta", [0, -1.0, np.nan])
