@@ -42,17 +42,65 @@ ACTIVATIONS = {
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "softplus": F.softplus,
+    "hard_sigmoid": lambda x: F.relu6(x + 3) / 6,  # F.hardsigmoid's derivative has a float32 1/6 in float64, too
+    "selu": F.selu,
+    "celu": lambda x: F.celu(x, 1.5),
+    "mish": F.mish,
+    "softsign": F.softsign,
+    "log_softmax": lambda x: F.log_softmax(x, dim=-1),
 }
+
+NORMALIZATIONS = {  # of x (…, 3), a scale and a shift
+    "layer_norm": lambda x, g, b: F.layer_norm(x, (3,), g, b),
+    "layer_norm_eps": lambda x, g, b: F.layer_norm(x, (3,), g, b, 0.1),
+    "rms_norm": lambda x, g, b: F.rms_norm(x, (3,), g, 1e-5),
+    "rms_norm_eps": lambda x, g, b: F.rms_norm(x, (3,), g, 0.1),
+    "prelu": lambda x, g, b: F.prelu(x.movedim(-1, 1), g).movedim(1, -1),
+}
+
+
+def smoothed(z, t, share):
+    """PyTorch's label smoothing, which it gives summed over the outputs only."""
+    terms = -(t * (1 - share) + share / 4) * F.log_softmax(z, dim=-1)
+    torch.testing.assert_close(terms.sum(dim=1), F.cross_entropy(z, t, reduction="none", label_smoothing=share))
+    return terms
+
 
 LOSSES = {
     "binary": lambda p, t: F.binary_cross_entropy(p, t, reduction="none"),
     "binary_on_logits": lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none"),
     "categorical": lambda p, t: -t * torch.log(p),
     "categorical_on_logits": lambda z, t: -t * F.log_softmax(z, dim=-1),
+    "binary_smoothed": lambda p, t: F.binary_cross_entropy(p, t * 0.9 + 0.05, reduction="none"),
+    "binary_smoothed_on_logits": lambda z, t: F.binary_cross_entropy_with_logits(z, t * 0.9 + 0.05, reduction="none"),
+    "categorical_smoothed_on_logits": lambda z, t: smoothed(z, t, 0.2),
+    "likelihood_on_logs": lambda p, t: torch.stack(
+        [F.nll_loss(p, torch.full((len(p),), k), reduction="none") * t[:, k] for k in range(4)], dim=1
+    ),
+    "divergence": lambda p, t: F.kl_div(torch.log(p), t, reduction="none"),
+    "hinge": lambda p, t: F.margin_ranking_loss(p, torch.zeros_like(p), t, margin=1, reduction="none"),
+    "poisson": lambda p, t: F.poisson_nll_loss(p, t, log_input=False, eps=0, reduction="none"),
     "squared": lambda p, t: F.mse_loss(p, t, reduction="none"),
     "absolute": lambda p, t: F.l1_loss(p, t, reduction="none"),
     "huber": lambda p, t: F.huber_loss(p, t, reduction="none"),
     "huber_half": lambda p, t: F.huber_loss(p, t, reduction="none", delta=0.5),
+}
+
+
+SOURCES = {
+    "binary": "p",
+    "categorical": "distribution",
+    "likelihood": "logs",
+    "divergence": "distribution",
+    "poisson": "rate",
+}
+GOALS = {
+    "binary": "yes_no",
+    "categorical": "class",
+    "likelihood": "class",
+    "divergence": "class",
+    "hinge": "sign",
+    "poisson": "count",
 }
 
 
@@ -92,7 +140,7 @@ def activations():
 
 def losses():
     """Terms and gradients, in both precisions: hard and soft targets, logits of an ordinary size, ±40 and ±1000."""
-    rng = np.random.default_rng(2)
+    rng, later = np.random.default_rng(2), np.random.default_rng(5)
     cases = {}
     for dtype in ("float32", "float64"):
         shape = (10, 4)
@@ -113,16 +161,76 @@ def losses():
             "yes_no": np.where(np.arange(10)[:, None] % 2, share, yes_no),
             "class": np.where(np.arange(10)[:, None] % 2, soft, one_hot),
             "target": rng.normal(size=shape),
+            "logs": np.log(later.dirichlet(np.ones(4), size=10)),
+            "rate": later.uniform(0.01, 9, shape),
+            "count": later.poisson(3, shape),
+            "sign": later.choice([-1, 1], shape),
         }
         inputs = {name: value.astype(dtype) for name, value in inputs.items()}
         cases |= {f"{dtype}_{name}": value for name, value in inputs.items()}
         for name, f in LOSSES.items():
-            source = "z" if "logits" in name else {"binary": "p", "categorical": "distribution"}.get(name, "number")
-            goal = {"binary": "yes_no", "categorical": "class"}.get(name.split("_")[0], "target")
+            kind = name.split("_")[0]
+            source = "z" if "logits" in name else SOURCES.get(kind, "number")
+            goal = GOALS.get(kind, "target")
             p = torch.tensor(inputs[source], requires_grad=True)
             terms = f(p, torch.tensor(inputs[goal]))
             (terms.sum() / len(p)).backward()
             cases[f"{dtype}_{name}"] = np.array([terms.detach().numpy(), p.grad.numpy()])
+    return cases
+
+
+def tensors(arrays):
+    return [torch.tensor(array, requires_grad=True) for array in arrays]
+
+
+def layers():
+    """Values and all gradients of layers with parameters: tables and images, one row and many, numbers small and huge.
+
+    For each input k: x, dy, scale g and shift b; for a layer, y and dx, dg and db (zeros where it has no shift).
+    BatchNorm also has the running mean and variance after each of two batches, and what it says in inference then.
+    """
+    rng = np.random.default_rng(4)
+    cases = {}
+    for dtype in ("float32", "float64"):
+        inputs = []
+        for shape, size, offset in (((1, 3), 1, 0), ((9, 3), 1, 2), ((2, 4, 5, 3), 30, -50), ((40, 3), 1e-3, 0)):
+            arrays = offset + rng.normal(0, size, shape), rng.normal(size=shape), rng.normal(size=3), rng.normal(size=3)
+            inputs.append([array.astype(dtype) for array in arrays])
+        for k, (x, dy, g, b) in enumerate(inputs):
+            cases |= {f"{dtype}_{k}_{name}": a for name, a in (("x", x), ("dy", dy), ("g", g), ("b", b))}
+            for name, f in NORMALIZATIONS.items():
+                leaves = tensors((x, g, b))
+                y = f(*leaves)
+                y.backward(torch.tensor(dy))
+                grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+                y, dx, dg, db = (value.detach().numpy() for value in (y, *grads))
+                cases |= {
+                    f"{dtype}_{k}_{name}": np.array([y, dx]),
+                    f"{dtype}_{k}_{name}_parameters": np.array([dg, db]),
+                }
+        for k, (x, dy, g, b) in enumerate(inputs):
+            if x.size == 3:
+                continue
+            norm = torch.nn.BatchNorm1d(3, momentum=0.3, dtype=torch.from_numpy(x).dtype)
+            with torch.no_grad():
+                norm.weight[...], norm.bias[...] = torch.tensor(g), torch.tensor(b)
+            for step in (1, 2):
+                (leaf,) = tensors((x.reshape(-1, 3) * x.dtype.type(step),))
+                norm.zero_grad()
+                y = norm(leaf)
+                y.backward(torch.tensor(dy.reshape(-1, 3)))
+                features = norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var
+                name = f"{dtype}_{k}_batch_norm_{step}"
+                cases[name] = np.array([value.detach().numpy() for value in (y, leaf.grad)])
+                cases[f"{name}_parameters"] = np.array([value.numpy() for value in features])
+            norm.eval()
+            cases[f"{dtype}_{k}_batch_norm_inference"] = norm(torch.tensor(x.reshape(-1, 3))).detach().numpy()
+        table, rows = rng.normal(size=(5, 3)).astype(dtype), rng.integers(5, size=(7, 2))
+        (leaf,) = tensors((table,))
+        y, dy = F.embedding(torch.tensor(rows), leaf), rng.normal(size=(7, 2, 3)).astype(dtype)
+        y.backward(torch.tensor(dy))
+        found = {"W": table, "x": rows, "dy": dy, "y": y.detach().numpy(), "dW": leaf.grad.numpy()}
+        cases |= {f"{dtype}_embedding_{name}": value for name, value in found.items()}
     return cases
 
 
@@ -152,7 +260,13 @@ def training():
     return {"x": x, "t": t, "theta": np.array(path)}
 
 
-ALL = {"trajectories": trajectories, "activations": activations, "losses": losses, "training": training}
+ALL = {
+    "trajectories": trajectories,
+    "activations": activations,
+    "losses": losses,
+    "layers": layers,
+    "training": training,
+}
 
 if __name__ == "__main__":
     CASES.mkdir(exist_ok=True)

@@ -7,28 +7,43 @@ import numpy as np
 import pytest
 
 from minigrad import (
+    CELU,
     ELU,
     GELU,
+    SELU,
     SGD,
     Adagrad,
     Adam,
     AdamW,
+    BatchNorm,
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
     CategoricalCrossEntropyOnLogits,
     Dense,
+    Embedding,
+    HardSigmoid,
+    Hinge,
     Huber,
+    KLDivergence,
+    LayerNorm,
     LeakyReLU,
+    LogSoftmax,
     MeanAbsoluteError,
     MeanSquaredError,
+    Mish,
+    NegativeLogLikelihood,
     Objective,
+    Poisson,
+    PReLU,
     ReLU,
+    RMSNorm,
     RMSprop,
     Sequential,
     Sigmoid,
     Softmax,
     Softplus,
+    Softsign,
     Swish,
     Tanh,
 )
@@ -64,6 +79,20 @@ ACTIVATIONS = {
     "gelu": GELU(),
     "gelu_tanh": GELU("tanh"),
     "softplus": Softplus(),
+    "hard_sigmoid": HardSigmoid(),
+    "selu": SELU(),
+    "celu": CELU(1.5),
+    "mish": Mish(),
+    "softsign": Softsign(),
+    "log_softmax": LogSoftmax(),
+}
+
+NORMALIZATIONS = {  # the layer, and its parameters by PyTorch's part
+    "layer_norm": (LayerNorm(3), {"gamma": "g", "beta": "b"}),
+    "layer_norm_eps": (LayerNorm(3, 0.1), {"gamma": "g", "beta": "b"}),
+    "rms_norm": (RMSNorm(3), {"gamma": "g"}),
+    "rms_norm_eps": (RMSNorm(3, 0.1), {"gamma": "g"}),
+    "prelu": (PReLU(3), {"a": "g"}),
 }
 
 LOSSES = {  # the loss, and which inputs it compares
@@ -71,6 +100,13 @@ LOSSES = {  # the loss, and which inputs it compares
     "binary_on_logits": (BinaryCrossEntropyOnLogits(), "z", "yes_no"),
     "categorical": (CategoricalCrossEntropy(), "distribution", "class"),
     "categorical_on_logits": (CategoricalCrossEntropyOnLogits(), "z", "class"),
+    "binary_smoothed": (BinaryCrossEntropy(0.1), "p", "yes_no"),
+    "binary_smoothed_on_logits": (BinaryCrossEntropyOnLogits(0.1), "z", "yes_no"),
+    "categorical_smoothed_on_logits": (CategoricalCrossEntropyOnLogits(0.2), "z", "class"),
+    "likelihood_on_logs": (NegativeLogLikelihood(), "logs", "class"),
+    "divergence": (KLDivergence(), "distribution", "class"),
+    "hinge": (Hinge(), "number", "sign"),
+    "poisson": (Poisson(), "rate", "count"),
     "squared": (MeanSquaredError(), "number", "target"),
     "absolute": (MeanAbsoluteError(), "number", "target"),
     "huber": (Huber(), "number", "target"),
@@ -87,7 +123,7 @@ def case():
 
 def test_every_stored_case_is_compared(case):
     of_dtypes = ["float32_", "float64_"]
-    assert set(case) == {"trajectories", "activations", "losses", "training"}
+    assert set(case) == {"trajectories", "activations", "losses", "layers", "training"}
     assert set(case["trajectories"]) == {"start", "noise", *OPTIMIZERS}
     assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", *ACTIVATIONS)}
     inputs = {name for _, *names in LOSSES.values() for name in names}
@@ -128,6 +164,67 @@ def test_a_loss(case, name, dtype):
     assert loss.forward(p, t) == pytest.approx(terms.sum(dtype="float64") / len(p), rel=8 * eps)
     # A term's slope is at most a few eps off. For a probability, it is 1 / p or 1 / (1 - p) that rounds.
     np.testing.assert_allclose(loss.backward(p, t), dp, rtol=16 * eps, atol=4 * eps / len(p))
+
+
+INPUTS = range(4)
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+
+def packed(layer, dtype, **values):
+    """A copy of the layer in a model of that dtype, with these parameters."""
+    layer = Sequential([copy.deepcopy(layer)], dtype=dtype)[0]
+    for name, value in values.items():
+        layer.params[name][...] = value
+    return layer
+
+
+def assert_close(got, expected, dtype):
+    assert got.dtype == expected.dtype == dtype
+    scale = max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+@both
+@pytest.mark.parametrize("k", INPUTS)
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_layer_with_parameters(case, name, k, dtype):
+    (layer, parts), stored = NORMALIZATIONS[name], case["layers"]
+    layer = packed(layer, dtype, **{own: stored[f"{dtype}_{k}_{part}"] for own, part in parts.items()})
+    y, dx = stored[f"{dtype}_{k}_{name}"]
+    expected = dict(zip("gb", stored[f"{dtype}_{k}_{name}_parameters"], strict=True))
+    assert_close(layer.forward(stored[f"{dtype}_{k}_x"]), y, dtype)
+    assert_close(layer.backward(stored[f"{dtype}_{k}_dy"]), dx, dtype)
+    for own, part in parts.items():
+        assert_close(layer.grads[own], expected[part], dtype)
+
+
+@both
+@pytest.mark.parametrize("k", INPUTS[1:])
+def test_batch_norm(case, k, dtype):
+    stored = {name.removeprefix(f"{dtype}_{k}_"): value for name, value in case["layers"].items()}
+    layer = packed(BatchNorm(3, momentum=0.3), dtype, gamma=stored["g"], beta=stored["b"])
+    x, dy, n = stored["x"], stored["dy"], stored["x"].size // 3
+    for step in (1, 2):
+        y, dx = stored[f"batch_norm_{step}"]
+        dg, db, mean, var = stored[f"batch_norm_{step}_parameters"]
+        assert_close(layer.forward(x.dtype.type(step) * x).reshape(-1, 3), y, dtype)
+        assert_close(layer.backward(dy).reshape(-1, 3), dx, dtype)
+        assert_close(layer.dgamma, dg, dtype)
+        assert_close(layer.dbeta, db, dtype)
+        assert_close(layer.running_mean, mean, dtype)
+        kept = x.dtype.type(0.7**step)  # of the 1 to begin with; the rest is PyTorch's unbiased variance
+        assert_close(layer.running_var, kept + (var - kept) * x.dtype.type((n - 1) / n), dtype)
+    layer.running_var = var
+    assert_close(layer.predict(x).reshape(-1, 3), stored["batch_norm_inference"], dtype)
+
+
+@both
+def test_an_embedding(case, dtype):
+    stored = {name.removeprefix(f"{dtype}_embedding_"): value for name, value in case["layers"].items()}
+    layer = packed(Embedding(5, 3), dtype, W=stored["W"])
+    assert np.array_equal(layer.forward(stored["x"]), stored["y"])
+    assert layer.backward(stored["dy"]) is None
+    assert_close(layer.dW, stored["dW"], dtype)
 
 
 def fresh(case):
@@ -183,5 +280,5 @@ def test_the_cases_are_what_their_script_writes(case):
             stored = case[name][key]
             assert (value.shape, value.dtype) == (stored.shape, stored.dtype), key
             # Not equal bit for bit: PyTorch rounds otherwise on another kind of processor.
-            tolerance = 64 * np.finfo(stored.dtype).eps
+            tolerance = 64 * np.finfo(stored.dtype).eps if stored.dtype.kind == "f" else 0
             np.testing.assert_allclose(value, stored, rtol=tolerance, atol=tolerance, err_msg=key)
