@@ -67,7 +67,8 @@ class Columns(Layer):
 
     It is how a branch of Concatenate takes its share of a table. With integers=True the columns hold whole numbers that
     stand for something, such as categories, and come out as integers for an Embedding; there is no derivative by these,
-    and backward returns None. A number that is not whole comes out as -1, which an Embedding refuses.
+    and backward returns None. A number more than a thousandth off a whole one comes out as -1, which an Embedding
+    refuses.
     """
 
     def __init__(self, start: int, stop: int, *, integers: bool = False) -> None:
@@ -79,7 +80,7 @@ class Columns(Layer):
         """x (B, …, I) -> y (B, …, stop - start)."""
         self.x = x
         y = x[..., self.start : self.stop]
-        return np.where(y == np.floor(y), y, -1).astype(np.intp) if self.integers else y
+        return whole(y) if self.integers else y
 
     def backward(self, dy: Array) -> Any:
         """dy (B, …, stop - start) -> dx (B, …, I), or None for integers."""
@@ -94,3 +95,9 @@ class Columns(Layer):
         if not input_shape or input_shape[-1] < self.stop:
             raise ValueError(f"{self!r} needs at least {self.stop} columns, not rows of shape {input_shape}")
         return (*input_shape[:-1], self.stop - self.start)
+
+
+def whole(x: Array) -> Array:
+    """x as integers, and -1 where it is none."""
+    nearest = np.rint(np.real(x))
+    return np.where(np.abs(x - nearest) < 1e-3, nearest, -1).astype(np.intp)
