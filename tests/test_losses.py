@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import (
+    SGD,
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
@@ -24,8 +25,10 @@ from minigrad import (
     NegativeLogLikelihood,
     Poisson,
     ReLU,
+    Sequential,
     Sigmoid,
     Softmax,
+    Softplus,
     Tanh,
 )
 from minigrad.losses import LabelSmoothing
@@ -441,6 +444,25 @@ def test_huber_lies_between_the_two_it_joins(data):
     _, p, t, _, _ = drawn(data, MeanSquaredError)
     assert Huber(np.inf).forward(p, t) == pytest.approx(MeanSquaredError().forward(p, t) / 2)
     assert Huber(1e-9).forward(p, t) / 1e-9 == pytest.approx(MeanAbsoluteError().forward(p, t), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss, last", [(Hinge(), []), (NegativeLogLikelihood(), [LogSoftmax()])], ids=repr)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_labels_are_learned_by_the_other_losses(loss, last, classes):
+    rng = np.random.default_rng(0)
+    labels = np.array(["no", "yes", "perhaps"])[rng.integers(classes, size=90)]
+    x = (labels[:, None] == ["no", "yes", "perhaps"]) + rng.normal(0, 0.1, (90, 3))
+    model = Sequential([Dense(3, 1 if classes == 2 and not last else classes), *last], seed=0)
+    model.fit(x, labels, loss=loss, optimizer=SGD(0.5), epochs=40, batch_size=9)
+    assert (model.predict_classes(x) == labels).all()
+
+
+def test_counts_are_learned_by_poisson():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 1, (500, 1))
+    model = Sequential([Dense(1, 1), Softplus()], seed=0)
+    model.fit(x, rng.poisson(1 + 5 * x[:, 0]), loss=Poisson(), optimizer=SGD(0.1), epochs=60, batch_size=50)
+    np.testing.assert_allclose(model.predict(np.array([[0.2], [0.8]])), [[2], [5]], rtol=0.15)
 
 
 def test_a_loss_of_ones_own_needs_terms_and_slopes():

@@ -349,6 +349,20 @@ def test_the_derivative_of_softmax(z: np.ndarray, seed: int) -> None:
         assert_close(got, y * (g - mean), distance_ulp(8, d), y * (abs(g) + size))
 
 
+@given(vectors(), st.integers(0, 2**32 - 1))
+def test_the_derivative_of_log_softmax(z: np.ndarray, seed: int) -> None:
+    _, below, e, _ = exact(z)
+    total = mp.fsum(e)
+    dy = np.random.default_rng(seed).standard_normal(z.shape).astype(z.dtype)
+    layer = LogSoftmax()
+    layer.forward(z)
+    dx = layer.backward(dy)
+    weights = [mp.mpf(float(g)) for g in dy[0]]
+    share, size = mp.fsum(weights) / total, mp.fsum(map(abs, weights)) / total
+    for got, g, d, term in zip(dx[0], weights, below, e, strict=True):
+        assert_close(got, g - term * share, distance_ulp(8, d), abs(g) + term * size)
+
+
 @pytest.mark.parametrize("function", [functions.softmax, functions.log_softmax, functions.log_sum_exp])
 def test_the_complex_step_through_a_row(function: Any) -> None:
     z = np.random.default_rng(0).normal(0, 5, (3, 4))
