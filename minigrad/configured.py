@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
+
 
 class Configured:
     """What `config()` and `repr` of layers, losses and optimizers rest on: `__init__` keeps its arguments."""
@@ -25,7 +27,7 @@ class Configured:
             value = getattr(self, name, argument.default)
             if argument.default is argument.empty:
                 shown.append(f"{name}={value!r}" if argument.kind is argument.KEYWORD_ONLY else repr(value))
-            elif value is not argument.default and value != argument.default:
+            elif not np.array_equal(value, argument.default):  # an argument may be an array
                 shown.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
