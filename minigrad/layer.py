@@ -138,9 +138,7 @@ class Layer(Configured):
             attributes.update(copy.deepcopy(self.states))
         if self.layers:
             inner = {id(layer): layer._predicting() for layer in self.layers}
-            for name, value in vars(self).items():
-                if id(value) in inner:
-                    attributes[name] = inner[id(value)]
+            attributes.update((name, _replaced(value, inner)) for name, value in vars(self).items())
             attributes["layers"] = [inner[id(layer)] for layer in self.layers]
         return twin
 
@@ -148,6 +146,15 @@ class Layer(Configured):
         twin = self._twin()
         vars(twin)["forward"] = self.predict
         return twin
+
+
+def _replaced(value: Any, twins: dict[int, Layer]) -> Any:
+    """`value` with each layer in it, also in lists, tuples and dicts, replaced by its twin."""
+    if isinstance(value, dict):
+        return {key: _replaced(item, twins) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_replaced(item, twins) for item in value)
+    return twins.get(id(value), value)
 
 
 class Model(Layer):
