@@ -181,6 +181,17 @@ def run_forward(layers: Sequence[Layer], x: Array) -> Array:
     return x
 
 
+def run_predict(layers: Sequence[Layer], x: Array) -> Array:
+    """Inference through the layers, one after the other; an error says in which of them it happened."""
+    for position, layer in enumerate(layers, 1):
+        try:
+            x = layer.predict(x)
+        except Exception as error:
+            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
+            raise
+    return x
+
+
 def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
     """Run dy back through the layers, last one first; an error says in which of them it happened.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.layer import Layer, Model, run_backward, run_forward
+from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
 from minigrad.losses import Loss
 from minigrad.parameter import Array, walk
 
@@ -53,9 +53,7 @@ class Objective:
 
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Inference: (z, p), what `loss` takes, and what the model predicts; the same where nothing is absorbed."""
-        z = self.model.admit(x)
-        for layer in self.layers:
-            z = layer.predict(z)
+        z = run_predict(self.layers, self.model.admit(x))
         return z, z if self._absorbed is None else self._absorbed.predict(z)
 
     def loss_of(self, z: Array, t: Array, sample_weight: Array | None = None) -> float:

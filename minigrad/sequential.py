@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad import files, program, training
-from minigrad.layer import Layer, Model, run_backward, run_forward
+from minigrad.data.batches import as_numbers
+from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, claim, pack, put, walk
 
 ROWS_AT_ONCE = 1024
@@ -54,9 +55,9 @@ class Sequential(Model):
         self._given_shape = None if input_shape is None else tuple(input_shape)
         self._shapes(self._given_shape)
         claim(self, layers)
+        self._pack(np.dtype(dtype))
         if seed is not None:
             _draw(layers, np.random.SeedSequence(seed))
-        self._pack(np.dtype(dtype))
 
     def _pack(self, dtype: np.dtype[Any]) -> None:
         vars(self).update(theta=None, dtheta=None)
@@ -113,9 +114,7 @@ class Sequential(Model):
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def _predict(self, x: Array) -> Array:
-        y = x
-        for layer in self.layers:
-            y = layer.predict(y)
+        y = run_predict(self.layers, x) if self._is_a_chain() else super().predict(x)
         return y.copy() if np.may_share_memory(y, x) else y
 
     def predict_classes(self, x: Any) -> Array:
@@ -150,7 +149,8 @@ class Sequential(Model):
                 shape = None if given is None else layer.output_shape(given)
             except Exception as error:
                 before = "" if position == 1 else f" from layer {position - 1}, {self.layers[position - 2]!r}"
-                takes = "" if layer.input_shape is None else f" takes rows of shape {layer.input_shape} but"
+                fits = layer.input_shape in (None, given)
+                takes = "" if fits else f" takes rows of shape {layer.input_shape} but"
                 raise ValueError(
                     f"layer {position} of {len(self.layers)}, {layer!r},{takes} is given rows of shape "
                     f"{given}{before}" + ("" if takes else f": {error}")
@@ -158,9 +158,12 @@ class Sequential(Model):
             shapes.append(shape)
         return shapes
 
-    @staticmethod
-    def _as_array(x: Any) -> Any:
-        return x if hasattr(x, "dtype") and hasattr(x, "shape") and hasattr(x, "strides") else np.asarray(x)
+    def _as_array(self, x: Any) -> Any:
+        array = x if hasattr(x, "dtype") and hasattr(x, "shape") and hasattr(x, "strides") else np.asarray(x)
+        if array.ndim == 0:
+            raise ValueError("x is a single number; a model takes rows, x of shape (B, …)")
+        # A table with columns of several kinds, such as numbers and bools, comes as objects.
+        return as_numbers("x", x, self.dtype) if array.dtype.kind == "O" else array
 
     def admit(self, x: Any) -> Any:
         """x in the model's dtype. Raises ValueError for rows of a shape that the layers do not take."""
@@ -171,8 +174,6 @@ class Sequential(Model):
 
     def _meet(self, x: Any) -> None:
         """Check rows of a shape or a dtype that the latest x did not have, and remember them."""
-        if x.ndim == 0:
-            raise ValueError("x is a single number; a model takes rows, x of shape (B, …)")
         if x.dtype.kind not in "fiub" and x.dtype.kind != self.dtype.kind:
             raise ValueError(f"x holds {x.dtype}, not real numbers")
         row = x.shape[1:]
@@ -183,11 +184,14 @@ class Sequential(Model):
         self._row = (row, x.dtype)
 
     def _looks_up(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-        """Whether the layers turn integers into the model's dtype themselves, as Embedding does and Dense does not."""
-        try:
-            return self._predict(np.zeros((1, *row), dtype)).dtype == self.dtype
-        except (TypeError, ValueError):
-            return False
+        """Whether the layers need integers, to look them up in a table as Embedding does: floats are an error there."""
+        for zeros, needed in ((np.zeros((1, *row), self.dtype), False), (np.zeros((1, *row), dtype), True)):
+            try:
+                run_predict(self.layers, zeros)
+            except Exception:
+                continue
+            return needed
+        return False
 
     def summary(self) -> str:
         """A table of the layers with the shape of one row of their output and their numbers of parameters."""
@@ -215,8 +219,11 @@ class Sequential(Model):
 
     def chain(self) -> tuple[Layer, ...]:
         """The layers of this model, those of inner Sequentials in their place."""
-        own = type(self).forward is not Sequential.forward or type(self).backward is not Sequential.backward
-        return (self,) if own else tuple(inner for layer in self.layers for inner in layer.chain())
+        return tuple(inner for layer in self.layers for inner in layer.chain()) if self._is_a_chain() else (self,)
+
+    def _is_a_chain(self) -> bool:
+        """Whether it is its layers, one after the other, and no subclass with a forward or backward of its own."""
+        return type(self).forward is Sequential.forward and type(self).backward is Sequential.backward
 
 
 def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:
