@@ -55,10 +55,10 @@ class Declared:
 
     def refuse_if_owned(self, layer: Any) -> None:
         """Raise unless the layer is free: what a model has packed has its final set of arrays."""
-        if owner_of(layer) is not None:
+        if owner_of(layer) is not None or vars(layer).get("theta") is not None:
             raise AttributeError(
                 f"{type(layer).__name__}.{self.name} is set for the first time when the layer already stands in a "
-                f"model; give every parameter and state its value in __init__"
+                f"model, or is one; give every parameter and state its value in __init__, before super().__init__"
             )
 
 
@@ -88,10 +88,19 @@ class State(Declared):
     """What is not trained and yet belongs to the layer: running statistics, fitted scales, random generators."""
 
     def __set__(self, layer: Any, value: Any) -> None:
+        held = vars(layer).get(self.name)
         if isinstance(value, np.random.Generator):
+            if held is None:
+                self.refuse_if_owned(layer)
             vars(layer)[self.name] = value
-        else:
-            super().__set__(layer, value)
+            return
+        given = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+        if held is not None and held.dtype.kind in "iub" and given.kind in "fc":
+            raise TypeError(
+                f"{type(layer).__name__}.{self.name} holds {held.dtype}, as its first value did; it can't take {given} "
+                f"without losing digits: start it as a float, such as 0.0"
+            )
+        super().__set__(layer, value)
 
     def create(self, layer: Any, value: Any) -> None:
         """Store a copy of `value`; floating-point numbers as float64."""
