@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from minigrad import files, metrics
-from minigrad.data.batches import Examples, as_numbers
+from minigrad.data.batches import Examples, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
 from minigrad.data.split import split_rows
 from minigrad.layer import Model
@@ -76,9 +76,9 @@ class History:
 class DivergenceError(FloatingPointError):
     """Training stopped since a loss, gradient or parameter was not finite. `history` holds the epochs before."""
 
-    def __init__(self, message: str, history: History) -> None:
-        super().__init__(message)
-        self.history = history
+    def __init__(self, message: str, history: History | None = None) -> None:
+        super().__init__(message)  # pickle makes an exception again from these arguments alone
+        self.history = History() if history is None else history
 
 
 def epochs(
@@ -110,6 +110,7 @@ def epochs(
     finite numbers; model and optimizer are then as they were at the start of that epoch.
     """
     examples = _examples(model, x, t, loss, sample_weight, class_weight)
+    examples.check_weights("training")
     return _epochs(Objective(model, loss, l2), optimizer, examples, batch_size, shuffle, seed)
 
 
@@ -160,6 +161,9 @@ def fit(
     elif validation is not None:
         kept, held = split_rows(_strata(examples, loss), validation, seed=seed or 0)
         examples, held_out = examples.select(kept), examples.select(held)
+    examples.check_weights("training")
+    if held_out is not None:
+        held_out.check_weights("validation")
 
     objective, history, best = Objective(model, loss, l2), History(), None
     settings: dict[str, Any] = {}
@@ -293,6 +297,8 @@ def _examples(
             raise ValueError(
                 f"t has rows of shape {t.shape[1:]}, but the model's outputs have rows of shape {outputs}{hint}"
             )
+        if loss.labels:
+            check_fractions("t", t, f"{loss!r} takes class labels as one-dimensional t, or a matrix of probabilities")
     if sample_weight is not None:
         sample_weight = as_numbers("sample_weight", sample_weight, dtype)
         if sample_weight.shape != (len(x),):
@@ -323,10 +329,12 @@ def _encoder(model: Model, labels: Array, outputs: tuple[int, ...]) -> LabelEnco
 
 
 def _strata(examples: Examples, loss: Loss) -> Any:
-    """What a hold-out is stratified by: labels, the largest of one-hot targets, or nothing but a number of rows."""
+    """What a hold-out is stratified by: labels, the single or largest target, or nothing but a number of rows."""
     if examples.encoder is not None:
         return examples.t
-    return examples.t.argmax(axis=1) if loss.labels and examples.t.ndim == 2 else len(examples)
+    if not loss.labels or examples.t.ndim != 2:
+        return len(examples)
+    return examples.t[:, 0] if examples.t.shape[1] == 1 else examples.t.argmax(axis=1)
 
 
 def _shown(classes: Array) -> str:
@@ -345,9 +353,10 @@ def _class_weights(class_weight: ClassWeight, encoder: LabelEncoder | None, labe
     unknown = [label for label in class_weight if label not in classes]
     if unknown:
         raise ValueError(f"class_weight names {unknown[0]!r}, which is none of the classes {_shown(encoder.classes)}")
-    weights = np.array([class_weight.get(label, 1.0) for label in classes], np.float64)
-    check_weights(weights)
-    return weights
+    for label, weight in class_weight.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"class_weight of {label!r} is {weight}; weights must be finite and not negative")
+    return np.array([class_weight.get(label, 1.0) for label in classes], np.float64)
 
 
 def _evaluate(objective: Objective, held_out: Examples) -> tuple[float, dict[str, float]]:
@@ -366,7 +375,7 @@ def _evaluate(objective: Objective, held_out: Examples) -> tuple[float, dict[str
 
 def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
     if not objective.classifies:
-        return {"r2": metrics.r2_score(t, p)}
+        return {"r2": metrics.r2_score(t, p)} if len(t) > 1 else {}
     if p.ndim == 2 and p.shape[1] > 1 and np.all(t.sum(axis=1) == 1):
         return {"accuracy": metrics.accuracy(t.argmax(axis=1), p.argmax(axis=1))}
     right = (p >= objective.model.boundary) == (t >= 0.5)

@@ -87,14 +87,25 @@ class Examples:
             w = w * self.class_weight[self.encoder.encode(self.t[rows])]
         return w.astype(self.dtype)
 
+    def check_weights(self, purpose: str) -> None:
+        """Raise ValueError when all rows weigh nothing, so that they have no mean."""
+        order = self.order(0, 0, shuffle=False)
+        blocks = (self.weights(order[i : i + NUMBERS_AT_ONCE]) for i in range(0, len(order), NUMBERS_AT_ONCE))
+        if not any(w is None or w.any() for w in blocks):
+            raise ValueError(f"the {len(self)} rows for {purpose} all have weight 0 in {self.dtype}")
+
 
 def as_numbers(name: str, values: Any, dtype: npt.DTypeLike) -> Array:
     """`values` (an array, list or DataFrame of numbers) as an array of at least one row that `dtype` can hold.
 
-    Raises ValueError that says in which row and column, counted from 0, there is text, a NaN or an infinity.
+    Raises ValueError that says in which row and column, counted from 0, there is a NaN, an infinity, or text (other
+    than a number written as text).
     """
     columns = getattr(values, "columns", None)
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} is no table: its rows differ in length") from None
     if array.ndim == 0 or len(array) == 0:
         raise ValueError(f"{name} has no rows")
     if array.dtype.kind not in "fiub":
@@ -114,8 +125,19 @@ def as_numbers(name: str, values: Any, dtype: npt.DTypeLike) -> Array:
     return array
 
 
+def check_fractions(name: str, array: Array, hint: str) -> None:
+    """Raise ValueError that names the first number outside [0, 1], its row and its column."""
+    step = max(1, NUMBERS_AT_ONCE // max(1, array[:1].size))
+    for start in range(0, len(array), step):
+        block = array[start : start + step]
+        outside = (block < 0) | (block > 1)
+        if outside.any():
+            first = tuple(np.argwhere(outside)[0])
+            raise ValueError(f"{name} is {block[first]} in {_place(first, start, None)}, outside [0, 1]; {hint}")
+
+
 def _parsed(name: str, array: Array, columns: Any) -> Array:
-    for index, value in np.ndenumerate(array):
+    for index, value in np.ndenumerate(array.astype(object, copy=False)):
         try:
             float(value)
         except (TypeError, ValueError):
