@@ -281,6 +281,31 @@ def test_predict_leaves_a_pending_backward_and_all_state_alone(layer: Layer) -> 
     np.testing.assert_array_equal(model.forward(x), twin.forward(x))  # streams and counters stand where they stood
 
 
+class Off(Layer):
+    """y = 1000 x in training and x in inference, as different as a Dropout's two modes."""
+
+    def forward(self, x: Any) -> Any:
+        return 1000 * x
+
+    def predict(self, x: Any) -> Any:
+        return 1 * x
+
+    def backward(self, dy: Any) -> Any:
+        return 1000 * dy
+
+
+def test_what_a_container_holds_predicts_too() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    for layer, times in [
+        (Sum([Off(), Identity()]), 2),
+        (Sum((Sequential([Off()]), Off())), 2),
+        (Sum({"a": Sum([Off()]), "b": Skip([Off()])}), 3),
+        (Skip([Skip([Off()])]), 3),
+    ]:
+        np.testing.assert_allclose(Sequential([layer]).predict(x), times * x)
+        np.testing.assert_allclose(layer.predict(x), times * x)
+
+
 def test_predict_returns_a_fresh_array() -> None:
     for layers in ([Identity()], [Identity(), Sequential([Identity()])], [ReLU()], [Dense(2, 2, bias=False)]):
         model = Sequential(layers)

@@ -18,11 +18,13 @@ from minigrad import (
     SGD,
     Adam,
     BinaryCrossEntropy,
+    BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
     Dense,
     DivergenceError,
     History,
     Layer,
+    Loss,
     MeanSquaredError,
     Objective,
     Optimizer,
@@ -653,3 +655,16 @@ def test_a_bar_is_shown_where_it_can_be_seen(screen: Any, progress: Any, shown: 
     monkeypatch.setattr(sys, "stderr", screen)
     network(1, Sigmoid()).fit(x, t, **binary(progress=progress))
     assert ("training" in screen.getvalue()) == shown
+
+
+@pytest.mark.parametrize(("last", "loss"), [([Sigmoid()], BinaryCrossEntropy()), ([], BinaryCrossEntropyOnLogits())])
+def test_one_output_is_the_second_class_from_the_losss_boundary_on(last: list[Layer], loss: Loss) -> None:
+    x = np.linspace(-1, 1, 40)[:, None]
+    labels = np.where(x[:, 0] > 0, "above", "below")
+    model = Sequential([Dense(1, 1, seed=0), *last])
+    model.fit(x, labels, **binary(loss=loss, epochs=1))
+    model.theta[...] = [0.4, 0]  # between 0 and 1: the boundary 0.5 would be wrong for logits, 0 for probabilities
+    answered = model.predict_classes(x)
+    np.testing.assert_array_equal(answered, np.where(x[:, 0] > 0, "below", "above"))
+    history = model.fit(x, labels, **binary(loss=loss, optimizer=SGD(0.0), validation=(x, labels), epochs=1))
+    assert history.metrics["validation_accuracy"] == [0.0]
