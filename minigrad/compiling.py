@@ -437,13 +437,14 @@ class Source:
             )
         arguments = ", ".join(map(self._text, line.inputs))
         function_name = self._function(line.function)
+        call = (
+            f"{function_name}({(arguments + options).removeprefix(', ')})"  # a draw may have no arguments but options
+        )
         if line.kind == "effect":
-            call = f"{function_name}({arguments}{options})"
             return call, call
         out = self.name(line.out)
         if line.kind == "reduce":
             return f"{function_name}({arguments}{options}, out={out})", f"{out} = {_reduction(line, arguments)}"
-        call = f"{function_name}({arguments}{options})"
         return f"{self._function(np.copyto)}({out}, {call})", f"{out} = {call}"
 
     def _function(self, function: Callable[..., Any]) -> str:
