@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,8 +28,22 @@ def test_layer(cls):
 
 @pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
 def test_layer_in_every_situation(cls):
-    arguments = inspect.signature(cls).parameters.values()
-    check_layer(cls(*(4 - n for n, a in enumerate(arguments) if a.default is a.empty)))
+    check_layer(*EXAMPLES[cls]() if cls in EXAMPLES else [cls(*_widths(cls))])
+
+
+def _widths(cls):
+    return (4 - n for n, a in enumerate(inspect.signature(cls).parameters.values()) if a.default is a.empty)
+
+
+ROWS = np.random.default_rng(0).normal(1, 2, (6, 4))
+EXAMPLES = {  # those that take something else than widths, with rows where they have to be given
+    minigrad.Columns: lambda: [minigrad.Columns(1, 3)],
+    minigrad.Concatenate: lambda: [minigrad.Concatenate(minigrad.Dense(4, 3), minigrad.Columns(0, 2))],
+    minigrad.Dropout: lambda: [minigrad.Dropout(0.4)],
+    minigrad.Reshape: lambda: [minigrad.Reshape((2, 2)), ROWS],
+    minigrad.Residual: lambda: [minigrad.Residual(minigrad.Dense(4, 3), minigrad.Tanh(), minigrad.Dense(3, 4))],
+    minigrad.Standardize: lambda: [minigrad.Standardize(4).fit(ROWS)],
+}
 
 
 @pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)

@@ -221,7 +221,8 @@ class LayerCheck:
         self.cases = []
         for situation, x, theta in tried:
             finite = self._finite(x, theta)
-            if finite or x is self.x or len(x) == 1:  # those may not be refused
+            # x itself may not be refused, and one row only where state stands for what many rows would say.
+            if finite or x is self.x or (len(x) == 1 and not self.subject.stateful):
                 case = self.case(situation, x, theta, rule)
             if finite:
                 self.cases.append(case)

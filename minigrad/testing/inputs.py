@@ -59,12 +59,18 @@ def _draws(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator) -> It
 
 
 def another(x: Array, rng: np.random.Generator) -> Array:
-    """An input like x: of its shape, sizes and signs, with other numbers."""
+    """An input like x: of its shape, sizes and signs, with other numbers.
+
+    In a table with columns of whole numbers beside others, those are taken for codes, and only change rows.
+    """
     if x.dtype.kind != "f":
         return np.array(x[::-1])
     typical = float(np.sqrt((x**2).mean())) or 1.0
     spread = x.std() / typical if x.size > 1 else 1.0
-    return np.array(rng.permutation(x) * np.exp(0.3 * min(spread, 1.0) * rng.standard_normal(x.shape)))
+    shuffled = rng.permutation(x)
+    other = shuffled * np.exp(0.3 * min(spread, 1.0) * rng.standard_normal(x.shape))
+    whole = (x == np.rint(x)).all(axis=tuple(range(x.ndim - 1)))
+    return np.array(other if whole.all() else np.where(whole, shuffled, other))
 
 
 def with_rows(x: Array, rows: int, rng: np.random.Generator) -> Array:

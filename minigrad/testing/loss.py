@@ -321,6 +321,7 @@ class LossCheck:
             ("probabilities, t of 0 and 1", positive, rng.integers(0, 2, shape) * 1.0),
             ("distributions", rows, targets / targets.sum(axis=1, keepdims=True)),
             ("distributions, one-hot t", rows, one_hot),
+            ("logarithms of distributions", np.log(rows), targets / targets.sum(axis=1, keepdims=True)),
             ("positive p and t", 3 * positive, 5 * targets),
         ]
         for name, p, t in tried:
