@@ -1,0 +1,1 @@
+"""What minigrad is measured by: `python -m benchmarks.run`, `python -m benchmarks.scaling`."""

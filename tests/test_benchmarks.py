@@ -1,0 +1,99 @@
+"""The benchmarks run to their end and say what they should; how fast anything is, no test asks."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import peers, run, scaling
+from benchmarks.workloads import QUICK, WORKLOADS, Workload
+
+ALWAYS = ["minigrad fit", "minigrad, plain path"]  # they need nothing that minigrad does not
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """What `--quick --json` prints, with the peers that are quick to import."""
+    few = [name for name in run.PEERS if run.package(name) in ("numpy", "threadpoolctl")]
+    return few, run.compare(QUICK, few, rounds=2, quick=True)
+
+
+def test_each_library_has_a_time_for_each_workload(quick):
+    few, outcome = quick
+    assert outcome["rounds"] == 2
+    assert list(outcome["results"]) == [workload.name for workload in QUICK]
+    for workload in QUICK:
+        measured = outcome["results"][workload.name]
+        assert set(measured) <= set(few)
+        assert "minigrad fit" in measured
+        for value in measured.values():
+            assert 0 < value["lowest"] <= value["microseconds"] <= value["highest"]
+    json.dumps(outcome)
+
+
+def test_the_report_is_a_table_with_ratios_to_minigrad():
+    measured = {
+        "minigrad fit": {"microseconds": 20.0, "lowest": 19.0, "highest": 21.0, "way": ""},
+        "PyTorch eager": {"microseconds": 1500.0, "lowest": 1.0, "highest": 1.0, "way": "fused"},
+    }
+    lines = run.table({"one": measured, "two": {"minigrad fit": measured["minigrad fit"]}}).splitlines()
+    assert lines[0].split(" | ")[1:] == ["one", "two |"]
+    assert lines[2:] == ["| minigrad fit | 20 | 20 |", "| PyTorch eager | 1500 (75.00) |  |"]
+
+
+def test_a_missing_library_is_a_row_left_out(monkeypatch):
+    monkeypatch.setitem(run.PEERS, "Nonesuch", (peers.minigrad_fit, "no-such-distribution"))
+    assert "Nonesuch" not in run.present()
+    assert set(ALWAYS) <= set(run.present())
+
+
+def test_variables_that_choose_other_kernels_do_not_reach_the_libraries(monkeypatch):
+    for name in run.UNWANTED:
+        monkeypatch.setenv(name, "Prescott")
+    assert not set(run.UNWANTED) & set(run.environment())
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_the_rows_of_a_workload_fit_its_network(workload):
+    x, t = workload.data()
+    assert x.shape == (workload.m, workload.widths[0]) and t.shape == (workload.m, workload.widths[-1])
+    assert x.dtype == t.dtype == np.float32
+    if workload.kind != "regression":
+        assert (t.sum(axis=1) == 1).all()
+
+
+def test_the_last_smaller_batch_is_a_step():
+    assert [Workload("sigmoid", (400, 25, 10), rows, 100).steps for rows in (1, 32, 50, 100)] == [100, 4, 2, 1]
+
+
+def test_the_fastest_way_is_taken():
+    calls = []
+
+    def way(name, spins):
+        def run(n):
+            calls.append(name)
+            for _ in range(n * spins):
+                pass
+
+        return run
+
+    chosen, taken, epochs = peers.fastest({"slow": way("slow", 100_000), "fast": way("fast", 10)}, 0.001)
+    calls.clear()
+    taken(1)
+    assert (chosen, calls) == ("fast", ["fast"])
+    assert epochs >= 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory of another process is read from /proc")
+def test_scaling_writes_its_table_and_plot(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    scaling.main(["--quick", "--out", str(tmp_path)])
+    with (tmp_path / "scaling.csv").open(newline="") as file:
+        points = list(csv.DictReader(file))
+    assert [(p["sweep"], p["rows"], p["hidden"]) for p in points] == [
+        ("rows", "2000", "16"), ("rows", "4000", "16"), ("width", "4000", "16"), ("width", "4000", "32"),
+    ]  # fmt: skip
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    assert "bytes a row" in capsys.readouterr().out
