@@ -35,7 +35,7 @@ class Workload:
 
     @property
     def eta(self) -> float:
-        """So small a learning rate that no output saturates in many epochs: subnormal numbers are slow, not everywhere."""
+        """A learning rate so small that nothing saturates: subnormal numbers would slow some libraries down."""
         return 0.01
 
     def data(self) -> tuple[Array, Array]:
