@@ -75,7 +75,7 @@ def sigmoid_allocating(
             e1 = np.exp(np.minimum(-(xb @ W1 + b1), largest))
             a1 = 1 / (1 + e1)
             z2 = a1 @ W2 + b2
-            terms = np.maximum(z2, 0) - tb * z2 + np.log1p(np.exp(np.minimum(z2, -z2)))
+            terms = z2 * ((z2 > 0) - tb) + np.log1p(np.exp(np.minimum(z2, -z2)))
             total += float(terms.sum() / len(rows)) * len(rows)
 
             dz2 = (1 / (1 + np.exp(np.minimum(-z2, largest))) - tb) / len(rows)
@@ -104,6 +104,7 @@ def _sigmoid_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
     xb, tb = np.empty((rows, I), dtype), np.empty((rows, O), dtype)
     e1, a1, z2, terms, scratch = (np.empty((rows, n), dtype) for n in (H, H, O, O, O))
     dz1, dz2 = np.empty((rows, H), dtype), np.empty((rows, O), dtype)
+    positive = np.empty((rows, O), bool)
     if not many:  # the gradient of a bias is the only row of dz, and a bias is added as one row
         dz1, dz2, b1, b2 = db1[None], db2[None], b1[None], b2[None]
     xT, a1T, W2T = xb.T, a1.T, W2.T
@@ -128,9 +129,9 @@ def _sigmoid_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
             minimum(z2, dz2, out=scratch)
             exp(scratch, scratch)
             log1p(scratch, scratch)
-            maximum(z2, zero, out=terms)
-            multiply(tb, z2, z2)
-            subtract(terms, z2, terms)
+            greater(z2, zero, positive)
+            subtract(positive, tb, terms)
+            multiply(z2, terms, terms)
             add(terms, scratch, terms)
             total += float(add_reduce(terms, None) / divisor) * rows
 
@@ -164,7 +165,7 @@ def softmax_allocating(
     theta: Array, widths: Sequence[int], x: Array, t: Array, *, eta: float, batch_size: int, epochs: int, seed: int = 0
 ) -> list[float]:
     W1, b1, W2, b2, W3, b3 = views(theta, widths)
-    history = []
+    lowest, history = np.finfo(theta.dtype).min / 2, []
     for epoch in range(epochs):
         total = 0.0
         for rows in batches(shuffled(seed, epoch, len(x)), batch_size):
@@ -175,10 +176,11 @@ def softmax_allocating(
             a2 = np.maximum(z2, 0)
             z3 = a2 @ W3 + b3
             half = z3 * 0.5
-            e = np.exp(2 * np.maximum(half - half.max(axis=-1, keepdims=True), -500))
+            below = half - half.max(axis=-1, keepdims=True)
+            e = np.exp(2 * np.maximum(below, -500))
             ones = e * (e == 1)
             log_sum = np.log1p((e - ones).sum(axis=-1, keepdims=True) + (ones.sum(axis=-1, keepdims=True) - 1))
-            terms = -tb * (z3 - z3.max(axis=-1, keepdims=True) - log_sum)
+            terms = -tb * (2 * np.maximum(below, lowest) - log_sum)
             total += float(terms.sum() / len(rows)) * len(rows)
 
             dz3 = (e / e.sum(axis=-1, keepdims=True) * tb.sum(axis=-1, keepdims=True) - tb) / len(rows)
@@ -218,6 +220,7 @@ def _softmax_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
         dz1, dz2, dz3, b1, b2, b3 = db1[None], db2[None], db3[None], b1[None], b2[None], b3[None]
     xT, a1T, a2T, W2T, W3T = xb.T, a1.T, a2.T, W2.T, W3.T
     one, zero, half, two, floor, rate, count = (np.array(c, dtype) for c in (1, 0, 0.5, 2, -500, eta, rows))
+    lowest = np.asarray(np.finfo(dtype).min / 2)
     divisor = dtype.type(rows)
 
     def run(order: Array, total: float) -> float:
@@ -233,12 +236,10 @@ def _softmax_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
             dot(a2, W3, z3)
             add(z3, b3, z3)
 
+            multiply(z3, half, z3)
             maximum_reduce(z3, -1, None, row, True)
-            multiply(z3, half, e)
             subtract(z3, row, z3)
-            multiply(row, half, row)  # max (z/2) is (max z)/2: halving keeps the order
-            subtract(e, row, e)
-            maximum(e, floor, out=e)
+            maximum(z3, floor, out=e)
             multiply(e, two, e)
             exp(e, e)
 
@@ -250,6 +251,8 @@ def _softmax_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
             add_reduce(ones, -1, None, others, True)
             add(others, row, others)
             log1p(others, others)
+            maximum(z3, lowest, out=z3)
+            multiply(z3, two, z3)
             subtract(z3, others, z3)
             negative(tb, ones)
             multiply(ones, z3, z3)
