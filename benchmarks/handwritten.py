@@ -13,6 +13,7 @@ is changed in place; x (m, I) and t (m, O) have its dtype. They return the mean 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -54,6 +55,15 @@ def views(vector: Array, widths: Sequence[int]) -> list[Array]:
 def batches(order: Array, batch_size: int) -> Iterator[Array]:
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
+
+
+def column_sums(dz: Array, db: Array) -> Callable[[], Any]:
+    """The quicker of two ways to write Σ_B dz into db. Both add row to row, so they agree in every bit; but a single
+    column is summed pairwise by `reduce`, and in another order by `einsum`."""
+    rows, columns = dz.shape
+    if rows >= 100 and columns > 1:
+        return partial(np.einsum, "ij->j", dz, out=db)
+    return partial(add.reduce, dz, 0, None, db)
 
 
 def shuffled(seed: int, epoch: int, m: int) -> Array:
@@ -107,6 +117,7 @@ def _sigmoid_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
     positive = np.empty((rows, O), bool)
     if not many:  # the gradient of a bias is the only row of dz, and a bias is added as one row
         dz1, dz2, b1, b2 = db1[None], db2[None], b1[None], b2[None]
+    sum_dz1, sum_dz2 = column_sums(dz1, db1), column_sums(dz2, db2)
     xT, a1T, W2T = xb.T, a1.T, W2.T
     one, zero, largest, rate, count = (np.array(c, dtype) for c in (1, 0, LARGEST[dtype.char], eta, rows))
     divisor = dtype.type(rows)
@@ -142,14 +153,14 @@ def _sigmoid_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
             subtract(dz2, tb, dz2)
             if many:
                 divide(dz2, count, dz2)
-                add_reduce(dz2, 0, None, db2)
+                sum_dz2()
             dot(a1T, dz2, dW2)
             multiply(e1, a1, e1)
             multiply(e1, a1, e1)
             dot(dz2, W2T, a1)
             multiply(a1, e1, dz1)
             if many:
-                add_reduce(dz1, 0, None, db1)
+                sum_dz1()
             dot(xT, dz1, dW1)
             multiply(dtheta, rate, dtheta)
             subtract(theta, dtheta, theta)
@@ -218,6 +229,7 @@ def _softmax_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
     mask1, mask2, largest = (np.empty((rows, n), bool) for n in (H1, H2, O))
     if not many:  # the gradient of a bias is the only row of dz, and a bias is added as one row
         dz1, dz2, dz3, b1, b2, b3 = db1[None], db2[None], db3[None], b1[None], b2[None], b3[None]
+    sum_dz1, sum_dz2, sum_dz3 = column_sums(dz1, db1), column_sums(dz2, db2), column_sums(dz3, db3)
     xT, a1T, a2T, W2T, W3T = xb.T, a1.T, a2.T, W2.T, W3.T
     one, zero, half, two, floor, rate, count = (np.array(c, dtype) for c in (1, 0, 0.5, 2, -500, eta, rows))
     lowest = np.asarray(np.finfo(dtype).min / 2)
@@ -265,19 +277,19 @@ def _softmax_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, eta: 
             subtract(dz3, tb, dz3)
             if many:
                 divide(dz3, count, dz3)
-                add_reduce(dz3, 0, None, db3)
+                sum_dz3()
             dot(a2T, dz3, dW3)
             greater(a2, zero, mask2)  # max(z, 0) > 0 where z > 0
             dot(dz3, W3T, a2)
             multiply(a2, mask2, dz2)
             if many:
-                add_reduce(dz2, 0, None, db2)
+                sum_dz2()
             dot(a1T, dz2, dW2)
             greater(a1, zero, mask1)
             dot(dz2, W2T, a1)
             multiply(a1, mask1, dz1)
             if many:
-                add_reduce(dz1, 0, None, db1)
+                sum_dz1()
             dot(xT, dz1, dW1)
             multiply(dtheta, rate, dtheta)
             subtract(theta, dtheta, theta)
@@ -340,6 +352,7 @@ def _regression_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, et
     mask1, mask2 = np.empty((rows, H1), bool), np.empty((rows, H2), bool)
     if not many:  # the gradient of a bias is the only row of dz, and a bias is added as one row
         dz1, dz2, dz3, b1, b2, b3 = db1[None], db2[None], db3[None], b1[None], b2[None], b3[None]
+    sum_dz1, sum_dz2, sum_dz3 = column_sums(dz1, db1), column_sums(dz2, db2), column_sums(dz3, db3)
     xT, a1T, a2T, W2T, W3T = xb.T, a1.T, a2.T, W2.T, W3.T
     zero, two, rate, count = (np.array(c, dtype) for c in (0, 2, eta, rows))
     divisor = dtype.type(rows)
@@ -364,19 +377,19 @@ def _regression_pass(theta: Array, widths: Sequence[int], x: Array, t: Array, et
             multiply(z3, two, dz3)
             if many:
                 divide(dz3, count, dz3)
-                add_reduce(dz3, 0, None, db3)
+                sum_dz3()
             dot(a2T, dz3, dW3)
             greater(a2, zero, mask2)  # max(z, 0) > 0 where z > 0
             dot(dz3, W3T, a2)
             multiply(a2, mask2, dz2)
             if many:
-                add_reduce(dz2, 0, None, db2)
+                sum_dz2()
             dot(a1T, dz2, dW2)
             greater(a1, zero, mask1)
             dot(dz2, W2T, a1)
             multiply(a1, mask1, dz1)
             if many:
-                add_reduce(dz1, 0, None, db1)
+                sum_dz1()
             dot(xT, dz1, dW1)
             multiply(dtheta, rate, dtheta)
             subtract(theta, dtheta, theta)

@@ -106,8 +106,13 @@ def compare(workloads: Sequence[Workload], names: list[str], rounds: int, quick:
         processes += [Process(name) for name in names]
         outcome: dict[str, Any] = {**about(processes), "rounds": rounds, "results": {}}
         for workload in workloads:
-            print(workload.name, file=sys.stderr)
-            outcome["results"][workload.name] = measure(workload, processes, rounds, quick)
+            print(f"{workload.name} …", file=sys.stderr)
+            measured = outcome["results"][workload.name] = measure(workload, processes, rounds, quick)
+            print(
+                *(f"  {name}: {value['microseconds']:.4g} µs" for name, value in measured.items()),
+                sep="\n",
+                file=sys.stderr,
+            )
         return outcome
     finally:
         for process in processes:

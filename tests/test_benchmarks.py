@@ -69,21 +69,10 @@ def test_the_last_smaller_batch_is_a_step():
 
 
 def test_the_fastest_way_is_taken():
-    calls = []
+    def way(spins):
+        return lambda n: [None for _ in range(n * spins)]
 
-    def way(name, spins):
-        def run(n):
-            calls.append(name)
-            for _ in range(n * spins):
-                pass
-
-        return run
-
-    chosen, taken, epochs = peers.fastest({"slow": way("slow", 100_000), "fast": way("fast", 10)}, 0.001)
-    calls.clear()
-    taken(1)
-    assert (chosen, calls) == ("fast", ["fast"])
-    assert epochs >= 1
+    assert peers.fastest({"slow": way(100_000), "fast": way(10)}, 0.001) == "fast"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory of another process is read from /proc")
