@@ -91,6 +91,8 @@ def minigrad_plain(workload: Workload) -> dict[str, Way]:
 
 def with_blas_threads(way: Way) -> dict[str, Way]:
     """NumPy as it comes, and with one BLAS thread: on small products a second one costs more than it gives."""
+    if installed("threadpoolctl") is None:
+        return {"default threads": way}
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()
@@ -337,9 +339,9 @@ def scikit_learn(workload: Workload) -> dict[str, Way]:
 PEERS: dict[str, tuple[Callable[[Workload], dict[str, Way]], str]] = {
     "minigrad fit": (minigrad_fit, "numpy"),
     "minigrad, plain path": (minigrad_plain, "numpy"),
-    "hand-written, allocating": (handwritten_allocating, "threadpoolctl"),
-    "hand-written, preallocated": (handwritten_preallocated, "threadpoolctl"),
-    "matrix products alone": (matrix_products, "threadpoolctl"),
+    "hand-written, allocating": (handwritten_allocating, "numpy"),
+    "hand-written, preallocated": (handwritten_preallocated, "numpy"),
+    "matrix products alone": (matrix_products, "numpy"),
     "PyTorch eager": (pytorch, "torch"),
     "JAX, scanned epoch": (jax_scan, "jax"),
     "scikit-learn partial_fit": (scikit_learn, "scikit-learn"),
