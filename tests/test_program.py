@@ -1,7 +1,7 @@
 """Recorded programs: the plain path, bit for bit; what can't be recorded runs as it is; nothing stale ever runs."""
 
 import copy
-import logging
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +78,7 @@ def trainings(draw):
     """(model, optimizer maker, x, t, options of fit)"""
     widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4))
     layers = []
-    for i, o in zip(widths, widths[1:], strict=False):
+    for i, o in itertools.pairwise(widths):
         layers += [Dense(i, o, bias=draw(st.booleans())), draw(st.sampled_from(ACTIVATIONS))()]
     loss = draw(st.sampled_from(LOSSES))
     if loss in LAST:
