@@ -1,5 +1,6 @@
 """What every loss promises: its derivative, the mean over rows of the sum over outputs, weights, and finite numbers."""
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -452,7 +453,7 @@ def test_labels_are_learned_by_the_other_losses(loss, last, classes):
     rng = np.random.default_rng(0)
     labels = np.array(["no", "yes", "perhaps"])[rng.integers(classes, size=90)]
     x = (labels[:, None] == ["no", "yes", "perhaps"]) + rng.normal(0, 0.1, (90, 3))
-    model = Sequential([Dense(3, 1 if classes == 2 and not last else classes), *last], seed=0)
+    model = Sequential([Dense(3, 1 if classes == 2 and not last else classes), *map(copy.copy, last)], seed=0)
     model.fit(x, labels, loss=loss, optimizer=SGD(0.5), epochs=40, batch_size=9)
     assert (model.predict_classes(x) == labels).all()
 
