@@ -33,6 +33,9 @@ class Loss(Configured):
     labels = False
     """Whether one-dimensional targets are class labels, to be encoded, rather than one column of numbers."""
 
+    binary = False
+    """Whether each output is a yes or no of its own, so that one output can tell two classes apart."""
+
     boundary = 0.5
     """The value of a single output from which on it stands for the second of two classes."""
 
@@ -174,6 +177,7 @@ class BinaryCrossEntropy(LabelSmoothing, Loss):
     """
 
     labels = True
+    binary = True
 
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for p or t outside [0, 1]."""
@@ -206,6 +210,7 @@ class BinaryCrossEntropyOnLogits(LabelSmoothing, Loss):
     """
 
     labels = True
+    binary = True
     boundary = 0.0
 
     def terms(self, z: Array, t: Array) -> Array:
@@ -336,6 +341,7 @@ class Hinge(Loss):
     """
 
     labels = True
+    binary = True
     boundary = 0.0
 
     def check(self, p: Array, t: Array) -> None:

@@ -57,11 +57,6 @@ class Step:
         dtype = self.model.theta.dtype
         self.coefficients = {name: np.zeros((), dtype) for name in optimizer.coefficients(optimizer.steps)}
 
-    def set_coefficients(self) -> None:
-        """Take the coefficients of the optimizer's next step."""
-        for name, value in self.optimizer.coefficients(self.optimizer.steps).items():
-            self.coefficients[name].fill(value)
-
     def plain(self) -> float:
         """Make the step with the layers themselves: what a program must equal, bit for bit."""
         value = float(self.objective.differentiate(self.x, self.t, self.weights))
@@ -87,6 +82,12 @@ class Step:
         states = [value for layer in walk([self.model]) for value in layer.states.values()]
         memory = [vars(self.optimizer)[name] for name in self.optimizer.memory]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
+
+
+def set_coefficients(optimizer: Optimizer, places: dict[str, Array]) -> None:
+    """Put the coefficients of the optimizer's next step in place."""
+    for name, value in optimizer.coefficients(optimizer.steps).items():
+        places[name].fill(value)
 
 
 class Moment:
@@ -193,7 +194,7 @@ def record(step: Step, opaque: Iterable[int]) -> Recording:
             if isinstance(held, bool | int | float | str)
         }
         tape.section = ("update", UPDATE)
-        step.set_coefficients()
+        set_coefficients(step.optimizer, step.coefficients)
         for name in optimizer.memory:
             vars(optimizer)[name] = Recorded(vars(optimizer)[name], tape)
         numbers: dict[str, Any] = {name: Recorded(array, tape) for name, array in step.coefficients.items()}
@@ -285,11 +286,14 @@ class Program:
     """A training step as one straight-line function; `str()` is its source, with the equation of each line.
 
     `lines` is the number of its operations, `buffers` the bytes of its intermediate results, `opaque` says which layers
-    run as they are, and why.
+    run as they are, and why. It holds the model's arrays, not the model.
     """
 
     def __init__(self, step: Step, code: Code, names: list[tuple[Array, str]], opaque: dict[int, str]) -> None:
-        self._step, self._code, self._names = step, code, names
+        self._code, self._optimizer, self._coefficients = code, step.optimizer, step.coefficients
+        self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
+        self._title = repr(step.model)
+        self._lasting = {next(n for a, n in names if a is array): array for array in step.lasting()}
         self.opaque = {_part(step, position): reason for position, reason in opaque.items()}
         self.buffers = code.buffers
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
@@ -305,21 +309,16 @@ class Program:
         """
         path = Path(path)
         source = self._file()
-        np.savez(path.with_suffix(".npz"), **self._lasting())  # type: ignore[arg-type]
+        np.savez(path.with_suffix(".npz"), **self._lasting)  # type: ignore[arg-type]
         path.write_text(source, encoding="utf-8")
 
-    def _lasting(self) -> dict[str, Array]:
-        """The arrays that outlive the step, by name; dtheta is made anew."""
-        named = {next(n for a, n in self._names if a is array): array for array in self._step.lasting()}
-        return {name: array for name, array in named.items() if name != "dtheta"}
-
     def _file(self) -> str:
-        code, step = self._code, self._step
+        code = self._code
         text = [
-            f'"""One training step of {step.model!r}.',
+            f'"""One training step of {self._title}.',
             "",
             "Fill x[...] and t[...] with a batch and call step(): it returns the loss before its update of theta.",
-            f"The optimizer, {step.optimizer!r}, had these numbers for its next step: {', '.join(step.coefficients)}.",
+            f"The optimizer, {self._optimizer!r}, had these numbers for this step: {', '.join(self._coefficients)}.",
             "Written by minigrad; it needs NumPy alone.",
             '"""',
             "",
@@ -329,17 +328,15 @@ class Program:
             "",
             'saved = np.load(Path(__file__).with_suffix(".npz"))',
         ]
-        roots = self._lasting()
+        roots = dict(self._lasting)
         text += [f'{name} = saved["{name}"]' for name in roots]
-        text.append("dtheta = np.zeros_like(theta)")
-        given = {"x": step.x, "t": step.t, "w": step.weights, **step.coefficients}
+        given = {"x": self._x, "t": self._t, "w": self._weights, **self._coefficients}
         for name, array in given.items():
             if array is not None:
                 roots[name] = array
                 start = array.item() if array.ndim == 0 else 0
                 text.append(f"{name} = np.full({array.shape}, {start!r}, np.{array.dtype})")
         text.append(f"block = np.zeros({code.buffers}, np.uint8)  # where the intermediate results lie")
-        roots["dtheta"] = step.model.dtheta
         memories = {id(owner(array)): name for name, array in roots.items()}
         for name, value in code.namespace.items():
             if name not in roots and name not in ("step", "__builtins__"):
@@ -370,24 +367,24 @@ class Program:
 
     def run(self, x: Array, rows: Array, t: Array, w: Array | None, total: float, weight: float) -> tuple[float, float]:
         """Replay the step for one batch of `rows` after another, adding to (Σ value · share, Σ share)."""
-        step, replay, optimizer, size = self._step, self._code.function, self._step.optimizer, len(self._step.x)
-        gathered = step.x if x.dtype == step.x.dtype else np.empty(step.x.shape, x.dtype)
-        steady = not (optimizer.changing or callable(optimizer.learning_rate))
-        step.set_coefficients()
+        replay, optimizer, take, into, size = self._code.function, self._optimizer, x.take, self._t, len(self._x)
+        gathered = self._x if x.dtype == self._x.dtype else np.empty(self._x.shape, x.dtype)
+        changing = optimizer.changing or callable(optimizer.learning_rate)
+        set_coefficients(optimizer, self._coefficients)
         share: float = size
-        for i in range(0, len(rows), size):
-            j = i + size
-            if w is not None and step.weights is not None:
-                share = float(w[i:j].sum())
+        weights = None if w is None else iter(w.reshape(-1, size))
+        for batch, targets in zip(rows.reshape(-1, size), t.reshape(-1, *into.shape), strict=True):
+            if weights is not None and self._weights is not None:
+                self._weights[...] = next(weights)
+                share = float(self._weights.sum())
                 if share == 0:
                     continue
-                step.weights[...] = w[i:j]
-            x.take(rows[i:j], 0, gathered, "clip")
-            if gathered is not step.x:
-                step.x[...] = gathered
-            step.t[...] = t[i:j]
-            if not steady:
-                step.set_coefficients()
+            take(batch, 0, gathered, "clip")
+            if gathered is not self._x:
+                self._x[...] = gathered
+            into[...] = targets
+            if changing:
+                set_coefficients(optimizer, self._coefficients)
             total += replay() * share
             weight += share
             optimizer.steps += 1
@@ -415,7 +412,7 @@ def write(step: Step) -> Program:
         _try(step, code, moment)
     finally:
         moment.restore()
-    step.set_coefficients()
+    set_coefficients(step.optimizer, step.coefficients)
     return program
 
 
@@ -447,7 +444,7 @@ def _try(step: Step, code: Code, moment: Moment) -> None:
         outcome = []
         for _ in range(2):
             if replay:
-                step.set_coefficients()
+                set_coefficients(step.optimizer, step.coefficients)
                 value = code.function()
                 step.optimizer.steps += 1
             else:
@@ -500,6 +497,8 @@ class Programs:
             notes = [f"{part} runs as it is inside the recorded program: {why}" for part, why in program.opaque.items()]
         except PartError as error:
             notes = [f"training runs without a recorded program: {_part(step, error.position)}: {error.reason}"]
+        except Exception as error:  # a fault of the recorder must not end a training that needs no program
+            notes = [f"training runs without a recorded program: {type(error).__name__}: {error}"]
         for note in notes:
             if note not in self._told:
                 self._told.add(note)

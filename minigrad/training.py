@@ -228,11 +228,11 @@ def _epochs(
     while True:
         started = time.perf_counter()
         before, counted = Snapshot([objective.model]), optimizer.state()
-        order = examples.order(root, optimizer.epochs, shuffle)
-        loss = _pass(objective, optimizer, examples, order, batch_size)
+        loss = _pass(objective, optimizer, examples, examples.order(root, optimizer.epochs, shuffle), batch_size)
         if loss is None:
             before.restore()
             optimizer.load_state(counted)
+            order = examples.order(root, optimizer.epochs, shuffle)
             batch, what = _divergence(objective, optimizer, examples.batches(order, batch_size))
             before.restore()
             optimizer.load_state(counted)
@@ -288,7 +288,7 @@ def _examples(
     t = label_array(t) if labels else as_numbers("t", t, dtype)
     if len(x) != len(t):
         raise ValueError(f"x has {len(x)} rows, t has {len(t)}")
-    encoder = _encoder(model, t, outputs) if labels else None
+    encoder = _encoder(model, loss, t, outputs) if labels else None
     if encoder is None:
         if t.ndim == 1 and outputs == (1,):
             t = t[:, None]
@@ -311,7 +311,7 @@ def _examples(
     return Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=math.prod(outputs), class_weight=weights)
 
 
-def _encoder(model: Model, labels: Array, outputs: tuple[int, ...]) -> LabelEncoder:
+def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) -> LabelEncoder:
     encoder = LabelEncoder(labels)
     if model.classes is not None:
         unseen = sorted(set(encoder.classes.tolist()) - set(model.classes.tolist()), key=str)
@@ -319,11 +319,11 @@ def _encoder(model: Model, labels: Array, outputs: tuple[int, ...]) -> LabelEnco
             raise ValueError(f"t holds the label {unseen[0]!r}; this model has been trained on {_shown(model.classes)}")
         encoder = LabelEncoder(model.classes)
     classes = len(encoder.classes)
-    if len(outputs) != 1 or classes != max(2, outputs[0]):
-        width = "1 or 2 outputs" if classes == 2 else f"{classes} outputs"
+    two_in_one = classes == 2 and loss.binary
+    if classes < 2 or outputs not in [(classes,), (1,)][: 1 + two_in_one]:
         raise ValueError(
-            f"t has {classes} classes ({_shown(encoder.classes)}), which take {width}, but the model's outputs have "
-            f"the shape {outputs}"
+            f"t has {classes} classes ({_shown(encoder.classes)}), which take {'1 or ' * two_in_one}{classes} outputs, "
+            f"but the model's outputs have the shape {outputs}"
         )
     return encoder
 
