@@ -6,69 +6,18 @@ only copied elsewhere is computed there, and the rest get memory that is used ag
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from minigrad.lines import Line, Place, exchange, extent
 from minigrad.parameter import Array
 from minigrad.recording import Operation, owner
+from minigrad.writing import Writer
 
 ALIGNMENT = 64  # bytes: a cache line
-
-
-class Place(NamedTuple):
-    """Where an array lies: `memory` numbers the array that owns the bytes, the rest is the view of it."""
-
-    memory: int
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-
-@dataclass(frozen=True)
-class Line:
-    """An operation whose operands are places; see recording.Operation."""
-
-    kind: str
-    function: Callable[..., Any]
-    inputs: tuple[Any, ...]
-    options: dict[str, Any]
-    out: Place
-    section: tuple[str, int]
-    fresh: bool
-    pure: bool
-
-    def reads(self) -> list[Place]:
-        """The places that this line reads."""
-        return list(places((self.inputs, self.options)))
-
-    def elementwise(self) -> bool:
-        """Whether every element of the result depends on the operands' elements at the same position alone."""
-        return self.kind == "ufunc" and self.function.signature is None  # type: ignore[attr-defined]
-
-
-def places(value: Any) -> Iterator[Place]:
-    """All places in nested tuples, lists and dicts."""
-    if isinstance(value, Place):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from places(item)
-    elif isinstance(value, dict):
-        yield from places(list(value.values()))
-
-
-def exchange(value: Any, change: Callable[[Any], Any]) -> Any:
-    """The same nested tuples, lists and dicts with every other value changed."""
-    if isinstance(value, tuple | list) and not isinstance(value, Place):
-        return type(value)(exchange(item, change) for item in value)
-    if isinstance(value, dict):
-        return {name: exchange(item, change) for name, item in value.items()}
-    return change(value)
 
 
 class Memories:
@@ -88,6 +37,13 @@ class Memories:
         place = Place(self._numbers[id(base)], address(array) - address(base), array.shape, array.strides, array.dtype)
         self.arrays.setdefault(place, array)
         return place
+
+    def view(self, place: Place) -> Array:
+        """The array at a place where one was met, or one that begins there."""
+        if place not in self.arrays:
+            array = next(a for p, a in self.arrays.items() if (p.memory, p.offset) == (place.memory, place.offset))
+            self.arrays[place] = np.lib.stride_tricks.as_strided(array, place.shape, place.strides)
+        return self.arrays[place]
 
     def lines(self, operations: Iterable[Operation]) -> list[Line]:
         """The operations with places for arrays."""
@@ -139,6 +95,9 @@ def merge(lines: list[Line]) -> tuple[list[Line], dict[int, int]]:
 
     for line in lines:
         line = replace(line, inputs=exchange(line.inputs, current), options=exchange(line.options, current))
+        if line.divides_by_one() and not overwritten & {line.out.memory, line.inputs[0].memory}:
+            stands_for[line.out.memory] = line.inputs[0].memory
+            continue
         if line.fresh and line.pure and line.out.memory not in overwritten:
             what = (line.kind, line.function, key(line.inputs), key(line.options), line.out.shape, line.out.dtype)
             if what in seen:
@@ -198,8 +157,8 @@ def prune(lines: list[Line], wanted: set[int]) -> list[Line]:
     return kept[::-1]
 
 
-def allocate(lines: list[Line], wanted: set[int]) -> tuple[dict[int, int], int]:
-    """Where in one block of bytes each fresh memory goes, and how many bytes that takes.
+def allocate(lines: list[Line], wanted: set[int], scalars: set[int]) -> tuple[dict[int, int], int]:
+    """Where in one block of bytes each fresh memory goes but the scalars, and how many bytes that takes.
 
     Memory is used again when its last reader is past; an elementwise operation may overwrite an operand that it is the
     last to read. What an opaque call has seen may be kept by it, so it is never used again.
@@ -215,9 +174,9 @@ def allocate(lines: list[Line], wanted: set[int]) -> tuple[dict[int, int], int]:
     slot_of: dict[int, int] = {}
     whole = {line.out.memory: line.out for line in lines if line.fresh}
     for number, line in enumerate(lines):
-        if not line.fresh:
+        if not line.fresh or line.out.memory in scalars:
             continue
-        memory, size = line.out.memory, _extent(line.out)
+        memory, size = line.out.memory, extent(line.out)
         slot = None
         if memory not in lasting:
             slot = _operand_slot(line, number, last, lasting, whole, slot_of)
@@ -260,13 +219,6 @@ def _operand_slot(
     return None
 
 
-def _extent(place: Place) -> int:
-    """The bytes from the first element to the end of the last."""
-    if 0 in place.shape:
-        return 0
-    return place.dtype.itemsize + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True))
-
-
 @dataclass(frozen=True)
 class Code:
     """A compiled recording: its `source`, the `function` that it defines, and the bytes of its intermediate results."""
@@ -301,209 +253,40 @@ def compile_operations(
     named = {place._replace(memory=stands_for.get(place.memory, place.memory)): name for place, name in named.items()}
     wanted.add(result.memory)
     lines = prune(redirect(lines, wanted), wanted)
-    starts, size = allocate(lines, {result.memory})
+    scalars = numbers(lines)
+    starts, size = allocate(lines, {result.memory}, scalars)
     block = _aligned(size)
 
     def array_of(place: Place) -> Array:
         if place.memory not in starts:
-            return memories.arrays[place]
+            return memories.view(place)
         offset = starts[place.memory] + place.offset
         return np.ndarray(place.shape, place.dtype, block.data, offset, place.strides)
 
-    writer = Source(array_of, named)
-    return_name = writer.name(result)
-    written = [(line, *writer.write(line)) for line in lines]
-    wide = min(max((len(statement) for _, statement, _ in written), default=0), 64)
-    text, verb = [f"def step():  # {title}"], ""
-    for line, statement, equation in written:
-        heading = {"value": "loss", "update": "update"}.get(line.section[0], line.section[0])
-        if heading != verb:
-            text.append(f"    # {heading}")
-            verb = heading
-        text.append(f"    {statement:<{wide}}  # {equation}   {line.out.shape}")
-    text.append(f"    return {return_name}.item()")
-    source = "\n".join(text) + "\n"
+    writer = Writer(array_of, named, scalars)
+    source = writer.function(lines, result, title)
     exec(compile(source, "<minigrad program>", "exec"), writer.namespace)
-    step = writer.namespace["step"]
-    return Code(source, step, writer.namespace, size, writer.places, block, starts)
+    return Code(source, writer.namespace["step"], writer.namespace, size, writer.places, block, starts)
+
+
+def numbers(lines: list[Line]) -> set[int]:
+    """The fresh memories that hold a single number which is computed once: they can be NumPy's scalars, not arrays."""
+    found = {
+        line.out.memory: line.out
+        for line in lines
+        if line.fresh and line.pure and line.out.shape == () and line.kind in ("ufunc", "reduce")
+    }
+    for line in lines:
+        plain = line.pure and line.kind in ("ufunc", "reduce", "copy")
+        for place in line.reads():
+            if not plain or place != found.get(place.memory):
+                found.pop(place.memory, None)
+        if not line.fresh:
+            found.pop(line.out.memory, None)
+    return set(found)
 
 
 def _aligned(size: int) -> Array:
     block = np.zeros(size + ALIGNMENT, np.uint8)
     start = -address(block) % ALIGNMENT
     return block[start : start + size]
-
-
-OPERATORS = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "matmul": "@",
-    "greater": ">",
-    "less": "<",
-    "greater_equal": ">=",
-    "less_equal": "<=",
-    "equal": "==",
-}
-
-
-class Source:
-    """Writes lines down, and collects what the names in them mean."""
-
-    def __init__(self, array_of: Callable[[Place], Array], hints: dict[Place, str]) -> None:
-        self._array_of, self._hints = array_of, hints
-        self._names: dict[Place, str] = {}
-        self.places: dict[str, Place] = {}
-        self.namespace: dict[str, Any] = {}
-        self._temporaries = self._constants = 0
-
-    def name(self, place: Place) -> str:
-        """The name of the array at a place; the textbook's where a layer has one for it."""
-        if place not in self._names:
-            hint = self._hints.get(place) or self._as_view(place)
-            if hint is None:
-                self._temporaries += 1
-                hint = f"v{self._temporaries}"
-            self._names[place] = self._bind(hint, self._array_of(place))
-            self.places[self._names[place]] = place
-        return self._names[place]
-
-    def _as_view(self, place: Place) -> str | None:
-        """W1T for the transpose, W1_flat for all its elements in one axis."""
-        if len(place.shape) == 2:
-            turned = self._hints.get(place._replace(shape=place.shape[::-1], strides=place.strides[::-1]))
-            return None if turned is None else turned + "T"
-        if len(place.shape) == 1:
-            for whole, name in self._hints.items():
-                if (whole.memory, whole.offset, _extent(whole)) == (place.memory, place.offset, _extent(place)):
-                    return f"{name}_flat"
-        return None
-
-    def _bind(self, name: str, value: Any) -> str:
-        unique, count = name, 1
-        while unique in self.namespace and not _same(self.namespace[unique], value):
-            count += 1
-            unique = f"{name}_{count}"
-        self.namespace[unique] = value
-        return unique
-
-    def _text(self, value: Any) -> str:
-        """A Python expression for an argument."""
-        if isinstance(value, Place):
-            return self.name(value)
-        if isinstance(value, tuple):
-            return f"({', '.join(map(self._text, value))}{',' * (len(value) == 1)})"
-        if isinstance(value, list):
-            return f"[{', '.join(map(self._text, value))}]"
-        if value is Ellipsis:
-            return "..."
-        if value is None or isinstance(value, bool | int | str | slice) or type(value) is float:
-            return repr(value)
-        self._constants += 1
-        return self._bind(f"c{self._constants}", value)
-
-    def _operands(self, line: Line) -> list[str]:
-        """The operands of a ufunc: Python's numbers as arrays without axes, which NumPy takes in less time."""
-        if line.options:
-            return [self._text(value) for value in line.inputs]
-        given = [
-            v.dtype if isinstance(v, Place) else np.asarray(v).dtype if _typed(v) else type(v) for v in line.inputs
-        ]
-        dtypes = line.function.resolve_dtypes((*given, None))  # type: ignore[attr-defined]
-        texts = []
-        for value, dtype in zip(line.inputs, dtypes, strict=False):
-            if isinstance(value, Place):
-                texts.append(self.name(value))
-            else:
-                constant = np.asarray(value) if _typed(value) else np.array(value, dtype)
-                label = f"{value:g}".replace(".", "_").replace("-", "m").replace("+", "")
-                texts.append(self._bind(f"_{label}", constant))
-        return texts
-
-    def write(self, line: Line) -> tuple[str, str]:
-        """The statement that runs a line, and the equation that says what it does."""
-        if line.kind == "copy":
-            source, out = self._text(line.inputs[0]), self.name(line.out)
-            return f"{self._function(np.copyto)}({out}, {source})", f"{out} = {source}"
-        options = "".join(f", {name}={self._text(value)}" for name, value in line.options.items())
-        if line.kind == "ufunc":
-            operands, out = self._operands(line), self.name(line.out)
-            function = np.dot if _blas(line) else line.function
-            statement = f"{self._function(function)}({', '.join(operands)}{options}, out={out})"
-            return (
-                statement,
-                f"{out} = {_infix(line, [_plain(v, o) for v, o in zip(line.inputs, operands, strict=True)])}",
-            )
-        arguments = ", ".join(map(self._text, line.inputs))
-        function_name = self._function(line.function)
-        call = (
-            f"{function_name}({(arguments + options).removeprefix(', ')})"  # a draw may have no arguments but options
-        )
-        if line.kind == "effect":
-            return call, call
-        out = self.name(line.out)
-        if line.kind == "reduce":
-            return f"{function_name}({arguments}{options}, out={out})", f"{out} = {_reduction(line, arguments)}"
-        return f"{self._function(np.copyto)}({out}, {call})", f"{out} = {call}"
-
-    def _function(self, function: Callable[..., Any]) -> str:
-        name = getattr(function, "__name__", "function")
-        home = getattr(function, "__self__", None)
-        if isinstance(home, np.ufunc):
-            name = f"{home.__name__}_{name}"
-        elif home is not None and not isinstance(home, type(operator)):
-            name = f"{type(home).__name__.lower()}_{name}"
-        return self._bind(name, function)
-
-
-def _same(held: Any, value: Any) -> bool:
-    """Whether two things may have one name: functions and constants by value, arrays by identity."""
-    if isinstance(held, np.ndarray) and isinstance(value, np.ndarray):
-        constants = held.shape == value.shape == () and held.base is value.base is None
-        return held is value or (constants and held.dtype == value.dtype and held == value)
-    return held is value or (callable(held) and bool(held == value))
-
-
-def _typed(value: Any) -> bool:
-    return isinstance(value, np.generic | bool)
-
-
-def _blas(line: Line) -> bool:
-    """A product of two matrices of floats: np.dot makes the same call of BLAS as matmul, with less ado about it."""
-    return (
-        line.function is np.matmul
-        and all(
-            isinstance(v, Place) and len(v.shape) == 2 and v.dtype == line.out.dtype and v.dtype.kind == "f"
-            for v in line.inputs
-        )
-        and line.out == line.out._replace(strides=_c_strides(line.out))
-    )
-
-
-def _c_strides(place: Place) -> tuple[int, ...]:
-    strides, step = [], place.dtype.itemsize
-    for n in reversed(place.shape):
-        strides.append(step)
-        step *= n
-    return tuple(reversed(strides))
-
-
-def _plain(value: Any, operand: str) -> str:
-    return operand if isinstance(value, Place) else f"{value:g}"
-
-
-def _reduction(line: Line, operand: str) -> str:
-    ufunc = line.function.__self__.__name__  # type: ignore[attr-defined]
-    verb = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}.get(ufunc, f"{ufunc}_reduce")
-    options = ", ".join(f"{name}={value}" for name, value in line.options.items() if value is not None)
-    return f"{operand}.{verb}({options})"
-
-
-def _infix(line: Line, operands: list[str]) -> str:
-    name = line.function.__name__
-    if name in OPERATORS and len(operands) == 2:
-        return f"{operands[0]} {OPERATORS[name]} {operands[1]}"
-    if name == "negative":
-        return f"-{operands[0]}"
-    return f"{name}({', '.join(operands)})"

@@ -23,9 +23,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.compiling import Code, Memories, Place, compile_operations, exchange
+from minigrad.compiling import Code, Memories, compile_operations
 from minigrad.data.batches import Examples
 from minigrad.layer import Layer, Model
+from minigrad.lines import Place, exchange
 from minigrad.losses import Loss
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
