@@ -257,11 +257,16 @@ def compile_operations(
     starts, size = allocate(lines, {result.memory}, scalars)
     block = _aligned(size)
 
+    made: dict[Any, Array] = {}
+
     def array_of(place: Place) -> Array:
         if place.memory not in starts:
             return memories.view(place)
         offset = starts[place.memory] + place.offset
-        return np.ndarray(place.shape, place.dtype, block.data, offset, place.strides)
+        where = (offset, *place[2:])
+        if where not in made:  # NumPy is quicker where an operand and the result are one object, not two of one memory
+            made[where] = np.ndarray(place.shape, place.dtype, block.data, offset, place.strides)
+        return made[where]
 
     writer = Writer(array_of, named, scalars)
     source = writer.function(lines, result, title)
