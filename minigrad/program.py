@@ -16,8 +16,10 @@ import logging
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,13 +27,13 @@ import numpy as np
 
 from minigrad.compiling import Code, Memories, compile_operations
 from minigrad.data.batches import Examples
-from minigrad.layer import Layer, Model
+from minigrad.layer import Layer, Model, run_predict
 from minigrad.lines import Place, exchange
 from minigrad.losses import Loss
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
-from minigrad.recording import Operation, Recorded, RecordedGenerator, Tape, Unrecordable, owner, raw
+from minigrad.recording import Recorded, RecordedGenerator, Tape, Unrecordable, owner, raw
 
 Batch: TypeAlias = tuple[Array, Array, Array | None]
 
@@ -40,49 +42,126 @@ log = logging.getLogger("minigrad")
 STEPS_BEFORE_RECORDING = 32
 """Steps of one batch size that run on the plain layers first: recording costs as much as some hundred small steps."""
 PROGRAMS_KEPT = 16
-LOSS, UPDATE = -1, -2
-"""The parts of a step that are not layers, where layers have their position from 0."""
+LOSS, UPDATE, WHOLE = -1, -2, -3
+"""The parts of a step that are not layers, where layers have their position from 0; and all of it."""
 
 
-# ------------------------------------------------------------------------------------------------- a step of training
-class Step:
-    """One training step, with places of its own for what it is given: x, t, weights (or None), and coefficients."""
+# ------------------------------------------------------------------------------------------------ what can be recorded
+class Work:
+    """Something that a model does over and over, with places of its own (`inputs`) for what it is given.
+
+    `parts` are the layers that it runs, one after the other; `plain()` does it with them, `record` on recording arrays.
+    """
+
+    def __init__(self, model: Model, parts: Sequence[Layer], inputs: list[Array]) -> None:
+        self.model, self.parts, self.inputs = model, parts, inputs
+
+    def plain(self) -> Any:
+        """Do it with the layers themselves: what a program must equal, bit for bit."""
+        raise NotImplementedError
+
+    def replay(self, function: Callable[[], Any]) -> Any:
+        """Do it with a program's function."""
+        return function()
+
+    def record(self, tape: Tape, opaque: Collection[int]) -> Recording:
+        """Do it on recording arrays; the parts in `opaque` run as they are."""
+        raise NotImplementedError
+
+    def objects(self) -> list[Any]:
+        """The objects whose attributes it may change."""
+        return list(walk([self.model]))
+
+    def lasting(self) -> list[Array]:
+        """The arrays that it changes and that outlive it."""
+        return []
+
+    def named(self, position: int) -> str:
+        """How a part is called in messages."""
+        return "all of it" if position == WHOLE else repr(self.parts[position])
+
+    def turn(self) -> None:
+        """Another batch of the same shapes: the same rows, each one place further."""
+        for array in self.inputs:
+            array[...] = np.roll(array, 1, axis=0)
+
+
+class Step(Work):
+    """One training step: of a batch x, t, weights (or None), with places for the optimizer's coefficients."""
 
     def __init__(
         self, objective: Objective, optimizer: Optimizer, x: Array, t: Array, weights: Array | None = None
     ) -> None:
-        self.objective, self.optimizer, self.model = objective, optimizer, objective.model
-        self.x, self.t = np.array(x), np.array(t)
-        self.weights = None if weights is None else np.array(weights)
+        given = [np.array(array) for array in (x, t, weights) if array is not None]
+        super().__init__(objective.model, objective.layers, given)
+        self.objective, self.optimizer = objective, optimizer
+        self.x, self.t, self.weights = given[0], given[1], given[2] if len(given) == 3 else None
         optimizer.prepare(self.model.theta)
         dtype = self.model.theta.dtype
         self.coefficients = {name: np.zeros((), dtype) for name in optimizer.coefficients(optimizer.steps)}
 
     def plain(self) -> float:
-        """Make the step with the layers themselves: what a program must equal, bit for bit."""
+        """Make the step with the layers themselves."""
         value = float(self.objective.differentiate(self.x, self.t, self.weights))
         self.optimizer.step(self.model.theta, self.model.dtheta)
         return value
 
-    def batch(self) -> list[Array]:
-        """Copies of the batch in place."""
-        return [array.copy() for array in (self.x, self.t, self.weights) if array is not None]
+    def replay(self, function: Callable[[], float]) -> float:
+        """Make the step with a program's function."""
+        set_coefficients(self.optimizer, self.coefficients)
+        value = function()
+        self.optimizer.steps += 1
+        return value
 
-    def take(self, batch: list[Array]) -> None:
-        """Put a batch in place."""
-        for array, given in zip((self.x, self.t, self.weights), batch, strict=False):
-            if array is not None:
-                array[...] = given
-
-    def turn(self) -> None:
-        """Another batch of the same shapes: the same rows, each one place further."""
-        self.take([np.roll(array, 1, axis=0) for array in self.batch()])
+    def objects(self) -> list[Any]:
+        """Layers, optimizer and loss."""
+        return [*super().objects(), self.optimizer, self.objective.loss]
 
     def lasting(self) -> list[Array]:
-        """The arrays that outlive a step."""
+        """θ, dθ, the optimizer's memory and the layers' state."""
         states = [value for layer in walk([self.model]) for value in layer.states.values()]
         memory = [vars(self.optimizer)[name] for name in self.optimizer.memory]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
+
+    def named(self, position: int) -> str:
+        """A layer, the loss or the optimizer."""
+        others = {LOSS: self.objective.loss, UPDATE: self.optimizer}
+        return repr(others[position]) if position in others else super().named(position)
+
+    def record(self, tape: Tape, opaque: Collection[int]) -> Recording:
+        """The step of `Objective.differentiate` and the optimizer's update."""
+        objective, optimizer = self.objective, self.optimizer
+        traced = copy.copy(objective)
+        traced.layers = tapped(self.parts, tape, opaque)
+        traced.loss = Tap(objective.loss, tape, LOSS, LOSS in opaque)  # type: ignore[assignment]
+        given: list[Any] = [Recorded(array, tape) for array in self.inputs]
+        value = traced.differentiate(*given)
+        recording = Recording(tape, raw(value), _names(self, tape, raw(value)), _attributes(self, opaque))
+        tape.section = ("update", UPDATE)
+        set_coefficients(optimizer, self.coefficients)
+        with recording_arrays([optimizer], {name: vars(optimizer)[name] for name in optimizer.memory}, tape):
+            numbers: dict[str, Any] = {name: Recorded(array, tape) for name, array in self.coefficients.items()}
+            vectors: list[Any] = [Recorded(array, tape) for array in (self.model.theta, self.model.dtheta)]
+            optimizer.update(*vectors, **numbers)
+        optimizer.steps += 1
+        return recording
+
+
+class Inference(Work):
+    """The model's prediction for so many rows."""
+
+    def __init__(self, model: Model, x: Array) -> None:
+        super().__init__(model, model.chain(), [np.array(x)])
+
+    def plain(self) -> Array:
+        """Predict with the layers themselves."""
+        return run_predict(self.parts, self.inputs[0])
+
+    def record(self, tape: Tape, opaque: Collection[int]) -> Recording:
+        """The layers' predictions, one after the other."""
+        x: Any = Recorded(self.inputs[0], tape)
+        value = raw(run_predict(tapped(self.parts, tape, opaque), x))
+        return Recording(tape, value, _names(self, tape, value), _attributes(self, opaque))
 
 
 def set_coefficients(optimizer: Optimizer, places: dict[str, Array]) -> None:
@@ -125,9 +204,9 @@ def _content(value: Any) -> Any:
 # ---------------------------------------------------------------------------------------------------------- recording
 @dataclass
 class Recording:
-    """The operations of one step, its value, names for arrays, and the numbers that the layers ended up with."""
+    """The tape of one step, its value, names for arrays, and the numbers that the layers ended up with."""
 
-    operations: list[Operation]
+    tape: Tape
     value: Array
     names: list[tuple[Array, str]]
     attributes: dict[tuple[int, int, str], Any]
@@ -139,6 +218,11 @@ class PartError(Exception):
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(reason)
         self.position, self.reason = position, reason
+
+    def of(self, work: Work) -> PartError:
+        """The same error, with the part's name in its message."""
+        self.args = (f"{work.named(self.position)}: {self.reason}",)
+        return self
 
 
 class Tap:
@@ -170,62 +254,65 @@ class Tap:
         return call
 
 
-def record(step: Step, opaque: Iterable[int]) -> Recording:
-    """Make a step on recording arrays; the parts in `opaque` run as they are. Raises PartError."""
-    tape, objective, optimizer = Tape(), step.objective, step.optimizer
-    traced = copy.copy(objective)
-    traced.layers = tuple(Tap(part, tape, n, n in opaque) for n, part in enumerate(objective.layers))  # type: ignore
-    traced.loss = Tap(objective.loss, tape, LOSS, LOSS in opaque)  # type: ignore[assignment]
-    recorded = [layer for n, part in enumerate(objective.layers) if n not in opaque for layer in walk([part])]
-    real = [(vars(o), dict(vars(o))) for o in (*recorded, optimizer)]
+def tapped(parts: Sequence[Layer], tape: Tape, opaque: Collection[int]) -> tuple[Layer, ...]:
+    """The parts, each behind a tap."""
+    taps: Any = tuple(Tap(part, tape, n, n in opaque) for n, part in enumerate(parts))
+    return taps
+
+
+@contextmanager
+def recording_arrays(objects: Iterable[Any], of: Mapping[str, Any] | None, tape: Tape) -> Iterator[None]:
+    """Put recording arrays and generators in place of the objects' own: those in `of`, or all that layers declare."""
+    saved = [(vars(o), dict(vars(o))) for o in objects]
     try:
-        for layer in recorded:
-            for name, value in (layer.params | _gradients(layer) | layer.states).items():
+        for o, (held, _) in zip(objects, saved, strict=True):
+            for name, value in (o.params | _gradients(o) | o.states if of is None else of).items():
                 arrays = isinstance(value, np.ndarray)
-                vars(layer)[name] = Recorded(value, tape) if arrays else RecordedGenerator(value, tape)
-        given: list[Any] = [None if a is None else Recorded(a, tape) for a in (step.x, step.t, step.weights)]
-        value = traced.differentiate(*given)
-        names = _names(step, tape, raw(value))
-        attributes = {
-            (n, m, name): held
-            for n, part in enumerate(objective.layers)
-            if n not in opaque
-            for m, layer in enumerate(walk([part]))
-            for name, held in vars(layer).items()
-            if isinstance(held, bool | int | float | str)
-        }
-        tape.section = ("update", UPDATE)
-        set_coefficients(step.optimizer, step.coefficients)
-        for name in optimizer.memory:
-            vars(optimizer)[name] = Recorded(vars(optimizer)[name], tape)
-        numbers: dict[str, Any] = {name: Recorded(array, tape) for name, array in step.coefficients.items()}
-        vectors: list[Any] = [Recorded(array, tape) for array in (step.model.theta, step.model.dtheta)]
-        optimizer.update(*vectors, **numbers)
+                held[name] = Recorded(value, tape) if arrays else RecordedGenerator(value, tape)
+        yield
+    finally:
+        for held, before in saved:
+            for name in [name for name, v in held.items() if isinstance(v, Recorded | RecordedGenerator)]:
+                held[name] = before.get(name)
+
+
+def record(work: Work, opaque: Collection[int]) -> Recording:
+    """Do the work once on recording arrays. Raises PartError."""
+    tape = Tape()
+    layers = [layer for n, part in enumerate(work.parts) if n not in opaque for layer in walk([part])]
+    try:
+        with recording_arrays(layers, None, tape):
+            return work.record(tape, opaque)
     except Exception as error:
         raise PartError(tape.section[1], str(error)) from error
-    finally:
-        for held, saved in real:
-            for name in [name for name, v in held.items() if isinstance(v, Recorded | RecordedGenerator)]:
-                held[name] = saved.get(name)
-    optimizer.steps += 1
-    return Recording(tape.operations, raw(value), names, attributes)
+
+
+def _attributes(work: Work, opaque: Collection[int]) -> dict[tuple[int, int, str], Any]:
+    """The numbers and words among the attributes of the layers that are being recorded."""
+    return {
+        (n, m, name): held
+        for n, part in enumerate(work.parts)
+        if n not in opaque
+        for m, layer in enumerate(walk([part]))
+        for name, held in vars(layer).items()
+        if isinstance(held, bool | int | float | str)
+    }
 
 
 def _gradients(layer: Layer) -> dict[str, Array]:
     return {layer.gradient_name(name): array for name, array in layer.grads.items()}
 
 
-def _names(step: Step, tape: Tape, value: Array) -> list[tuple[Array, str]]:
+def _names(work: Work, tape: Tape, value: Array) -> list[tuple[Array, str]]:
     """The textbook's names: z = x W + b and a = σ(z), numbered by the layers with parameters; d before a gradient."""
-    optimizer, layers = step.optimizer, step.objective.layers
-    names = [(step.x, "x"), (step.t, "t"), (step.model.theta, "theta"), (step.model.dtheta, "dtheta"), (value, "loss")]
-    names += [(array, name) for name, array in step.coefficients.items()]
-    names += [(vars(optimizer)[name], name) for name in optimizer.memory]
-    if step.weights is not None:
-        names.append((step.weights, "w"))
+    names = list(zip(work.inputs, ("x", "t", "w"), strict=False))
+    if isinstance(work, Step):
+        memory = {name: vars(work.optimizer)[name] for name in work.optimizer.memory}
+        vectors = {"theta": work.model.theta, "dtheta": work.model.dtheta, "loss": value}
+        names += [(array, name) for name, array in (vectors | work.coefficients | memory).items()]
     number, before = 0, "x"
     inner: list[tuple[Array, str]] = []
-    for position, part in enumerate(layers):
+    for position, part in enumerate(work.parts):
         trained = False
         for layer in walk([part]):
             trained |= bool(layer.params)
@@ -233,17 +320,15 @@ def _names(step: Step, tape: Tape, value: Array) -> list[tuple[Array, str]]:
             for name, array in (layer.params | _gradients(layer) | layer.states).items():
                 if isinstance(raw(array), np.ndarray):
                     names.append((raw(array), f"{name}{number}"))
-            inner += [
-                (held.array, f"{name}{number}") for name, held in vars(layer).items() if isinstance(held, Recorded)
-            ]
+            kept = [(name, held) for name, held in vars(layer).items() if isinstance(held, Recorded)]
+            inner += [(held.array, f"{name}{number}") for name, held in kept]
         after = f"{'z' if trained else 'a'}{number}"
-        results = tape.results
-        if ("forward", position) in results:
-            names.append((results["forward", position], after))
-        if ("backward", position) in results:
-            names.append((results["backward", position], f"d{before}"))
+        for verb, name in (("forward", after), ("predict", after), ("backward", f"d{before}")):
+            if (verb, position) in tape.results:
+                names.append((tape.results[verb, position], name))
         before = after
-    names.append((tape.results["backward", LOSS], f"d{before}"))
+    if ("backward", LOSS) in tape.results:
+        names.append((tape.results["backward", LOSS], f"d{before}"))
     return names + inner
 
 
@@ -274,7 +359,9 @@ def _normal(recording: Recording) -> list[tuple[int, Any]]:
             return "given", id(array), value[1:]
         return type(value), repr(value)
 
-    for number, (line, op) in enumerate(zip(memories.lines(recording.operations), recording.operations, strict=True)):
+    for number, (line, op) in enumerate(
+        zip(memories.lines(recording.tape.operations), recording.tape.operations, strict=True)
+    ):
         if line.fresh:
             made[line.out.memory] = number
         given = exchange((line.inputs, line.options, line.out), change)
@@ -288,14 +375,17 @@ class Program:
 
     `lines` is the number of its operations, `buffers` the bytes of its intermediate results, `opaque` says which layers
     run as they are, and why. It holds the model's arrays, not the model.
+
+    Raises PartError where the step can't be recorded.
     """
 
-    def __init__(self, step: Step, code: Code, names: list[tuple[Array, str]], opaque: dict[int, str]) -> None:
+    def __init__(self, step: Step) -> None:
+        code, recording, self.opaque = write(step)
+        set_coefficients(step.optimizer, step.coefficients)
         self._code, self._optimizer, self._coefficients = code, step.optimizer, step.coefficients
         self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
         self._title = repr(step.model)
-        self._lasting = {next(n for a, n in names if a is array): array for array in step.lasting()}
-        self.opaque = {_part(step, position): reason for position, reason in opaque.items()}
+        self._lasting = {next(n for a, n in recording.names if a is array): array for array in step.lasting()}
         self.buffers = code.buffers
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
 
@@ -392,38 +482,32 @@ class Program:
         return total, weight
 
 
-def _part(step: Step, position: int) -> str:
-    if position == UPDATE:
-        return repr(step.optimizer)
-    return repr(step.objective.loss if position == LOSS else step.objective.layers[position])
+def write(work: Work) -> tuple[Code, Recording, dict[str, str]]:
+    """Record the work, compile it and try it; also returns which parts run as they are, and why.
 
-
-def write(step: Step) -> Program:
-    """Record a step, compile it and try it. Leaves everything as it was.
-
-    Raises PartError where only the plain path is right: the optimizer can't be recorded, or a trial went wrong.
+    Leaves everything as it was. Raises PartError where only the plain path is right.
     """
-    moment = Moment([*walk([step.model]), step.optimizer, step.objective.loss])
+    moment = Moment(work.objects())
     opaque: dict[int, str] = {}
     try:
-        recording = _settled(step, opaque, moment)
-        title = f"{len(step.x)} rows, {step.model.theta.dtype}"
-        code = compile_operations(recording.operations, step.lasting(), recording.value, recording.names, title)
-        program = Program(step, code, recording.names, opaque)
-        _try(step, code, moment)
+        recording = _settled(work, opaque, moment)
+        title = f"{len(work.inputs[0])} rows, {work.model.theta.dtype}"
+        code = compile_operations(recording.tape.operations, work.lasting(), recording.value, recording.names, title)
+        _try(work, code, moment)
+    except PartError as error:
+        raise error.of(work) from error.__cause__
     finally:
         moment.restore()
-    set_coefficients(step.optimizer, step.coefficients)
-    return program
+    return code, recording, {work.named(position): reason for position, reason in opaque.items()}
 
 
-def _settled(step: Step, opaque: dict[int, str], moment: Moment) -> Recording:
+def _settled(work: Work, opaque: dict[int, str], moment: Moment) -> Recording:
     """A recording that a second one confirms; parts that stand in the way are added to `opaque`."""
     while True:
         try:
-            first = record(step, opaque)
-            step.turn()
-            second = record(step, opaque)
+            first = record(work, opaque)
+            work.turn()
+            second = record(work, opaque)
             found = difference(first, second)
         except PartError as error:
             found = error.position, error.reason
@@ -431,84 +515,124 @@ def _settled(step: Step, opaque: dict[int, str], moment: Moment) -> Recording:
         if found is None:
             return second
         position, reason = found
-        if position == UPDATE or position in opaque:
+        if position <= UPDATE or position in opaque:
             raise PartError(position, reason)
         opaque[position] = reason
 
 
-def _try(step: Step, code: Code, moment: Moment) -> None:
-    """Compare two replays with two plain steps. Warns, and raises PartError, where they differ."""
-    outcomes, batch = [], step.batch()
-    for replay in (False, True):
+def _try(work: Work, code: Code, moment: Moment) -> None:
+    """Compare two replays with the plain path. Warns, and raises PartError, where they differ."""
+    outcomes, batch = [], [array.copy() for array in work.inputs]
+    for function in (None, code.function):
         moment.restore()
-        step.take(batch)
+        for array, given in zip(work.inputs, batch, strict=True):
+            array[...] = given
         outcome = []
         for _ in range(2):
-            if replay:
-                set_coefficients(step.optimizer, step.coefficients)
-                value = code.function()
-                step.optimizer.steps += 1
-            else:
-                value = step.plain()
-            outcome += [("the loss", np.array(value)), *_everything(step)]
-            step.turn()
+            value = work.plain() if function is None else work.replay(function)
+            outcome += [*_left(work), ("its value", np.array(value))]
+            work.turn()
         outcomes.append(outcome)
     for (name, plain), (_, replayed) in zip(*outcomes, strict=True):
         if not np.array_equal(plain, replayed, equal_nan=plain.dtype.kind in "fc"):
             warnings.warn(
-                f"a recorded program differs from the layers themselves in {name}; training goes on without it",
+                f"a recorded program differs from the layers themselves in {name}; it is not used",
                 RuntimeWarning,
                 stacklevel=2,
             )
-            raise PartError(UPDATE, f"the program differs in {name}")
+            raise PartError(WHOLE, f"the program differs in {name}")
 
 
-def _everything(step: Step) -> list[tuple[str, Array]]:
-    """Copies of all that a step leaves behind, by the name of the part that it belongs to."""
-    found = []
-    for layer in walk([step.model]):
+def _left(work: Work) -> list[tuple[str, Array]]:
+    """Copies of all that the work leaves behind, by the name of what they belong to."""
+    found = [("an array that outlives it", array.copy()) for array in work.lasting()]
+    for layer in walk([work.model]):
         for value in (layer.params | _gradients(layer) | layer.states).values():
             kept = value if isinstance(value, np.ndarray) else np.array(repr(value.bit_generator.state))
-            found.append((repr(layer), kept.copy()))
-    optimizer = step.optimizer
-    return found + [(repr(optimizer), vars(optimizer)[name].copy()) for name in optimizer.memory]
+            found.insert(0, (repr(layer), kept.copy()))
+    return found
 
 
-# ------------------------------------------------------------------------------------------------------------ training
+class Forward:
+    """A prediction for so many rows as one straight-line function, and what it takes for granted of the layers.
+
+    Raises PartError where the layers can't be recorded.
+    """
+
+    def __init__(self, work: Inference) -> None:
+        code, _, self.opaque = write(work)
+        self._x, self._thread = work.inputs[0], threading.get_ident()
+        self._function: Callable[[], Any] = code.function
+        layers = list(walk([work.model]))
+        self._guards = [(vars(layer), name, v) for layer in layers for name, v in vars(layer).items() if _settled_by(v)]
+        self._guards += [(vars(o), name, v) for o in layers for name, v in (o.params | o.states).items()]
+
+    def holds(self) -> bool:
+        """Whether the layers are still as they were recorded, and this is the thread that recorded them."""
+        for attributes, name, value in self._guards:
+            if attributes.get(name) is not value:
+                return False
+        return threading.get_ident() == self._thread
+
+    def __call__(self, x: Array) -> Array:
+        """The prediction, a fresh array."""
+        self._x[...] = x
+        y: Array = self._function().copy()
+        return y
+
+
+def _settled_by(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str)
+
+
+# -------------------------------------------------------------------------------------------------- training, inference
 class Programs:
-    """The programs of one model, a few for each way that it is trained, and the count of steps made without one."""
+    """The programs of one model, a few for each way that it is used, and the count of the times without one."""
 
     def __init__(self) -> None:
-        self._programs: dict[Any, Program | None] = {}
+        self._programs: dict[Any, Any] = {}
         self._counts: dict[Any, int] = {}
         self._told: set[str] = set()
 
-    def find(self, mark: Any, objective: Objective, optimizer: Optimizer, batch: Batch) -> Program | None:
-        """The program for batches like this one; None while there is none, or where only the plain path is right."""
-        x, t, w = batch
-        key = (mark, x.shape, x.dtype, t.shape, w is None)
+    def find(self, key: Any, make: Callable[[], Program | Forward]) -> Any:
+        """The program of this key; None while there is none, or where only the plain path is right."""
         if key in self._programs:
             return self._programs[key]
         self._counts[key] = self._counts.get(key, 0) + 1
         if self._counts[key] <= STEPS_BEFORE_RECORDING:
             return None
-        program, step = None, Step(objective, optimizer, x, t, w)
+        program, notes = None, []
         try:
-            program = write(step)
-            notes = [f"{part} runs as it is inside the recorded program: {why}" for part, why in program.opaque.items()]
+            program = make()
+            notes = [f"{part} runs as it is inside a recorded program: {why}" for part, why in program.opaque.items()]
         except PartError as error:
-            notes = [f"training runs without a recorded program: {_part(step, error.position)}: {error.reason}"]
-        except Exception as error:  # a fault of the recorder must not end a training that needs no program
-            notes = [f"training runs without a recorded program: {type(error).__name__}: {error}"]
+            notes = [f"no program is recorded: {error}"]
+        except Exception as error:  # a fault of the recorder must not end what needs no program
+            notes = [f"no program is recorded: {type(error).__name__}: {error}"]
         for note in notes:
             if note not in self._told:
                 self._told.add(note)
                 log.warning(note)
+        self.keep(key, program)
+        return program
+
+    def keep(self, key: Any, program: Any) -> None:
+        """Remember what was found, and forget what is oldest."""
         self._programs[key] = program
         for store in (self._programs, self._counts):
             while len(store) > PROGRAMS_KEPT:
                 del store[next(iter(store))]
-        return program
+
+    def forget(self, key: Any) -> None:
+        """Drop a program that no longer holds."""
+        self._programs.pop(key, None)
+        self._counts.pop(key, None)
+
+
+def programs_of(model: Model) -> Programs:
+    """The model's own programs; copies of it start without."""
+    programs: Programs = vars(model).setdefault("_programs", Programs())
+    return programs
 
 
 def train(
@@ -520,14 +644,17 @@ def train(
     when the sum is no longer finite.
     """
     model, total, weight = objective.model, 0.0, 0.0
-    programs = vars(model).setdefault("_programs", Programs())
+    programs = programs_of(model)
     mark = _mark(objective, optimizer)
     for rows, t, w in examples.chunks(order, batch_size):
         done = 0
         while done < len(rows) and math.isfinite(total):
             here = slice(done, done + batch_size)
             batch = model.admit(examples.x[rows[here]]), t[here], None if w is None else w[here]
-            program = None if mark is None else programs.find(mark, objective, optimizer, batch)
+            program = None
+            if mark is not None:
+                key = (mark, batch[0].shape, batch[0].dtype, t.shape[1:], w is None)
+                program = programs.find(key, partial(_program, objective, optimizer, *batch))
             if program is not None:
                 size = len(batch[0])
                 here = slice(done, done + (len(rows) - done) // size * size)
@@ -542,6 +669,10 @@ def train(
                     weight += share
             done = here.stop
     return total, weight
+
+
+def _program(objective: Objective, optimizer: Optimizer, x: Array, t: Array, w: Array | None) -> Program:
+    return Program(Step(objective, optimizer, x, t, w))
 
 
 def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
@@ -577,6 +708,18 @@ def program(model: Model, loss: Loss, optimizer: Optimizer, *, batch_size: int =
     t[:, :1] = 1
     step = Step(Objective(model, loss, l2), optimizer, x, t)
     try:
-        return write(step)
+        return Program(step)
     except PartError as error:
-        raise ValueError(f"there is no program of this step: {_part(step, error.position)}: {error.reason}") from error
+        raise ValueError(f"there is no program of this step: {error}") from error
+
+
+def predict(model: Model, x: Array) -> Array:
+    """One block of rows through the layers, by a program where there is one; a fresh array."""
+    programs, key = programs_of(model), (x.shape, x.dtype)
+    forward = programs.find(key, lambda: Forward(Inference(model, x)))
+    if forward is not None:
+        if forward.holds():
+            return forward(x)
+        programs.forget(key)
+    y = run_predict(model.chain(), x)
+    return y.copy() if np.may_share_memory(y, x) else y

@@ -13,7 +13,7 @@ from minigrad.data.batches import as_numbers
 from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, claim, pack, put, walk
 
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 256
 
 
 class Sequential(Model):
@@ -110,12 +110,13 @@ class Sequential(Model):
         for other numbers of rows).
         """
         x = self._as_array(x)
-        blocks = [self._predict(self.admit(x[i : i + ROWS_AT_ONCE])) for i in range(0, max(len(x), 1), ROWS_AT_ONCE)]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        if len(x) <= ROWS_AT_ONCE:
+            return self._predict(self.admit(x))
+        blocks = [self._predict(self.admit(x[i : i + ROWS_AT_ONCE])) for i in range(0, len(x), ROWS_AT_ONCE)]
+        return np.concatenate(blocks)
 
     def _predict(self, x: Array) -> Array:
-        y = run_predict(self.layers, x) if self._is_a_chain() else super().predict(x)
-        return y.copy() if np.may_share_memory(y, x) else y
+        return program.predict(self, x) if self._is_a_chain() else super().predict(x).copy()
 
     def predict_classes(self, x: Any) -> Array:
         """The most probable class of each row, (B,), in the labels that the model was trained on.

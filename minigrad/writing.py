@@ -45,7 +45,7 @@ class Writer:
         self.places: dict[str, Place] = {}
 
     def function(self, lines: list[Line], result: Place, title: str) -> str:
-        """The source of `step()`, which runs the lines and returns the number at `result`."""
+        """The source of `step()`, which runs the lines and returns the number, or the array, at `result`."""
         returned = self._name(result)
         written = [(line, *self._write(line)) for line in lines]
         wide = min(max((len(statement) for _, statement, _ in written), default=0), 64)
@@ -56,7 +56,8 @@ class Writer:
                 text.append(f"    # {part}")
                 heading = part
             text.append(f"    {statement:<{wide}}  # {equation}   {line.out.shape}")
-        return "\n".join([*text, f"    return float({returned})"]) + "\n"
+        value = f"float({returned})" if result.shape == () else returned
+        return "\n".join([*text, f"    return {value}"]) + "\n"
 
     # -------------------------------------------------------------------------------------------------------- names
     def _name(self, place: Place) -> str:

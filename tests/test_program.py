@@ -111,6 +111,38 @@ def test_a_program_is_the_plain_path_bit_for_bit(training):
     assert kept and all(kept.values()), "every step ran by a program"
 
 
+@given(trainings())
+def test_inference_by_a_program_is_the_plain_one_bit_for_bit(training):
+    model, _, x, _, _ = training
+    plain = model.predict(x)
+    before, program.STEPS_BEFORE_RECORDING = program.STEPS_BEFORE_RECORDING, 0
+    try:
+        replays = [model.predict(x) for _ in range(3)]
+        assert all(isinstance(kept, program.Forward) for kept in vars(model)["_programs"]._programs.values())
+        model.theta *= 0.5  # the arrays are the same, so the program goes on
+        halved = model.predict(x)
+    finally:
+        program.STEPS_BEFORE_RECORDING = before
+    assert_same_bits(replays, [plain] * 3)
+    assert not any(np.shares_memory(a, b) for a, b in itertools.pairwise(replays))
+    assert np.array_equal(halved, copy.deepcopy(model).predict(x), equal_nan=True)
+
+
+def test_inference_notices_a_changed_layer(monkeypatch):
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 0)
+    model, x = Sequential([Dense(3, 4), LeakyReLU(0.1)], seed=0), np.random.default_rng(0).normal(size=(5, 3))
+    model.predict(x)
+    model[1].slope = 0.7
+    assert np.array_equal(model.predict(x), copy.deepcopy(model).predict(x))
+
+
+def test_inference_in_blocks_is_inference_row_by_row():
+    model = Sequential([Dense(3, 4), Sigmoid()], seed=0)
+    x = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
+    y = model.predict(x)
+    assert np.allclose(y, np.concatenate([model.predict(row[None]) for row in x]), rtol=1e-6, atol=0)
+
+
 def test_most_layers_are_recorded_whole(caplog):
     model = Sequential([Dense(4, 3), Sigmoid(), Dense(3, 2), Sigmoid()])
     recorded = model.program(BinaryCrossEntropy(), SGD(0.1), batch_size=3)
@@ -313,7 +345,7 @@ def test_a_pending_backward_survives_the_recording():
 def test_a_program_that_differs_is_not_used(monkeypatch):
     model = Sequential([Dense(3, 2), Tanh()], seed=0)
     monkeypatch.setattr(program.Step, "plain", lambda step: 0.0)
-    with pytest.warns(RuntimeWarning, match="the loss"):
+    with pytest.warns(RuntimeWarning, match="Dense"):
         out = train(model, SGD(0.1), 2, 0, np.ones((4, 3)), np.zeros((4, 2)), loss=MeanSquaredError())
     monkeypatch.undo()
     other = Sequential([Dense(3, 2), Tanh()], seed=0)
