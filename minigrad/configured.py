@@ -24,8 +24,9 @@ class Configured:
     def __repr__(self) -> str:
         shown = []
         for name, argument in _arguments(type(self)).items():
-            value: Any = getattr(self, name, ...)  # shown as Ellipsis where __init__ does not keep it
-            if argument.default is argument.empty:
+            required = argument.default is argument.empty
+            value: Any = getattr(self, name, ... if required else argument.default)
+            if required:
                 shown.append(f"{name}={value!r}" if argument.kind is argument.KEYWORD_ONLY else repr(value))
             elif not np.array_equal(value, argument.default):  # an argument may be an array
                 shown.append(f"{name}={value!r}")

@@ -72,6 +72,12 @@ def test_picture(tmp_path):
     assert (tmp_path / "picture.png").stat().st_size < 60_000
 
 
+def test_pytorch(tmp_path):
+    pytest.importorskip("torch")
+    output = run("pytorch.py", tmp_path)
+    assert "the same" in output or "differ" in output
+
+
 def test_every_example_has_its_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} <= tested
