@@ -390,7 +390,7 @@ class Program:
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
 
     def __str__(self) -> str:
-        return self._code.source
+        return self._code.source.rstrip()
 
     def save(self, path: str | Path) -> None:
         """Write the step as a Python file that needs NumPy alone, with the parameters beside it in a .npz file.
