@@ -29,10 +29,12 @@ from minigrad.layers.activations import (
     Tanh,
 )
 from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minigrad.layers.rectifiers import CELU, SELU, PReLU
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
@@ -65,6 +67,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AvgPool2D",
     "BatchNorm",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyOnLogits",
@@ -72,12 +75,15 @@ __all__ = [
     "CategoricalCrossEntropyOnLogits",
     "Columns",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
     "Dense",
     "DivergenceError",
     "Dropout",
     "Embedding",
     "Epoch",
     "Flatten",
+    "GlobalAvgPool2D",
     "HardSigmoid",
     "Hinge",
     "History",
@@ -89,6 +95,7 @@ __all__ = [
     "LeakyReLU",
     "LogSoftmax",
     "Loss",
+    "MaxPool2D",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Mish",

@@ -1,0 +1,109 @@
+"""Pooling: an image made smaller, by the largest or the mean number of each window, channel by channel.
+
+Images are channels last: (B, H, W, C). Pooling is a loop over the cells of a window, with all windows at once in each.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigrad.functions import floating
+from minigrad.layer import Layer
+from minigrad.layers.windows import PerAxis, Windowed
+from minigrad.parameter import Array
+
+
+class Pooling2D(Windowed):
+    """What MaxPool2D and AvgPool2D share. A window steps by its own size unless `stride` says otherwise."""
+
+    sliding = 2
+
+    def __init__(self, size: PerAxis, stride: PerAxis | None = None, padding: str | PerAxis = 0) -> None:
+        self.slide(size, size if stride is None else stride, padding)
+        self.size, self.stride, self.padding = size, stride, padding
+        if self.margin is not None and any(p >= k for p, k in zip(self.margin, self.window, strict=True)):
+            raise ValueError(f"{self!r}: padding must be less than the window, or some would show nothing else")
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(H, W, C) -> (h, w, C). Raises ValueError where the windows do not fit."""
+        return (*self.counts(input_shape), input_shape[-1])
+
+
+class MaxPool2D(Pooling2D):
+    """y_rc = max_ij x_{r s + i, c s + j}      dx_{r s + i, c s + j} += dy_rc where x is that maximum, for each channel
+
+    Shapes: x (B, H, W, C), y (B, h, w, C); stride s. Of equal maxima in a window the first one, row by row, has the
+    derivative, as in PyTorch. Padding is never a maximum: it counts as -∞. Source: Ranzato, Huang, Boureau and LeCun,
+    "Unsupervised learning of invariant feature hierarchies", CVPR 2007.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (B, H, W, C) -> y (B, h, w, C)."""
+        self.x_shape, counts = x.shape, self.counts(x.shape[1:])
+        self.x = self.pad(floating(x), -math.inf)
+        (_, y), *others = self.cells(self.x, counts)
+        for _, seen in others:
+            y = np.maximum(y, seen)
+        self.y = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, h, w, C) -> dx (B, H, W, C)."""
+        dx, free = np.zeros_like(dy, shape=self.x.shape), np.ones_like(dy, dtype=bool)
+        counts = self.y.shape[1:-1]
+        for (_, seen), (_, dseen) in zip(self.cells(self.x, counts), self.cells(dx, counts), strict=True):
+            first = free & (seen == self.y)
+            dseen += dy * first
+            free = free ^ first
+        return self.unpad(dx, self.x_shape)
+
+
+class AvgPool2D(Pooling2D):
+    """y_rc = Σ_ij x_{r s + i, c s + j} / n      dx_{r s + i, c s + j} += dy_rc / n,   n the number of cells of a window
+
+    Shapes: x (B, H, W, C), y (B, h, w, C); stride s. Padding counts as cells with 0, as in PyTorch; in Keras, and in
+    ONNX unless told otherwise, it is left out of the mean. Source: LeCun and others, "Handwritten digit recognition
+    with a back-propagation network", NIPS 1989.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (B, H, W, C) -> y (B, h, w, C)."""
+        self.x_shape, self.n = x.shape, math.prod(self.window)
+        (_, y), *others = self.cells(self.pad(floating(x)), self.counts(x.shape[1:]))
+        for _, seen in others:
+            y = y + seen
+        return y / self.n
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, h, w, C) -> dx (B, H, W, C)."""
+        dx, share = np.zeros_like(dy, shape=self.padded(self.x_shape)), dy / self.n
+        for _, seen in self.cells(dx, dy.shape[1:-1]):
+            seen += share
+        return self.unpad(dx, self.x_shape)
+
+
+class GlobalAvgPool2D(Layer):
+    """y = Σ_rc x_rc / n      dx_rc = dy / n,   n = H W
+
+    Shapes: x (B, H, W, C), y (B, C): one number for each channel, whatever the size of the image. Source: Lin, Chen and
+    Yan, "Network in network", ICLR 2014.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x (B, H, W, C) -> y (B, C)."""
+        self.output_shape(x.shape[1:])
+        self.x = x
+        return x.sum(axis=(1, 2)) / (x.shape[1] * x.shape[2])
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, C) -> dx (B, H, W, C)."""
+        _, H, W, _ = self.x.shape
+        return np.zeros_like(dy, shape=self.x.shape) + (dy / (H * W))[:, None, None]
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(H, W, C) -> (C,). Raises ValueError for rows that are no images, or have no pixels."""
+        if len(input_shape) != 3 or 0 in input_shape[:2]:
+            raise ValueError(f"{self!r} takes images (H, W, C), not rows of shape {input_shape}")
+        return (input_shape[2],)

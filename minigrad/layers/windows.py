@@ -1,0 +1,119 @@
+"""Windows that slide over lines and images: where they stand, and what is seen through them.
+
+Images are channels last: (B, H, W, C), rows of pixels as they come. Lines are (B, T, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from minigrad.layer import Layer
+from minigrad.parameter import Array
+
+PerAxis: TypeAlias = int | Sequence[int]
+"""One number for all axes that a window slides along, or one for each."""
+
+
+class Windowed(Layer):
+    """A layer that looks at its input through windows: k cells along each axis, `dilation` apart, `stride` a step.
+
+    On an axis of n places, with p added to them before and q after, there are
+
+        ⌊(n + p + q - dilation (k - 1) - 1) / stride⌋ + 1
+
+    windows. padding="valid" adds nothing; "same" adds what makes that ⌈n / stride⌉, half before and half after, an odd
+    one after (as Keras and ONNX's SAME_UPPER have it; PyTorch has it for stride 1 alone); a number is added on both
+    sides of every axis, a pair says the number for each axis.
+    """
+
+    sliding: ClassVar[int]
+    """The number of axes along which the windows slide: 1 for lines, 2 for images."""
+    channels: int | None = None
+    """The number of channels that x must have, where that is settled."""
+    window: tuple[int, ...]
+    """The number of cells of a window along each axis."""
+    margin: tuple[int, ...] | None
+    """The number of places added on both sides of each axis; None for "same", where it depends on their number."""
+
+    def slide(self, size: PerAxis, stride: PerAxis, padding: str | PerAxis, dilation: PerAxis = 1) -> None:
+        """Settle the windows; raises ValueError for numbers that make none."""
+        self.window, self._stride = self._per_axis("size", size, 1), self._per_axis("stride", stride, 1)
+        self._dilation = self._per_axis("dilation", dilation, 1)
+        if isinstance(padding, str) and padding not in ("valid", "same"):
+            raise ValueError(f'{type(self).__name__}: padding is "valid", "same" or numbers, not {padding!r}')
+        fixed = 0 if isinstance(padding, str) else padding
+        self.margin = None if padding == "same" else self._per_axis("padding", fixed, 0)
+        self._spans = tuple(d * (k - 1) + 1 for k, d in zip(self.window, self._dilation, strict=True))
+
+    def _per_axis(self, name: str, value: PerAxis, least: int) -> tuple[int, ...]:
+        each = (value,) * self.sliding if isinstance(value, int) else tuple(value)
+        if len(each) != self.sliding or min(each) < least:
+            wanted = "a number" if self.sliding == 1 else f"a number or {self.sliding} numbers"
+            raise ValueError(f"{type(self).__name__}: {name} is {wanted} of at least {least}, not {value!r}")
+        return each
+
+    def margins(self, places: Sequence[int]) -> list[tuple[int, int]]:
+        """How many places are added before and after the given ones, for each axis."""
+        if self.margin is not None:
+            return [(p, p) for p in self.margin]
+        missing = [
+            max((-(-n // stride) - 1) * stride + span - n, 0)
+            for n, stride, span in zip(places, self._stride, self._spans, strict=True)
+        ]
+        return [(p // 2, p - p // 2) for p in missing]
+
+    def counts(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """How many windows there are along each axis. Raises ValueError for rows that they do not fit."""
+        kind = {1: "lines (T, C)", 2: "images (H, W, C)"}[self.sliding]
+        if len(input_shape) != self.sliding + 1:
+            raise ValueError(f"{self!r} takes {kind}, not rows of shape {input_shape}")
+        if self.channels not in (None, input_shape[-1]):
+            raise ValueError(
+                f"{self!r} takes {kind} of {self.channels} channels, not of {input_shape[-1]}: channels are the last "
+                f"of {input_shape}"
+            )
+        padded = self.padded((1, *input_shape))[1:-1]
+        if any(n < span for n, span in zip(padded, self._spans, strict=True)):
+            raise ValueError(
+                f"{self!r}: windows of {_times(self._spans)} do not fit into rows of shape {input_shape}, "
+                f"{_times(padded)} with padding"
+            )
+        return tuple((n - span) // s + 1 for n, span, s in zip(padded, self._spans, self._stride, strict=True))
+
+    def padded(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the padded x."""
+        rows, *places, channels = x_shape
+        return (rows, *(n + p + q for n, (p, q) in zip(places, self.margins(places), strict=True)), channels)
+
+    def pad(self, x: Array, value: float = 0.0) -> Array:
+        """x (B, …, C) with `value` at the places that padding adds."""
+        margins = self.margins(x.shape[1:-1])
+        return np.pad(x, [(0, 0), *margins, (0, 0)], constant_values=value) if np.any(margins) else x
+
+    def unpad(self, x: Array, x_shape: tuple[int, ...]) -> Array:
+        """Of the padded x, what `pad` was given: a view of that shape."""
+        places = x_shape[1:-1]
+        inner = (slice(p, p + n) for n, (p, _) in zip(places, self.margins(places), strict=True))
+        return x[(slice(None), *inner)]
+
+    def through(self, x: Array) -> Array:
+        """All that the windows show of the padded x: a view (B, …, C, k, …)."""
+        axes = tuple(range(1, self.sliding + 1))
+        steps = (slice(None, None, s) for s in self._stride)
+        cells = (slice(None, None, d) for d in self._dilation)
+        return sliding_window_view(x, self._spans, axes)[(slice(None), *steps, slice(None), *cells)]
+
+    def cells(self, x: Array, counts: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """For each cell of a window, row by row, what it shows of the padded x: a view (B, *counts, C)."""
+        for cell in np.ndindex(self.window):
+            starts = (i * d for i, d in zip(cell, self._dilation, strict=True))
+            numbers = zip(starts, counts, self._stride, strict=True)
+            yield cell, x[(slice(None), *(slice(i, i + (n - 1) * s + 1, s) for i, n, s in numbers))]
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return " x ".join(map(str, numbers))
