@@ -46,8 +46,8 @@ def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
     for name in ("in_features", "features", "in_channels", "channels"):
         width = getattr(layer, name, None)
         if isinstance(width, int):
-            yield from ((width,), (4, width), (6, 5, width))
-    yield from ((3,), (4,), (5,), (4, 3), (6, 5, 2))
+            yield from ((width,), (4, width), (9, width), (6, 5, width), (9, 8, width))
+    yield from ((3,), (4,), (5,), (4, 3), (6, 5, 2), (9, 8, 2))
 
 
 def _draws(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:

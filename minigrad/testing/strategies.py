@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from minigrad.layer import Layer, Model
 from minigrad.layers.activations import Tanh
 from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.normalization import LayerNorm, RMSNorm
+from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pooling2D
 from minigrad.layers.shape import Columns, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.parameter import Array
@@ -109,8 +111,42 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@st.composite
+def _convolutions(draw: st.DrawFn, cls: type[Conv1D | Conv2D]) -> Layer:
+    """Groups divide the channels; each other argument is one number for all axes, or one for each."""
+
+    def each(numbers: st.SearchStrategy[Any]) -> Any:
+        return draw(st.one_of(numbers, st.tuples(*[numbers] * cls.sliding)))
+
+    groups = draw(sizes(2))
+    return cls(
+        groups * draw(sizes(2)),
+        groups * draw(sizes(2)),
+        each(sizes(3)),
+        stride=each(sizes(2)),
+        padding=draw(st.sampled_from(["valid", "same"])) if draw(st.booleans()) else each(st.integers(0, 2)),
+        dilation=each(sizes(2)),
+        groups=groups,
+        bias=draw(st.booleans()),
+        seed=draw(st.integers(0, 99)),
+    )
+
+
+@st.composite
+def _pools(draw: st.DrawFn, cls: type[Pooling2D]) -> Layer:
+    """Windows are larger than the padding."""
+    size = draw(st.one_of(sizes(3), st.tuples(sizes(3), sizes(2))))
+    stride = draw(st.one_of(st.none(), sizes(3), st.tuples(sizes(3), sizes(3))))
+    least = size if isinstance(size, int) else min(size)
+    return cls(size, stride, draw(st.one_of(st.integers(0, least - 1), st.sampled_from(["valid", "same"]))))
+
+
 # The layers whose arguments depend on each other.
 WHOLE: dict[type[Layer], st.SearchStrategy[Layer]] = {
+    Conv1D: _convolutions(Conv1D),
+    Conv2D: _convolutions(Conv2D),
+    MaxPool2D: _pools(MaxPool2D),
+    AvgPool2D: _pools(AvgPool2D),
     Columns: st.builds(lambda start, width: Columns(start, start + width), st.integers(0, 1), sizes(2)),
     Reshape: st.builds(Reshape, st.sampled_from([(3, 1), (2, 2), (1, 5)])),
     Residual: st.builds(
@@ -171,7 +207,8 @@ def layers() -> st.SearchStrategy[Layer]:
 @st.composite
 def networks(draw: st.DrawFn, layers: int = 3) -> Model:
     """Random valid Sequentials: Dense layers, each followed by a layer that takes any width, or by none."""
-    between = [cls for cls in layer_classes() if not _required(cls) and Subject(cls()).theta.size == 0]
+    plain = [cls for cls in layer_classes() if not _required(cls) and cls is not GlobalAvgPool2D]  # it takes images
+    between = [cls for cls in plain if Subject(cls()).theta.size == 0]
     width = draw(sizes())
     chain: list[Layer] = []
     for _ in range(draw(st.integers(1, layers))):
