@@ -5,6 +5,8 @@
 Inputs are stored beside the results. Losses follow minigrad's convention: the mean over rows of the sum over outputs.
 """
 
+import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +236,72 @@ def layers():
     return cases
 
 
+CONVOLUTIONS = {  # PyTorch's function, channels in and out, the kernel's size
+    "plain": (F.conv2d, 2, 3, (3, 3), {}),
+    "unbiased": (F.conv2d, 1, 2, (2, 3), {}),
+    "strided": (F.conv2d, 2, 2, (3, 2), {"stride": (2, 3)}),
+    "padded": (F.conv2d, 1, 2, (3, 3), {"padding": (2, 1)}),
+    "same": (F.conv2d, 2, 1, (4, 3), {"padding": "same"}),
+    "same_dilated": (F.conv2d, 1, 1, (2, 3), {"padding": "same", "dilation": (3, 2)}),
+    "dilated": (F.conv2d, 1, 2, (3, 2), {"dilation": (2, 3)}),
+    "grouped": (F.conv2d, 4, 6, (2, 2), {"groups": 2}),
+    "depthwise": (F.conv2d, 3, 3, (3, 3), {"groups": 3, "padding": 1, "stride": 2}),
+    "all": (F.conv2d, 4, 2, (2, 3), {"stride": 2, "padding": (1, 2), "dilation": (2, 1), "groups": 2}),
+    "line": (F.conv1d, 2, 3, (3,), {}),
+    "line_all": (F.conv1d, 4, 2, (2,), {"stride": 2, "padding": 2, "dilation": 3, "groups": 2}),
+    "line_same": (F.conv1d, 1, 2, (4,), {"padding": "same"}),
+}
+POOLS = {
+    "max": lambda x: F.max_pool2d(x, 2),
+    "max_overlapping": lambda x: F.max_pool2d(x, (3, 2), (2, 1), 1),
+    "mean": lambda x: F.avg_pool2d(x, 2),
+    "mean_overlapping": lambda x: F.avg_pool2d(x, 3, (1, 2), 1),
+    "mean_of_all": lambda x: x.mean(dim=(2, 3)),
+}
+
+
+def convolutions():
+    """Images of 6 x 5 pixels and lines of 7 places, one row and two. Channels last, all numbers of a case in a row.
+
+    These are x, W and b where there are any, dy, and then y, dx, dW and db.
+    """
+    rng = np.random.default_rng(6)
+    cases = {}
+
+    def run(f, dtype, x, *parameters):
+        leaves = tensors([array.astype(dtype) for array in (x, *parameters)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "same" with even kernels copies x
+            y = f(*leaves)
+        dy = torch.tensor(rng.normal(size=tuple(y.shape)).astype(dtype))
+        y.backward(dy)
+        x, *parameters = leaves
+        inputs = last(x), *map(spatial, parameters), last(dy)
+        outputs = last(y), last(x.grad), *(spatial(leaf.grad) for leaf in parameters)
+        return np.concatenate([array.ravel() for array in (*inputs, *outputs)])
+
+    for dtype, rows in (("float32", 2), ("float64", 1), ("float64", 2)):
+        for name, (f, inputs, outputs, size, options) in CONVOLUTIONS.items():
+            x = rng.normal(size=(rows, inputs, *((6, 5) if len(size) == 2 else (7,))))
+            W = rng.normal(size=(outputs, inputs // options.get("groups", 1), *size))
+            b = [] if name == "unbiased" else [rng.normal(size=outputs)]
+            cases[f"{dtype}_{rows}_{name}"] = run(partial(f, **options), dtype, x, W, *b)
+        for name, f in POOLS.items():
+            x = rng.integers(-4, 4, (rows, 2, 6, 5))  # with many ties
+            cases[f"{dtype}_{rows}_{name}"] = run(f, dtype, x)
+    return cases
+
+
+def last(tensor):
+    """PyTorch's channels, the second axis, as the last one."""
+    return np.moveaxis(tensor.detach().numpy(), 1, -1)
+
+
+def spatial(tensor):
+    """PyTorch's (out, in, k, …) as (k, …, in, out)."""
+    return np.moveaxis(tensor.detach().numpy(), (0, 1), (-1, -2)) if tensor.ndim > 1 else tensor.detach().numpy()
+
+
 def training():
     """50 steps of SGD on batches of 8 of a 12-7-4 sigmoid network, binary cross-entropy; θ after every tenth."""
     rng = np.random.default_rng(3)
@@ -265,6 +333,7 @@ ALL = {
     "activations": activations,
     "losses": losses,
     "layers": layers,
+    "convolutions": convolutions,
     "training": training,
 }
 

@@ -1,6 +1,7 @@
 """Agreement with PyTorch, on the stored cases that make_cases.py wrote: optimizers, activations, losses, a training."""
 
 import copy
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,17 @@ from minigrad import (
     Adagrad,
     Adam,
     AdamW,
+    AvgPool2D,
     BatchNorm,
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
     CategoricalCrossEntropyOnLogits,
+    Conv1D,
+    Conv2D,
     Dense,
     Embedding,
+    GlobalAvgPool2D,
     HardSigmoid,
     Hinge,
     Huber,
@@ -29,6 +34,7 @@ from minigrad import (
     LayerNorm,
     LeakyReLU,
     LogSoftmax,
+    MaxPool2D,
     MeanAbsoluteError,
     MeanSquaredError,
     Mish,
@@ -95,6 +101,29 @@ NORMALIZATIONS = {  # the layer, and its parameters by PyTorch's part
     "prelu": (PReLU(3), {"a": "g"}),
 }
 
+CONVOLUTIONS = {
+    "plain": Conv2D(2, 3, 3),
+    "unbiased": Conv2D(1, 2, (2, 3), bias=False),
+    "strided": Conv2D(2, 2, (3, 2), stride=(2, 3)),
+    "padded": Conv2D(1, 2, 3, padding=(2, 1)),
+    "same": Conv2D(2, 1, (4, 3), padding="same"),
+    "same_dilated": Conv2D(1, 1, (2, 3), padding="same", dilation=(3, 2)),
+    "dilated": Conv2D(1, 2, (3, 2), dilation=(2, 3)),
+    "grouped": Conv2D(4, 6, 2, groups=2),
+    "depthwise": Conv2D(3, 3, 3, groups=3, padding=1, stride=2),
+    "all": Conv2D(4, 2, (2, 3), stride=2, padding=(1, 2), dilation=(2, 1), groups=2),
+    "line": Conv1D(2, 3, 3),
+    "line_all": Conv1D(4, 2, 2, stride=2, padding=2, dilation=3, groups=2),
+    "line_same": Conv1D(1, 2, 4, padding="same"),
+}
+POOLS = {
+    "max": MaxPool2D(2),
+    "max_overlapping": MaxPool2D((3, 2), (2, 1), 1),
+    "mean": AvgPool2D(2),
+    "mean_overlapping": AvgPool2D(3, (1, 2), 1),
+    "mean_of_all": GlobalAvgPool2D(),
+}
+
 LOSSES = {  # the loss, and which inputs it compares
     "binary": (BinaryCrossEntropy(), "p", "yes_no"),
     "binary_on_logits": (BinaryCrossEntropyOnLogits(), "z", "yes_no"),
@@ -123,10 +152,11 @@ def case():
 
 def test_every_stored_case_is_compared(case):
     of_dtypes = ["float32_", "float64_"]
-    assert set(case) == {"trajectories", "activations", "losses", "layers", "training"}
+    assert set(case) == {"trajectories", "activations", "losses", "layers", "convolutions", "training"}
     assert set(case["trajectories"]) == {"start", "noise", *OPTIMIZERS}
     assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", *ACTIVATIONS)}
     inputs = {name for _, *names in LOSSES.values() for name in names}
+    assert set(case["convolutions"]) == {f"{batch}_{name}" for batch in BATCHES for name in CONVOLUTIONS | POOLS}
     assert set(case["losses"]) == {d + name for d in of_dtypes for name in (*inputs, *LOSSES)}
 
 
@@ -167,6 +197,7 @@ def test_a_loss(case, name, dtype):
 
 
 INPUTS = range(4)
+BATCHES = ["float32_2", "float64_1", "float64_2"]
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
@@ -225,6 +256,26 @@ def test_an_embedding(case, dtype):
     assert np.array_equal(layer.forward(stored["x"]), stored["y"])
     assert layer.backward(stored["dy"]) is None
     assert_close(layer.dW, stored["dW"], dtype)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("name", CONVOLUTIONS | POOLS)
+def test_a_convolution_or_pool(case, name, batch):
+    (dtype, rows), layer = batch.split("_"), (CONVOLUTIONS | POOLS)[name]
+    row = (*((7,) if "line" in name else (6, 5)), getattr(layer, "in_channels", 2))
+    x, y = (int(rows), *row), (int(rows), *layer.output_shape(row))
+    own = [value.shape for value in layer.params.values()]
+    shapes = [x, *own, y, y, x, *own]
+    parts = np.split(case["convolutions"][f"{batch}_{name}"], np.cumsum([prod(shape) for shape in shapes]))
+    x, *values, dy, y, dx, dW, db = (
+        *(part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)), *[None] * (2 - len(own))
+    )  # fmt: skip
+    layer = packed(layer, dtype, **dict(zip(layer.params, values, strict=True)))
+    assert_close(layer.forward(x), y, dtype)
+    assert_close(layer.backward(dy), dx, dtype)
+    for gradient, expected in zip(layer.grads.values(), (dW, db), strict=False):
+        assert_close(gradient, expected, dtype)
+    assert parts[-1].size == 0
 
 
 def fresh(case):
