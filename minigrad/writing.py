@@ -7,6 +7,7 @@ are the same may depend on the machine, so each is tried on numbers at random be
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,8 @@ class Writer:
             return f"[{', '.join(map(self._text, value))}]"
         if value is Ellipsis:
             return "..."
+        if type(value) is float and not isfinite(value):
+            return f'float("{value}")'
         if value is None or isinstance(value, bool | int | str | slice) or type(value) is float:
             return repr(value)
         self._constants += 1
