@@ -40,7 +40,11 @@ from minigrad import initializers
 from minigrad.atomic import replacing, target_of
 from minigrad.configured import Configured
 from minigrad.layer import Layer, Model
+from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
+from minigrad.layers.embedding import Embedding
+from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from minigrad.layers.rectifiers import PReLU
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, Snapshot, put, walk
 
@@ -60,6 +64,17 @@ GENERATORS = ("PCG64", "PCG64DXSM")  # their states are plain numbers, which can
 TORCH: dict[tuple[type[Layer], str], tuple[str, tuple[int, ...] | None]] = {
     (Dense, "W"): ("weight", (1, 0)),
     (Dense, "b"): ("bias", None),
+    (Conv1D, "W"): ("weight", (2, 1, 0)),
+    (Conv1D, "b"): ("bias", None),
+    (Conv2D, "W"): ("weight", (3, 2, 0, 1)),
+    (Conv2D, "b"): ("bias", None),
+    (BatchNorm, "gamma"): ("weight", None),
+    (BatchNorm, "beta"): ("bias", None),
+    (LayerNorm, "gamma"): ("weight", None),
+    (LayerNorm, "beta"): ("bias", None),
+    (RMSNorm, "gamma"): ("weight", None),
+    (Embedding, "W"): ("weight", None),
+    (PReLU, "a"): ("weight", None),
 }
 
 

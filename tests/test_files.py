@@ -24,16 +24,25 @@ from minigrad import (
     Adagrad,
     Adam,
     AdamW,
+    BatchNorm,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    Conv1D,
+    Conv2D,
     Dense,
     DivergenceError,
+    Embedding,
+    GlobalAvgPool2D,
     Layer,
+    LayerNorm,
     LeakyReLU,
+    MaxPool2D,
     MeanSquaredError,
     ModelFileError,
     Optimizer,
+    PReLU,
     ReLU,
+    RMSNorm,
     RMSprop,
     Sequential,
     Sigmoid,
@@ -213,6 +222,63 @@ def test_tensors_have_pytorchs_names_and_layout(path):
     }
     np.testing.assert_array_equal(tensors["0.weight"], model[0].W.T)
     np.testing.assert_array_equal(tensors["3.bias"], model[3].b)
+
+
+def image_model():
+    model = Sequential(
+        [Conv2D(2, 4, (3, 2), groups=2, padding=(1, 0)), BatchNorm(4), PReLU(4), MaxPool2D(2), Conv2D(4, 3, (2, 1)),
+         GlobalAvgPool2D(), LayerNorm(3), RMSNorm(3), Dense(3, 2)],
+        seed=0, dtype=np.float64,
+    )  # fmt: skip
+    model.theta[...] = np.random.default_rng(0).normal(size=model.theta.size)
+    model.forward(np.random.default_rng(1).normal(3, 2, (5, 6, 5, 2)))  # the running statistics move
+    return model
+
+
+def test_pytorch_takes_the_state_of_an_image_model(path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    class Last(torch.nn.Module):
+        def forward(self, x):
+            return x.mean(dim=(2, 3))
+
+    model, nn = image_model(), torch.nn
+    network = nn.Sequential(
+        nn.Conv2d(2, 4, (3, 2), groups=2, padding=(1, 0)), nn.BatchNorm2d(4), nn.PReLU(4), nn.MaxPool2d(2),
+        nn.Conv2d(4, 3, (2, 1)), Last(), nn.LayerNorm(3), nn.RMSNorm(3, eps=1e-5), nn.Linear(3, 2),
+    ).double().eval()  # fmt: skip
+    model.save(path)
+    network.load_state_dict(load_file(path))
+    x = np.random.default_rng(2).normal(size=(3, 6, 5, 2))
+    with torch.no_grad():
+        theirs = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
+    np.testing.assert_allclose(model.predict(x), theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_pytorch_takes_the_state_of_lines_and_codes(path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    model = Sequential([Embedding(5, 4), Conv1D(4, 3, 2)], seed=0, dtype=np.float64)
+    table, line = network = torch.nn.Sequential(torch.nn.Embedding(5, 4), torch.nn.Conv1d(4, 3, 2)).double()
+    model.save(path)
+    network.load_state_dict(load_file(path))
+    x = np.random.default_rng(2).integers(5, size=(3, 6))
+    with torch.no_grad():
+        theirs = line(table(torch.from_numpy(x)).mT).mT.numpy()
+    np.testing.assert_allclose(model.predict(x), theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [image_model, lambda: Sequential([Conv1D(2, 3, 2, seed=1)])])
+def test_an_image_model_comes_back(path, make):
+    model = make()
+    model.save(path)
+    loaded = load(path)
+    assert repr(loaded) == repr(model)
+    assert np.array_equal(loaded.theta, model.theta)
+    for layer, other in zip(loaded, model, strict=True):
+        assert all(np.array_equal(state, other.states[name]) for name, state in layer.states.items())
 
 
 # Damage: small files, so that each of their bits can be tried
