@@ -190,9 +190,9 @@ def test_an_image_model_says_which_layer_does_not_fit():
 
 
 IMAGES = {
-    "plain": lambda: [Conv2D(2, 3, 3), ReLU(), Flatten(), Dense(36, 3)],
+    "plain": lambda: [Conv2D(2, 3, 3), ReLU(), Flatten(), Dense(4 * 4 * 3, 3)],
     "same": lambda: [Conv2D(2, 3, 3, padding="same"), ReLU(), MaxPool2D(2), Conv2D(3, 3, 2), GlobalAvgPool2D()],
-    "strided": lambda: [Conv2D(2, 4, 3, stride=2, padding=1), Tanh(), Conv2D(4, 3, 3, groups=1), Flatten()],
+    "strided": lambda: [Conv2D(2, 4, 3, stride=2, padding=1), Tanh(), Conv2D(4, 3, 3), Flatten()],
     "grouped": lambda: [Conv2D(2, 4, 2, groups=2), Tanh(), Conv2D(4, 3, 2, dilation=2, bias=False), GlobalAvgPool2D()],
     "overlapping": lambda: [
         MaxPool2D(3, 1, 1),
@@ -207,15 +207,13 @@ IMAGES = {
 
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_program_is_the_plain_path_bit_for_bit(name, dtype, monkeypatch):
+def test_a_program_is_the_plain_path_bit_for_bit(name, dtype, monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
-    x, t = (
-        rng.normal(size=(10, *((5, 5, 2) if name == "strided" else (6, 6, 2) if name != "plain" else (6, 5, 2)))),
-        None,
-    )
+    x, t = rng.normal(size=(10, 6, 6, 2)), np.eye(3)[rng.integers(3, size=10)]
     model = Sequential([*IMAGES[name](), Softmax()], dtype=dtype, seed=0, input_shape=x.shape[1:])
-    t = np.eye(3)[rng.integers(3, size=10)]
-    assert model.program(CategoricalCrossEntropy(), SGD(0.1), batch_size=4).opaque == {}
+    recorded = model.program(CategoricalCrossEntropy(), SGD(0.1), batch_size=4)
+    assert recorded.opaque == {}
+    recorded.save(tmp_path / "step.py")  # there is nothing in it that only lives in memory
     other, results = copy.deepcopy(model), []
     for trained, steps in ((model, 0), (other, 10**9)):
         monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", steps)

@@ -51,7 +51,7 @@ class MaxPool2D(Pooling2D):
 
     def backward(self, dy: Array) -> Array:
         """dy (B, h, w, C) -> dx (B, H, W, C)."""
-        dx, free = np.zeros_like(dy, shape=self.x.shape), np.ones_like(dy, dtype=bool)
+        dx, free = np.zeros_like(dy, shape=self.x.shape), np.ones_like(dy, dtype="bool")
         counts = self.y.shape[1:-1]
         for (_, seen), (_, dseen) in zip(self.cells(self.x, counts), self.cells(dx, counts), strict=True):
             first = free & (seen == self.y)
