@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import peers, run, scaling
+from benchmarks import convolution, peers, run, scaling
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 
 ALWAYS = {"minigrad fit", "hand-written, preallocated"}  # they need nothing that minigrad does not
@@ -73,6 +73,18 @@ def test_the_fastest_way_is_taken():
         return lambda n: [None for _ in range(n * spins)]
 
     assert peers.fastest({"slow": way(100_000), "fast": way(10)}, 0.001) == "fast"
+
+
+def test_convolutions_are_measured_whole_and_in_parts(monkeypatch):
+    monkeypatch.setattr(convolution, "installed", lambda name: None)
+    monkeypatch.setattr(convolution, "PAUSE", 0)
+    found = convolution.measure([(1, 2), convolution.REFERENCE], rows=2, rounds=1)
+    assert list(found) == ["1 -> 2", "8 -> 16"]
+    assert set(found["1 -> 2"]) == {"minigrad"} and set(found["8 -> 16"]) == {"minigrad", "parts"}
+    assert tuple(found["8 -> 16"]["parts"]) == convolution.PARTS
+    assert len(found["1 -> 2"]["minigrad"][""]) == convolution.RUNS
+    found["8 -> 16"]["PyTorch"] = {way: [time / 2 for time in found["8 -> 16"]["minigrad"][""]] for way in ("1", "2")}
+    assert "| 2.00, 2.00 |" in convolution.report(found, 2)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory of another process is read from /proc")
