@@ -78,6 +78,12 @@ def test_pytorch(tmp_path):
     assert "the same" in output or "differ" in output
 
 
+def test_digits_cnn(tmp_path):
+    output = run("digits_cnn.py", tmp_path, "--quick")
+    assert "1000 digits to train on, 1000 held out" in output
+    assert numbers(output, "mean held-out accuracy")[0] > 0.8
+
+
 def test_every_example_has_its_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} <= tested
