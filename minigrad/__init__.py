@@ -5,11 +5,13 @@
     model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()])
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
-Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, files, training, sequential.
+Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, schedules, files, training,
+sequential.
 """
 
 __version__ = "0.1.0"
 
+from minigrad import schedules
 from minigrad.files import ModelFileError, load
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
@@ -57,6 +59,7 @@ from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
 from minigrad.sequential import Sequential
 from minigrad.training import DivergenceError, Epoch, History
+from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 __all__ = [
     "CELU",
@@ -73,6 +76,8 @@ __all__ = [
     "BinaryCrossEntropyOnLogits",
     "CategoricalCrossEntropy",
     "CategoricalCrossEntropyOnLogits",
+    "ClipByNorm",
+    "ClipByValue",
     "Columns",
     "Concatenate",
     "Conv1D",
@@ -104,6 +109,7 @@ __all__ = [
     "Objective",
     "Optimizer",
     "PReLU",
+    "ParameterAverage",
     "Poisson",
     "RMSNorm",
     "RMSprop",
@@ -120,5 +126,6 @@ __all__ = [
     "Tanh",
     "load",
     "parameter",
+    "schedules",
     "state",
 ]

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
 from minigrad.losses import Loss
 from minigrad.parameter import Array, walk
 
 
 class Objective:
-    """J(θ) = L(model(x), t) + l2/2 Σ W², the number that training makes small, and its gradient in `model.dtheta`.
+    """J(θ) = L(model(x), t) + l1 Σ |W| + l2/2 Σ W², what training makes small, and its gradient in `model.dtheta`.
 
-    The sum runs over the parameters that decay: weights, not biases.
+    The sums run over the parameters that decay: weights, not biases. The derivative of |W| is sign W, and 0 at 0.
 
     Here alone is a final layer absorbed: where `loss.absorb(last)` gives a loss on that layer's input, as
     BinaryCrossEntropy does for a Sigmoid, it takes the place of the two. They stay as they are, each right on its own.
     In float32 the pair composed has an infinite or a zero gradient at z = 40, t = 0; the absorbed one has 1.
 
-    `layers` are the layers that run, `loss` the loss on their output.
+    `layers` are the layers that run, `loss` the loss on their output; `given` is the loss on the model's.
     """
 
-    def __init__(self, model: Model, loss: Loss, l2: float = 0.0) -> None:
-        if not l2 >= 0:
-            raise ValueError(f"l2={l2}: the penalty can't be negative")
-        self.model, self.l2 = model, l2
-        self.classifies = loss.labels
+    def __init__(self, model: Model, loss: Loss, l2: float = 0.0, l1: float = 0.0) -> None:
+        for name, penalty in (("l2", l2), ("l1", l1)):
+            if not penalty >= 0:
+                raise ValueError(f"{name}={penalty}: the penalty can't be negative")
+        self.model, self.l2, self.l1 = model, l2, l1
+        self.given, self.classifies = loss, loss.labels
         *head, last = model.chain()
         stable = loss.absorb(last)
         self._absorbed: Layer | None = None if stable is None else last
@@ -46,9 +49,11 @@ class Objective:
         z = run_forward(self.layers, x)
         value = self.loss.value(z, t, *_given(sample_weight))
         run_backward(self.layers, self.loss.backward(z, t, *_given(sample_weight)))
-        if self.l2:
-            for layer, name in self._decaying:
+        for layer, name in self._decaying:
+            if self.l2:
                 layer.grads[name] += self.l2 * layer.params[name]
+            if self.l1:
+                layer.grads[name] += self.l1 * np.sign(layer.params[name])
         return self._penalized(value)
 
     def predict(self, x: Array) -> tuple[Array, Array]:
@@ -61,10 +66,12 @@ class Objective:
         return float(self.loss.value(z, t, *_given(sample_weight)))
 
     def _penalized(self, value: Any) -> Any:
-        if self.l2:
-            for layer, name in self._decaying:
-                w = layer.params[name].reshape(-1)
+        for layer, name in self._decaying:
+            w = layer.params[name].reshape(-1)
+            if self.l2:
                 value = value + self.l2 / 2 * (w @ w)
+            if self.l1:
+                value = value + self.l1 * np.maximum(w, -w).sum()
         return value
 
 

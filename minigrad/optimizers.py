@@ -63,15 +63,23 @@ class Optimizer(Configured):
 
     def prepare(self, theta: Array) -> None:
         """Make the memory for a vector like theta, where there is none yet."""
-        for name in self.memory:
-            if name not in vars(self):
-                vars(self)[name] = np.zeros_like(theta)
-            held = vars(self)[name]
+        for part, name in self.slots():
+            if name not in vars(part):
+                vars(part)[name] = np.zeros_like(theta)
+            held = vars(part)[name]
             if held.shape != theta.shape or held.dtype != theta.dtype:
                 raise ValueError(
                     f"{self!r} has been used for {held.size} parameters of {held.dtype}, not for {theta.size} of "
                     f"{theta.dtype}; every model needs an optimizer of its own"
                 )
+
+    def parts(self) -> tuple[Optimizer, ...]:
+        """Itself, and the optimizers that it wraps."""
+        return (self,)
+
+    def slots(self) -> list[tuple[Optimizer, str]]:
+        """Where the memory is: the part and the attribute that holds each vector."""
+        return [(part, name) for part in self.parts() for name in part.memory]
 
     def rate(self, step: int) -> float:
         """The learning rate after `step` steps."""
@@ -79,7 +87,7 @@ class Optimizer(Configured):
 
     def state(self) -> dict[str, Any]:
         """The counts of steps and epochs and copies of the memory, as a flat dict of numbers and arrays."""
-        held = {name: vars(self)[name].copy() for name in self.memory if name in vars(self)}
+        held = {name: vars(part)[name].copy() for part, name in self.slots() if name in vars(part)}
         return {"steps": self.steps, "epochs": self.epochs, **held}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -87,20 +95,21 @@ class Optimizer(Configured):
 
         Raises ValueError for the state of another kind of optimizer.
         """
-        if set(state) - set(self.memory) != {"steps", "epochs"} or len(state) not in (2, 2 + len(self.memory)):
+        names = [name for _, name in self.slots()]
+        if set(state) - set(names) != {"steps", "epochs"} or len(state) not in (2, 2 + len(names)):
             raise ValueError(
                 f"{self!r} can't take a state of {', '.join(sorted(state))}; it consists of "
-                f"{', '.join(('steps', 'epochs', *self.memory))}"
+                f"{', '.join(('steps', 'epochs', *names))}"
             )
         self.steps, self.epochs = int(state["steps"]), int(state["epochs"])
-        for name in self.memory:
-            held, saved = vars(self).pop(name, None), state.get(name)
+        for part, name in self.slots():
+            held, saved = vars(part).pop(name, None), state.get(name)
             if saved is None:
                 continue
             if held is None or held.shape != saved.shape or held.dtype != saved.dtype:
                 held = np.empty_like(saved)
             held[...] = saved
-            vars(self)[name] = held
+            vars(part)[name] = held
 
 
 def _fraction(optimizer: Optimizer, **numbers: float) -> None:

@@ -115,12 +115,12 @@ class Step(Work):
 
     def objects(self) -> list[Any]:
         """Layers, optimizer and loss."""
-        return [*super().objects(), self.optimizer, self.objective.loss]
+        return [*super().objects(), *self.optimizer.parts(), self.objective.loss]
 
     def lasting(self) -> list[Array]:
         """θ, dθ, the optimizer's memory and the layers' state."""
         states = [value for layer in walk([self.model]) for value in layer.states.values()]
-        memory = [vars(self.optimizer)[name] for name in self.optimizer.memory]
+        memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
 
     def named(self, position: int) -> str:
@@ -139,7 +139,8 @@ class Step(Work):
         recording = Recording(tape, raw(value), _names(self, tape, raw(value)), _attributes(self, opaque))
         tape.section = ("update", UPDATE)
         set_coefficients(optimizer, self.coefficients)
-        with recording_arrays([optimizer], {name: vars(optimizer)[name] for name in optimizer.memory}, tape):
+        memory = [(part, {name: vars(part)[name] for name in part.memory}) for part in optimizer.parts()]
+        with recording_arrays(memory, tape):
             numbers: dict[str, Any] = {name: Recorded(array, tape) for name, array in self.coefficients.items()}
             vectors: list[Any] = [Recorded(array, tape) for array in (self.model.theta, self.model.dtheta)]
             optimizer.update(*vectors, **numbers)
@@ -261,14 +262,14 @@ def tapped(parts: Sequence[Layer], tape: Tape, opaque: Collection[int]) -> tuple
 
 
 @contextmanager
-def recording_arrays(objects: Iterable[Any], of: Mapping[str, Any] | None, tape: Tape) -> Iterator[None]:
-    """Put recording arrays and generators in place of the objects' own: those in `of`, or all that layers declare."""
-    saved = [(vars(o), dict(vars(o))) for o in objects]
+def recording_arrays(objects: Sequence[tuple[Any, Mapping[str, Any]]], tape: Tape) -> Iterator[None]:
+    """Put recording arrays and generators in place of those that each object holds under the given names."""
+    saved = [(vars(o), dict(vars(o))) for o, _ in objects]
     try:
-        for o, (held, _) in zip(objects, saved, strict=True):
-            for name, value in (o.params | _gradients(o) | o.states if of is None else of).items():
+        for o, values in objects:
+            for name, value in values.items():
                 arrays = isinstance(value, np.ndarray)
-                held[name] = Recorded(value, tape) if arrays else RecordedGenerator(value, tape)
+                vars(o)[name] = Recorded(value, tape) if arrays else RecordedGenerator(value, tape)
         yield
     finally:
         for held, before in saved:
@@ -281,7 +282,7 @@ def record(work: Work, opaque: Collection[int]) -> Recording:
     tape = Tape()
     layers = [layer for n, part in enumerate(work.parts) if n not in opaque for layer in walk([part])]
     try:
-        with recording_arrays(layers, None, tape):
+        with recording_arrays([(layer, layer.params | _gradients(layer) | layer.states) for layer in layers], tape):
             return work.record(tape, opaque)
     except Exception as error:
         raise PartError(tape.section[1], str(error)) from error
@@ -307,7 +308,7 @@ def _names(work: Work, tape: Tape, value: Array) -> list[tuple[Array, str]]:
     """The textbook's names: z = x W + b and a = σ(z), numbered by the layers with parameters; d before a gradient."""
     names = list(zip(work.inputs, ("x", "t", "w"), strict=False))
     if isinstance(work, Step):
-        memory = {name: vars(work.optimizer)[name] for name in work.optimizer.memory}
+        memory = {name: vars(part)[name] for part, name in work.optimizer.slots()}
         vectors = {"theta": work.model.theta, "dtheta": work.model.dtheta, "loss": value}
         names += [(array, name) for name, array in (vectors | work.coefficients | memory).items()]
     number, before = 0, "x"
@@ -456,7 +457,16 @@ class Program:
                 return f"{prefix}.{function}"
         raise ValueError(f"{', '.join(self.opaque) or name} is code that can't be written into a file")
 
-    def run(self, x: Array, rows: Array, t: Array, w: Array | None, total: float, weight: float) -> tuple[float, float]:
+    def run(
+        self,
+        x: Array,
+        rows: Array,
+        t: Array,
+        w: Array | None,
+        total: float,
+        weight: float,
+        change: Callable[[Array], None] | None = None,
+    ) -> tuple[float, float]:
         """Replay the step for one batch of `rows` after another, adding to (Σ value · share, Σ share)."""
         replay, optimizer, take, into, size = self._code.function, self._optimizer, x.take, self._t, len(self._x)
         gathered = self._x if x.dtype == self._x.dtype else np.empty(self._x.shape, x.dtype)
@@ -473,6 +483,8 @@ class Program:
             take(batch, 0, gathered, "clip")
             if gathered is not self._x:
                 self._x[...] = gathered
+            if change is not None:
+                change(self._x)
             into[...] = targets
             if changing:
                 set_coefficients(optimizer, self._coefficients)
@@ -636,12 +648,17 @@ def programs_of(model: Model) -> Programs:
 
 
 def train(
-    objective: Objective, optimizer: Optimizer, examples: Examples, order: Array, batch_size: int
+    objective: Objective,
+    optimizer: Optimizer,
+    examples: Examples,
+    order: Array,
+    batch_size: int,
+    change: Callable[[Array], None] | None = None,
 ) -> tuple[float, float]:
     """Make a step for each batch, by a program where there is one; returns (Σ value · share, Σ share).
 
-    A batch's share is its number of rows, or the sum of its weights; one without weight is passed over. Stops early
-    when the sum is no longer finite.
+    A batch's share is its number of rows, or the sum of its weights; one without weight is passed over. `change` is
+    given the x of each of the others, to change it in place. Stops early when the sum is no longer finite.
     """
     model, total, weight = objective.model, 0.0, 0.0
     programs = programs_of(model)
@@ -659,11 +676,13 @@ def train(
                 size = len(batch[0])
                 here = slice(done, done + (len(rows) - done) // size * size)
                 total, weight = program.run(
-                    examples.x, rows[here], t[here], None if w is None else w[here], total, weight
+                    examples.x, rows[here], t[here], None if w is None else w[here], total, weight, change
                 )
             else:
                 share = len(batch[0]) if w is None else float(w[here].sum())
                 if share:
+                    if change is not None:
+                        change(batch[0])
                     total += float(objective.differentiate(*batch)) * share
                     optimizer.step(model.theta, model.dtheta)
                     weight += share
@@ -682,8 +701,8 @@ def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
     """
     if type(optimizer).step is not Optimizer.step:
         return None
-    marks: list[Any] = [threading.get_ident(), id(optimizer), repr(optimizer), repr(objective.loss), objective.l2]
-    marks += [id(vars(optimizer)[name]) for name in optimizer.memory]
+    marks: list[Any] = [threading.get_ident(), id(optimizer), repr(optimizer), repr(objective.loss)]
+    marks += [objective.l2, objective.l1, *(id(vars(part)[name]) for part, name in optimizer.slots())]
     for layer in walk([objective.model]):
         marks.append(id(layer))
         marks += [(n, v) for n, v in vars(layer).items() if isinstance(v, bool | int | float | str)]
@@ -691,7 +710,9 @@ def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
     return tuple(marks)
 
 
-def program(model: Model, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0) -> Program:
+def program(
+    model: Model, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0
+) -> Program:
     """The training step that `fit` would run for such batches, as a program to read: `print(model.program(…))`.
 
     It is recorded from copies of the model and the optimizer, which stay as they are. Raises ValueError where the
@@ -706,7 +727,7 @@ def program(model: Model, loss: Loss, optimizer: Optimizer, *, batch_size: int =
     x = model.admit(np.random.default_rng(0).random((batch_size, *row)).astype(model.theta.dtype))
     t = np.zeros((batch_size, *model.output_shape(row)), model.theta.dtype)
     t[:, :1] = 1
-    step = Step(Objective(model, loss, l2), optimizer, x, t)
+    step = Step(Objective(model, loss, l2, l1), optimizer, x, t)
     try:
         return Program(step)
     except PartError as error:

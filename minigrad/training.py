@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
+Augment: TypeAlias = Callable[[Array, np.random.Generator], Array]
+InPlace: TypeAlias = Callable[[Array], None]
 Batches: TypeAlias = Iterator[tuple[Array, Array, Array | None]]
 
 SECONDS_BETWEEN_CHECKPOINTS = 1.0  # writing one takes as long as many epochs of a small network
@@ -91,8 +93,10 @@ def epochs(
     batch_size: int = 32,
     shuffle: bool = True,
     l2: float = 0.0,
+    l1: float = 0.0,
     sample_weight: Any = None,
     class_weight: ClassWeight | None = None,
+    augment: Augment | None = None,
     seed: int | None = 0,
 ) -> Iterator[Epoch]:
     """Train epoch after epoch, without end: `break` is early stopping.
@@ -103,15 +107,18 @@ def epochs(
 
     x (m, …); t (m, …) of the outputs' shape, or (m,): class labels for a cross-entropy, one column of numbers for a
     regression loss. Each batch's gradient is the mean over its rows (the last, smaller batch too), plus `l2` times the
-    decaying weights. The order of epoch k is `default_rng((seed, k)).permutation(m)`, where k goes on from the epochs
-    that the optimizer has made; None as seed takes fresh entropy.
+    decaying weights and `l1` times their signs. The order of epoch k is `default_rng((seed, k)).permutation(m)`, where
+    k goes on from the epochs that the optimizer has made; None as seed takes fresh entropy.
+
+    `augment(x, rng)` is given the rows of each batch, in the model's dtype, and returns rows to train on in their
+    place, of the same shape; rng is `default_rng((seed, k, 2))` for all of epoch k. It may work in place.
 
     Raises ValueError for x, t or weights that do not fit or are not finite, DivergenceError when training leaves the
     finite numbers; model and optimizer are then as they were at the start of that epoch.
     """
-    examples = _examples(model, x, t, loss, sample_weight, class_weight)
+    examples = as_examples(model, x, t, loss, sample_weight, class_weight)
     examples.check_weights("training")
-    return _epochs(Objective(model, loss, l2), optimizer, examples, batch_size, shuffle, seed)
+    return _epochs(Objective(model, loss, l2, l1), optimizer, examples, batch_size, shuffle, augment, seed)
 
 
 def fit(
@@ -127,8 +134,10 @@ def fit(
     shuffle: bool = True,
     patience: int | None = None,
     l2: float = 0.0,
+    l1: float = 0.0,
     sample_weight: Any = None,
     class_weight: ClassWeight | None = None,
+    augment: Augment | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
     seed: int | None = 0,
@@ -155,9 +164,9 @@ def fit(
         raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
     if patience is not None and patience < 1:
         raise ValueError(f"patience={patience}: wait for at least one epoch")
-    examples, held_out = _examples(model, x, t, loss, sample_weight, class_weight), None
+    examples, held_out = as_examples(model, x, t, loss, sample_weight, class_weight), None
     if isinstance(validation, tuple):
-        held_out = _examples(model, *validation, loss, None, class_weight)
+        held_out = as_examples(model, *validation, loss, None, class_weight)
     elif validation is not None:
         kept, held = split_rows(_strata(examples, loss), validation, seed=seed or 0)
         examples, held_out = examples.select(kept), examples.select(held)
@@ -165,7 +174,7 @@ def fit(
     if held_out is not None:
         held_out.check_weights("validation")
 
-    objective, history, best = Objective(model, loss, l2), History(), None
+    objective, history, best = Objective(model, loss, l2, l1), History(), None
     settings: dict[str, Any] = {}
     if checkpoint is not None:
         settings = {
@@ -174,6 +183,8 @@ def fit(
             "batch_size": batch_size,
             "shuffle": shuffle,
             "l2": l2,
+            "l1": l1,
+            "augment": augment,
             "seed": seed,
             "early stopping": patience is not None,
             "data": _fingerprint(examples),
@@ -190,7 +201,7 @@ def fit(
 
     due = -math.inf
     try:
-        training = _epochs(objective, optimizer, examples, batch_size, shuffle, seed)
+        training = _epochs(objective, optimizer, examples, batch_size, shuffle, augment, seed)
         for epoch in () if ended() else _bar(training, len(history), epochs, progress):
             history.loss.append(epoch.loss)
             history.seconds.append(epoch.seconds)
@@ -218,7 +229,13 @@ def fit(
 
 
 def _epochs(
-    objective: Objective, optimizer: Optimizer, examples: Examples, batch_size: int, shuffle: bool, seed: int | None
+    objective: Objective,
+    optimizer: Optimizer,
+    examples: Examples,
+    batch_size: int,
+    shuffle: bool,
+    augment: Augment | None,
+    seed: int | None,
 ) -> Iterator[Epoch]:
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: a batch has at least one row")
@@ -228,12 +245,16 @@ def _epochs(
     while True:
         started = time.perf_counter()
         before, counted = Snapshot([objective.model]), optimizer.state()
-        loss = _pass(objective, optimizer, examples, examples.order(root, optimizer.epochs, shuffle), batch_size)
+        change = _in_place(augment, root, optimizer.epochs)
+        loss = _pass(
+            objective, optimizer, examples, examples.order(root, optimizer.epochs, shuffle), batch_size, change
+        )
         if loss is None:
             before.restore()
             optimizer.load_state(counted)
             order = examples.order(root, optimizer.epochs, shuffle)
-            batch, what = _divergence(objective, optimizer, examples.batches(order, batch_size))
+            change = _in_place(augment, root, optimizer.epochs)
+            batch, what = _divergence(objective, optimizer, examples.batches(order, batch_size), change)
             before.restore()
             optimizer.load_state(counted)
             raise DivergenceError(
@@ -249,24 +270,49 @@ def _epochs(
         yield epoch
 
 
+def _in_place(augment: Augment | None, seed: Any, epoch: int) -> InPlace | None:
+    """`augment` as a function that changes the rows of one batch after the other of an epoch."""
+    if augment is None:
+        return None
+    rng = np.random.default_rng((seed, epoch, 2))
+
+    def change(x: Array) -> None:
+        changed = np.asarray(augment(x, rng))
+        if changed.shape != x.shape:
+            raise ValueError(f"augment={augment!r} was given x of shape {x.shape} and returned {changed.shape}")
+        x[...] = changed
+
+    return change
+
+
 def _pass(
-    objective: Objective, optimizer: Optimizer, examples: Examples, order: Array, batch_size: int
+    objective: Objective,
+    optimizer: Optimizer,
+    examples: Examples,
+    order: Array,
+    batch_size: int,
+    change: InPlace | None,
 ) -> float | None:
     """Train on every batch once. Returns the mean loss over the rows, or None when the numbers stop being finite."""
     with np.errstate(over="ignore", invalid="ignore"):
-        total, weight = train(objective, optimizer, examples, order, batch_size)
+        total, weight = train(objective, optimizer, examples, order, batch_size, change)
     finite = math.isfinite(total) and np.isfinite(objective.model.theta).all()
     return total / weight if finite else None
 
 
-def _divergence(objective: Objective, optimizer: Optimizer, batches: Batches) -> tuple[int, str]:
+def _divergence(
+    objective: Objective, optimizer: Optimizer, batches: Batches, change: InPlace | None
+) -> tuple[int, str]:
     """Go through a failed pass once more, looking at every number: the batch (from 1), and what is wrong there."""
     model, number = objective.model, 0
     with np.errstate(over="ignore", invalid="ignore"):
         for number, (x, t, w) in enumerate(batches, 1):
             if w is not None and not w.any():
                 continue
-            value = float(objective.differentiate(model.admit(x), t, w))
+            x = model.admit(x)
+            if change is not None:
+                change(x)
+            value = float(objective.differentiate(x, t, w))
             if not math.isfinite(value):
                 return number, f"the loss is {value}"
             if not np.isfinite(model.dtheta).all():
@@ -277,7 +323,7 @@ def _divergence(objective: Objective, optimizer: Optimizer, batches: Batches) ->
     return number, "the parameters are no longer finite"
 
 
-def _examples(
+def as_examples(
     model: Model, x: Any, t: Any, loss: Loss, sample_weight: Any, class_weight: ClassWeight | None
 ) -> Examples:
     """The rows, checked against each other and against the model; labels make `model.classes`."""

@@ -33,6 +33,34 @@ OPTIMIZERS = {
     "adagrad_decay": lambda p: torch.optim.Adagrad(p, 0.3, weight_decay=0.1),
 }
 
+CLIPPED = {  # an optimizer, and what is done to the gradient before its step
+    "clip_norm": (OPTIMIZERS["sgd_all"], lambda p: torch.nn.utils.clip_grad_norm_(p, 2.5)),
+    "clip_norm_adam": (OPTIMIZERS["adamw_decay"], lambda p: torch.nn.utils.clip_grad_norm_(p, 0.5)),
+    "clip_value": (OPTIMIZERS["rmsprop_decay"], lambda p: torch.nn.utils.clip_grad_value_(p, 0.7)),
+    "clip_both": (
+        OPTIMIZERS["sgd_momentum"],
+        lambda p: (torch.nn.utils.clip_grad_value_(p, 1.5), torch.nn.utils.clip_grad_norm_(p, 2)),
+    ),
+}
+
+torch_schedules = torch.optim.lr_scheduler
+
+SCHEDULES = {  # of an optimizer whose rate is 0.2
+    "step": lambda o: torch_schedules.StepLR(o, 30, 0.5),
+    "exponential": lambda o: torch_schedules.ExponentialLR(o, 0.97),
+    "inverse_time": lambda o: torch_schedules.LambdaLR(o, lambda k: 1 / (1 + 0.05 * k)),
+    "cosine": lambda o: torch_schedules.CosineAnnealingLR(o, 100),
+    "cosine_minimum": lambda o: torch_schedules.CosineAnnealingLR(o, 130, 0.01),
+    "warm_restarts": lambda o: torch_schedules.CosineAnnealingWarmRestarts(o, 30),
+    "warm_restarts_longer": lambda o: torch_schedules.CosineAnnealingWarmRestarts(o, 10, 2, 0.01),
+    "one_cycle": lambda o: torch_schedules.OneCycleLR(o, 0.2, 100, cycle_momentum=False),
+    "one_cycle_early": lambda o: torch_schedules.OneCycleLR(o, 0.2, 110, pct_start=0.15, cycle_momentum=False),
+    "warmup": lambda o: torch_schedules.LinearLR(o, 1 / 21, 1, 20),
+    "warmup_cosine": lambda o: torch_schedules.SequentialLR(
+        o, [torch_schedules.LinearLR(o, 1 / 21, 1, 20), torch_schedules.CosineAnnealingLR(o, 80)], [20]
+    ),
+}
+
 ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
@@ -111,17 +139,62 @@ def trajectories():
     rng = np.random.default_rng(0)
     start, noise = rng.normal(size=6), rng.normal(size=(100, 6))
     cases = {"start": start, "noise": noise}
-    for name, make in OPTIMIZERS.items():
+    unclipped = {name: (make, lambda p: None) for name, make in OPTIMIZERS.items()}
+    for name, (make, clip) in (unclipped | CLIPPED).items():
         theta = torch.tensor(start, requires_grad=True)
         optimizer = make([theta])
         path = []
         for g in torch.tensor(noise):
             with torch.no_grad():
                 theta.grad = g + theta * theta * theta
+            clip([theta])
             optimizer.step()
             path.append(theta.detach().numpy().copy())
         cases[name] = np.array(path)[9::10]
     return cases
+
+
+def schedules():
+    """The rates of 100 steps, and where SGD with momentum goes by them on the gradients of `trajectories`.
+
+    And the rates of 100 epochs by a plateau schedule on stored losses, and the average of θ over 100 steps of Adam.
+    """
+    rng, made = np.random.default_rng(6), trajectories()
+    start, noise = made["start"], made["noise"]
+    losses = 2 * 0.95 ** np.arange(100) + 0.1 + 0.03 * rng.normal(size=100)
+    cases = {"losses": losses}
+    for name, make in SCHEDULES.items():
+        theta = torch.tensor(start, requires_grad=True)
+        optimizer = torch.optim.SGD([theta], 0.2, momentum=0.5)
+        scheduler = make(optimizer)
+        rates, path = [], []
+        for g in torch.tensor(noise):
+            with torch.no_grad():
+                theta.grad = 0.1 * g + theta
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step() if len(rates) < 100 else None
+            path.append(theta.detach().numpy().copy())
+        cases |= {f"{name}_rates": np.array(rates), f"{name}_path": np.array(path)[9::10]}
+    optimizer = torch.optim.SGD([torch.zeros(1)], 0.2)
+    plateau = torch_schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, threshold=0.01, min_lr=0.003)
+    rates = []
+    for value in losses:
+        plateau.step(value)
+        rates.append(optimizer.param_groups[0]["lr"])
+    cases["plateau"] = np.array(rates)
+    model = torch.nn.Linear(6, 1, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight[...] = torch.tensor(start)
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9))
+    optimizer, path = torch.optim.Adam(model.parameters(), 0.02), []
+    for g in torch.tensor(noise):
+        with torch.no_grad():
+            model.weight.grad = g + model.weight**3
+        optimizer.step()
+        average.update_parameters(model)
+        path.append(average.module.weight.detach().numpy().ravel().copy())
+    return cases | {"average": np.array(path)[9::10]}
 
 
 def activations():
@@ -330,6 +403,7 @@ def training():
 
 ALL = {
     "trajectories": trajectories,
+    "schedules": schedules,
     "activations": activations,
     "losses": losses,
     "layers": layers,

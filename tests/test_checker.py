@@ -199,10 +199,10 @@ T = np.eye(3)[np.random.default_rng(1).integers(0, 3, 12)]
     ("last", "loss"),
     [(Sigmoid, BinaryCrossEntropy), (Softmax, CategoricalCrossEntropy), (Tanh, MeanSquaredError)],
 )
-@pytest.mark.parametrize("l2", [0.0, 0.1])
-def test_models_are_right(last, loss, l2):
+@pytest.mark.parametrize(("l2", "l1"), [(0.0, 0.0), (0.1, 0.0), (0.1, 0.2)])
+def test_models_are_right(last, loss, l2, l1):
     model = Sequential([Sequential([Dense(4, 5), ReLU()]), Dense(5, 3), last()], seed=0)
-    report = check_model(model, loss(), X, T, l2=l2)
+    report = check_model(model, loss(), X, T, l2=l2, l1=l1)
     assert report.method == "complex step"
 
 

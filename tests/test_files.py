@@ -27,6 +27,8 @@ from minigrad import (
     BatchNorm,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    ClipByNorm,
+    ClipByValue,
     Conv1D,
     Conv2D,
     Dense,
@@ -40,6 +42,7 @@ from minigrad import (
     MeanSquaredError,
     ModelFileError,
     Optimizer,
+    ParameterAverage,
     PReLU,
     ReLU,
     RMSNorm,
@@ -55,6 +58,7 @@ from minigrad import (
     state,
     training,
 )
+from minigrad.schedules import cosine, warmup
 
 ROOT = Path(__file__).parent.parent
 
@@ -775,9 +779,17 @@ OPTIMIZERS = {
     "RMSprop": lambda: RMSprop(0.01),
     "RMSprop with momentum": lambda: RMSprop(0.01, momentum=0.5),
     "Adagrad": lambda: Adagrad(0.1),
+    "a schedule of the package": lambda: SGD(warmup(5, cosine(3.0, 40))),
+    "ClipByNorm": lambda: ClipByNorm(SGD(0.1, momentum=0.9), 0.1),
+    "ClipByValue": lambda: ClipByValue(Adam(0.01), 0.1),
+    "ParameterAverage": lambda: ParameterAverage(ClipByNorm(Adam(0.01), 0.1), 0.9),
 }
 X = np.random.default_rng(3).normal(size=(30, 3))
 LABELS = np.where(X @ [1, -2, 0.5] + 0.5 * np.random.default_rng(4).normal(size=30) > 0, "yes", "no")
+
+
+def jittered(x, rng):
+    return x + rng.normal(0, 0.3, x.shape)
 
 
 def noisy():
@@ -815,12 +827,14 @@ def test_every_optimizer_is_tried():
     patience=st.sampled_from([None, 1, 2, 50]),
     validation=st.sampled_from([None, 0.3, (X[:8], LABELS[:8])]),
     l2=st.sampled_from([0.0, 0.01]),
+    l1=st.sampled_from([0.0, 0.01]),
+    augment=st.sampled_from([None, jittered]),
     weight=st.sampled_from([None, "balanced"]),
     stops=st.lists(st.integers(1, 150), min_size=1, max_size=3),
     epochs=st.integers(1, 12),
 )
 def test_a_resumed_training_is_bit_for_bit_an_uninterrupted_one(
-    path, make, batch_size, patience, validation, l2, weight, stops, epochs
+    path, make, batch_size, patience, validation, l2, l1, augment, weight, stops, epochs
 ):
     if validation is None:
         patience = None
@@ -829,6 +843,8 @@ def test_a_resumed_training_is_bit_for_bit_an_uninterrupted_one(
         "validation": validation,
         "patience": patience,
         "l2": l2,
+        "l1": l1,
+        "augment": augment,
         "class_weight": weight,
         "epochs": epochs,
     }
@@ -951,6 +967,14 @@ DIFFERENCES = {
     r"its optimizer is Adam\(.*, here it is SGD\(": {"optimizer": SGD(0.01)},
     r"here it is Adam\(learning_rate=.*halved": {"optimizer": Adam(halved)},
     r"here it is Adam\(learning_rate=.*decaying.<locals>.<lambda> with 0.5": {"optimizer": Adam(decaying(0.5))},
+    r"here it is ClipByNorm\(optimizer=Adam\(learning_rate=0.01, .*\), limit=2.0\)": {
+        "optimizer": ClipByNorm(Adam(0.01), 2.0)
+    },
+    r"here it is Adam\(learning_rate=warmup\(steps=5, schedule=cosine\(learning_rate=0.1, steps=9,": {
+        "optimizer": Adam(warmup(5, cosine(0.1, 9)))
+    },
+    r"its augment is None, here it is .*jittered": {"augment": jittered},
+    r"its l1 is 0.0, here it is 0.1": {"l1": 0.1},
     r"its loss is BinaryCrossEntropy\(.*\), here it is CategoricalCrossEntropy": {
         "loss": CategoricalCrossEntropy(),
         "model": Sequential([Dense(3, 4), Noise(4, seed=1), Tanh(), Dense(4, 2), Softmax()], seed=2),

@@ -100,16 +100,23 @@ def slope(f: Callable[[float], float], h: float = 1e-2) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("end", ENDS)
-@given(count=st.integers(1, 5), l2=st.sampled_from([0.0, 0.3, 2]), weighted=st.booleans(), seed=seeds)
+@given(
+    count=st.integers(1, 5),
+    l2=st.sampled_from([0.0, 0.3, 2]),
+    l1=st.sampled_from([0.0, 0.2]),
+    weighted=st.booleans(),
+    seed=seeds,
+)
 def test_the_gradient_is_the_derivative_of_the_value(
-    end: str, count: int, l2: float, weighted: bool, seed: int
+    end: str, count: int, l2: float, l1: float, weighted: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     model, loss = network(end)
     x, t = rows(rng, count)
     w = rng.uniform(0.1, 3, count) if weighted and end != "own-loss" else None
-    objective = Objective(model, loss, l2)
-    model.theta[...] = rng.normal(size=model.theta.size)
+    objective = Objective(model, loss, l2, l1)
+    size = model.theta.size
+    model.theta[...] = rng.choice([-1, 1], size) * rng.uniform(0.1, 1, size)  # |W| has a kink at 0
     theta, direction = model.theta.copy(), rng.normal(size=model.theta.size)
 
     def value(step: float) -> float:
@@ -170,26 +177,30 @@ def test_the_absorbed_pair_is_right_where_the_composed_one_is_not() -> None:
     assert model.dtheta[0] == 1
 
 
-@given(l2=st.floats(0, 10), seed=seeds)
-def test_the_penalty_is_over_the_parameters_that_decay(l2: float, seed: int) -> None:
+@given(l2=st.floats(0, 10), l1=st.floats(0, 10), seed=seeds)
+def test_the_penalties_are_over_the_parameters_that_decay(l2: float, l1: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     model, loss = network("sigmoid")
     model.theta[...] = rng.normal(size=model.theta.size)
+    model.theta[:2] = 0.0
     x, t = rows(rng, 3)
     bare = Objective(model, loss).gradient(x, t)
     gradient = model.dtheta.copy()
-    penalised = Objective(model, loss, l2).gradient(x, t)
+    penalised = Objective(model, loss, l2, l1).gradient(x, t)
     weights = [layer.W for layer in walk([model]) if isinstance(layer, Dense)]
-    np.testing.assert_allclose(penalised, bare + l2 / 2 * sum((W**2).sum() for W in weights), rtol=1e-12)
+    penalty = sum((l2 / 2 * W**2 + l1 * np.abs(W)).sum() for W in weights)
+    np.testing.assert_allclose(penalised, bare + penalty, rtol=1e-12)
     expected = np.zeros_like(gradient)
     expected[:12], expected[17:25] = model.theta[:12], model.theta[17:25]  # W (3, 4), b (4,), g (), W (4, 2), b (2,)
-    np.testing.assert_allclose(model.dtheta, gradient + l2 * expected, rtol=1e-12, atol=1e-14)
+    expected = l2 * expected + l1 * np.sign(expected)
+    np.testing.assert_allclose(model.dtheta, gradient + expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("l2", [-1e-9, -1.0, float("nan")])
-def test_a_negative_penalty_is_refused(l2: float) -> None:
-    with pytest.raises(ValueError, match="penalty can't be negative"):
-        Objective(Sequential([Dense(1, 1)]), MeanSquaredError(), l2)
+@pytest.mark.parametrize("name", ["l2", "l1"])
+@pytest.mark.parametrize("penalty", [-1e-9, -1.0, float("nan")])
+def test_a_negative_penalty_is_refused(name: str, penalty: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}={penalty}: the penalty can't be negative"):
+        Objective(Sequential([Dense(1, 1)]), MeanSquaredError(), **{name: penalty})
 
 
 @pytest.mark.parametrize("end", ["sigmoid", "softmax", "inner-sigmoid", "skip", "linear", "own-loss"])

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    ClipByNorm,
+    ClipByValue,
+    Optimizer,
+    ParameterAverage,
+    RMSprop,
+)
+from minigrad.wrappers import Wrapper
 
 rates = st.floats(1e-4, 0.3)
 fractions = st.floats(0, 0.999)
@@ -41,6 +52,36 @@ TABLE = {
     Adagrad: Row(st.builds(Adagrad, rates, tinies, decays), {"eps": np.nan}),
 }
 
+
+def clipped(kind):
+    """By default a limit that leaves some gradients alone and not others."""
+
+    def make(learning_rate=0.01, weight_decay=0.0, limit=1.0, inner=SGD, **options):
+        return kind(inner(learning_rate, weight_decay=weight_decay, **options), limit)
+
+    return make
+
+
+def averaged(learning_rate=0.01, weight_decay=0.0, decay=0.9, inner=Adam, **options):
+    return ParameterAverage(inner(learning_rate, weight_decay=weight_decay, **options), decay)
+
+
+inners = st.one_of(*(row.optimizers for row in TABLE.values()))
+limits = st.floats(0.01, 10)
+TABLE |= {
+    ClipByNorm: Row(st.builds(ClipByNorm, inners, limits), {"limit": 0.0}),
+    ClipByValue: Row(st.builds(ClipByValue, inners | st.builds(ClipByNorm, inners, limits), limits), {"limit": np.inf}),
+    ParameterAverage: Row(
+        st.builds(ParameterAverage, inners | st.builds(ClipByNorm, inners, limits), fractions), {"decay": 1.0}
+    ),
+}
+MADE = {kind: kind for kind in TABLE} | {
+    ClipByNorm: clipped(ClipByNorm),
+    ClipByValue: clipped(ClipByValue),
+    ParameterAverage: averaged,
+}
+"""How the tests below make one from a learning rate and a weight decay."""
+
 every_optimizer = pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
 dtypes = st.sampled_from([np.float32, np.float64])
 seeds = st.integers(0, 2**32 - 1)
@@ -71,11 +112,23 @@ def subclasses(cls):
 
 
 def test_every_optimizer_of_the_package_has_a_row():
-    assert {cls for cls in subclasses(Optimizer) if cls.__module__.split(".")[0] == "minigrad"} == {Optimizer, *TABLE}
+    assert {cls for cls in subclasses(Optimizer) if cls.__module__.split(".")[0] == "minigrad"} == {
+        Optimizer,
+        Wrapper,
+        *TABLE,
+    }
+
+
+def fresh(optimizer):
+    """Another one, made in the same way."""
+    config = optimizer.config()
+    if isinstance(optimizer, Wrapper):
+        config["optimizer"] = fresh(optimizer.optimizer)
+    return type(optimizer)(**config)
 
 
 def by_state(optimizer):
-    other = type(optimizer)(**optimizer.config())
+    other = fresh(optimizer)
     other.load_state(optimizer.state())
     return other
 
@@ -120,7 +173,8 @@ def test_a_foreign_state_is_refused_and_changes_nothing(kind, data):
     foreign = [{}, {"steps": 3, "memory": theta}, own | {"other": theta}]
     for other in (data.draw(row.optimizers) for row in TABLE.values()):
         other.prepare(theta)
-        if other.memory and set(other.memory) != set(optimizer.memory):
+        named = {name for _, name in other.slots()}
+        if named and named != {name for _, name in optimizer.slots()}:
             foreign.append(other.state())
     for state in foreign:
         with pytest.raises(ValueError, match="can't take a state of"):
@@ -143,7 +197,8 @@ def test_a_part_of_the_memory_is_no_state():
 def test_a_schedule_is_the_same_steps_at_the_same_rates(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
     listed = data.draw(st.lists(rates, min_size=len(gradients), max_size=len(gradients)), "rates")
-    scheduled = type(optimizer)(**optimizer.config() | {"learning_rate": listed.__getitem__})
+    scheduled = fresh(optimizer)
+    scheduled.learning_rate = listed.__getitem__
     moved = theta.copy()
     for rate, g in zip(listed, gradients, strict=True):
         scheduled.step(theta, g)
@@ -181,20 +236,23 @@ def test_theta_keeps_its_dtype_and_place_and_the_gradient_its_values(kind, data)
     memory = [value for value in optimizer.state().values() if isinstance(value, np.ndarray)]
     assert all(value.dtype == theta.dtype and np.isfinite(value).all() for value in memory)
     assert whole.dtype == theta.dtype
-    assert np.array_equal(whole[: theta.size], run(type(optimizer)(**optimizer.config()), theta, gradients))
+    assert np.array_equal(whole[: theta.size], run(fresh(optimizer), theta, gradients))
 
 
 @every_optimizer
 @given(st.data())
-def test_each_parameter_moves_on_its_own(kind, data):
+def test_each_parameter_moves_on_its_own_but_for_a_norm(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
+    for part in optimizer.parts():
+        if isinstance(part, ClipByNorm):
+            part.limit = 100.0
     alone = [run(copy.deepcopy(optimizer), theta[i : i + 1], gradients[:, i : i + 1]) for i in range(len(theta))]
     np.testing.assert_allclose(run(optimizer, theta, gradients), np.concatenate(alone), rtol=1e-5, atol=1e-6)
 
 
 @every_optimizer
 def test_it_finds_the_lowest_point_of_a_bowl(kind):
-    optimizer, theta = kind(learning_rate=lambda step: 0.3 * (1 - step / 2000)), np.array([3.0, -2.0])
+    optimizer, theta = MADE[kind](learning_rate=lambda step: 0.3 * (1 - step / 2000)), np.array([3.0, -2.0])
     for _ in range(2000):
         optimizer.step(theta, theta * [1.0, 4.0])
     assert (np.abs(theta) < 0.02).all()
@@ -203,7 +261,7 @@ def test_it_finds_the_lowest_point_of_a_bowl(kind):
 @every_optimizer
 def test_a_gradient_of_zero_moves_nothing(kind):
     theta = np.array([1.0, -2.0], np.float32)
-    optimizer = kind(0.1, weight_decay=0.0)
+    optimizer = MADE[kind](0.1, weight_decay=0.0)
     for _ in range(3):
         optimizer.step(theta, np.zeros(2, np.float32))
     assert theta.tolist() == [1, -2]
@@ -211,9 +269,9 @@ def test_a_gradient_of_zero_moves_nothing(kind):
 
 @every_optimizer
 def test_a_second_model_is_refused(kind):
-    options = {"momentum": 0.9} if kind in (SGD, RMSprop) else {}
+    options = {"momentum": 0.9} if kind in (SGD, RMSprop, ClipByNorm, ClipByValue) else {}
     for other, said in ((np.ones(4, np.float32), "not for 4 of float32"), (np.ones(3), "not for 3 of float64")):
-        optimizer = kind(**options)
+        optimizer = MADE[kind](**options)
         optimizer.step(np.ones(3, np.float32), np.ones(3, np.float32))
         state, kept = optimizer.state(), other.copy()
         with pytest.raises(ValueError, match=f"used for 3 parameters of float32, {said}; every model needs"):
@@ -225,9 +283,12 @@ def test_a_second_model_is_refused(kind):
 @every_optimizer
 def test_wrong_arguments_are_named(kind):
     everywhere = [("learning_rate", wrong) for wrong in (-0.1, np.inf, np.nan)] + [("weight_decay", -1e-3)]
-    for name, value in everywhere + list(TABLE[kind].wrong.items()):
+    for name, value in [] if issubclass(kind, Wrapper) else everywhere:
         with pytest.raises(ValueError, match=f"{kind.__name__}: {name}={value}"):
             kind(**{name: value})
+    for name, value in TABLE[kind].wrong.items():
+        with pytest.raises(ValueError, match=f"{kind.__name__}: {name}={value}"):
+            MADE[kind](**{name: value})
 
 
 def test_nesterov_needs_a_momentum():
@@ -239,7 +300,7 @@ def test_nesterov_needs_a_momentum():
 @given(st.data())
 def test_it_shows_how_it_was_made(kind, data):
     optimizer = data.draw(TABLE[kind].optimizers)
-    assert eval(repr(optimizer), {kind.__name__: kind}).config() == optimizer.config()
+    assert repr(eval(repr(optimizer), {cls.__name__: cls for cls in TABLE})) == repr(optimizer)
 
 
 def test_the_decay_of_adamw_keeps_its_digits_in_float32():
@@ -265,3 +326,88 @@ def test_an_optimizer_of_ones_own():
         Optimizer(0.1).step(theta, theta)
     with pytest.raises(NotImplementedError, match="Optimizer has no update"):
         Optimizer(0.1).update(theta, theta)
+
+
+vectors = st.integers(1, 6).flatmap(
+    lambda size: st.lists(st.floats(-50, 50, width=32), min_size=size, max_size=size).map(np.array)
+)
+
+
+class Kept(Optimizer):
+    """Keeps the gradient that it was given."""
+
+    def coefficients(self, step):
+        return {}
+
+    def update(self, theta, dtheta):
+        self.given = dtheta
+
+
+@given(vectors, limits, dtypes)
+def test_a_norm_is_clipped_to_its_limit_and_the_direction_stays(g, limit, dtype):
+    g, inner = g.astype(dtype), Kept(1.0)
+    ClipByNorm(inner, limit).step(np.zeros_like(g), g)
+    norm, eps = float(np.linalg.norm(g.astype(np.float64))), float(np.finfo(dtype).eps)
+    assert inner.given.dtype == dtype
+    assert np.linalg.norm(inner.given.astype(np.float64)) <= limit * (1 + 2 * eps)
+    if norm < limit - 1e-6:
+        assert np.array_equal(inner.given, g)
+    else:
+        np.testing.assert_allclose(inner.given, g * (limit / (norm + 1e-6)), rtol=4 * eps)
+
+
+@given(vectors, limits, dtypes)
+def test_every_number_is_clipped_to_its_limit(g, limit, dtype):
+    g, inner = g.astype(dtype), Kept(1.0)
+    ClipByValue(inner, limit).step(np.zeros_like(g), g)
+    assert inner.given.dtype == dtype
+    assert np.array_equal(inner.given, np.clip(g, -dtype(limit), dtype(limit)))
+
+
+def test_a_norm_whose_square_is_too_large_for_float32_is_clipped_too():
+    theta = np.zeros(3, np.float32)
+    ClipByNorm(SGD(1.0), 1.0).step(theta, np.full(3, 1e30, np.float32))
+    np.testing.assert_allclose(theta, -(3**-0.5), rtol=1e-6)
+
+
+@given(st.data())
+def test_an_average_is_the_sum_of_what_it_saw_with_fading_weights(data):
+    optimizer, theta, gradients = drawn(data, ParameterAverage)
+    seen, d, start = [], optimizer.decay, theta.copy()
+    for g in gradients:
+        optimizer.step(theta, g)
+        seen.append(theta.astype(np.float64))
+    weights = [d**k * (1 if k == len(seen) - 1 else 1 - d) for k in reversed(range(len(seen)))]
+    expected = sum((w * s for w, s in zip(weights, seen, strict=True)), np.zeros(len(theta))) if seen else start
+    before = theta.copy()
+    with optimizer.applied(theta):
+        np.testing.assert_allclose(theta, expected, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(theta, before)
+
+
+@given(st.data())
+def test_an_average_and_what_it_wraps_take_the_same_steps(data):
+    optimizer, theta, gradients = drawn(data, ParameterAverage)
+    assert np.array_equal(run(fresh(optimizer).optimizer, theta, gradients), run(optimizer, theta, gradients))
+
+
+def test_an_average_is_taken_away_when_its_block_fails():
+    optimizer, theta = ParameterAverage(SGD(0.5), 0.9), np.ones(2)
+    for _ in range(3):
+        optimizer.step(theta, theta)
+    before = theta.copy()
+    with pytest.raises(KeyError), optimizer.applied(theta):
+        assert (theta > before).all()
+        raise KeyError
+    assert np.array_equal(theta, before)
+    with pytest.raises(ValueError, match="every model needs an optimizer of its own"), optimizer.applied(np.ones(3)):
+        pass
+
+
+def test_an_optimizer_with_a_step_of_its_own_is_not_wrapped():
+    class Odd(Optimizer):
+        def step(self, theta, dtheta):
+            theta -= dtheta
+
+    with pytest.raises(ValueError, match="a step of its own; ClipByNorm changes what an optimizer does in update"):
+        ClipByNorm(Odd(0.1), 1.0)

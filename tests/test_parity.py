@@ -22,6 +22,8 @@ from minigrad import (
     BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
     CategoricalCrossEntropyOnLogits,
+    ClipByNorm,
+    ClipByValue,
     Conv1D,
     Conv2D,
     Dense,
@@ -40,6 +42,7 @@ from minigrad import (
     Mish,
     NegativeLogLikelihood,
     Objective,
+    ParameterAverage,
     Poisson,
     PReLU,
     ReLU,
@@ -52,6 +55,7 @@ from minigrad import (
     Softsign,
     Swish,
     Tanh,
+    schedules,
 )
 
 CASES = Path(__file__).parent / "cases"
@@ -72,6 +76,24 @@ OPTIMIZERS = {
     "rmsprop_decay": RMSprop(0.02, weight_decay=0.1, eps=1e-3),
     "adagrad": Adagrad(),
     "adagrad_decay": Adagrad(0.3, weight_decay=0.1),
+    "clip_norm": ClipByNorm(SGD(0.02, momentum=0.9, nesterov=True, weight_decay=0.1), 2.5),
+    "clip_norm_adam": ClipByNorm(AdamW(0.02, beta1=0.8, beta2=0.99, weight_decay=0.3), 0.5),
+    "clip_value": ClipByValue(RMSprop(0.02, weight_decay=0.1, eps=1e-3), 0.7),
+    "clip_both": ClipByValue(ClipByNorm(SGD(0.02, momentum=0.9), 2), 1.5),
+}
+
+SCHEDULES = {
+    "step": schedules.step(0.2, 30, 0.5),
+    "exponential": schedules.exponential(0.2, 0.97),
+    "inverse_time": schedules.inverse_time(0.2, 0.05),
+    "cosine": schedules.cosine(0.2, 100),
+    "cosine_minimum": schedules.cosine(0.2, 130, 0.01),
+    "warm_restarts": schedules.warm_restarts(0.2, 30),
+    "warm_restarts_longer": schedules.warm_restarts(0.2, 10, 2, 0.01),
+    "one_cycle": schedules.one_cycle(0.2, 100),
+    "one_cycle_early": schedules.one_cycle(0.2, 110, 0.15),
+    "warmup": schedules.warmup(20, 0.2),
+    "warmup_cosine": schedules.warmup(20, schedules.cosine(0.2, 80)),
 }
 
 ACTIVATIONS = {
@@ -152,9 +174,12 @@ def case():
 
 def test_every_stored_case_is_compared(case):
     of_dtypes = ["float32_", "float64_"]
-    assert set(case) == {"trajectories", "activations", "losses", "layers", "convolutions", "training"}
+    of_case = {"trajectories", "schedules", "activations", "losses", "layers", "convolutions", "training"}
+    assert set(case) == of_case
     assert set(case["trajectories"]) == {"start", "noise", *OPTIMIZERS}
     assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", *ACTIVATIONS)}
+    of_schedules = {f"{name}_{what}" for name in SCHEDULES for what in ("rates", "path")}
+    assert set(case["schedules"]) == {"losses", "plateau", "average", *of_schedules}
     inputs = {name for _, *names in LOSSES.values() for name in names}
     assert set(case["convolutions"]) == {f"{batch}_{name}" for batch in BATCHES for name in CONVOLUTIONS | POOLS}
     assert set(case["losses"]) == {d + name for d in of_dtypes for name in (*inputs, *LOSSES)}
@@ -168,6 +193,36 @@ def test_a_hundred_steps_of_an_optimizer(case, name):
         optimizer.step(theta, g + theta * theta * theta)
         path.append(theta.copy())
     np.testing.assert_allclose(path[9::10], stored[name], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_hundred_steps_of_a_schedule(case, name):
+    stored, schedule, path = case["schedules"], SCHEDULES[name], []
+    rates = [schedule(k) for k in range(100)]
+    np.testing.assert_allclose(rates, stored[f"{name}_rates"], rtol=1e-10, atol=1e-16)
+    theta, optimizer = case["trajectories"]["start"].copy(), SGD(schedule, momentum=0.5)
+    for g in case["trajectories"]["noise"]:
+        optimizer.step(theta, 0.1 * g + theta)
+        path.append(theta.copy())
+    np.testing.assert_allclose(path[9::10], stored[f"{name}_path"], rtol=0, atol=1e-12)
+
+
+def test_a_hundred_epochs_of_a_plateau_schedule(case):
+    optimizer, rates = SGD(0.2), []
+    plateau = schedules.ReduceOnPlateau(optimizer, factor=0.5, patience=2, threshold=0.01, minimum=0.003)
+    for loss in case["schedules"]["losses"]:
+        plateau.update(loss)
+        rates.append(optimizer.learning_rate)
+    assert len(set(rates)) > 4
+    np.testing.assert_allclose(rates, case["schedules"]["plateau"], rtol=1e-14)
+
+
+def test_a_hundred_steps_of_an_average(case):
+    optimizer, path, theta = ParameterAverage(Adam(0.02), 0.9), [], case["trajectories"]["start"].copy()
+    for g in case["trajectories"]["noise"]:
+        optimizer.step(theta, g + theta * theta * theta)
+        path.append(optimizer.average.copy())
+    np.testing.assert_allclose(path[9::10], case["schedules"]["average"], rtol=1e-12, atol=1e-12)
 
 
 @both

@@ -22,6 +22,8 @@ from minigrad import (
     AdamW,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    ClipByNorm,
+    ClipByValue,
     Dense,
     Huber,
     Identity,
@@ -29,6 +31,7 @@ from minigrad import (
     LeakyReLU,
     MeanAbsoluteError,
     MeanSquaredError,
+    ParameterAverage,
     ReLU,
     RMSprop,
     Sequential,
@@ -39,6 +42,7 @@ from minigrad import (
     Tanh,
     parameter,
     program,
+    schedules,
     state,
 )
 
@@ -53,6 +57,12 @@ OPTIMIZERS = [
     lambda: RMSprop(0.01),
     lambda: RMSprop(0.01, momentum=0.5),
     lambda: Adagrad(0.1),
+    lambda: SGD(schedules.warmup(3, schedules.cosine(0.5, 9, 0.1))),
+    lambda: ClipByNorm(SGD(0.3), 0.1),
+    lambda: ClipByNorm(AdamW(0.01), 100.0),
+    lambda: ClipByValue(ClipByNorm(SGD(0.1, momentum=0.9), 0.3), 0.05),
+    lambda: ParameterAverage(SGD(0.3), 0.9),
+    lambda: ParameterAverage(ClipByValue(Adam(schedules.step(0.1, 3)), 0.1), 0.9),
 ]
 LOSSES = [BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber]
 LAST = {BinaryCrossEntropy: [Sigmoid, Softmax], CategoricalCrossEntropy: [Softmax, Sigmoid]}
@@ -72,6 +82,15 @@ def train(model, optimizer, epochs, monkeypatch_steps, x, t, **options):
 def assert_same_bits(one, other):
     for a, b in zip(one, other, strict=True):
         assert np.array_equal(a, b, equal_nan=True)
+
+
+def noisy(x, rng):
+    x += rng.normal(size=x.shape)
+    return x
+
+
+def flipped(x, rng):
+    return x[:, ::-1]
 
 
 @st.composite
@@ -95,6 +114,8 @@ def trainings(draw):
         "loss": loss(),
         "batch_size": draw(st.integers(1, 5)),
         "l2": draw(st.sampled_from([0.0, 0.1])),
+        "l1": draw(st.sampled_from([0.0, 0.0, 0.1])),
+        "augment": draw(st.sampled_from([None, None, noisy, flipped])),
         "sample_weight": draw(st.sampled_from([None, rng.random(m) + 0.1])),
     }
     return model, draw(st.sampled_from(OPTIMIZERS)), x, t, options

@@ -5,7 +5,7 @@ import io
 import math
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigrad
 from minigrad import (
     SGD,
+    Adagrad,
     Adam,
+    AdamW,
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
+    ClipByNorm,
+    ClipByValue,
     Dense,
     DivergenceError,
     History,
@@ -28,23 +33,34 @@ from minigrad import (
     MeanSquaredError,
     Objective,
     Optimizer,
+    ParameterAverage,
+    RMSprop,
     Sequential,
     Sigmoid,
     Softmax,
     Tanh,
     parameter,
+    program,
     state,
     training,
 )
 from minigrad.data.batches import Examples
 from minigrad.data.split import split_rows
 from minigrad.parameter import Snapshot
+from minigrad.schedules import cosine, warmup
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=12)  # each example trains several networks
-OPTIMIZERS = [cls for cls in Optimizer.__subclasses__() if cls.__module__.startswith("minigrad.")]
-OPTIMIZERS += [
-    cls for parent in OPTIMIZERS for cls in parent.__subclasses__() if cls.__module__.startswith("minigrad.")
+OPTIMIZERS: list[Callable[[], Optimizer]] = [
+    SGD,
+    Adam,
+    AdamW,
+    RMSprop,
+    Adagrad,
+    lambda: SGD(warmup(3, cosine(0.5, 20))),
+    lambda: ClipByNorm(SGD(0.5), 0.05),
+    lambda: ClipByValue(Adam(), 0.05),
+    lambda: ParameterAverage(ClipByNorm(Adam(), 1.0), 0.9),
 ]
 
 
@@ -98,16 +114,21 @@ def binary(**options: Any) -> dict[str, Any]:
 # Reproducible and resumable
 
 
-@pytest.mark.parametrize("cls", OPTIMIZERS)
+@pytest.mark.parametrize("make", OPTIMIZERS)
 @few
 @given(
     parts=st.lists(st.integers(1, 3), min_size=1, max_size=3), batch_size=st.sampled_from([1, 5, 23, 40]), seed=seeds
 )
-def test_fits_in_a_row_are_one_fit(cls: type[Optimizer], parts: list[int], batch_size: int, seed: int) -> None:
+def test_fits_in_a_row_are_one_fit(make: Callable[[], Optimizer], parts: list[int], batch_size: int, seed: int) -> None:
     x, t = table(11)
-    options: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "l2": 0.01}
+    options: dict[str, Any] = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "l2": 0.01,
+        "augment": lambda x, rng: x + rng.normal(size=x.shape),
+    }
     whole, parted, again = (network(1, Sigmoid(), seed=seed) for _ in range(3))
-    optimizer, resumed, other = cls(), cls(), cls()  # type: ignore[call-arg]
+    optimizer, resumed, other = make(), make(), make()
     history = whole.fit(x, t, **binary(optimizer=optimizer, **options, epochs=sum(parts)))
     losses = [loss for n in parts for loss in parted.fit(x, t, **binary(optimizer=resumed, **options, epochs=n)).loss]
     assert losses == history.loss and len(history) == optimizer.epochs == sum(parts)
@@ -120,7 +141,8 @@ def test_fits_in_a_row_are_one_fit(cls: type[Optimizer], parts: list[int], batch
 
 
 def test_every_optimizer_is_here() -> None:
-    assert {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad"} <= {cls.__name__ for cls in OPTIMIZERS}
+    own = {cls for cls in vars(minigrad).values() if isinstance(cls, type) and issubclass(cls, Optimizer)}
+    assert own - {Optimizer} == {type(make()) for make in OPTIMIZERS}
 
 
 def test_the_seed_orders_the_rows() -> None:
@@ -313,7 +335,8 @@ def test_options_that_make_no_sense() -> None:
         ({"epochs": 0}, "epochs=0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"validation": 1.5}, "not 1.5"),
-        ({"l2": -1.0}, "negative"),
+        ({"l2": -1.0}, "l2=-1.0.* negative"),
+        ({"l1": -1.0}, "l1=-1.0.* negative"),
         ({"class_weight": "even"}, "class_weight='even'"),
         ({"class_weight": {2: 1.0}}, "class_weight names 2, which is none of the classes 0, 1"),
         ({"class_weight": {1: -1.0}}, "class_weight of 1 is -1.0"),
@@ -519,6 +542,67 @@ def test_rows_of_weight_zero_are_not_there() -> None:
     shorter = fewer.fit(x[w == 1], t[w == 1], **binary(batch_size=1, shuffle=False, epochs=1))
     assert history.loss == shorter.loss
     np.testing.assert_array_equal(model.theta, fewer.theta)
+
+
+# Augmented rows
+
+
+@given(batch_size=st.sampled_from([1, 4, 11, 30]), begun=st.integers(0, 2), seed=seeds)
+def test_augment_is_given_every_batch_once_and_a_stream_of_the_epoch(batch_size: int, begun: int, seed: int) -> None:
+    x, t = table(11)
+    model, optimizer, seen, draws = network(1, Sigmoid()), SGD(0.1), [], []
+    kept, optimizer.epochs = x.copy(), begun
+
+    def look(rows: Any, rng: np.random.Generator) -> Any:
+        seen.append(rows.copy())
+        draws.append(rng.random())
+        rows[...] = np.nan
+        return np.zeros((len(rows), 3))
+
+    model.fit(x, t, **binary(optimizer=optimizer, augment=look, batch_size=batch_size, seed=seed))
+    batches = math.ceil(11 / batch_size)
+    assert np.array_equal(x, kept) and len(seen) == 2 * batches
+    for k in range(2):
+        order = np.random.default_rng((seed, begun + k)).permutation(11)
+        given = np.concatenate(seen[k * batches : (k + 1) * batches])
+        assert given.dtype == np.float32 and np.array_equal(given, x[order].astype(np.float32))
+        stream = np.random.default_rng((seed, begun + k, 2))
+        assert draws[k * batches : (k + 1) * batches] == [stream.random() for _ in range(batches)]
+
+
+@few
+@given(recorded=st.booleans(), seed=seeds)
+def test_augmented_rows_are_what_is_trained_on(recorded: bool, seed: int) -> None:
+    x, t = table(12)
+    model, twin = network(1, Sigmoid()), network(1, Sigmoid())
+    before, program.STEPS_BEFORE_RECORDING = program.STEPS_BEFORE_RECORDING, 0 if recorded else 10**9
+    try:
+        model.fit(x, t, **binary(augment=lambda rows, _: 2 * rows, seed=seed))
+    finally:
+        program.STEPS_BEFORE_RECORDING = before
+    twin.fit(2 * x, t, **binary(seed=seed))
+    assert np.array_equal(model.theta, twin.theta)
+
+
+def test_rows_of_another_shape_are_no_augmented_rows() -> None:
+    x, t = table()
+    for wrong in (lambda rows, rng: rows[:1], lambda rows, rng: None, lambda rows, rng: rows[:, :2]):
+        with pytest.raises(ValueError, match=r"augment=.* was given x of shape \(4, 3\) and returned \("):
+            network(1, Sigmoid()).fit(x, t, **binary(augment=wrong))
+
+
+def test_a_divergence_on_augmented_rows_is_told_and_undone() -> None:
+    x, t = table()
+    model = Sequential([Dense(3, 1)], seed=0)
+    before = model.theta.copy()
+
+    def grow(rows: Any, rng: np.random.Generator) -> Any:
+        return np.full_like(rows, 1e30 if rng.random() < 0.5 else 1.0)
+
+    number = 1 + next(k for k, u in enumerate(np.random.default_rng((0, 0, 2)).random(6)) if u < 0.5)
+    with pytest.raises(DivergenceError, match=rf"^epoch 1, batch {number}: "):
+        model.fit(x, t, loss=MeanSquaredError(), optimizer=SGD(0.01), epochs=2, batch_size=4, augment=grow)
+    assert np.array_equal(model.theta, before)
 
 
 # Divergence

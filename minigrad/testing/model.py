@@ -22,20 +22,20 @@ COORDINATES = 25
 ROWS = 32
 
 
-def check_model(model: Model, loss: Loss, x: Any, t: Any, *, l2: float = 0.0, seed: int = 0) -> Report:
+def check_model(model: Model, loss: Loss, x: Any, t: Any, *, l2: float = 0.0, l1: float = 0.0, seed: int = 0) -> Report:
     """Prove the gradient of loss(model(x), t) with respect to all parameters, or raise GradientError.
 
     x and t are rows of the data as for `fit`, of which the first 32 are used. The model is left alone: all is done on a
     deep copy in float64, at its own parameters, at random ones near them and at large ones. Then the model is checked
     as the layer that it is. Returns the report, whose `str()` is a table.
     """
-    return ModelCheck(model, loss, x, t, l2, seed).run()
+    return ModelCheck(model, loss, x, t, l2, l1, seed).run()
 
 
 class ModelCheck:
     """One run over one model, loss and batch."""
 
-    def __init__(self, model: Model, loss: Loss, x: Any, t: Any, l2: float, seed: int) -> None:
+    def __init__(self, model: Model, loss: Loss, x: Any, t: Any, l2: float, l1: float, seed: int) -> None:
         self.report = Report(f"{model!r} with {loss!r}")
         self.model = model
         self.rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
@@ -45,9 +45,9 @@ class ModelCheck:
         self.t = _targets(model, loss, self.x, t)[:ROWS]
         self.subject, self.complex = Subject(model), Subject(model, np.complex128)
         self.loss = copy.deepcopy(loss)
-        self.objective = Objective(self._model(self.subject), self.loss, l2)
-        self.complex_objective = Objective(self._model(self.complex), self.loss, l2)
-        self.l2 = l2
+        self.objective = Objective(self._model(self.subject), self.loss, l2, l1)
+        self.complex_objective = Objective(self._model(self.complex), self.loss, l2, l1)
+        self.l2, self.l1 = l2, l1
         own = self.subject.theta.copy()
         self.places = [
             ("the model's own parameters", own),
@@ -129,12 +129,14 @@ class ModelCheck:
         value, gradient = self._gradient(theta)
         decaying = [(layer, name) for layer in walk([self.subject.layer]) for name in layer.decaying]
         for layer, name in decaying:
-            gradient[self._span_of(layer, name)] -= self.l2 * layer.params[name].ravel()
+            w = layer.params[name].ravel()
+            gradient[self._span_of(layer, name)] -= self.l2 * w + self.l1 * np.sign(w)
         self.subject.rewind()
         p = self.subject.layer.forward(self.x)
         composed = self.loss.forward(p, self.t)
         self.subject.layer.backward(self.loss.backward(p, self.t))
-        penalty = 0.5 * self.l2 * sum(float((layer.params[name] ** 2).sum()) for layer, name in decaying)
+        weights = [layer.params[name] for layer, name in decaying]
+        penalty = sum(float((0.5 * self.l2 * w**2 + self.l1 * np.abs(w)).sum()) for w in weights)
         saturated = bool(((p < 1e-6) | (p > 1 - 1e-6)).any())
         if saturated:
             self.report.skipped(rule, "outputs are saturated, where only the rewritten form is accurate")
