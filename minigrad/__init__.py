@@ -40,6 +40,7 @@ from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minigrad.layers.rectifiers import CELU, SELU, PReLU
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
+from minigrad.lbfgs import minimize_lbfgs
 from minigrad.losses import (
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
@@ -125,6 +126,7 @@ __all__ = [
     "Swish",
     "Tanh",
     "load",
+    "minimize_lbfgs",
     "parameter",
     "schedules",
     "state",
