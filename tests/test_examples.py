@@ -84,6 +84,24 @@ def test_digits_cnn(tmp_path):
     assert numbers(output, "mean held-out accuracy")[0] > 0.8
 
 
+def test_regularisation(tmp_path):
+    output = run("regularisation.py", tmp_path, "--quick", "--out", "curves.png")
+    found = {name: numbers(output, name) for name in ("nothing", "dropout 0.5", "L2 0.01", "early stopping")}
+    assert all(best < found["nothing"][1] - 0.03 for _, best, *_ in (found["dropout 0.5"], found["L2 0.01"]))
+    assert found["nothing"][2] > found["nothing"][1] + 0.03, "it learns by heart"
+    assert found["early stopping"][1] == found["nothing"][1] and found["early stopping"][2] < found["nothing"][2]
+    assert all(accuracy > 80 for _, _, _, accuracy, *_ in found.values())
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_wide_and_deep(tmp_path):
+    output = run("wide_and_deep.py", tmp_path, "--quick")
+    mean, linear, network, truth = (
+        numbers(output, name)[0] for name in ("always the mean", "linear formula", "wide and deep", "the true formula")
+    )
+    assert mean < 0.01 < linear < 0.75 < 0.8 < network <= truth
+
+
 def test_every_example_has_its_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} <= tested
