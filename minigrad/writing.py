@@ -141,7 +141,8 @@ class Writer:
         texts = []
         for value, dtype in zip(line.inputs, dtypes, strict=False):
             if isinstance(value, Place):
-                texts.append(self._name(_widened(value, line.out) if line.elementwise() else value))
+                widened = line.elementwise() and value.memory not in self._scalars  # a scalar has no other shape
+                texts.append(self._name(_widened(value, line.out) if widened else value))
             else:
                 number = np.asarray(value)[()] if _typed(value) else np.array(value, dtype)[()]
                 label = f"{value:g}".replace(".", "_").replace("-", "m").replace("+", "")

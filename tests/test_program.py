@@ -403,3 +403,12 @@ def test_code_of_ones_own_cannot_be_saved(tmp_path, caplog):
     with pytest.raises(ValueError, match="Deciding"):
         recorded.save(tmp_path / "step.py")
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_a_single_number_is_divided_by_a_scalar():
+    """One row, one output, one sum of weights: the scalar is not taken for an array of shape (1, 1)."""
+    model = Sequential([Dense(1, 1, bias=False), Sigmoid()], seed=0)
+    other, x, t = copy.deepcopy(model), np.ones((3, 1)), np.array([[0.2], [0.7], [0.4]])
+    options = {"loss": BinaryCrossEntropy(), "batch_size": 1, "sample_weight": np.array([0.5, 1, 2])}
+    assert_same_bits(train(model, SGD(0.3), 2, 0, x, t, **options), train(other, SGD(0.3), 2, 10**9, x, t, **options))
+    assert all(vars(model)["_programs"]._programs.values())
