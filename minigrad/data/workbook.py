@@ -35,6 +35,10 @@ class WorkbookError(ValueError):
     """What is wrong with a workbook, in one line: the file, the sheet and the cell, and what to do."""
 
 
+class MissingSheetError(WorkbookError):
+    """There is no sheet of that name."""
+
+
 def read_workbook(
     path: str | os.PathLike[str], x: str = "X", y: str = "y"
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
@@ -44,6 +48,21 @@ def read_workbook(
     all numbers (int64 when they are whole, else float64), all text, or all bools. Raises WorkbookError, which is a
     ValueError, for everything else, and FileNotFoundError for a file that is not there.
     """
+    features, labels = read_sheets(path, x, y)
+    values, targets = features.numbers(), labels.labels()
+    if len(values) != len(targets):
+        raise WorkbookError(
+            f"{path}: sheet {x!r} has {len(values)} rows and sheet {y!r} has {len(targets)}; "
+            f"each row of {x!r} needs its label in the same row of {y!r}"
+        )
+    return values, targets
+
+
+def read_sheets(path: str | os.PathLike[str], *names: str | None) -> list[Sheet]:
+    """The cells of these sheets; None stands for the first one that has cells.
+
+    Raises WorkbookError for a file that is no whole workbook, a sheet that is not there, and a formula without a value.
+    """
     from python_calamine import CalamineError, CalamineWorkbook
 
     path = Path(path)
@@ -51,17 +70,11 @@ def read_workbook(
     try:
         _refuse_other_archives(path)
         with CalamineWorkbook.from_path(path) as book:
-            features, labels = _Sheet(path, book, x), _Sheet(path, book, y)
-        _refuse_unsaved_formulas(path, (x, y))
-        values, targets = features.numbers(), labels.labels()
+            sheets = [Sheet(path, book, name) for name in names]
+        _refuse_unsaved_formulas(path, tuple(sheet.name for sheet in sheets))
     except (CalamineError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise _damaged(path, error) from error
-    if len(values) != len(targets):
-        raise WorkbookError(
-            f"{path}: sheet {x!r} has {len(values)} rows and sheet {y!r} has {len(targets)}; "
-            f"each row of {x!r} needs its label in the same row of {y!r}"
-        )
-    return values, targets
+    return sheets
 
 
 def write_workbook(
@@ -130,17 +143,21 @@ def cell_name(sheet: str, row: int, column: int) -> str:
     return f"{sheet if sheet.isidentifier() else quote_sheetname(sheet)}!{get_column_letter(column + 1)}{row + 1}"
 
 
-class _Sheet:
+class Sheet:
     """The cells of one sheet, from A1 on."""
 
-    def __init__(self, path: Path, book: CalamineWorkbook, name: str) -> None:
+    def __init__(self, path: Path, book: CalamineWorkbook, name: str | None) -> None:
         from python_calamine import SheetTypeEnum
 
-        self.path, self.name = path, name
         types = {sheet.name: sheet.typ for sheet in book.sheets_metadata}
+        if name is None:
+            name = next((known for known, kind in types.items() if kind == SheetTypeEnum.WorkSheet), "")
+        self.path, self.name = path, name
         if name not in types:
             names = ", ".join(map(repr, types)) or "none"
-            raise WorkbookError(f"{path} has no sheet {name!r}; its sheets: {names} (give the name of the right one)")
+            raise MissingSheetError(
+                f"{path} has no sheet {name!r}; its sheets: {names} (give the name of the right one)"
+            )
         if types[name] != SheetTypeEnum.WorkSheet:
             raise WorkbookError(f"{path}: sheet {name!r} is a chart or macro sheet without cells; name another sheet")
         sheet: CalamineSheet = book.get_sheet_by_name(name)
@@ -187,7 +204,25 @@ class _Sheet:
         whole = np.all((numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**53))
         return numbers.astype(np.int64) if whole else numbers
 
+    def table(self) -> list[list[Any]]:
+        """All rows, with "" for an empty cell. Raises WorkbookError for merged cells and for error values."""
+        self.refuse_nothing()
+        for (top, left), (bottom, right) in self.merged:
+            if top < len(self.rows) and left < len(self.rows[0]):
+                first, last = cell_name(self.name, top, left), cell_name(self.name, bottom, right)
+                raise WorkbookError(
+                    f"{self.path}: cells {first} to {last.rpartition('!')[2]} are merged; unmerge them and fill each"
+                )
+        if found := _first_error(self.path, self.name):
+            row, column, error = found
+            raise WorkbookError(
+                f"{self.path}: {cell_name(self.name, row, column)} holds the error {error}; repair its formula, or "
+                f"clear the cell if its value is missing"
+            )
+        return self.rows
+
     def refuse_nothing(self) -> None:
+        """Raise WorkbookError if there are no cells."""
         if not self.rows:
             raise WorkbookError(f"{self.path}: sheet {self.name!r} is empty; put the values there, from A1 on")
 
@@ -202,6 +237,7 @@ class _Sheet:
                 )
 
     def refuse(self, row: int, column: int, wanted: str) -> NoReturn:
+        """Raise WorkbookError for a cell that does not hold what belongs there."""
         found, advice = self.describe(row, column, self.rows[row][column])
         place = cell_name(self.name, row, column)
         raise WorkbookError(f"{self.path}: {place} {found}, where {wanted} belongs; {advice}")
@@ -283,6 +319,20 @@ def _refuse_unsaved_formulas(path: Path, sheets: tuple[str, ...]) -> None:
                             f"{reprlib.repr(str(formula.value))}, whose value is empty or was never stored; open the "
                             f"file in a spreadsheet program and save it, or put the value in its place"
                         )
+
+
+def _first_error(path: Path, sheet: str) -> tuple[int, int, str] | None:
+    """Row, column and value of the first cell with an error, which calamine reads as an empty one."""
+    with zipfile.ZipFile(path) as archive:
+        parts = [name for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+        if not any(b't="e"' in archive.read(part) for part in parts):
+            return None
+    with _openpyxl(path, data_only=True) as book:
+        for cells in book[sheet].iter_rows():
+            for cell in cells:
+                if cell.data_type == "e":
+                    return cell.row - 1, cell.column - 1, str(cell.value)
+    return None
 
 
 def _error_in(path: Path, sheet: str, row: int, column: int) -> str | None:
