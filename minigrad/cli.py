@@ -13,38 +13,28 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
+from minigrad import jobs
 from minigrad.data.digits import load_digits
 from minigrad.data.split import train_test_split
-from minigrad.data.workbook import cell_name, read_workbook, write_workbook
+from minigrad.data.table import is_text_file
+from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook, write_workbook
+from minigrad.jobs import ACTIVATIONS, DIGITS, OPTIMIZERS, SGD_RATE
 from minigrad.layer import Layer
-from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
+from minigrad.layers.activations import Sigmoid
 from minigrad.layers.dense import Dense
 from minigrad.losses import BinaryCrossEntropy
-from minigrad.metrics import classification_report, confusion_matrix, majority_baseline
-from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from minigrad.report import Result, as_json, summary
+from minigrad.progress import busy
+from minigrad.report import as_json, summary
 from minigrad.sequential import Sequential
+from minigrad.tables import EPOCHS, HIDDEN
 from minigrad.testing import GradientError, check_layer
 from minigrad.training import DivergenceError
 
-DIGITS = "digits"
-ACTIVATIONS: dict[str, type[Layer]] = {
-    layer.__name__.lower(): layer for layer in (Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Swish, Softplus, Identity)
-}
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": SGD,
-    "adam": Adam,
-    "adamw": AdamW,
-    "rmsprop": RMSprop,
-    "adagrad": Adagrad,
-}
-SGD_RATE = 0.5  # at SGD's own default, 0.01, 20 epochs of this network are far too few
 LARGE = 30  # sizes of x from which sigmoids are flat, and training hardly moves
 
 EXAMPLES = """\
@@ -53,6 +43,12 @@ examples:
   minigrad digits digits.xlsx           write these digits as a workbook: sheet X the pixels, sheet y the labels
   minigrad train digits.xlsx            the same from a workbook of your own
   minigrad train digits --hidden 64,32 --activation relu --optimizer adam
+  minigrad train flowers.csv --target species --out flowers
+                                        learn to tell a column of a table from the others, and keep the model
+  minigrad predict flowers new.xlsx --out predicted.xlsx
+                                        a copy of new.xlsx with the predictions and their probabilities
+  minigrad evaluate flowers test.csv    how good the model is on rows whose species is known
+  minigrad show flowers                 its layers, what each column becomes, how it was trained
   minigrad check mylayers:Scale         prove the derivatives of a layer of your own
 """
 
@@ -86,59 +82,79 @@ def _refuse(message: str) -> int:
 # ------------------------------------------------------------------------------------------------------ commands
 def train(options: argparse.Namespace) -> int:
     """`minigrad train DATA`: hold rows out, train on the others, tell how good the network is on both."""
+    jobs.model_file(options)
+    if options.target is not None:
+        if options.x is not None or options.y is not None:
+            raise ValueError("--x and --y name sheets without a header, --target a column of one with a header")
+        if options.data == DIGITS:
+            raise ValueError(f"{DIGITS} has no header and no columns with names; leave --target out")
+        return jobs.train(options)
+    if options.sheet is not None or options.task is not None:
+        raise ValueError("--sheet and --task are about a table with a header; name its column to predict with --target")
+    return _train_sheets(options)
+
+
+def _train_sheets(options: argparse.Namespace) -> int:
+    """`minigrad train DATA` for the tutorial's two sheets, and for the digits."""
     started = time.perf_counter()
+    options.x, options.y = options.x or "X", options.y or "y"
     name, x, labels = _read(options)
     read = time.perf_counter()
 
     classes = np.unique(labels)
-    _refuse_impossible_split(name, len(x), len(classes), options.test_size)
+    with jobs.naming(name):
+        jobs.refuse_impossible_split(len(x), len(classes), options.test_size)
     x_train, x_test, train_labels, test_labels = train_test_split(
         x, labels, test_size=options.test_size, seed=options.seed
     )
-    model = _network(x.shape[1], options.hidden, ACTIVATIONS[options.activation], len(classes), options.seed)
-    rate = options.learning_rate or (SGD_RATE if options.optimizer == "sgd" else None)
-    optimizer = OPTIMIZERS[options.optimizer](**({} if rate is None else {"learning_rate": rate}))
-    l2 = 1 / len(x_train) if options.l2 is None else options.l2
-    history = model.fit(
-        x_train,
-        train_labels,
-        loss=BinaryCrossEntropy(),
-        optimizer=optimizer,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        l2=l2,
-        seed=options.seed,
-    )
+    hidden, activation = options.hidden or [25], options.activation or "sigmoid"
+    model = _network(x.shape[1], hidden, ACTIVATIONS[activation], len(classes), options.seed)
+    optimizer = jobs.optimizer_of(options, "sgd")
+    l2, batch_size = 1 / len(x_train) if options.l2 is None else options.l2, options.batch_size or 32
+    settings = {
+        "hidden": hidden,
+        "activation": activation,
+        "batch_size": batch_size,
+        "optimizer": options.optimizer or "sgd",
+        "learning_rate": optimizer.rate(0),
+        "l2": l2,
+        "seed": options.seed,
+        "test_size": options.test_size,
+    }
+    model.preparation = {"format": "sheets", "x": options.x, "y": options.y, "settings": settings}
+    with jobs.keeping(options) as path:
+        history = model.fit(
+            x_train,
+            train_labels,
+            loss=BinaryCrossEntropy(),
+            optimizer=optimizer,
+            epochs=options.epochs or 20,
+            batch_size=batch_size,
+            l2=l2,
+            seed=options.seed,
+            checkpoint=path,
+        )
     trained = time.perf_counter()
 
-    predicted = model.predict_classes(x_test)
-    most, counts = np.unique(train_labels, return_counts=True)
-    result = Result(
+    result = jobs.classes_result(
+        train_labels,
+        model.predict_classes(x_train),
+        test_labels,
+        model.predict_classes(x_test),
         data=name,
         features=x.shape[1],
         layers=[repr(layer) for layer in model],
         parameters=model.theta.size,
-        settings={
-            "hidden": options.hidden,
-            "activation": options.activation,
-            "batch_size": options.batch_size,
-            "optimizer": options.optimizer,
-            "learning_rate": optimizer.rate(0),
-            "l2": l2,
-            "seed": options.seed,
-            "test_size": options.test_size,
-        },
+        settings=settings,
         losses=history.loss,
-        train_matrix=confusion_matrix(train_labels, model.predict_classes(x_train), classes),
-        held_out_matrix=confusion_matrix(test_labels, predicted, classes),
-        held_out=classification_report(test_labels, predicted, classes),
-        majority=most[counts.argmax()],
-        baseline=majority_baseline(train_labels, test_labels),
         reading_seconds=read - started,
         training_seconds=trained - read,
         seconds=time.perf_counter() - started,
     )
-    print(json.dumps(as_json(result)) if options.json else summary(result))
+    if options.json:
+        print(json.dumps(as_json(result) | {"model": None if path is None else str(path)}))
+    else:
+        print(summary(result) + ("" if path is None else f"\nmodel     {path}"))
     return 0
 
 
@@ -177,7 +193,16 @@ def _read(options: argparse.Namespace) -> tuple[str, Any, Any]:
         return "the digits that come with minigrad", *load_digits()
     if not Path(options.data).exists():
         raise ValueError(f"{options.data}: there is no such file (DATA is a workbook FILE.xlsx, or the word {DIGITS})")
-    x, labels = read_workbook(options.data, options.x, options.y)
+    if is_text_file(options.data):
+        raise ValueError(
+            f"{options.data} is a text file (CSV?), not a workbook of two sheets; name the column to predict, "
+            f"as in --target COLUMN"
+        )
+    try:
+        with busy(f"reading {options.data}"):
+            x, labels = read_workbook(options.data, options.x, options.y)
+    except MissingSheetError as error:
+        raise ValueError(f"{error}; or, if a sheet has a header, the column to predict with --target") from error
     if labels.dtype.kind == "f":
         row = int(np.argmax(labels % 1 != 0))
         raise ValueError(
@@ -198,18 +223,6 @@ def _read(options: argparse.Namespace) -> tuple[str, Any, Any]:
             file=sys.stderr,
         )
     return options.data, x, labels
-
-
-def _refuse_impossible_split(name: str, rows: int, classes: int, test_size: float) -> None:
-    """Raise ValueError where there is nothing to tell apart, or no way to train and to test."""
-    if classes < 2:
-        raise ValueError(f"{name}: all labels are the same; there must be two classes at least")
-    held_out, possible = round(test_size * rows), rows - classes
-    if not 1 <= held_out <= possible:
-        raise ValueError(
-            f"{name}: --test-size {test_size:g} of {rows} rows is {held_out} rows to hold out; one row of each of the "
-            f"{classes} classes stays in training, so from 1 to {possible} are possible"
-        )
 
 
 def _network(features: int, hidden: list[int], activation: type[Layer], classes: int, seed: int) -> Sequential:
@@ -264,6 +277,8 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
 
+    _add_uses(commands)
+
     command = commands.add_parser("digits", help="write the digits that come with minigrad as a workbook")
     command.add_argument("file", metavar="FILE.xlsx", help="the workbook to write")
     command.add_argument("--force", action="store_true", help="replace a file that exists")
@@ -275,36 +290,97 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add_train(commands: Any) -> None:
+def _command(commands: Any, name: str, function: Any, help: str, description: str) -> Any:
     command = commands.add_parser(
-        "train",
-        help="train a network on a workbook or on the digits",
-        description="Train a network of sigmoids, one for each class, and measure it on rows that it has not seen.",
+        name,
+        help=help,
+        description=description,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    command.add_argument(
-        "data",
-        metavar="DATA",
-        help=f"the word {DIGITS}, or a workbook FILE.xlsx with a sheet of numbers and a sheet of labels, no headers",
+    command.set_defaults(command=function)
+    return command
+
+
+def _add_train(commands: Any) -> None:
+    command = _command(
+        commands,
+        "train",
+        train,
+        "train a network on a table, a workbook or the digits",
+        "Train a network, and measure it on rows that it has not seen. DATA is one of:\n"
+        "  a table with a header, FILE.csv, FILE.tsv or a sheet of FILE.xlsx, with --target COLUMN;\n"
+        f"  a workbook FILE.xlsx with a sheet of numbers and one of labels, without headers; the word {DIGITS}.",
     )
+    table = f"{','.join(map(str, HIDDEN))} relu adam {EPOCHS}".split()
+    command.add_argument("data", metavar="DATA", help=f"a table, a workbook, or the word {DIGITS}")
     add = command.add_argument
-    add("--x", default="X", metavar="SHEET", help="the sheet of numbers (default: X)")
-    add("--y", default="y", metavar="SHEET", help="the sheet of labels (default: y)")
+    add("--target", metavar="COLUMN", help="the column to predict, of a table with a header")
+    add("--sheet", metavar="NAME", help="the sheet of the table (default: the first)")
+    add("--task", choices=("classification", "regression"), help="what the target is (default: found out, and said)")
+    add("--x", metavar="SHEET", help="the sheet of numbers (default: X)")
+    add("--y", metavar="SHEET", help="the sheet of labels (default: y)")
+    add("--hidden", type=_widths, metavar="WIDTHS", help=f"of hidden layers, as in 64,32 (25; for a table {table[0]})")
+    add("--activation", choices=ACTIVATIONS, help=f"of the hidden layers (sigmoid; for a table {table[1]})")
     add(
-        "--hidden", type=_widths, default=[25], metavar="WIDTHS", help="of the hidden layers, as in 64,32 (default: 25)"
+        "--epochs", type=_count, metavar="N", help=f"passes over the training rows (20; for a table {table[3]} at most)"
     )
-    add("--activation", choices=ACTIVATIONS, default="sigmoid", help="of the hidden layers (default: sigmoid)")
-    add("--epochs", type=_count, default=20, metavar="N", help="passes over the training rows (default: 20)")
-    add("--batch-size", type=_count, default=32, metavar="N", help="rows per step (default: 32)")
-    add("--optimizer", choices=OPTIMIZERS, default="sgd", help="the rule of the steps (default: sgd)")
+    add("--batch-size", type=_count, metavar="N", help="rows per step (default: 32)")
+    add("--optimizer", choices=OPTIMIZERS, help=f"the rule of the steps (sgd; for a table {table[2]})")
     add("--learning-rate", type=_rate, metavar="RATE", help=f"default: {SGD_RATE} for sgd, else the optimizer's own")
-    add("--l2", type=_penalty, metavar="L2", help="penalty on the weights' squares (default: 1 / training rows)")
+    add("--l2", type=_penalty, metavar="L2", help="penalty on the weights' squares (1 / rows; for a table 0.001)")
     add("--seed", type=_seed, default=0, metavar="N", help="of the split, the first weights, the order (default: 0)")
     add("--test-size", type=_fraction, default=0.2, metavar="SHARE", help="share of rows held out (default: 0.2)")
+    add("--out", metavar="DIR", help=f"the folder to write the model to, as {jobs.MODEL}")
+    add("--resume", action="store_true", help="go on with the training in DIR, bit for bit as if it had not stopped")
+    add("--force", action="store_true", help="replace the model in DIR")
     add("--json", action="store_true", help="print the results as one JSON object")
-    command.set_defaults(command=train)
+
+
+def _add_uses(commands: Any) -> None:
+    command = _command(
+        commands,
+        "predict",
+        jobs.predict,
+        "write a copy of a table with a model's predictions",
+        "Write a copy of DATA with the prediction for each row and, for labels, the probability of each. Columns are\n"
+        "found by their names. A copy of a workbook keeps other sheets, formats and formulas; what it can't is said.",
+    )
+    command.add_argument("model", metavar="MODEL", help="the file of a model, or the folder that train --out wrote")
+    command.add_argument("data", metavar="DATA", help="a table or workbook like the one that it was trained on")
+    command.add_argument("--out", metavar="FILE", required=True, help="the file to write: .xlsx, .csv or .tsv")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_sheets(command)
+
+    command = _command(
+        commands,
+        "evaluate",
+        jobs.evaluate,
+        "measure a model on rows with known answers",
+        "Measure a model on rows with known answers. They should be rows that it was not trained on.",
+    )
+    command.add_argument("model", metavar="MODEL", help="the file of a model, or the folder that train --out wrote")
+    command.add_argument("data", metavar="DATA", help=f"a table or workbook with the answers, or the word {DIGITS}")
+    _add_sheets(command)
+    command.add_argument("--json", action="store_true", help="print the results as one JSON object")
+
+    command = _command(
+        commands,
+        "show",
+        jobs.show,
+        "tell what is in the file of a model",
+        "Tell the layers of a model, what each column becomes, its classes, and how it was trained.",
+    )
+    command.add_argument("model", metavar="MODEL", help="the file of a model, or the folder that train --out wrote")
+
+
+def _add_sheets(command: Any) -> None:
+    command.add_argument(
+        "--sheet", metavar="NAME", help="the sheet of the table (default: the training's, or the first)"
+    )
+    command.add_argument("--x", metavar="SHEET", help="the sheet of numbers without a header (default: the training's)")
+    command.add_argument("--y", metavar="SHEET", help="the sheet of labels without a header (default: the training's)")
 
 
 def _whole(text: str, least: int) -> int:

@@ -1,0 +1,426 @@
+"""What the commands do with tables and with models: train on a table, predict, evaluate, show.
+
+A function takes the command's options and returns the exit status; what the user can set right is a ValueError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.data.digits import load_digits
+from minigrad.data.predictions import check_output, write_beside, write_sheet
+from minigrad.data.preparation import NumberColumn, Preparation, Target, target_values
+from minigrad.data.split import split_rows
+from minigrad.data.table import Cells, read_cells, shown
+from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
+from minigrad.files import load
+from minigrad.layer import Layer
+from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
+from minigrad.metrics import (
+    classification_report,
+    confusion_matrix,
+    majority_baseline,
+    mean_absolute_error,
+    r2_score,
+    wilson_interval,
+)
+from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad.progress import busy
+from minigrad.report import NumbersResult, Result, as_json, matrix_lines, numbers_json, numbers_summary, summary
+from minigrad.sequential import Sequential
+from minigrad.tables import BATCH, EPOCHS, HIDDEN, L2, answer, answers, table_of, train_table
+from minigrad.training import DivergenceError, History
+
+DIGITS = "digits"
+MODEL = "model.safetensors"
+LEAST_ROWS = 10  # of a table to train on
+ACTIVATIONS: dict[str, type[Layer]] = {
+    layer.__name__.lower(): layer for layer in (Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Swish, Softplus, Identity)
+}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+SGD_RATE = 0.5  # at SGD's own default, 0.01, the default epochs are far too few
+
+
+# ------------------------------------------------------------------------------------------------------ training
+def train(options: argparse.Namespace) -> int:
+    """`minigrad train DATA --target COLUMN`: hold rows out, train on the others, tell how good the network is."""
+    started = time.perf_counter()
+    with busy(f"reading {options.data}"):
+        table = read_cells(options.data, options.sheet)
+        frame, column = table.frame(options.target)
+    read = time.perf_counter()
+    assert column is not None
+    with naming(table.where):
+        if len(frame) < LEAST_ROWS:
+            raise ValueError(f"has {len(frame)} rows; {LEAST_ROWS} are the least to learn from and to test on")
+        task, why, values = target_values(column, options.task)
+        if column.nunique() < 2:
+            raise ValueError(
+                f"column {options.target!r}: all {len(column)} rows hold the same; there is nothing to tell"
+            )
+        if task == "classification":
+            refuse_impossible_split(len(values), len(np.unique(values)), options.test_size)
+        rows, held_out = split_rows(
+            values if task == "classification" else len(values), options.test_size, seed=options.seed
+        )
+        target = Target.fit(column.iloc[rows], task)
+        Preparation.fit(frame.iloc[rows])  # what is wrong with the table is said before a folder is made
+
+    optimizer = optimizer_of(options, "adam")
+    settings = {
+        "hidden": list(HIDDEN) if options.hidden is None else options.hidden,
+        "activation": options.activation or "relu",
+        "batch_size": options.batch_size or BATCH,
+        "optimizer": options.optimizer or "adam",
+        "learning_rate": optimizer.rate(0),
+        "l2": L2 if options.l2 is None else options.l2,
+        "seed": options.seed,
+        "test_size": options.test_size,
+    }
+    with keeping(options) as path:
+        model, history = train_table(
+            frame.iloc[rows],
+            values[rows],
+            target,
+            hidden=settings["hidden"],
+            activation=ACTIVATIONS[settings["activation"]],
+            optimizer=optimizer,
+            epochs=options.epochs or EPOCHS,
+            batch_size=settings["batch_size"],
+            l2=settings["l2"],
+            seed=options.seed,
+            notes={"sheet": table.sheet, "settings": settings},
+            checkpoint=path,
+        )
+    trained = time.perf_counter()
+
+    preparation, _ = table_of(model)
+    told = {part: answer(model, frame.iloc[chosen]).values for part, chosen in (("train", rows), ("held", held_out))}
+    common: dict[str, Any] = {
+        "data": table.where,
+        "features": len(preparation.features),
+        "layers": [repr(layer) for layer in model],
+        "parameters": model.theta.size,
+        "settings": settings,
+        "losses": history.loss,
+        "reading_seconds": read - started,
+        "training_seconds": trained - read,
+        "seconds": time.perf_counter() - started,
+    }
+    if task == "classification":
+        result = classes_result(values[rows], told["train"], values[held_out], told["held"], **common)
+        as_object, page = as_json(result), summary(result)
+    else:
+        numbers = NumbersResult(values[rows], told["train"], values[held_out], told["held"], **common)
+        as_object, page = numbers_json(numbers), numbers_summary(numbers)
+    if options.json:
+        notes = dict(preparation.notes())
+        as_object |= {"task": task, "preparation": notes, "best_epoch": history.best_epoch}
+        print(json.dumps(as_object | {"model": None if path is None else str(path)}))
+        return 0
+    forced = "as --task says" if options.task else "--task overrides this"
+    print(f"target    {options.target}: {why}, so this is a {task} ({forced})")
+    for number, line in enumerate(preparation_lines(preparation)):
+        print(f"{'' if number else 'columns':<10}{line}")
+    print(page)
+    print(stopping(history))
+    if path is not None:
+        print(f"model     {path}")
+    return 0
+
+
+def classes_result(
+    train: npt.NDArray[Any],
+    train_told: npt.NDArray[Any],
+    test: npt.NDArray[Any],
+    test_told: npt.NDArray[Any],
+    **common: Any,
+) -> Result:
+    """The result of a classification from true and told labels."""
+    classes, counts = np.unique(train, return_counts=True)
+    return Result(
+        train_matrix=confusion_matrix(train, train_told, classes),
+        held_out_matrix=confusion_matrix(test, test_told, classes),
+        held_out=classification_report(test, test_told, classes),
+        majority=classes[counts.argmax()],
+        baseline=majority_baseline(train, test),
+        **common,
+    )
+
+
+def optimizer_of(options: argparse.Namespace, default: str) -> Optimizer:
+    """The optimizer that the options ask for."""
+    name = options.optimizer or default
+    rate = options.learning_rate or (SGD_RATE if name == "sgd" else None)
+    return OPTIMIZERS[name](**({} if rate is None else {"learning_rate": rate}))
+
+
+def refuse_impossible_split(rows: int, classes: int, test_size: float) -> None:
+    """Raise ValueError where there is nothing to tell apart, or no way to train and to test."""
+    if classes < 2:
+        raise ValueError("all labels are the same; there must be two classes at least")
+    held_out, possible = round(test_size * rows), rows - classes
+    if not 1 <= held_out <= possible:
+        raise ValueError(
+            f"--test-size {test_size:g} of {rows} rows is {held_out} rows to hold out; one row of each of the "
+            f"{classes} classes stays in training, so from 1 to {possible} are possible"
+        )
+
+
+def model_file(options: argparse.Namespace) -> Path | None:
+    """Where --out has the model written. Raises ValueError, before the work, where there is another one."""
+    if options.out is None:
+        if options.resume or options.force:
+            raise ValueError("--resume and --force need --out DIR, the folder of the model")
+        return None
+    path = Path(options.out) / MODEL
+    if Path(options.out).exists() and not Path(options.out).is_dir():
+        raise ValueError(f"{options.out} is a file; --out takes the name of a folder")
+    if path.exists() and not options.resume and not options.force:
+        raise ValueError(
+            f"{path} exists already; go on with it by --resume, replace it by --force, or choose another folder"
+        )
+    if options.resume and options.force:
+        raise ValueError("--resume goes on with a model and --force begins anew; give one of them")
+    return path
+
+
+@contextmanager
+def keeping(options: argparse.Namespace) -> Iterator[Path | None]:
+    """The model's file, in a folder that exists; a new training that fails leaves neither."""
+    path = model_file(options)
+    if path is None:
+        yield None
+        return
+    made, begun = not path.parent.exists(), path.exists() and options.resume
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if options.force:
+        path.unlink(missing_ok=True)  # or the training would go on with it
+    try:
+        yield path
+    except (ValueError, OSError, DivergenceError):
+        if not begun:
+            path.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()
+        raise
+
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Put the place of the data before what is wrong with it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+# ----------------------------------------------------------------------------------------------- using a model
+def predict(options: argparse.Namespace) -> int:
+    """`minigrad predict MODEL DATA --out FILE`: a copy of the data with the network's answers beside the rows."""
+    source, out = Path(options.data), Path(options.out)
+    if not source.exists():
+        raise ValueError(f"{source}: there is no such file")
+    check_output(source, out, options.force)
+    model = load(model_of(options.model))
+    if is_of_table(model):
+        preparation, target = table_of(model)
+        with busy(f"reading {source}"):
+            table = table_for(model, options)
+            frame, _ = table.frame(only=preparation.names)
+        with naming(table.where):
+            told = answers(model, preparation.transform(frame), target)
+        for surprise in preparation.surprises(frame):
+            print(f"minigrad: note: {table.where}: {surprise}", file=sys.stderr)
+        columns = answer_columns(model, told.values, told.probabilities)
+        with busy(f"writing {out}"):
+            lost = write_beside(table, columns, out)
+    else:
+        with busy(f"reading {source}"):
+            x = sheet_for(model, options)
+        told = answers(model, x)
+        columns = answer_columns(model, told.values, told.probabilities)
+        with busy(f"writing {out}"):
+            lost = write_sheet(source, columns, out)
+    print(f"{out}: {len(told.values):,} rows of {source} with {shown(columns)}")
+    for what in lost:
+        print(f"minigrad: note: {out} does not keep: {what}", file=sys.stderr)
+    return 0
+
+
+def answer_columns(model: Sequential, values: npt.NDArray[Any], probabilities: Any) -> dict[str, list[Any]]:
+    """The columns to write: the prediction, then the probability of each class."""
+    columns: dict[str, list[Any]] = {"prediction": values.tolist()}
+    if probabilities is None:
+        return columns
+    if probabilities.shape[1] == 1:
+        probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
+    names = range(probabilities.shape[1]) if model.classes is None else model.classes.tolist()
+    for name, column in zip(names, probabilities.T, strict=True):
+        columns[f"probability of {name}"] = [float(str(p)) for p in column]  # as few digits as float32 has
+    return columns
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """`minigrad evaluate MODEL DATA`: how good the network's answers are about rows with known ones."""
+    x: npt.NDArray[Any]
+    model = load(model_of(options.model))
+    if is_of_table(model):
+        preparation, target = table_of(model)
+        with busy(f"reading {options.data}"):
+            table = table_for(model, options)
+            frame, column = table.frame(target.name, only=preparation.names)
+        assert column is not None
+        where = table.where
+        with naming(where):
+            _, _, values = target_values(column, target.task)
+            told = answers(model, preparation.transform(frame), target)
+            refuse_unseen(model, values, lambda row: f"column {target.name!r}, row {row + 2}")
+        if told.probabilities is None:
+            return _evaluate_numbers(where, values, told.values, options)
+    else:
+        if options.data == DIGITS:
+            where = "the digits that come with minigrad"
+            x, values = load_digits()
+        else:
+            x_sheet, y_sheet = sheets_of(model, options)
+            with busy(f"reading {options.data}"):
+                x, values = read_workbook(options.data, x_sheet, y_sheet)
+            where = f"{options.data}: sheets {x_sheet!r} and {y_sheet!r}"
+        with naming(where):
+            refuse_width(model, x)
+            told = answers(model, x)
+            refuse_unseen(model, values, lambda row: f"row {row + 1} of the labels")
+    matrix = confusion_matrix(values, told.values, model.classes)
+    report = classification_report(values, told.values, model.classes)
+    right, total = int(np.trace(matrix)), int(matrix.sum())
+    low, high = wilson_interval(right, total)
+    if options.json:
+        measured = {"data": where, "rows": total, "accuracy": right / total, "interval": (low, high)}
+        table_json = {"classes": report.classes.tolist(), "confusion_matrix": matrix.tolist()}
+        print(json.dumps(measured | {"balanced_accuracy": report.balanced_accuracy} | table_json))
+        return 0
+    print(f"data      {where}")
+    print(f"accuracy  {right / total:.3f}, 95 % interval {low:.3f} to {high:.3f}: {right:,} of {total:,} rows right\n")
+    print("\n".join(matrix_lines("rows", [str(name) for name in report.classes.tolist()], matrix)))
+    print(f"\n{report}")
+    return 0
+
+
+def _evaluate_numbers(where: str, values: Any, told: Any, options: argparse.Namespace) -> int:
+    with naming(where):
+        r2, mae = r2_score(values, told), mean_absolute_error(values, told)
+    if options.json:
+        print(json.dumps({"data": where, "rows": len(values), "r2": r2, "mae": mae}))
+        return 0
+    print(f"data      {where}")
+    print(f"R²        {r2:.3f} of {len(values):,} rows (1 is perfect; 0 is what their own mean gets)")
+    print(f"error     {mae:.4g} on average (mean absolute error)")
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """`minigrad show MODEL`: the layers, what the columns become, the classes, how it was trained."""
+    path = model_of(options.model)
+    model = load(path)
+    print(f"{path}\n\n{model.summary()}")
+    if model.classes is not None:
+        print(f"\nclasses   {shown(model.classes.tolist())}")
+    if is_of_table(model):
+        preparation, target = table_of(model)
+        units = "" if target.task == "classification" else f", standardised ({target.mean:.4g} ± {target.scale:.4g})"
+        print(f"\ntarget    {target.name}: {target.task}{units}\n")
+        for name, text in preparation.notes():
+            print(f"{name}: {text}")
+    settings = (model.preparation or {}).get("settings")
+    if isinstance(settings, dict):
+        print("\ntraining  " + ", ".join(f"{name} {value}" for name, value in settings.items()))
+    return 0
+
+
+# ------------------------------------------------------------------------------------------- what jobs share
+def model_of(name: str) -> Path:
+    """The model's file: itself, or in the folder that `train --out` made."""
+    path = Path(name)
+    return path / MODEL if path.is_dir() else path
+
+
+def is_of_table(model: Sequential) -> bool:
+    """Whether the model was trained on a table with a header."""
+    return model.preparation is not None and model.preparation.get("format") == "table"
+
+
+def table_for(model: Sequential, options: argparse.Namespace) -> Cells:
+    """The table to predict on: the sheet that is asked for, else the one of the training's name, else the first."""
+    trained = (model.preparation or {}).get("sheet")
+    if options.sheet is None and isinstance(trained, str) and Path(options.data).suffix.lower() == ".xlsx":
+        with suppress(MissingSheetError):
+            return read_cells(options.data, trained)
+    return read_cells(options.data, options.sheet)
+
+
+def sheets_of(model: Sequential, options: argparse.Namespace) -> tuple[str, str]:
+    """The names of the sheets of numbers and of labels."""
+    written = model.preparation or {}
+    return options.x or str(written.get("x", "X")), options.y or str(written.get("y", "y"))
+
+
+def sheet_for(model: Sequential, options: argparse.Namespace) -> npt.NDArray[np.float64]:
+    """The numbers of a workbook without headers."""
+    name, _ = sheets_of(model, options)
+    [sheet] = read_sheets(options.data, name)
+    x = sheet.numbers()
+    with naming(f"{options.data}: sheet {name!r}"):
+        refuse_width(model, x)
+    return x
+
+
+def refuse_width(model: Sequential, x: npt.NDArray[Any]) -> None:
+    """Raise ValueError for rows of another width than the network takes."""
+    if model.input_shape is not None and model.input_shape != x.shape[1:]:
+        raise ValueError(f"has {x.shape[1]} columns of numbers, but the network takes rows of {model.input_shape}")
+
+
+def refuse_unseen(model: Sequential, values: npt.NDArray[Any], place: Callable[[int], str]) -> None:
+    """Raise ValueError for a label that the network has not been trained on."""
+    known = None if model.classes is None else set(model.classes.tolist())
+    for row, value in enumerate(values.tolist()):
+        if known is not None and value not in known:
+            raise ValueError(
+                f"{place(row)} holds the label {value!r}; the network was trained on {shown(model.classes)}"
+            )
+
+
+def preparation_lines(preparation: Preparation) -> list[str]:
+    """What is done with each column, those of plain numbers together."""
+    numbers = [column for column in preparation.columns if isinstance(column, NumberColumn)]
+    plain = [column.name for column in numbers if column.kind == "number" and not column.flagged]
+    lines = [f"numbers, standardised: {', '.join(plain)}"] if plain else []
+    return lines + [f"{name}: {text}" for name, text in preparation.notes() if name not in plain]
+
+
+def stopping(history: History) -> str:
+    """What ended the training, in words."""
+    if history.best_epoch is None:
+        return f"stopping  after all {len(history)} epochs; there were too few rows to watch the validation loss"
+    return (
+        f"stopping  after {len(history)} epochs; the parameters are those of epoch {history.best_epoch}, whose loss on "
+        f"a tenth of the training rows, kept for that, was lowest"
+    )
