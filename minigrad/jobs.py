@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from minigrad.data.digits import load_digits
 from minigrad.data.predictions import check_output, write_beside, write_sheet
-from minigrad.data.preparation import NumberColumn, Preparation, Target, target_values
+from minigrad.data.preparation import NumberColumn, Preparation, Target, Task, target_values
 from minigrad.data.split import split_rows
 from minigrad.data.table import Cells, read_cells, shown
 from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
@@ -40,6 +40,9 @@ from minigrad.report import NumbersResult, Result, as_json, matrix_lines, number
 from minigrad.sequential import Sequential
 from minigrad.tables import BATCH, EPOCHS, HIDDEN, L2, answer, answers, table_of, train_table
 from minigrad.training import DivergenceError, History
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIGITS = "digits"
 MODEL = "model.safetensors"
@@ -67,18 +70,8 @@ def train(options: argparse.Namespace) -> int:
     read = time.perf_counter()
     assert column is not None
     with naming(table.where):
-        if len(frame) < LEAST_ROWS:
-            raise ValueError(f"has {len(frame)} rows; {LEAST_ROWS} are the least to learn from and to test on")
         task, why, values = target_values(column, options.task)
-        if column.nunique() < 2:
-            raise ValueError(
-                f"column {options.target!r}: all {len(column)} rows hold the same; there is nothing to tell"
-            )
-        if task == "classification":
-            refuse_impossible_split(len(values), len(np.unique(values)), options.test_size)
-        rows, held_out = split_rows(
-            values if task == "classification" else len(values), options.test_size, seed=options.seed
-        )
+        rows, held_out = part(column, values, task, options)
         target = Target.fit(column.iloc[rows], task)
         Preparation.fit(frame.iloc[rows])  # what is wrong with the table is said before a folder is made
 
@@ -130,8 +123,7 @@ def train(options: argparse.Namespace) -> int:
         numbers = NumbersResult(values[rows], told["train"], values[held_out], told["held"], **common)
         as_object, page = numbers_json(numbers), numbers_summary(numbers)
     if options.json:
-        notes = dict(preparation.notes())
-        as_object |= {"task": task, "preparation": notes, "best_epoch": history.best_epoch}
+        as_object |= {"task": task, "preparation": dict(preparation.notes()), "best_epoch": history.best_epoch}
         print(json.dumps(as_object | {"model": None if path is None else str(path)}))
         return 0
     forced = "as --task says" if options.task else "--task overrides this"
@@ -143,6 +135,28 @@ def train(options: argparse.Namespace) -> int:
     if path is not None:
         print(f"model     {path}")
     return 0
+
+
+def part(
+    column: pd.Series[Any], values: npt.NDArray[Any], task: Task, options: argparse.Namespace
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The rows to train on and those to hold out. Raises ValueError where one can't learn, or can't test."""
+    name, total, different = options.target, len(values), column.nunique()
+    if total < LEAST_ROWS:
+        raise ValueError(f"has {total} rows; {LEAST_ROWS} are the least to learn from and to test on")
+    if different < 2:
+        raise ValueError(f"column {name!r}: all {total} rows hold the same; there is nothing to tell")
+    if task == "regression":
+        if round(options.test_size * total) < 2:
+            raise ValueError(f"--test-size {options.test_size:g} of {total} rows holds out fewer than two")
+        return split_rows(total, options.test_size, seed=options.seed)
+    if 2 * different > total:
+        raise ValueError(
+            f"column {name!r} has {different} different labels in {total} rows; that is too few rows of each to learn "
+            f"from"
+        )
+    refuse_impossible_split(total, different, options.test_size)
+    return split_rows(values, options.test_size, seed=options.seed)
 
 
 def classes_result(
@@ -192,6 +206,8 @@ def model_file(options: argparse.Namespace) -> Path | None:
     path = Path(options.out) / MODEL
     if Path(options.out).exists() and not Path(options.out).is_dir():
         raise ValueError(f"{options.out} is a file; --out takes the name of a folder")
+    if not path.parent.parent.is_dir():
+        raise ValueError(f"{options.out}: there is no folder {path.parent.parent}; make it first")
     if path.exists() and not options.resume and not options.force:
         raise ValueError(
             f"{path} exists already; go on with it by --resume, replace it by --force, or choose another folder"
@@ -209,7 +225,7 @@ def keeping(options: argparse.Namespace) -> Iterator[Path | None]:
         yield None
         return
     made, begun = not path.parent.exists(), path.exists() and options.resume
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     if options.force:
         path.unlink(missing_ok=True)  # or the training would go on with it
     try:
@@ -270,11 +286,12 @@ def answer_columns(model: Sequential, values: npt.NDArray[Any], probabilities: A
     columns: dict[str, list[Any]] = {"prediction": values.tolist()}
     if probabilities is None:
         return columns
+    kind = "probability of" if np.all((probabilities >= 0) & (probabilities <= 1)) else "output for"
+    names = list(range(probabilities.shape[1])) if model.classes is None else model.classes.tolist()
     if probabilities.shape[1] == 1:
-        probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
-    names = range(probabilities.shape[1]) if model.classes is None else model.classes.tolist()
+        names = names[-1:]  # a single output stands for the second of two classes
     for name, column in zip(names, probabilities.T, strict=True):
-        columns[f"probability of {name}"] = [float(str(p)) for p in column]  # as few digits as float32 has
+        columns[f"{kind} {name}"] = [float(str(p)) for p in column]  # as few digits as float32 has
     return columns
 
 

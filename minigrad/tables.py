@@ -130,8 +130,10 @@ def answer(model: Sequential, frame: pd.DataFrame) -> Answers:
 
 
 def answers(model: Sequential, x: Array, target: Target | None = None) -> Answers:
-    """The network's answers about prepared rows."""
+    """The network's answers about prepared rows; one output without classes is a number."""
     outputs = model.predict(x)
     if target is not None and target.task == "regression":
         return Answers(target.decode(outputs), None)
+    if model.classes is None and outputs.shape[1:] == (1,):
+        return Answers(outputs[:, 0].astype(np.float64), None)
     return Answers(model.predict_classes(x), outputs)

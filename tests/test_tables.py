@@ -1,6 +1,7 @@
 """Tables: what is read, how columns are prepared, what the commands make of it, and one line for what is wrong."""
 
 import json
+import os
 import sys
 import time
 import zipfile
@@ -15,10 +16,11 @@ from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 from openpyxl.styles import Font
 
-from minigrad import Adam, load
+from minigrad import Adam, Dense, Sequential, Sigmoid, Softmax, load
 from minigrad.cli import main
-from minigrad.data import Preparation, TableError, read_table, write_workbook
+from minigrad.data import Preparation, TableError, WorkbookError, read_table, write_workbook
 from minigrad.data.preparation import Target, target_values
+from minigrad.data.split import split_rows
 from minigrad.progress import busy
 from minigrad.tables import answer, table_of, train_table
 
@@ -79,6 +81,50 @@ def test_decimal_commas_dates_bools_numbers_in_text_and_a_counter_of_rows(tmp_pa
     assert [str(day) for day in frame["day"][:2]] == ["2024-02-29", "2024-03-01"]
     assert frame["door"].tolist() == ["12a", "007", "b"]
     assert frame["open"].tolist() == [True, False, None]
+
+
+PIECES = st.sampled_from(
+    ["a", "b", ",", ";", "\t", "\n", "\r", '"', "1", "-2.5", "NA", "2024-02-30", "é", "\ufeff", "inf"]
+)
+
+
+@given(st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=40).map(lambda some: "".join(some).encode())))
+def test_any_bytes_are_a_table_or_one_clear_error(path, data):
+    path.with_suffix(".csv").write_bytes(data)
+    read_or_refuse(path.with_suffix(".csv"))
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_workbook_with_wrong_bytes_is_read_or_refused(path, small, changes):
+    content = bytearray(small)
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    path.write_bytes(content)
+    read_or_refuse(path)
+
+
+def read_or_refuse(path):
+    try:
+        frame, _ = read_table(path)
+    except WorkbookError as error:
+        assert str(path) in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert len(frame) > 0
+        assert frame.columns.is_unique
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables") / "a.xlsx"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The bytes of a workbook of ten rows."""
+    path = tmp_path_factory.mktemp("small") / "a.xlsx"
+    write(path, plants(10))
+    return path.read_bytes()
 
 
 # -------------------------------------------------------------------------------------------------- preparation
@@ -235,6 +281,16 @@ def test_train_says_each_choice(trained, capsys, suffix):
     assert "after all 2 epochs" in out
 
 
+def test_nothing_is_learned_from_held_out_rows(trained):
+    frame = plants()
+    for target, labels in (("species", frame["species"]), ("size", len(frame))):
+        rows, _ = split_rows(labels, 0.2, seed=0)
+        preparation, learned = table_of(load(trained / target / "model.safetensors"))
+        assert preparation == Preparation.fit(frame.iloc[rows].drop(columns=target))
+        if target == "size":
+            assert learned.mean == frame["size"].iloc[rows].mean()
+
+
 def test_json_of_a_regression(trained, capsys):
     assert main(["train", str(trained / "plants.csv"), "--target", "size", "--epochs", "300", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -387,6 +443,37 @@ def test_evaluate_measures(trained, capsys):
     assert f"R²        {told['r2']:.3f} of 40 rows" in capsys.readouterr().out
 
 
+def test_models_made_in_python_are_used_too(tmp_path):
+    write_workbook(tmp_path / "a.xlsx", np.eye(6)[:, :3], [1, 2] * 3)
+    x = np.eye(6)[:, :3]
+    for layers, header in (
+        ([Dense(3, 1)], ("prediction",)),
+        ([Dense(3, 1), Sigmoid()], ("prediction",)),
+        ([Dense(3, 2), Softmax()], ("prediction", "probability of 0", "probability of 1")),
+        ([Dense(3, 2)], ("prediction", "output for 0", "output for 1")),
+    ):
+        model = Sequential(layers, seed=0)
+        model.save(tmp_path / "m")
+        command = ["predict", str(tmp_path / "m"), str(tmp_path / "a.xlsx"), "--out", str(tmp_path / "b.xlsx")]
+        assert main([*command, "--force"]) == 0
+        found = list(openpyxl.load_workbook(tmp_path / "b.xlsx")["predictions"].values)
+        assert found[0] == header
+        expected = model.predict(x)
+        np.testing.assert_array_equal(np.array([row[-1] for row in found[1:]], np.float32), expected[:, -1])
+
+
+def test_a_failed_write_leaves_the_old_file(trained, tmp_path, capsys, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device", "b.xlsx")
+
+    (tmp_path / "b.xlsx").write_text("precious")
+    monkeypatch.setattr(os, "replace", fail)
+    command = ["predict", str(trained / "size"), str(trained / "plants.xlsx"), "--out", str(tmp_path / "b.xlsx")]
+    refused(capsys, [*command, "--force"], "b.xlsx: No space left on device")
+    assert [file.name for file in tmp_path.iterdir()] == ["b.xlsx"]
+    assert (tmp_path / "b.xlsx").read_text() == "precious"
+
+
 @pytest.mark.parametrize("target", ["species", "size"])
 def test_show_tells_what_is_in_the_file(trained, capsys, target):
     assert main(["show", str(trained / target / "model.safetensors")]) == 0
@@ -492,6 +579,11 @@ MALFORMED = {
     "quotes": ("csv", content(lambda data: data.replace(b"red", b'"red', 1)), "can't be read"),
     "three rows": ("csv", lines(lambda rows: rows[:4]), "a.csv: has 3 rows; 10 are the least"),
     "one class": ("csv", content(lambda data: data.replace(b"daisy", b"rose")), "all 40 rows hold the same"),
+    "names as labels": (
+        "csv",
+        lines(lambda rows: [rows[0], *(f"1,red,True,{row},{row}" for row in "abcdefghijklm")]),
+        "column 'species' has 13 different labels in 13 rows",
+    ),
     "infinity": ("csv", lines(lambda rows: [*rows[:5], "inf,red,True,rose,3"]), "row 6, column 'height' holds inf"),
     "text in csv": ("csv", lines(lambda rows: [*rows[:9], "3,red,True,rose,big"]), "column 'size' holds the text 'b"),
     "too large": ("csv", lines(lambda rows: [*rows, "1e300,red,True,rose,3"]), "column 'height', row 42: 1e+300 is "),
@@ -554,6 +646,9 @@ def test_a_table_that_does_not_fit_the_model_is_one_line_and_nothing_is_written(
         (["train", "plants.csv", "--target", "size", "--resume"], "need --out DIR"),
         (["train", "plants.csv", "--target", "size", "--out", "plants.csv"], "plants.csv is a file; --out takes"),
         (["train", "plants.csv", "--target", "size", "--out", "new", "--learning-rate", "1e30"], "Try a smaller"),
+        (["train", "plants.csv", "--target", "size", "--out", "no/where"], "there is no folder no; make it first"),
+        (["train", "plants.csv", "--target", "size", "--test-size", "0.03"], "holds out fewer than two"),
+        (["train", "plants.csv", "--target", "size", "--test-size", "0.999"], "and 0 to train"),
         (["train", "plants.xlsx", "--target", "size", "--sheet", "Z"], "plants.xlsx has no sheet 'Z'"),
     ],
 )
@@ -576,8 +671,11 @@ def test_the_comparison_with_scikit_learn_reads_csv_and_xlsx_alike(tmp_path):
 
     files = tables(tmp_path)
     assert len(files) == 8
-    csv, xlsx = (compare(files[f"iris{suffix}"], folds=3, seeds=1) for suffix in (".csv", ".xlsx"))
-    assert csv == xlsx
-    assert holds(csv)
-    assert len(csv["minigrad"]) == len(csv["scikit-learn"]) == 3
+    for name in ("iris", "diabetes"):
+        (one, target), (other, same) = (read_table(files[name + suffix], "target") for suffix in (".csv", ".xlsx"))
+        pd.testing.assert_frame_equal(one, other)
+        pd.testing.assert_series_equal(target, same)
+    found = compare(files["iris.csv"], folds=2, seeds=1)
+    assert holds(found)
+    assert len(found["minigrad"]) == len(found["scikit-learn"]) == 2
     assert not holds({"minigrad": [0.5, 0.5], "scikit-learn": [0.8, 0.9]})
