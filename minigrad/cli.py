@@ -23,6 +23,7 @@ from minigrad.data.digits import load_digits
 from minigrad.data.split import train_test_split
 from minigrad.data.table import is_text_file
 from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook, write_workbook
+from minigrad.files import load
 from minigrad.jobs import ACTIVATIONS, DIGITS, OPTIMIZERS, SGD_RATE
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
@@ -50,6 +51,7 @@ examples:
   minigrad evaluate flowers test.csv    how good the model is on rows whose species is known
   minigrad show flowers                 its layers, what each column becomes, how it was trained
   minigrad check mylayers:Scale         prove the derivatives of a layer of your own
+  minigrad export model.safetensors model.onnx --data digits.xlsx
 """
 
 
@@ -186,6 +188,24 @@ def check(options: argparse.Namespace) -> int:
     return 0
 
 
+def export(options: argparse.Namespace) -> int:
+    """`minigrad export MODEL FILE.onnx`: the model as an ONNX file, once onnxruntime gives the same answers."""
+    try:
+        from minigrad.onnx import export as write
+    except ImportError as error:
+        raise ValueError(f"export needs onnx and onnxruntime ({error}): pip install 'minigrad-nn[onnx]'") from error
+    if Path(options.file).exists() and not options.force:
+        raise ValueError(f"{options.file} exists already; choose another name, or replace it with --force")
+    model = load(options.model)
+    x = None if options.data is None else _read(options)[1]
+    difference = write(model, options.file, x)
+    rows = "random rows" if x is None else f"the {len(x):,} rows of {options.data}"
+    print(f"{options.file}: on {rows}, onnxruntime's answers differ from the model's by {difference:.2g} at most")
+    if model.preparation is not None:
+        print("It takes rows as the network does: their preparation from a table's columns is not in the graph")
+    return 0
+
+
 # ------------------------------------------------------------------------------------------- what commands share
 def _read(options: argparse.Namespace) -> tuple[str, Any, Any]:
     """(a name for the data, x, labels), checked to be something that classes can be learned from."""
@@ -287,6 +307,17 @@ def _parser() -> _Parser:
     command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
     command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or a callable without arguments that makes one")
     command.set_defaults(command=check)
+
+    command = commands.add_parser("export", help="write a saved model as an ONNX file, verified", allow_abbrev=False)
+    command.add_argument("model", metavar="MODEL", help="the file that the model was saved in")
+    command.add_argument("file", metavar="FILE.onnx", help="the file to write")
+    command.add_argument(
+        "--data", metavar="DATA", help=f"rows to compare on: a workbook, or {DIGITS}; else random ones"
+    )
+    command.add_argument("--x", default="X", metavar="SHEET", help="the sheet of numbers (default: X)")
+    command.add_argument("--y", default="y", metavar="SHEET", help="the sheet of labels (default: y)")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    command.set_defaults(command=export)
     return parser
 
 

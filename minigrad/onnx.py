@@ -1,0 +1,357 @@
+"""ONNX: a trained network as a file that other programs run, proved on the spot to give the same answers.
+
+    from minigrad.onnx import export
+
+    difference = export(model, "model.onnx", x_test)
+
+It needs onnx and onnxruntime: `pip install 'minigrad-nn[onnx]'`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
+
+from minigrad import __version__
+from minigrad.atomic import replacing, target_of
+from minigrad.layer import Layer, Model
+from minigrad.layers.activations import (
+    ELU,
+    GELU,
+    A,
+    B,
+    HardSigmoid,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Softsign,
+    Swish,
+    Tanh,
+)
+from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.dense import Dense
+from minigrad.layers.dropout import Dropout
+from minigrad.layers.embedding import Embedding
+from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from minigrad.layers.rectifiers import CELU, SELU, SELU_SCALE, SELU_SCALE_ALPHA, PReLU
+from minigrad.layers.shape import Columns, Flatten, Reshape
+from minigrad.layers.standardize import Standardize
+from minigrad.parameter import Array, walk
+
+OPSET = 18  # the first with Mish; onnxruntime computes its ELU, SELU, Softplus … in float64 too, which it later doesn't
+IR_VERSION = 8  # that came with opset 18
+ROWS = 64  # random rows to compare on where no real ones are given
+
+
+class ExportError(ValueError):
+    """A model that has no ONNX form, or whose ONNX form does not give the same answers; no file is written."""
+
+
+def export(model: Model, path: str | os.PathLike[str], x: Any = None) -> float:
+    """Write `model` as an ONNX file, and return by how much its answers differ at most from `model.predict`.
+
+    The file has one input "x" (any number of rows, of the model's dtype, or int64 for a model that looks integers up)
+    and one output "y". Class labels stand in its metadata, under "classes", as JSON. Where the model was trained on a
+    table, the graph takes the rows as the network does; how they come from columns stands under "preparation".
+
+    Before anything is written, the graph is checked by onnx and run by onnxruntime on the rows x (without x, on random
+    ones): all of them at once, and one alone. Raises ExportError, and leaves the file at `path` as it is, where the
+    answers differ by more than half the digits of the dtype, where a layer has no ONNX form (as those of one's own), or
+    where x is needed.
+    """
+    target_of(path)
+    rows = _rows(model, x)
+    graph = Graph(model)
+    written = graph.written(rows)
+    try:
+        onnx.checker.check_model(written, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"onnx refuses the graph of {model!r}: {error}") from error
+    data = written.SerializeToString()
+    difference = _difference(model, data, rows)
+    with replacing(path) as file:
+        file.write(data)
+    return difference
+
+
+def _rows(model: Model, x: Any) -> Array:
+    """Rows to compare on, as the model takes them."""
+    if x is not None:
+        rows: Array = model.admit(x)
+        if len(rows) == 0:
+            raise ExportError("x has no rows to compare on")
+        return rows
+    if model.input_shape is None:
+        raise ExportError(f"{model!r} does not say how wide its rows are: give some as x")
+    rng = np.random.default_rng(0)
+    shape = (ROWS, *model.input_shape)
+    words = min((layer.vocabulary for layer in walk([model]) if isinstance(layer, Embedding)), default=1)
+    codes = rng.integers(0, words, shape)
+    for rows in (rng.normal(size=shape), codes * 1.0, codes):
+        try:
+            model.predict(rows)
+        except IndexError:  # numbers that are to be looked up are whole ones
+            continue
+        return model.admit(rows)
+    raise ExportError(f"{model!r} takes no random rows: give real ones as x")
+
+
+def _difference(model: Model, data: bytes, rows: Array) -> float:
+    """Run the file and the model on the same rows: the largest difference. Raises ExportError if it is too large."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        answers = [session.run(["y"], {"x": some})[0] for some in (rows, rows[:1])]
+    except Exception as error:  # onnxruntime's exceptions have no base of their own
+        hint = "; it lacks some operations in float64: make the model anew with dtype=np.float32"
+        hint *= model.theta.dtype == np.float64
+        raise ExportError(f"onnxruntime does not run the graph of {model!r}: {error}{hint}") from error
+    largest = 0.0
+    for some, found in zip((rows, rows[:1]), answers, strict=True):
+        expected = model.predict(some)
+        if found.shape != expected.shape or found.dtype != expected.dtype:
+            raise ExportError(
+                f"onnxruntime answers with {found.dtype} of shape {found.shape}, the model with {expected.dtype} of "
+                f"shape {expected.shape}"
+            )
+        difference = float(np.abs(found - expected).max())
+        limit = float(np.sqrt(np.finfo(model.theta.dtype).eps)) * max(1.0, float(np.abs(expected).max()))
+        if not difference <= limit:
+            raise ExportError(
+                f"onnxruntime's answers differ from the model's by up to {difference:.2g}, more than the {limit:.2g} "
+                f"that rounding explains"
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+Form: TypeAlias = "Callable[[Graph, Any, str], str]"
+
+
+class Graph:
+    """The nodes and constants of an ONNX graph as it is being built; values go by their names.
+
+    `g("Add", x, 1.0)` adds a node and returns its output's name. Numbers and arrays become constants: floats of the
+    model's dtype, integers of int64.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.dtype = model, model.theta.dtype
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self._prefix = ""
+        self.output = self.chain(model.chain(), "x")
+
+    def __call__(self, operation: str, *inputs: Any, **attributes: Any) -> str:
+        """Add a node, and return the name of its output."""
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+        output = f"{self._prefix}{operation}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operation, names, [output], name=output, **attributes))
+        return output
+
+    def constant(self, value: Any, name: str = "c") -> str:
+        """Add a constant, and return its name."""
+        array = np.asarray(value)
+        array = array.astype(np.int64 if array.dtype.kind in "iu" else self.dtype)
+        name = f"{self._prefix}{name}_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def chain(self, layers: Sequence[Layer], x: str) -> str:
+        """The layers, one after the other, on the value x."""
+        for position in range(len(layers)):
+            x = self.layer(layers, position, x)
+        return x
+
+    def layer(self, layers: Sequence[Layer], position: int, x: str) -> str:
+        """One of the layers on the value x; a Sequential is its layers."""
+        layer, outside = layers[position], self._prefix
+        chain = layer.chain()
+        form = FORMS.get(type(layer))  # not of a base class: another forward is another function
+        if chain == (layer,) and form is None:
+            raise ExportError(
+                f"layer {position + 1} of {len(layers)}, {layer!r}, has no ONNX form: only minigrad's own layers have"
+            )
+        self._prefix = f"{outside}{position}."
+        y = self.chain(chain, x) if form is None else form(self, layer, x)
+        self._prefix = outside
+        return y
+
+    def written(self, rows: Array) -> Any:
+        """The whole as an ONNX model for rows like these."""
+        self("Identity", self.output)  # a network that computes nothing would have no node
+        self.nodes[-1].output[0] = "y"
+        outputs = self.model.output_shape(rows.shape[1:])
+        graph = helper.make_graph(
+            self.nodes,
+            "minigrad",
+            [helper.make_tensor_value_info("x", _kind(rows.dtype), ["rows", *rows.shape[1:]])],
+            [helper.make_tensor_value_info("y", _kind(self.dtype), ["rows", *outputs])],
+            self.constants,
+        )
+        written = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="minigrad",
+            producer_version=__version__,
+        )
+        facts = {"preparation": self.model.preparation}
+        facts["classes"] = None if self.model.classes is None else self.model.classes.tolist()
+        known = {name: json.dumps(fact, ensure_ascii=False) for name, fact in facts.items() if fact is not None}
+        helper.set_model_props(written, known)
+        return written
+
+
+def _kind(dtype: np.dtype[Any]) -> int:
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(np.int64) if dtype.kind in "iu" else dtype))
+
+
+def _operation(name: str, **attributes: Any) -> Form:
+    """A layer that is one of ONNX's operations."""
+    return lambda g, layer, x: g(name, x, **attributes)
+
+
+# An attribute of an ONNX operation is a float32. Where a layer has a number of its own, it is a constant of the model's
+# dtype here, so that a float64 model keeps its digits.
+def _nothing(g: Graph, layer: Layer, x: str) -> str:
+    return x
+
+
+def _dense(g: Graph, layer: Dense, x: str) -> str:
+    y = g("MatMul", x, g.constant(layer.W, "W"))
+    return g("Add", y, g.constant(layer.b, "b")) if layer.bias else y
+
+
+def _leaky_relu(g: Graph, layer: LeakyReLU, x: str) -> str:
+    return g("PRelu", x, float(layer.slope))
+
+
+def _prelu(g: Graph, layer: PReLU, x: str) -> str:
+    return g("PRelu", x, g.constant(layer.a, "a"))
+
+
+def _elu(g: Graph, layer: ELU, x: str) -> str:
+    return g("Add", g("Relu", x), g("Mul", g("Elu", g("Min", x, 0.0)), float(layer.alpha)))
+
+
+def _selu(g: Graph, layer: SELU, x: str) -> str:
+    return g("Add", g("Mul", g("Relu", x), SELU_SCALE), g("Mul", g("Elu", g("Min", x, 0.0)), SELU_SCALE_ALPHA))
+
+
+def _celu(g: Graph, layer: CELU, x: str) -> str:
+    return g("Mul", g("Elu", g("Div", x, float(layer.alpha))), float(layer.alpha))
+
+
+def _hard_sigmoid(g: Graph, layer: HardSigmoid, x: str) -> str:
+    return g("Div", g("Min", g("Max", g("Add", x, 3.0), 0.0), 6.0), 6.0)
+
+
+def _swish(g: Graph, layer: Swish, x: str) -> str:
+    return g("Mul", x, g("Sigmoid", x))
+
+
+def _gelu(g: Graph, layer: GELU, x: str) -> str:
+    if layer.approximate == "tanh":
+        near = g("Max", g("Min", x, 25.0), -25.0)
+        w = g("Mul", near, g("Add", g("Mul", g("Mul", near, near), B), A))
+        return g("Mul", x, g("Sigmoid", w))
+    return g("Mul", x, g("Mul", g("Add", g("Erf", g("Mul", x, float(np.sqrt(0.5)))), 1.0), 0.5))
+
+
+def _batch_norm(g: Graph, layer: BatchNorm, x: str) -> str:
+    r = 1 / np.sqrt(layer.running_var + layer.eps)
+    u = g("Mul", g("Sub", x, g.constant(layer.running_mean, "mean")), g.constant(layer.gamma * r, "scale"))
+    return g("Add", u, g.constant(layer.beta, "beta"))
+
+
+def _layer_norm(g: Graph, layer: LayerNorm, x: str) -> str:
+    d = g("Sub", x, g("ReduceMean", x, [-1], keepdims=1))
+    return g("Add", _rms_norm(g, layer, d), g.constant(layer.beta, "beta"))
+
+
+def _rms_norm(g: Graph, layer: RMSNorm | LayerNorm, x: str) -> str:
+    mean = g("ReduceMean", g("Mul", x, x), [-1], keepdims=1)
+    u = g("Div", x, g("Sqrt", g("Add", mean, float(layer.eps))))
+    return g("Mul", u, g.constant(layer.gamma, "gamma"))
+
+
+def _standardize(g: Graph, layer: Standardize, x: str) -> str:
+    return g("Div", g("Sub", x, g.constant(layer.mean, "mean")), g.constant(layer.scale, "scale"))
+
+
+def _flatten(g: Graph, layer: Flatten, x: str) -> str:
+    return g("Flatten", x, axis=1)
+
+
+def _reshape(g: Graph, layer: Reshape, x: str) -> str:
+    return g("Reshape", x, [0, *layer.shape])  # 0: as many rows as there are
+
+
+def _columns(g: Graph, layer: Columns, x: str) -> str:
+    y = g("Slice", x, [layer.start], [layer.stop], [-1])
+    if not layer.integers:
+        return y
+    nearest = g("Round", y)
+    whole = g("Less", g("Abs", g("Sub", y, nearest)), 1e-3)
+    return g("Cast", g("Where", whole, nearest, -1.0), to=onnx.TensorProto.INT64)
+
+
+def _embedding(g: Graph, layer: Embedding, x: str) -> str:
+    # ONNX counts negative numbers from the end; the number behind the last is an error there as it is here.
+    return g("Gather", g.constant(layer.W, "W"), g("Where", g("Less", x, 0), layer.vocabulary, x), axis=0)
+
+
+def _residual(g: Graph, layer: Residual, x: str) -> str:
+    return g("Add", x, g.chain(layer.layers, x))
+
+
+def _concatenate(g: Graph, layer: Concatenate, x: str) -> str:
+    return g("Concat", *(g.layer(layer.layers, branch, x) for branch in range(len(layer.layers))), axis=-1)
+
+
+FORMS: dict[type[Layer], Form] = {
+    BatchNorm: _batch_norm,
+    CELU: _celu,
+    Columns: _columns,
+    Concatenate: _concatenate,
+    Dense: _dense,
+    Dropout: _nothing,
+    ELU: _elu,
+    Embedding: _embedding,
+    Flatten: _flatten,
+    GELU: _gelu,
+    HardSigmoid: _hard_sigmoid,
+    Identity: _nothing,
+    LayerNorm: _layer_norm,
+    LeakyReLU: _leaky_relu,
+    LogSoftmax: _operation("LogSoftmax", axis=-1),
+    Mish: _operation("Mish"),
+    PReLU: _prelu,
+    RMSNorm: _rms_norm,
+    ReLU: _operation("Relu"),
+    Reshape: _reshape,
+    Residual: _residual,
+    SELU: _selu,
+    Sigmoid: _operation("Sigmoid"),
+    Softmax: _operation("Softmax", axis=-1),
+    Softplus: _operation("Softplus"),
+    Softsign: _operation("Softsign"),
+    Standardize: _standardize,
+    Swish: _swish,
+    Tanh: _operation("Tanh"),
+}
+"""What each layer is in ONNX: a function of (graph, layer, name of x) that adds nodes and returns the name of y."""

@@ -1,0 +1,242 @@
+"""ONNX files give the model's answers, for every layer; one that would not is never written."""
+
+import json
+import sys
+from inspect import signature
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+import minigrad  # noqa: E402
+from minigrad import (  # noqa: E402
+    GELU,
+    SGD,
+    BatchNorm,
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Columns,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Identity,
+    Layer,
+    ReLU,
+    Reshape,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Standardize,
+    Tanh,
+    cli,
+)
+from minigrad.onnx import FORMS, ExportError, export  # noqa: E402
+
+WIDE = Concatenate(
+    Sequential([Columns(0, 1, integers=True), Embedding(7, 3), Flatten(), Dense(3, 8), ReLU()]), Columns(1, 5)
+)
+MADE = {
+    Columns: Columns(1, 4),
+    Concatenate: Concatenate(Dense(5, 2), Sequential([Columns(0, 3), Tanh()]), Residual(Sigmoid())),
+    Dense: Dense(5, 3),
+    Dropout: Dropout(0.5),
+    Embedding: WIDE,
+    Flatten: Flatten(),
+    GELU: GELU("tanh"),
+    Reshape: Reshape((5, 1)),
+    Residual: Residual(Dense(5, 5), Tanh(), Dropout(0.5)),
+}
+
+
+def answers(path, x):
+    (y,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["y"], {"x": x})
+    return y
+
+
+def made(cls, rng):
+    """A layer for rows of 5 numbers, its parameters and state anything but their initial values."""
+    layer = MADE[cls].__copy__() if cls in MADE else cls(*[5] * ("features" in signature(cls).parameters))
+    for name, array in (layer.params | layer.states).items():
+        if isinstance(array, np.ndarray):
+            array[...] = rng.uniform(0.5, 2, array.shape) if "var" in name else rng.normal(size=array.shape)
+    return layer.fit(rng.normal(3, 2, (50, 5))) if isinstance(layer, Standardize) else layer
+
+
+def test_every_layer_has_a_form():
+    ours = {cls for cls in vars(minigrad).values() if isinstance(cls, type) and issubclass(cls, Layer)}
+    assert ours - {Layer, Sequential} == set(FORMS)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cls", FORMS, ids=lambda cls: cls.__name__)
+def test_every_layer_answers_alike(cls, dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    model = Sequential([made(cls, rng)], dtype, input_shape=(5,))
+    x = (rng.normal(size=(300, 5)) * np.logspace(-3, 1, 300)[:, None]).astype(dtype)
+    x[:, 0] = rng.integers(0, 7, 300)
+    difference = export(model, tmp_path / "m.onnx", x)
+    y, found = model.predict(x), answers(tmp_path / "m.onnx", x)
+    assert found.dtype == y.dtype == dtype
+    assert np.abs(found - y).max() == difference
+    assert difference <= 16 * np.finfo(dtype).eps * max(1, np.abs(y).max())
+
+
+def test_exact_gelu_in_float32_alone(tmp_path):
+    x = np.linspace(-9, 9, 1000)[:, None]
+    assert export(Sequential([GELU()]), tmp_path / "m.onnx", x) < 2e-6
+    with pytest.raises(ExportError, match=r"does not run .*Erf.* make the model anew with dtype=np\.float32"):
+        export(Sequential([GELU()], np.float64), tmp_path / "m.onnx", x)
+
+
+INNER = [cls for cls in FORMS if cls not in (Embedding, Reshape)]  # those that take any rows of five numbers
+
+
+@given(kinds=st.lists(st.sampled_from(INNER), max_size=4), rows=st.integers(0, 9), seed=st.integers(0, 99))
+def test_networks_answer_alike_for_any_number_of_rows(kinds, rows, seed, tmp_path_factory):
+    rng, layers, width = np.random.default_rng(seed), [], 5
+    for kind in kinds:
+        layers += [Dense(width, 5, seed=seed), made(kind, rng)]
+        (width,) = layers[-1].output_shape((5,))
+    model = Sequential([*layers, Dense(width, 2, seed=seed)], np.float64)
+    path = tmp_path_factory.mktemp("onnx") / "m.onnx"
+    export(model, path)
+    x = rng.normal(size=(rows, 5))
+    np.testing.assert_allclose(answers(path, x), model.predict(x), rtol=1e-9, atol=1e-9)
+
+
+def test_integers_are_looked_up_and_refused_as_here(tmp_path):
+    path = tmp_path / "m.onnx"
+    words = Sequential([Embedding(7, 3), Flatten(), Dense(6, 2)], input_shape=(2,))
+    assert export(words, path) < 1e-6
+    x = np.random.default_rng(0).integers(0, 7, (9, 2))
+    np.testing.assert_allclose(answers(path, x), words.predict(x), atol=1e-6)
+    table = Sequential([WIDE.__copy__()], input_shape=(5,))
+    assert export(table, path) < 1e-6  # random rows: whole numbers where ordinary ones are refused
+    for wrong in (-1.0, 7.0, 2.5):
+        row = np.full((1, 5), wrong, np.float32)
+        with pytest.raises(IndexError):
+            table.predict(row)
+        with pytest.raises(Exception, match=r"out of (?:data )?bounds"):
+            answers(path, row)
+
+
+def test_images_keep_their_axes(tmp_path):
+    model = Sequential([Reshape((4, 4, 2)), BatchNorm(2), ReLU(), Flatten(), Dense(32, 3)], input_shape=(32,))
+    assert export(model, tmp_path / "m.onnx") < 1e-5
+
+
+def test_training_goes_on_undisturbed(tmp_path):
+    x, t = np.random.default_rng(0).normal(size=(2, 30, 4))
+    one, two = (
+        Sequential([Dense(4, 8, seed=1), Dropout(0.5, seed=2), BatchNorm(8), Dense(8, 4, seed=3)]) for _ in range(2)
+    )
+    for model in (one, two):
+        p = model.forward(x)
+        if model is one:
+            export(model, tmp_path / "m.onnx", x)
+        model.backward(p - t)
+    np.testing.assert_array_equal(one.dtheta, two.dtheta)
+    np.testing.assert_array_equal(one.forward(x), two.forward(x))
+
+
+class Scale(ReLU):
+    """A layer of the user's own; that it is a ReLU does not make its form a ReLU's."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+def test_own_layer_is_named_and_nothing_is_written(tmp_path):
+    for model, place in (
+        (Sequential([Dense(2, 2), Scale()]), "layer 2 of 2"),
+        (Sequential([Residual(Scale())], input_shape=(2,)), "layer 1 of 1"),
+    ):
+        with pytest.raises(ExportError, match=rf"{place}, Scale\(\), has no ONNX form"):
+            export(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", ["Sigmoid", "Relu", "Floor"])
+def test_a_wrong_form_leaves_the_old_file(wrong, tmp_path, monkeypatch):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"old")
+    monkeypatch.setitem(FORMS, Tanh, lambda g, layer, x: g(wrong, x))
+    with pytest.raises(ExportError, match="answers differ from the model's by up to"):
+        export(Sequential([Dense(3, 3), Tanh()]), path)
+    monkeypatch.setitem(FORMS, Tanh, lambda g, layer, x: g("Sigmod", x))
+    with pytest.raises(ExportError, match="onnx refuses the graph"):
+        export(Sequential([Dense(3, 3), Tanh()]), path)
+    monkeypatch.setitem(FORMS, Tanh, lambda g, layer, x: g("Concat", x, x, axis=1))
+    with pytest.raises(ExportError, match="onnx refuses the graph"):
+        export(Sequential([Dense(3, 3), Tanh()]), path)
+    monkeypatch.setitem(FORMS, Tanh, lambda g, layer, x: g("Gather", x, [0, 1, 9], axis=1))
+    with pytest.raises(ExportError, match="onnxruntime does not run the graph"):
+        export(Sequential([Dense(3, 3), Tanh()]), path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_answers_that_are_no_numbers_prove_nothing(tmp_path):
+    model = Sequential([Dense(2, 2)])
+    model.theta[0] = np.nan
+    with pytest.raises(ExportError, match="differ"):
+        export(model, tmp_path / "m.onnx")
+
+
+def test_rows_are_asked_for_where_they_are_needed(tmp_path):
+    with pytest.raises(ExportError, match="does not say how wide its rows are"):
+        export(Sequential([Identity()]), tmp_path / "m.onnx")
+    with pytest.raises(ExportError, match="no rows"):
+        export(Sequential([Dense(2, 2)]), tmp_path / "m.onnx", np.zeros((0, 2)))
+    with pytest.raises(FileNotFoundError):
+        export(Sequential([Dense(2, 2)]), tmp_path / "missing" / "m.onnx")
+
+
+def test_classes_stand_in_the_metadata(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    model = Sequential([Dense(2, 2), Softmax()])
+    model.fit(x, ["ja", "nein"] * 10, loss=CategoricalCrossEntropy(), optimizer=SGD(), epochs=1)
+    export(model, tmp_path / "m.onnx", x)
+    (found,) = onnx.load(tmp_path / "m.onnx").metadata_props
+    assert (found.key, json.loads(found.value)) == ("classes", ["ja", "nein"])
+
+
+def test_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = Sequential([Dense(400, 5), Sigmoid(), Dense(5, 10), Sigmoid()], seed=0)
+    model.fit(np.eye(400)[:10], np.arange(10), loss=BinaryCrossEntropy(), optimizer=SGD(), epochs=1)
+    model.save("m.safetensors")
+    assert cli.main(["export", "m.safetensors", "m.onnx", "--data", "digits"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("m.onnx: on the 5,000 rows of digits, onnxruntime's answers differ from the model's by ")
+    x = np.random.default_rng(0).random((9, 400), np.float32)
+    np.testing.assert_allclose(answers("m.onnx", x), model.predict(x), atol=1e-6)
+    assert cli.main(["export", "m.safetensors", "m.onnx"]) == 2
+    assert "m.onnx exists already" in capsys.readouterr().err
+    assert cli.main(["export", "m.safetensors", "m.onnx", "--force"]) == 0
+    assert "on random rows" in capsys.readouterr().out
+    assert cli.main(["export", "none.safetensors", "n.onnx"]) == 2
+    assert not (tmp_path / "n.onnx").exists()
+
+
+def test_command_without_onnx(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "minigrad.onnx")
+    assert cli.main(["export", "m.safetensors", str(tmp_path / "m.onnx")]) == 2
+    assert "pip install 'minigrad-nn[onnx]'" in capsys.readouterr().err
+
+
+def test_command_says_what_the_file_takes(tmp_path, capsys):
+    model = Sequential([Dense(3, 2)])
+    model.preparation = {"format": "table", "columns": ["a", "b", "c"]}
+    model.save(tmp_path / "m.safetensors")
+    assert cli.main(["export", str(tmp_path / "m.safetensors"), str(tmp_path / "m.onnx")]) == 0
+    assert "their preparation from a table's columns is not in the graph" in capsys.readouterr().out
+    (found,) = onnx.load(tmp_path / "m.onnx").metadata_props
+    assert (found.key, json.loads(found.value)) == ("preparation", model.preparation)
