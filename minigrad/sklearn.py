@@ -102,11 +102,12 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
         return X, y, sample_weight
 
-    def _start(self, X: Array, loss: Loss | None, outputs: int) -> None:
-        """Make the network and its optimizer, and forget what was learned before.
+    def _start(self, X: Array, loss: Loss | None, outputs: int) -> Sequential:
+        """Forget what was learned before, and make a network, which is not `model_` yet, and its optimizer.
 
         `loss` and `outputs` shape a network of Dense layers; one of the user's own is as it is.
         """
+        self.__dict__.pop("model_", None)
         seed = self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if self.layers is None:
             layers: list[Layer] = []
@@ -124,9 +125,9 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         settings = copy.deepcopy(optimizer.config())
         if self.learning_rate is not None:
             settings["learning_rate"] = self.learning_rate
-        self.model_ = Sequential(layers, X.dtype, seed=seed)
         self.optimizer_ = type(optimizer)(**settings)
         self.history_ = History()
+        return Sequential(layers, X.dtype, seed=seed)
 
     def _train(self, X: Array, t: Array, sample_weight: Array | None, epochs: int) -> None:
         """Train the network on, for `epochs` epochs more, and write down what happened."""
@@ -284,20 +285,20 @@ class NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]
             loss = BinaryCrossEntropy() if multilabel or len(classes) == 2 else CategoricalCrossEntropy()
         self._multilabel, self.classes_ = multilabel, classes
         pair = len(classes) == 2 and not multilabel
-        self._start(X, loss, 1 if pair and loss is not None and loss.binary else len(classes))
-        outputs = self.model_.output_shape(X.shape[1:])
+        model = self._start(X, loss, 1 if pair and loss is not None and loss.binary else len(classes))
+        outputs = model.output_shape(X.shape[1:])
         if loss is None:
-            loss = _cross_entropy(self.model_.chain()[-1], multilabel, outputs == (1,))
+            loss = _cross_entropy(model.chain()[-1], multilabel, outputs == (1,))
         self.loss_ = loss
         one_is_enough = pair and (loss.binary or not loss.labels)
         if outputs not in [(len(classes),), (1,)][: 1 + one_is_enough]:
             raise ValueError(
                 f"y has {len(classes)} {'labels a row' if multilabel else 'classes'}, which take "
                 f"{'1 or ' * one_is_enough}{len(classes)} outputs with {loss!r}, but those of the last layer, "
-                f"{self.model_[-1]!r}, have the shape {outputs}"
+                f"{model[-1]!r}, have the shape {outputs}"
             )
-        if not multilabel:
-            self.model_.classes = classes
+        model.classes = None if multilabel else classes
+        self.model_ = model
 
     def _targets(self, y: Array) -> Array:
         """The rows that the network is to answer: one-hot, or a column that is 1 for the second of two classes."""
@@ -408,7 +409,7 @@ class NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]
         y = y.astype(X.dtype)
         if not go_on:
             self.loss_ = MeanSquaredError() if self.loss is None else self.loss
-            self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
+            self.model_ = self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
         self._train(X, y, sample_weight, epochs)
         return self
 

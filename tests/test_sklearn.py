@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -374,3 +375,13 @@ def test_random_state():
 def test_errors(act, message):
     with pytest.raises(ValueError, match=message):
         act()
+
+
+def test_what_was_refused_is_not_fitted():
+    network = NetworkClassifier([Dense(4, 2), Softmax()], warm_start=True, epochs=1)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="3 classes"):
+            network.fit(X, Y)
+        with pytest.raises(NotFittedError):
+            network.predict(X)
+    network.fit(X, Y == 1)
