@@ -41,13 +41,16 @@ from minigrad.layers.activations import (
     Tanh,
 )
 from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minigrad.layers.rectifiers import CELU, SELU, SELU_SCALE, SELU_SCALE_ALPHA, PReLU
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
+from minigrad.layers.windows import Windowed
 from minigrad.parameter import Array, walk
 
 OPSET = 18  # the first with Mish; onnxruntime computes its ELU, SELU, Softplus … in float64 too, which it later doesn't
@@ -73,7 +76,7 @@ def export(model: Model, path: str | os.PathLike[str], x: Any = None) -> float:
     """
     target_of(path)
     rows = _rows(model, x)
-    graph = Graph(model)
+    graph = Graph(model, rows.shape[1:])
     written = graph.written(rows)
     try:
         onnx.checker.check_model(written, full_check=True)
@@ -148,8 +151,10 @@ class Graph:
     model's dtype, integers of int64.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, row: tuple[int, ...]) -> None:
         self.model, self.dtype = model, model.theta.dtype
+        self.shapes = {"x": row}
+        """The shape of one row of x, and of what each layer makes of it."""
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self._prefix = ""
@@ -188,18 +193,18 @@ class Graph:
         self._prefix = f"{outside}{position}."
         y = self.chain(chain, x) if form is None else form(self, layer, x)
         self._prefix = outside
+        self.shapes[y] = layer.output_shape(self.shapes[x])
         return y
 
     def written(self, rows: Array) -> Any:
         """The whole as an ONNX model for rows like these."""
         self("Identity", self.output)  # a network that computes nothing would have no node
         self.nodes[-1].output[0] = "y"
-        outputs = self.model.output_shape(rows.shape[1:])
         graph = helper.make_graph(
             self.nodes,
             "minigrad",
             [helper.make_tensor_value_info("x", _kind(rows.dtype), ["rows", *rows.shape[1:]])],
-            [helper.make_tensor_value_info("y", _kind(self.dtype), ["rows", *outputs])],
+            [helper.make_tensor_value_info("y", _kind(self.dtype), ["rows", *self.shapes[self.output]])],
             self.constants,
         )
         written = helper.make_model(
@@ -323,22 +328,56 @@ def _concatenate(g: Graph, layer: Concatenate, x: str) -> str:
     return g("Concat", *(g.layer(layer.layers, branch, x) for branch in range(len(layer.layers))), axis=-1)
 
 
+def _windows(g: Graph, operation: str, layer: Windowed, x: str, *constants: str, **attributes: Any) -> str:
+    """An operation on windows. ONNX has channels first, so x is turned before it and y is turned back."""
+    last = layer.sliding + 1
+    attributes |= {"kernel_shape": layer.window, "strides": layer._stride}
+    before, after = zip(*layer.margins(g.shapes[x][:-1]), strict=True)
+    attributes["pads"] = [*before, *after]
+    y = g(operation, g("Transpose", x, perm=[0, last, *range(1, last)]), *constants, **attributes)
+    return g("Transpose", y, perm=[0, *range(2, last + 1), 1])
+
+
+def _convolution(g: Graph, layer: Conv1D | Conv2D, x: str) -> str:
+    constants = [g.constant(np.moveaxis(layer.W, (-1, -2), (0, 1)), "W")]  # (k, I/G, O) -> (O, I/G, k)
+    if layer.bias:
+        constants.append(g.constant(layer.b, "b"))
+    return _windows(g, "Conv", layer, x, *constants, dilations=layer._dilation, group=layer.groups)
+
+
+def _max_pool(g: Graph, layer: MaxPool2D, x: str) -> str:
+    return _windows(g, "MaxPool", layer, x)
+
+
+def _avg_pool(g: Graph, layer: AvgPool2D, x: str) -> str:
+    return _windows(g, "AveragePool", layer, x, count_include_pad=1)
+
+
+def _global_avg_pool(g: Graph, layer: GlobalAvgPool2D, x: str) -> str:
+    return g("ReduceMean", x, [1, 2], keepdims=0)
+
+
 FORMS: dict[type[Layer], Form] = {
+    AvgPool2D: _avg_pool,
     BatchNorm: _batch_norm,
     CELU: _celu,
     Columns: _columns,
     Concatenate: _concatenate,
+    Conv1D: _convolution,
+    Conv2D: _convolution,
     Dense: _dense,
     Dropout: _nothing,
     ELU: _elu,
     Embedding: _embedding,
     Flatten: _flatten,
     GELU: _gelu,
+    GlobalAvgPool2D: _global_avg_pool,
     HardSigmoid: _hard_sigmoid,
     Identity: _nothing,
     LayerNorm: _layer_norm,
     LeakyReLU: _leaky_relu,
     LogSoftmax: _operation("LogSoftmax", axis=-1),
+    MaxPool2D: _max_pool,
     Mish: _operation("Mish"),
     PReLU: _prelu,
     RMSNorm: _rms_norm,

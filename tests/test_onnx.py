@@ -16,17 +16,22 @@ import minigrad  # noqa: E402
 from minigrad import (  # noqa: E402
     GELU,
     SGD,
+    AvgPool2D,
     BatchNorm,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Columns,
     Concatenate,
+    Conv1D,
+    Conv2D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    GlobalAvgPool2D,
     Identity,
     Layer,
+    MaxPool2D,
     ReLU,
     Reshape,
     Residual,
@@ -55,6 +60,10 @@ MADE = {
 }
 
 
+IMAGES = {Conv1D, Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
+INNER = [cls for cls in FORMS if cls not in {Embedding, Reshape} | IMAGES]  # those that take any rows of five numbers
+
+
 def answers(path, x):
     (y,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["y"], {"x": x})
     return y
@@ -75,7 +84,7 @@ def test_every_layer_has_a_form():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("cls", FORMS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*INNER, Embedding, Reshape], ids=lambda cls: cls.__name__)
 def test_every_layer_answers_alike(cls, dtype, tmp_path):
     rng = np.random.default_rng(0)
     model = Sequential([made(cls, rng)], dtype, input_shape=(5,))
@@ -93,9 +102,6 @@ def test_exact_gelu_in_float32_alone(tmp_path):
     assert export(Sequential([GELU()]), tmp_path / "m.onnx", x) < 2e-6
     with pytest.raises(ExportError, match=r"does not run .*Erf.* make the model anew with dtype=np\.float32"):
         export(Sequential([GELU()], np.float64), tmp_path / "m.onnx", x)
-
-
-INNER = [cls for cls in FORMS if cls not in (Embedding, Reshape)]  # those that take any rows of five numbers
 
 
 @given(kinds=st.lists(st.sampled_from(INNER), max_size=4), rows=st.integers(0, 9), seed=st.integers(0, 99))
@@ -125,6 +131,23 @@ def test_integers_are_looked_up_and_refused_as_here(tmp_path):
             table.predict(row)
         with pytest.raises(Exception, match=r"out of (?:data )?bounds"):
             answers(path, row)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", 1])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda padding: Conv2D(4, 6, (3, 2), stride=(2, 1), padding=padding, groups=2, seed=0),
+        lambda padding: Conv2D(4, 2, 3, padding=padding, dilation=(1, 2), bias=False, seed=0),
+        lambda padding: MaxPool2D(3, 2, padding),
+        lambda padding: AvgPool2D((2, 3), 2, padding),
+        lambda padding: GlobalAvgPool2D(),
+        lambda padding: Sequential([Reshape((72, 4)), Conv1D(4, 3, 5, stride=2, padding=padding, dilation=2, seed=0)]),
+    ],
+)
+def test_windows_answer_alike(layer, padding, tmp_path):
+    model = Sequential([layer(padding)], input_shape=(8, 9, 4))
+    assert export(model, tmp_path / "m.onnx") < 1e-5
 
 
 def test_images_keep_their_axes(tmp_path):
