@@ -87,7 +87,7 @@ class ClipByNorm(Wrapper):
         """g ← g c / max(‖g‖ + 1e-6, c)"""
         norm = np.sqrt(np.square(dtheta, dtype=np.float64).sum())
         scale = self.limit / np.maximum(norm + 1e-6, self.limit)
-        g = np.multiply(dtheta, scale, dtype=dtheta.dtype, casting="same_kind")
+        g = np.multiply(dtheta, scale, dtype=dtheta.dtype.type, casting="same_kind")
         self.optimizer.update(theta, g, **coefficients)
 
 

@@ -373,8 +373,10 @@ def test_a_program_that_differs_is_not_used(monkeypatch):
     assert_same_bits(out, train(other, SGD(0.1), 2, 10**9, np.ones((4, 3)), np.zeros((4, 2)), loss=MeanSquaredError()))
 
 
-def test_a_saved_program_runs_with_numpy_alone(tmp_path):
-    model, optimizer = Sequential([Dense(5, 4), Sigmoid(), Dense(4, 3), Sigmoid()], seed=0), SGD(0.5, momentum=0.9)
+@pytest.mark.parametrize("wrap", [lambda o: o, lambda o: ClipByNorm(o, 0.2), lambda o: ClipByValue(o, 0.01)])
+def test_a_saved_program_runs_with_numpy_alone(tmp_path, wrap):
+    model = Sequential([Dense(5, 4), Sigmoid(), Dense(4, 3), Sigmoid()], seed=0)
+    optimizer = wrap(SGD(0.5, momentum=0.9))
     rng = np.random.default_rng(0)
     x, t = rng.random((6, 5)).astype(np.float32), (rng.random((6, 3)) < 0.5).astype(np.float32)
     model.program(BinaryCrossEntropy(), optimizer, batch_size=6, l2=0.1).save(tmp_path / "step.py")
