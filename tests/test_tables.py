@@ -158,6 +158,25 @@ def test_numbers_bools_and_text_become_what_the_docstring_says():
     ]
 
 
+def test_every_kind_of_column_that_pandas_has_is_taken():
+    plain = pd.DataFrame({"0": [1.0, 2.0, np.nan], "1": [1, 0, 0], "2": ["a", None, "a"], "3": [True, None, False]})
+    plain["3"] = plain["3"].astype(object)
+    nullable = pd.DataFrame(
+        {
+            0: plain["0"].astype("Int64"),
+            1: plain["1"].astype("uint8"),
+            2: plain["2"].astype("category"),
+            3: plain["3"].astype("boolean"),
+        }
+    )
+    preparation = Preparation.fit(plain)
+    assert Preparation.fit(nullable) == preparation
+    assert preparation.features == ["0", "0 missing", "1", "2 = a", "2 = (missing)", "3", "3 missing"]
+    np.testing.assert_array_equal(preparation.transform(nullable), preparation.transform(plain))
+    with pytest.raises(ValueError, match="2 columns with the name '1'"):
+        Preparation.fit(nullable.rename(columns={0: "1"}))
+
+
 def test_a_counter_of_rows_is_left_out_also_among_some_of_the_rows():
     frame = pd.DataFrame({"id": range(10, 40), "n": np.arange(30.0) ** 2}, index=range(2, 32))
     chosen = frame.iloc[np.random.default_rng(0).permutation(30)[:20]]

@@ -117,6 +117,7 @@ class Preparation:
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Preparation:
         """Learn from these rows, which are those to train on. Raises ValueError if no column can be used."""
+        frame = _by_text(frame)
         made: list[Column] = []
         left_out: dict[str, str] = {}
         counters = [name for name in frame.columns if _counts_rows(frame[name])]
@@ -125,20 +126,20 @@ class Preparation:
             kind = _kind(column)
             present = column.notna()
             if column[present].nunique() < 2 and (present.all() or not present.any()):
-                left_out[str(name)] = "constant: it tells nothing" if present.any() else "without any value"
+                left_out[name] = "constant: it tells nothing" if present.any() else "without any value"
             elif kind == "date":
-                left_out[str(name)] = "dates; to use them, add columns of numbers such as the month or the age in days"
+                left_out[name] = "dates; to use them, add columns of numbers such as the month or the age in days"
             elif name in counters and len(frame.columns) > 1:
-                left_out[str(name)] = "counts the rows: an identifier"
+                left_out[name] = "counts the rows: an identifier"
             elif kind == "text":
                 counts = Counter(value for value in _texts(column) if value is not None)
                 values = tuple(sorted(value for value, times in counts.most_common(VALUES) if times > 1))
                 if not values:
-                    left_out[str(name)] = "text of which no two rows have the same: identifiers"
+                    left_out[name] = "text of which no two rows have the same: identifiers"
                 else:
-                    made.append(TextColumn(str(name), values, len(values) < len(counts), not present.all()))
+                    made.append(TextColumn(name, values, len(values) < len(counts), not present.all()))
             else:
-                made.append(_number_column(str(name), kind, column))
+                made.append(_number_column(name, kind, column))
         if not made:
             reasons = "; ".join(f"{name!r} is {reason}" for name, reason in left_out.items())
             raise ValueError(f"there is no column to learn from{': ' if reasons else ''}{reasons}")
@@ -149,6 +150,7 @@ class Preparation:
 
         Raises ValueError that names a column that is missing, or is of another kind than in training.
         """
+        frame = _by_text(frame)
         missing = [name for name in self.names if name not in frame.columns]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -186,7 +188,7 @@ class Preparation:
 
     def surprises(self, frame: pd.DataFrame) -> list[str]:
         """What is new in these rows, in sentences: values that were never met, missing ones where none had been."""
-        found = []
+        frame, found = _by_text(frame), []
         for column in self.columns:
             values = frame[column.name]
             if isinstance(column, TextColumn) and (unseen := column.unseen(values)):
@@ -311,8 +313,9 @@ def _kind(column: pd.Series[Any]) -> str:
 
 def _numbers(column: pd.Series[Any], kind: str) -> Floats:
     """float64 with NaN for missing values. Raises ValueError for numbers that are too large."""
-    values = column.astype(object).where(column.notna(), None).to_numpy() if kind == "flag" else column
-    numbers = np.asarray(values, np.float64)
+    if kind == "flag":
+        column = column.astype(object)
+    numbers = column.to_numpy(np.float64, na_value=np.nan)
     wrong = ~np.isnan(numbers) & ~(np.abs(numbers) <= LARGEST)
     if wrong.any():
         row = int(wrong.argmax())
@@ -340,6 +343,15 @@ def _number_column(name: str, kind: Any, column: pd.Series[Any]) -> NumberColumn
     filled = np.where(missing, fill, values)
     scale = float(filled.std()) if filled.min() < filled.max() else 1.0
     return NumberColumn(name, kind, float(filled.mean()), scale or 1.0, fill, bool(missing.any()))
+
+
+def _by_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with names that are text, as they are in a file. Raises ValueError for one that stands twice."""
+    names = [str(name) for name in frame.columns]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise ValueError(f"there are {times} columns with the name {name!r}; give each a name of its own")
+    return frame.set_axis(names, axis=1)
 
 
 def _counts_rows(column: pd.Series[Any]) -> bool:
