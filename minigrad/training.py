@@ -22,6 +22,7 @@ from minigrad.data.labels import LabelEncoder, label_array
 from minigrad.data.split import split_rows
 from minigrad.layer import Model
 from minigrad.losses import Loss, check_weights
+from minigrad.markup import html_table
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, Snapshot
@@ -35,6 +36,8 @@ Augment: TypeAlias = Callable[[Array, np.random.Generator], Array]
 InPlace: TypeAlias = Callable[[Array], None]
 Batches: TypeAlias = Iterator[tuple[Array, Array, Array | None]]
 
+EPOCHS_SHOWN = 10  # in the table of a history
+SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
 SECONDS_BETWEEN_CHECKPOINTS = 1.0  # writing one takes as long as many epochs of a small network
 
 
@@ -73,6 +76,29 @@ class History:
         columns = {"loss": self.loss, "validation_loss": self.validation_loss, **self.metrics, "seconds": self.seconds}
         epochs = pd.RangeIndex(1, len(self) + 1, name="epoch")
         return pd.DataFrame({name: values for name, values in columns.items() if values}, index=epochs)
+
+    def summary(self) -> str:
+        """A table of some of the epochs: the first, the last, the best, and some between."""
+        head, *rows = self._rows()
+        wide = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+        return "\n".join("  ".join(f"{cell:>{w}}" for cell, w in zip(row, wide, strict=True)) for row in (head, *rows))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same table as `summary`."""
+        head, *rows = self._rows()
+        return html_table(head, rows)
+
+    def _rows(self) -> list[list[str]]:
+        columns = {"loss": self.loss, "validation_loss": self.validation_loss, **self.metrics, "seconds": self.seconds}
+        columns = {name: values for name, values in columns.items() if values}
+        shown = {round(place) for place in np.linspace(0, len(self) - 1, min(len(self), EPOCHS_SHOWN))}
+        if self.best_epoch is not None:
+            shown.add(self.best_epoch - 1)
+        rows = [["epoch", *(name.replace("_", " ") for name in columns)]]
+        for place in sorted(shown):
+            mark = " (best)" if place + 1 == self.best_epoch else ""
+            rows.append([f"{place + 1}{mark}", *(f"{values[place]:.4g}" for values in columns.values())])
+        return rows
 
 
 class DivergenceError(FloatingPointError):
@@ -448,7 +474,8 @@ def _bar(training: Iterator[Epoch], begun: int, epochs: int, progress: bool | No
         return
     from tqdm.auto import tqdm
 
-    with tqdm(initial=begun, total=epochs, unit="epoch", desc="training") as bar:
+    bar = tqdm(initial=begun, total=epochs, unit="epoch", desc="training", mininterval=SECONDS_BETWEEN_BARS)
+    with bar:
         for epoch in training:
             bar.set_postfix(loss=f"{epoch.loss:.4f}", refresh=False)
             bar.update()

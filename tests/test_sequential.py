@@ -391,8 +391,8 @@ def test_repr_config_and_summary() -> None:
     rebuilt = Sequential(**config | {"layers": [copy.deepcopy(layer) for layer in model]})
     np.testing.assert_array_equal(rebuilt.theta, model.theta)
     lines = model.summary().splitlines()
-    assert lines[1].split() == ["1", "Dense(400,", "25)", "(25,)", "10,025"]
-    assert lines[3].split()[-2:] == ["(10,)", "250"]
+    assert lines[1].split() == ["1", "Dense(400,", "25)", "(25,)", "10,025", "98%"]
+    assert lines[3].split()[-3:] == ["(10,)", "250", "2%"]
     assert lines[-1] == "10,275 parameters, float64, 82,200 bytes"
     assert "?" in Sequential([ReLU()]).summary() and "?" not in Sequential([ReLU()], input_shape=(2,)).summary()
     assert len(model) == 3 and list(model) == list(model.layers) and model[-1] is model.layers[2]
