@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import math
 import os
 import sys
@@ -20,17 +19,19 @@ import numpy as np
 
 from minigrad import jobs
 from minigrad.data.digits import load_digits
-from minigrad.data.split import train_test_split
+from minigrad.data.split import split_rows
 from minigrad.data.table import is_text_file
 from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook, write_workbook
+from minigrad.evaluation import evaluate
 from minigrad.files import load
 from minigrad.jobs import ACTIVATIONS, DIGITS, OPTIMIZERS, SGD_RATE
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
 from minigrad.layers.dense import Dense
 from minigrad.losses import BinaryCrossEntropy
+from minigrad.metrics import accuracy
 from minigrad.progress import busy
-from minigrad.report import as_json, summary
+from minigrad.report import Result
 from minigrad.sequential import Sequential
 from minigrad.tables import EPOCHS, HIDDEN
 from minigrad.testing import GradientError, check_layer
@@ -103,60 +104,58 @@ def _train_sheets(options: argparse.Namespace) -> int:
     name, x, labels = _read(options)
     read = time.perf_counter()
 
-    classes = np.unique(labels)
+    classes = len(np.unique(labels))
     with jobs.naming(name):
-        jobs.refuse_impossible_split(len(x), len(classes), options.test_size)
-    x_train, x_test, train_labels, test_labels = train_test_split(
-        x, labels, test_size=options.test_size, seed=options.seed
-    )
+        jobs.refuse_impossible_split(len(x), classes, options.test_size)
+    train_rows, _ = split_rows(labels, options.test_size, seed=options.seed)
     hidden, activation = options.hidden or [25], options.activation or "sigmoid"
-    model = _network(x.shape[1], hidden, ACTIVATIONS[activation], len(classes), options.seed)
-    optimizer = jobs.optimizer_of(options, "sgd")
-    l2, batch_size = 1 / len(x_train) if options.l2 is None else options.l2, options.batch_size or 32
+    l2, batch_size = 1 / len(train_rows) if options.l2 is None else options.l2, options.batch_size or 32
     settings = {
         "hidden": hidden,
         "activation": activation,
         "batch_size": batch_size,
         "optimizer": options.optimizer or "sgd",
-        "learning_rate": optimizer.rate(0),
+        "learning_rate": jobs.optimizer_of(options, "sgd").rate(0),
         "l2": l2,
         "seed": options.seed,
         "test_size": options.test_size,
     }
-    model.preparation = {"format": "sheets", "x": options.x, "y": options.y, "settings": settings}
-    with jobs.keeping(options) as path:
+
+    def run(seed: int, path: Path | None) -> jobs.Run:
+        rows, held_out = split_rows(labels, options.test_size, seed=seed)
+        model = _network(x.shape[1], hidden, ACTIVATIONS[activation], classes, seed)
+        model.preparation = {"format": "sheets", "x": options.x, "y": options.y, "settings": settings}
         history = model.fit(
-            x_train,
-            train_labels,
+            x[rows],
+            labels[rows],
             loss=BinaryCrossEntropy(),
-            optimizer=optimizer,
+            optimizer=jobs.optimizer_of(options, "sgd"),
             epochs=options.epochs or 20,
             batch_size=batch_size,
+            validation=(x[held_out], labels[held_out]),  # only watched, for the curve: nothing is chosen by it
             l2=l2,
-            seed=options.seed,
+            seed=seed,
             checkpoint=path,
         )
-    trained = time.perf_counter()
+        return model, history, rows, held_out
 
-    result = jobs.classes_result(
-        train_labels,
-        model.predict_classes(x_train),
-        test_labels,
-        model.predict_classes(x_test),
+    with jobs.keeping(options) as path:
+        model, history, *parts = run(options.seed, path)
+    trained = time.perf_counter()
+    others = []
+    for seed in jobs.other_seeds(options):
+        other, _, _, test = run(seed, None)
+        others.append(accuracy(labels[test], other.predict_classes(x[test])))
+
+    result = Result(
         data=name,
-        features=x.shape[1],
-        layers=[repr(layer) for layer in model],
-        parameters=model.theta.size,
+        evaluation=evaluate(model, history, x, labels, *parts, l2=l2, others=others, seed=options.seed),
         settings=settings,
-        losses=history.loss,
         reading_seconds=read - started,
         training_seconds=trained - read,
         seconds=time.perf_counter() - started,
     )
-    if options.json:
-        print(json.dumps(as_json(result) | {"model": None if path is None else str(path)}))
-    else:
-        print(summary(result) + ("" if path is None else f"\nmodel     {path}"))
+    jobs.tell(options, result, path)
     return 0
 
 
@@ -363,7 +362,10 @@ def _add_train(commands: Any) -> None:
     add("--l2", type=_penalty, metavar="L2", help="penalty on the weights' squares (1 / rows; for a table 0.001)")
     add("--seed", type=_seed, default=0, metavar="N", help="of the split, the first weights, the order (default: 0)")
     add("--test-size", type=_fraction, default=0.2, metavar="SHARE", help="share of rows held out (default: 0.2)")
-    add("--out", metavar="DIR", help=f"the folder to write the model to, as {jobs.MODEL}")
+    add(
+        "--seeds", type=_count, default=1, metavar="N", help="train with so many seeds, and tell how far results spread"
+    )
+    add("--out", metavar="DIR", help=f"the folder to write the model to, as {jobs.MODEL}, and {jobs.REPORT}")
     add("--resume", action="store_true", help="go on with the training in DIR, bit for bit as if it had not stopped")
     add("--force", action="store_true", help="replace the model in DIR")
     add("--json", action="store_true", help="print the results as one JSON object")

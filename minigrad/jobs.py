@@ -11,32 +11,34 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from minigrad import evaluation
 from minigrad.data.digits import load_digits
 from minigrad.data.predictions import check_output, write_beside, write_sheet
 from minigrad.data.preparation import NumberColumn, Preparation, Target, Task, target_values
-from minigrad.data.split import split_rows
+from minigrad.data.split import Rows, split_rows
 from minigrad.data.table import Cells, read_cells, shown
 from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
 from minigrad.files import load
 from minigrad.layer import Layer
 from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
 from minigrad.metrics import (
+    accuracy,
     classification_report,
     confusion_matrix,
-    majority_baseline,
     mean_absolute_error,
     r2_score,
     wilson_interval,
 )
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.progress import busy
-from minigrad.report import NumbersResult, Result, as_json, matrix_lines, numbers_json, numbers_summary, summary
+from minigrad.report import Result, as_json, matrix_lines, summary, write_html
 from minigrad.sequential import Sequential
 from minigrad.tables import BATCH, EPOCHS, HIDDEN, L2, answer, answers, table_of, train_table
 from minigrad.training import DivergenceError, History
@@ -44,8 +46,10 @@ from minigrad.training import DivergenceError, History
 if TYPE_CHECKING:
     import pandas as pd
 
+Run: TypeAlias = tuple[Sequential, History, Rows, Rows]  # and the rows: trained on, held out
+
 DIGITS = "digits"
-MODEL = "model.safetensors"
+MODEL, REPORT = "model.safetensors", "report.html"
 LEAST_ROWS = 10  # of a table to train on
 ACTIVATIONS: dict[str, type[Layer]] = {
     layer.__name__.lower(): layer for layer in (Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Swish, Softplus, Identity)
@@ -71,75 +75,84 @@ def train(options: argparse.Namespace) -> int:
     assert column is not None
     with naming(table.where):
         task, why, values = target_values(column, options.task)
-        rows, held_out = part(column, values, task, options)
-        target = Target.fit(column.iloc[rows], task)
+        rows, _ = part(column, values, task, options, options.seed)
+        Target.fit(column.iloc[rows], task)
         Preparation.fit(frame.iloc[rows])  # what is wrong with the table is said before a folder is made
 
-    optimizer = optimizer_of(options, "adam")
     settings = {
         "hidden": list(HIDDEN) if options.hidden is None else options.hidden,
         "activation": options.activation or "relu",
         "batch_size": options.batch_size or BATCH,
         "optimizer": options.optimizer or "adam",
-        "learning_rate": optimizer.rate(0),
+        "learning_rate": optimizer_of(options, "adam").rate(0),
         "l2": L2 if options.l2 is None else options.l2,
         "seed": options.seed,
         "test_size": options.test_size,
     }
-    with keeping(options) as path:
+
+    def run(seed: int, path: Path | None) -> Run:
+        rows, held_out = part(column, values, task, options, seed)
         model, history = train_table(
             frame.iloc[rows],
             values[rows],
-            target,
+            Target.fit(column.iloc[rows], task),
             hidden=settings["hidden"],
             activation=ACTIVATIONS[settings["activation"]],
-            optimizer=optimizer,
+            optimizer=optimizer_of(options, "adam"),
             epochs=options.epochs or EPOCHS,
             batch_size=settings["batch_size"],
             l2=settings["l2"],
-            seed=options.seed,
+            seed=seed,
             notes={"sheet": table.sheet, "settings": settings},
             checkpoint=path,
         )
-    trained = time.perf_counter()
+        return model, history, rows, held_out
 
-    preparation, _ = table_of(model)
-    told = {part: answer(model, frame.iloc[chosen]).values for part, chosen in (("train", rows), ("held", held_out))}
-    common: dict[str, Any] = {
-        "data": table.where,
-        "features": len(preparation.features),
-        "layers": [repr(layer) for layer in model],
-        "parameters": model.theta.size,
-        "settings": settings,
-        "losses": history.loss,
-        "reading_seconds": read - started,
-        "training_seconds": trained - read,
-        "seconds": time.perf_counter() - started,
-    }
-    if task == "classification":
-        result = classes_result(values[rows], told["train"], values[held_out], told["held"], **common)
-        as_object, page = as_json(result), summary(result)
-    else:
-        numbers = NumbersResult(values[rows], told["train"], values[held_out], told["held"], **common)
-        as_object, page = numbers_json(numbers), numbers_summary(numbers)
-    if options.json:
-        as_object |= {"task": task, "preparation": dict(preparation.notes()), "best_epoch": history.best_epoch}
-        print(json.dumps(as_object | {"model": None if path is None else str(path)}))
-        return 0
+    with keeping(options) as path:
+        model, history, *parts = run(options.seed, path)
+    trained = time.perf_counter()
+    others = []
+    for seed in other_seeds(options):
+        other, _, _, test = run(seed, None)
+        score = accuracy if task == "classification" else r2_score
+        others.append(score(values[test], answer(other, frame.iloc[test]).values))
+
+    preparation, target = table_of(model)
     forced = "as --task says" if options.task else "--task overrides this"
-    print(f"target    {options.target}: {why}, so this is a {task} ({forced})")
-    for number, line in enumerate(preparation_lines(preparation)):
-        print(f"{'' if number else 'columns':<10}{line}")
-    print(page)
-    print(stopping(history))
-    if path is not None:
-        print(f"model     {path}")
+    found = evaluation.evaluate(
+        model,
+        history,
+        preparation.transform(frame),
+        values,
+        *parts,
+        l2=settings["l2"],
+        names=preparation.features,
+        first_row=2,  # the header is the first
+        others=others,
+        decode=target.decode if task == "regression" else None,
+        seed=options.seed,
+    )
+    result = Result(
+        data=table.where,
+        evaluation=found,
+        settings=settings,
+        reading_seconds=read - started,
+        training_seconds=trained - read,
+        seconds=time.perf_counter() - started,
+        notes=(
+            ("target", f"{options.target}: {why}, so this is a {task} ({forced})"),
+            *((name, line) for name, line in zip_longest(["columns"], preparation_lines(preparation), fillvalue="")),
+            ("stopping", stopping(history)),
+        ),
+    )
+    more = {"task": task, "preparation": dict(preparation.notes()), "best_epoch": history.best_epoch}
+    tell(options, result, path, more)
     return 0
 
 
 def part(
-    column: pd.Series[Any], values: npt.NDArray[Any], task: Task, options: argparse.Namespace
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    column: pd.Series[Any], values: npt.NDArray[Any], task: Task, options: argparse.Namespace, seed: int
+) -> tuple[Rows, Rows]:
     """The rows to train on and those to hold out. Raises ValueError where one can't learn, or can't test."""
     name, total, different = options.target, len(values), column.nunique()
     if total < LEAST_ROWS:
@@ -149,33 +162,33 @@ def part(
     if task == "regression":
         if round(options.test_size * total) < 2:
             raise ValueError(f"--test-size {options.test_size:g} of {total} rows holds out fewer than two")
-        return split_rows(total, options.test_size, seed=options.seed)
+        return split_rows(total, options.test_size, seed=seed)
     if 2 * different > total:
         raise ValueError(
             f"column {name!r} has {different} different labels in {total} rows; that is too few rows of each to learn "
             f"from"
         )
     refuse_impossible_split(total, different, options.test_size)
-    return split_rows(values, options.test_size, seed=options.seed)
+    return split_rows(values, options.test_size, seed=seed)
 
 
-def classes_result(
-    train: npt.NDArray[Any],
-    train_told: npt.NDArray[Any],
-    test: npt.NDArray[Any],
-    test_told: npt.NDArray[Any],
-    **common: Any,
-) -> Result:
-    """The result of a classification from true and told labels."""
-    classes, counts = np.unique(train, return_counts=True)
-    return Result(
-        train_matrix=confusion_matrix(train, train_told, classes),
-        held_out_matrix=confusion_matrix(test, test_told, classes),
-        held_out=classification_report(test, test_told, classes),
-        majority=classes[counts.argmax()],
-        baseline=majority_baseline(train, test),
-        **common,
-    )
+def other_seeds(options: argparse.Namespace) -> range:
+    """The seeds after the first that --seeds asks for."""
+    return range(options.seed + 1, options.seed + options.seeds)
+
+
+def tell(options: argparse.Namespace, result: Result, path: Path | None, more: dict[str, Any] | None = None) -> None:
+    """Print the result, as text or as JSON with `more` in it; write the report beside the model, if that is kept."""
+    report = None if path is None else path.with_name(REPORT)
+    if report is not None:
+        write_html(result, report)
+    if options.json:
+        files = {"model": None if path is None else str(path), "report": None if report is None else str(report)}
+        print(json.dumps(as_json(result) | (more or {}) | files))
+        return
+    print(summary(result))
+    if path is not None:
+        print(f"model     {path}\nreport    {report}")
 
 
 def optimizer_of(options: argparse.Namespace, default: str) -> Optimizer:
@@ -436,8 +449,8 @@ def preparation_lines(preparation: Preparation) -> list[str]:
 def stopping(history: History) -> str:
     """What ended the training, in words."""
     if history.best_epoch is None:
-        return f"stopping  after all {len(history)} epochs; there were too few rows to watch the validation loss"
+        return f"after all {len(history)} epochs; there were too few rows to watch the validation loss"
     return (
-        f"stopping  after {len(history)} epochs; the parameters are those of epoch {history.best_epoch}, whose loss on "
+        f"after {len(history)} epochs; the parameters are those of epoch {history.best_epoch}, whose loss on "
         f"a tenth of the training rows, kept for that, was lowest"
     )

@@ -1,74 +1,70 @@
-"""The result of a training run, and how it is told: as text for people, as one JSON object for programs."""
+"""The result of a training run, and how it is told: as text and HTML for people, as one JSON object for programs."""
 
 from __future__ import annotations
 
+import os
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.metrics import ClassificationReport, mean_absolute_error, r2_score, wilson_interval
+from minigrad.atomic import replacing
+from minigrad.evaluation import Classification, Evaluation, Regression
+from minigrad.metrics import wilson_interval
+from minigrad.page import render, spread_text, verdict
 
 MATRIX_LIMIT = 20  # classes whose confusion matrix still fits on a page
 SHOWN = 10  # classes named in a line
+WIDTH = 110  # of a line of sentences
 CONFUSIONS = 3  # of the most frequent mistakes are named
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run of `minigrad train` found.
+    """What a run of `minigrad train` found: the evaluation of its network, and how it came about.
 
-    The matrices count rows by true class (rows) and predicted class (columns), in the order of `held_out.classes`.
-    `majority` is the most frequent class in training; `baseline` is the accuracy on the held-out rows of always
-    answering it. `losses` has one value per epoch. `settings` are the command's options as they were used.
+    `data` is the user's name for the data. `settings` are the command's options as they were used; `optimizer`,
+    `learning_rate`, `batch_size`, `l2` and `seed` are told. `notes` are choices that were made for the user, such as
+    how a column was read: what they are about, and the choice.
     """
 
     data: str
-    features: int
-    layers: list[str]
-    parameters: int
+    evaluation: Evaluation
     settings: dict[str, Any]
-    losses: list[float]
-    train_matrix: npt.NDArray[np.int64]
-    held_out_matrix: npt.NDArray[np.int64]
-    held_out: ClassificationReport
-    majority: Any
-    baseline: float
     reading_seconds: float
     training_seconds: float
     seconds: float
-
-    @property
-    def classes(self) -> list[Any]:
-        """The labels in the user's own words, sorted."""
-        return list(self.held_out.classes.tolist())
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def as_json(result: Result) -> dict[str, Any]:
     """The result as an object that JSON can hold."""
-    train, held_out = _score(result.train_matrix), _score(result.held_out_matrix)
-    report = result.held_out
+    found, outcome = result.evaluation, result.evaluation.outcome
+    simplest = found.baselines[0]
+    baseline = {"baseline": simplest.score} if isinstance(outcome, Classification) else {"baseline_mae": simplest.error}
     return {
         "data": result.data,
-        "train_rows": train.total,
-        "held_out_rows": held_out.total,
-        "features": result.features,
-        "layers": result.layers,
-        "parameters": result.parameters,
-        "epochs": len(result.losses),
+        "train_rows": found.train_rows,
+        "held_out_rows": found.held_out_rows,
+        "features": found.features,
+        "layers": found.layers,
+        "parameters": found.parameters,
+        "epochs": len(found.history),
         "settings": result.settings,
-        "losses": result.losses,
-        "held_out_accuracy": held_out.share,
-        "held_out_interval": held_out.interval,
-        "train_accuracy": train.share,
-        "train_interval": train.interval,
-        "baseline": result.baseline,
-        "classes": result.classes,
-        "confusion_matrix": result.held_out_matrix.tolist(),
-        "precision": report.precision.tolist(),
-        "recall": report.recall.tolist(),
-        "f1": report.f1.tolist(),
+        "losses": found.history.loss,
+        "validation_losses": found.history.validation_loss,
+        **_outcome_as_json(outcome),
+        **baseline,
+        "baselines": [
+            {"name": other.name, "score": other.score, "error": other.error, "gain_interval": other.gain}
+            for other in found.baselines
+        ],
+        "spread": found.spread,
+        "warnings": [f"{warning.title}. {warning.text}" for warning in found.warnings],
+        "notes": [f"{name}: {text}".removeprefix(": ") for name, text in result.notes],
         "seconds_reading": result.reading_seconds,
         "seconds_training": result.training_seconds,
         "seconds": result.seconds,
@@ -77,63 +73,110 @@ def as_json(result: Result) -> dict[str, Any]:
 
 def summary(result: Result) -> str:
     """The result as a page of text."""
-    parts = [_heading(result), _accuracies(result), _matrix(result), str(result.held_out), _times(result)]
-    return "\n\n".join(parts)
+    found, parts = result.evaluation, [_heading(result)]
+    if isinstance(found.outcome, Classification):
+        outcome = found.outcome
+        matrix = "\n".join(matrix_lines("held-out rows", outcome.classes, outcome.held_out_matrix))
+        parts += [_accuracies(found, outcome), matrix, str(outcome.report)]
+    else:
+        parts += [_errors(found, found.outcome)]
+    said = [f"in short: {verdict(found)}", *([f"{spread_text(found)}."] if found.spread else [])]
+    said += [f"warning: {warning.title}. {warning.text}" for warning in found.warnings]
+    return "\n\n".join([*parts, *(textwrap.fill(text, WIDTH) for text in said), _times(result)])
 
 
-@dataclass(frozen=True)
-class _Score:
-    right: int
-    total: int
+def write_html(result: Result, path: str | os.PathLike[str]) -> None:
+    """The result as one HTML file that needs nothing else: no network, no other file, no script.
 
-    @property
-    def share(self) -> float:
-        return self.right / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson_interval(self.right, self.total)
+    Pictures are drawn with matplotlib; without it the page comes without them, and says so.
+    """
+    page = render(result.data, result.evaluation, result.settings, result.notes, result.training_seconds)
+    with replacing(path) as file:
+        file.write(page.encode())
 
 
-def _score(matrix: npt.NDArray[np.int64]) -> _Score:
-    return _Score(int(np.trace(matrix)), int(matrix.sum()))
+def _outcome_as_json(outcome: Classification | Regression) -> dict[str, Any]:
+    if isinstance(outcome, Regression):
+        return {
+            "held_out_accuracy": None,
+            "train_accuracy": None,
+            "r2": outcome.score,
+            "r2_interval": outcome.interval,
+            "mae": outcome.error,
+            "mae_interval": outcome.error_interval,
+            "train_r2": outcome.train_score,
+            "train_mae": outcome.train_error,
+        }
+    report, intervals = outcome.report, outcome.class_intervals()
+    return {
+        "held_out_accuracy": outcome.score,
+        "held_out_interval": outcome.interval,
+        "train_accuracy": outcome.train_score,
+        "balanced_accuracy": report.balanced_accuracy,
+        "classes": outcome.classes,
+        "confusion_matrix": outcome.held_out_matrix.tolist(),
+        "precision": report.precision.tolist(),
+        "precision_interval": [precision for precision, _, _ in intervals],
+        "recall": report.recall.tolist(),
+        "recall_interval": [recall for _, recall, _ in intervals],
+        "f1": report.f1.tolist(),
+        "f1_interval": [f1 for _, _, f1 in intervals],
+    }
 
 
 def _heading(result: Result) -> str:
-    train, held_out = int(result.train_matrix.sum()), int(result.held_out_matrix.sum())
-    names = [str(name) for name in result.classes]
-    named = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    used, losses = result.settings, result.losses
+    found, used, losses = result.evaluation, result.settings, result.evaluation.history.loss
+    train, held_out = found.train_rows, found.held_out_rows
+    lines = [("data", f"{result.data}: {train + held_out:,} rows of {found.features:,} numbers")]
+    split = f"{train:,} rows to train on, {held_out:,} held out; drawn at random"
+    if isinstance(found.outcome, Classification):
+        names = [str(name) for name in found.outcome.classes]
+        named = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        lines += [
+            ("classes", f"{len(names)}: {named}"),
+            ("split", f"{split} within each class"),
+            ("", "(stratified), so that both parts have the classes in the same proportions"),
+        ]
+    else:
+        lines += [("split", split)]
     steps = f"{used['optimizer']} at rate {used['learning_rate']:g}"
-    lines = [
-        ("data", f"{result.data}: {train + held_out:,} rows of {result.features:,} numbers"),
-        ("classes", f"{len(names)}: {named}"),
-        ("split", f"{train:,} rows to train on, {held_out:,} held out; drawn at random within each class"),
-        ("", "(stratified), so that both parts have the classes in the same proportions"),
-        ("network", f"{', '.join(result.layers)}: {result.parameters:,} parameters"),
+    lines += [
+        ("network", f"{', '.join(found.layers)}: {found.parameters:,} parameters"),
         ("training", f"{len(losses)} epochs in batches of {used['batch_size']}; {steps}, L2 {used['l2']:.3g}"),
         ("", f"loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last; seed {used['seed']}"),
+        *result.notes,
     ]
     return "\n".join(f"{name:<10}{text}" for name, text in lines)
 
 
-def _accuracies(result: Result) -> str:
+def _accuracies(found: Evaluation, outcome: Classification) -> str:
     lines = ["accuracy            95 % interval    rows right (the largest output is the answer)"]
-    for name, score in (("held out", _score(result.held_out_matrix)), ("training", _score(result.train_matrix))):
-        low, high = score.interval
-        lines.append(f"{name:<10}{score.share:.3f}    {low:.3f} to {high:.3f}   {score.right:,} of {score.total:,}")
-    lines.append(f"{'baseline':<10}{result.baseline:.3f}    on the held-out rows, always answering {result.majority}")
+    for name, matrix in (("held out", outcome.held_out_matrix), ("training", outcome.train_matrix)):
+        right, rows = int(np.trace(matrix)), int(matrix.sum())
+        low, high = wilson_interval(right, rows)
+        lines.append(f"{name:<10}{right / rows:.3f}    {low:.3f} to {high:.3f}   {right:,} of {rows:,}")
+    common, *others = found.baselines
+    lines.append(f"{'baseline':<10}{common.score:.3f}    on the held-out rows, {common.name}")
+    lines += [f"{'':<10}{other.score:.3f}    on the held-out rows, {other.name} of the same rows" for other in others]
     return "\n".join(lines)
 
 
-def _matrix(result: Result) -> str:
-    names, matrix = [str(name) for name in result.classes], result.held_out_matrix
-    return "\n".join(matrix_lines("held-out rows", names, matrix))
+def _errors(found: Evaluation, outcome: Regression) -> str:
+    others = "{:.3f} to {:.3f}".format(*outcome.interval)
+    lines = [
+        f"{'':<10}{'R²':>8}{'95 % interval':>20}{'mean absolute error':>22}",
+        f"{'held out':<10}{outcome.score:>8.3f}{others:>20}{outcome.error:>22.4g}",
+        f"{'training':<10}{outcome.train_score:>8.3f}{'':>20}{outcome.train_error:>22.4g}",
+    ]
+    for name, other in zip(("baseline", ""), found.baselines, strict=True):
+        told = f"   on the held-out rows, {other.name} of the training rows"
+        lines.append(f"{name:<10}{other.score + 0.0:>8.3f}{'':>20}{other.error:>22.4g}{told}")
+    return "\n".join(lines)
 
 
-def matrix_lines(rows: str, names: list[str], matrix: npt.NDArray[np.int64]) -> list[str]:
+def matrix_lines(rows: str, classes: Sequence[Any], matrix: npt.NDArray[np.int64]) -> list[str]:
     """The confusion matrix of these rows, and the most frequent mistakes."""
-    lines = []
+    names, lines = [str(name) for name in classes], []
     if len(names) <= MATRIX_LIMIT:
         width = max(6, 2 + max(len(cell) for cell in [*names, str(matrix.max())]))
         lines.append(f"{rows} by true class (down) and predicted class (across)")
@@ -150,81 +193,5 @@ def matrix_lines(rows: str, names: list[str], matrix: npt.NDArray[np.int64]) -> 
     return lines
 
 
-def _times(result: Result | NumbersResult) -> str:
+def _times(result: Result) -> str:
     return f"time      {result.reading_seconds:.2f} s reading, {result.training_seconds:.2f} s training"
-
-
-@dataclass(frozen=True)
-class NumbersResult:
-    """What a run found whose target is a number: the true values and the network's, in the user's units.
-
-    The other fields are those of `Result`.
-    """
-
-    train: npt.NDArray[np.float64]
-    train_told: npt.NDArray[np.float64]
-    held_out: npt.NDArray[np.float64]
-    held_out_told: npt.NDArray[np.float64]
-    data: str
-    features: int
-    layers: list[str]
-    parameters: int
-    settings: dict[str, Any]
-    losses: list[float]
-    reading_seconds: float
-    training_seconds: float
-    seconds: float
-
-    @property
-    def baseline(self) -> npt.NDArray[np.float64]:
-        """The answers of one who always says the mean of the training rows."""
-        return np.full(len(self.held_out), self.train.mean())
-
-
-def numbers_json(result: NumbersResult) -> dict[str, Any]:
-    """The result as an object that JSON can hold; r2 and mae are of the held-out rows."""
-    return {
-        "data": result.data,
-        "train_rows": len(result.train),
-        "held_out_rows": len(result.held_out),
-        "features": result.features,
-        "layers": result.layers,
-        "parameters": result.parameters,
-        "epochs": len(result.losses),
-        "settings": result.settings,
-        "losses": result.losses,
-        "held_out_accuracy": None,
-        "train_accuracy": None,
-        "r2": r2_score(result.held_out, result.held_out_told),
-        "mae": mean_absolute_error(result.held_out, result.held_out_told),
-        "train_r2": r2_score(result.train, result.train_told),
-        "train_mae": mean_absolute_error(result.train, result.train_told),
-        "baseline_mae": mean_absolute_error(result.held_out, result.baseline),
-        "seconds_reading": result.reading_seconds,
-        "seconds_training": result.training_seconds,
-        "seconds": result.seconds,
-    }
-
-
-def numbers_summary(result: NumbersResult) -> str:
-    """The result as a page of text."""
-    used, losses = result.settings, result.losses
-    steps = f"{used['optimizer']} at rate {used['learning_rate']:g}"
-    rows = len(result.train) + len(result.held_out)
-    lines = [
-        ("data", f"{result.data}: {rows:,} rows of {result.features:,} numbers"),
-        ("split", f"{len(result.train):,} rows to train on, {len(result.held_out):,} held out; drawn at random"),
-        ("network", f"{', '.join(result.layers)}: {result.parameters:,} parameters"),
-        ("training", f"{len(losses)} epochs in batches of {used['batch_size']}; {steps}, L2 {used['l2']:.3g}"),
-        ("", f"loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last; seed {used['seed']}"),
-    ]
-    table = [f"{'':<10}{'R²':>8}{'mean absolute error':>22}"]
-    for name, t, p in (
-        ("held out", result.held_out, result.held_out_told),
-        ("training", result.train, result.train_told),
-        ("baseline", result.held_out, result.baseline),
-    ):
-        table.append(f"{name:<10}{r2_score(t, p):>8.3f}{mean_absolute_error(t, p):>22.4g}")
-    table[-1] += "   on the held-out rows, always answering the mean of the training rows"
-    heading = "\n".join(f"{name:<10}{text}" for name, text in lines)
-    return "\n\n".join([heading, "\n".join(table), _times(result)])
