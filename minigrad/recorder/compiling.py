@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.lines import Line, Place, exchange, extent
 from minigrad.parameter import Array
-from minigrad.recording import Operation, owner
-from minigrad.writing import Writer
+from minigrad.recorder.arrays import Operation, owner
+from minigrad.recorder.lines import Line, Place, exchange, extent
+from minigrad.recorder.writing import Writer
 
 ALIGNMENT = 64  # bytes: a cache line
 

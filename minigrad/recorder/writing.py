@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.lines import Line, Place, extent
 from minigrad.parameter import Array
+from minigrad.recorder.lines import Line, Place, extent
 
 OPERATORS = {
     "add": "+",

@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """An operation whose operands are places; see recording.Operation."""
+    """An operation whose operands are places; see arrays.Operation."""
 
     kind: str
     function: Callable[..., Any]
