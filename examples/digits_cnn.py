@@ -26,7 +26,9 @@ from minigrad import (
     Softmax,
 )
 from minigrad.data import load_digits, train_test_split
+from minigrad.data.augment import shifts
 from minigrad.metrics import accuracy
+from minigrad.schedules import cosine
 
 QUICK = "--quick" in sys.argv[1:]
 SEEDS, EPOCHS, ROWS = (1, 4, 1000) if QUICK else (3, 20, 4000)
@@ -55,19 +57,6 @@ def network(seed):
     )
 
 
-def shifted(images, rng):
-    """Each image up to one pixel further in any direction."""
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    down, right = rng.integers(0, 3, (2, len(images), 1, 1))
-    pixels = np.arange(20)
-    return padded[np.arange(len(images))[:, None, None], down + pixels[:, None], right + pixels]
-
-
-def falling(step):
-    """The learning rate: half a cosine, from 0.005 to 0."""
-    return 0.0025 * (1 + math.cos(math.pi * min(step / STEPS, 1)))
-
-
 x_train, x_test, train_labels, test_labels = train_test_split(*load_digits(), seed=0)
 x_train, x_test = x_train[:ROWS].reshape(-1, 20, 20, 1), x_test.reshape(-1, 20, 20, 1)
 train_labels = train_labels[:ROWS]
@@ -77,18 +66,17 @@ print(f"\n{len(x_train)} digits to train on, {len(x_test)} held out, {EPOCHS} ep
 scores = []
 for seed in range(SEEDS):
     started = time.perf_counter()
-    model, optimizer, rng = network(seed), Adam(falling), np.random.default_rng(seed)
-    for _ in range(EPOCHS):
-        images = shifted(x_train, rng)
-        model.fit(
-            images,
-            train_labels,
-            loss=CategoricalCrossEntropy(),
-            optimizer=optimizer,
-            epochs=1,
-            batch_size=BATCH,
-            seed=seed,
-        )
+    model = network(seed)
+    model.fit(
+        x_train,
+        train_labels,
+        loss=CategoricalCrossEntropy(),
+        optimizer=Adam(cosine(0.005, STEPS)),
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        augment=shifts(1),
+        seed=seed,
+    )
     scores.append(accuracy(test_labels, model.predict_classes(x_test)))
     known = accuracy(train_labels, model.predict_classes(x_train))
     spent = time.perf_counter() - started
