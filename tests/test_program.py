@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import minigrad
@@ -45,6 +45,9 @@ from minigrad import (
     schedules,
     state,
 )
+from minigrad.testing.inputs import find_input
+from minigrad.testing.strategies import layer_classes, layers_of
+from minigrad.testing.subject import Subject
 
 OPTIMIZERS = [
     lambda: SGD(0.3),
@@ -414,3 +417,14 @@ def test_a_single_number_is_divided_by_a_scalar():
     options = {"loss": BinaryCrossEntropy(), "batch_size": 1, "sample_weight": np.array([0.5, 1, 2])}
     assert_same_bits(train(model, SGD(0.3), 2, 0, x, t, **options), train(other, SGD(0.3), 2, 10**9, x, t, **options))
     assert all(vars(model)["_programs"]._programs.values())
+
+
+@pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
+@settings(max_examples=5)
+@given(st.data())
+def test_every_layer_of_the_package_is_recorded_whole(cls, data):
+    layer = data.draw(layers_of(cls))
+    assume(getattr(layer, "vocabulary", 2) > 1)  # a program is recorded on zeros and ones
+    row = find_input(Subject(layer), np.random.default_rng(0)).shape[1:]
+    model = Sequential([copy.deepcopy(layer)], input_shape=row)
+    assert model.program(MeanSquaredError(), SGD(0.1), batch_size=4).opaque == {}

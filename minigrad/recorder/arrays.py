@@ -134,6 +134,11 @@ class Recorded(NDArrayOperatorsMixin):
         """The transposed view."""
         return Recorded(self.array.T, self.tape)
 
+    @property
+    def real(self) -> Recorded:
+        """A view of the real parts: of everything."""
+        return Recorded(self.array.real, self.tape)
+
     def __len__(self) -> int:
         return len(self.array)
 
