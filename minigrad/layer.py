@@ -169,6 +169,11 @@ class Model(Layer):
     preparation: dict[str, Any] | None = None
     """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
 
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row of x, as far as it is known."""
+        return self.input_shape
+
 
 def run_forward(layers: Sequence[Layer], x: Array) -> Array:
     """Run x through the layers, one after the other; an error says in which of them it happened."""

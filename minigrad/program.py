@@ -316,7 +316,7 @@ def program(
     model does not know the shape of its rows yet, or where only the plain path is right.
     """
     model, optimizer = copy.deepcopy(model), copy.deepcopy(optimizer)
-    row = model.input_shape
+    row = model.row_shape
     if row is None:
         raise ValueError(
             "the shape of a row is not known yet: make the model with input_shape=, or let it predict once"

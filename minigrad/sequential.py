@@ -83,8 +83,13 @@ class Sequential(Model):
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        """The shape of one row of x: as given, as the first layer says, or as the latest x showed; else None."""
-        return self._given_shape or self.layers[0].input_shape or (self._row[0] if self._row else None)
+        """The shape of one row of x, as given or as the first layer says; None where neither settles it."""
+        return self._given_shape or self.layers[0].input_shape
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row of x as far as it is known: where `input_shape` does not settle it, of the latest x."""
+        return self.input_shape or (self._row[0] if self._row else None)
 
     def config(self) -> dict[str, Any]:
         """layers, dtype (its name), input_shape, seed. The layers are the model's own: copy them for a second model."""
@@ -220,7 +225,7 @@ class Sequential(Model):
         return f"{self.theta.size:,} parameters, {self.dtype}, {self.theta.nbytes:,} bytes"
 
     def _table(self) -> list[list[str]]:
-        shapes = self._shapes(self.input_shape)
+        shapes = self._shapes(self.row_shape)
         products = [_products(*around) for around in zip(self.layers, shapes[:-1], shapes[1:], strict=True)]
         total = None if None in products else sum(count for count in products if count)
         rows = [["", "layer", "output of a row", "parameters", "compute"]]

@@ -158,7 +158,7 @@ def test_the_first_x_completes_the_check() -> None:
     for call in (model.forward, model.predict):
         with pytest.raises(ValueError, match=message):
             call(np.ones((5, 3)))
-    assert model.forward(np.ones((5, 4))).shape == (5, 2) and model.input_shape == (4,)
+    assert model.forward(np.ones((5, 4))).shape == (5, 2) and model.row_shape == (4,)
     with pytest.raises(ValueError, match=message):  # a later x too
         model.forward(np.ones((5, 3)))
     fixed = Sequential([ReLU()], input_shape=(4,))
@@ -411,3 +411,10 @@ def test_predict_classes() -> None:
     trained.fit(x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(1.0), epochs=20)
     assert trained.predict_classes(x).tolist() == labels
     assert copy.deepcopy(trained).predict_classes(x).tolist() == labels
+
+
+def test_the_latest_rows_of_an_inner_model_bind_no_outer_one() -> None:
+    inner = Sequential([Tanh()])
+    inner.predict(np.zeros((2, 3)))
+    assert inner.row_shape == (3,) and inner.input_shape is None
+    assert Sequential([inner, Dense(4, 2)]).predict(np.zeros((2, 4))).shape == (2, 2)
