@@ -131,7 +131,10 @@ class Sequential(Model):
         A model that was not trained on labels answers with the output's number, from 0. A single output stands for the
         second of two classes from 0.5 on (on logits: from 0 on).
         """
-        y = self.predict(x)
+        return self.labels_of(self.predict(x))
+
+    def labels_of(self, y: Array) -> Array:
+        """The most probable class of each row of outputs, (B,)."""
         if y.ndim != 2:
             raise ValueError(f"classes need one row of outputs for each row of x, but the outputs are {y.shape}")
         codes = (y[:, 0] >= self.boundary).astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
