@@ -40,7 +40,7 @@ from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.progress import busy
 from minigrad.report import Result, as_json, matrix_lines, summary, write_html
 from minigrad.sequential import Sequential
-from minigrad.tables import BATCH, EPOCHS, HIDDEN, L2, answer, answers, table_of, train_table
+from minigrad.tables import BATCH, EPOCHS, HIDDEN, L2, answer, answers, is_of_table, table_of, train_table
 from minigrad.training import DivergenceError, History
 
 if TYPE_CHECKING:
@@ -390,11 +390,6 @@ def model_of(name: str) -> Path:
     """The model's file: itself, or in the folder that `train --out` made."""
     path = Path(name)
     return path / MODEL if path.is_dir() else path
-
-
-def is_of_table(model: Sequential) -> bool:
-    """Whether the model was trained on a table with a header."""
-    return model.preparation is not None and model.preparation.get("format") == "table"
 
 
 def table_for(model: Sequential, options: argparse.Namespace) -> Cells:

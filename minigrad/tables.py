@@ -106,10 +106,15 @@ def train_table(
     return model, history
 
 
+def is_of_table(model: Sequential) -> bool:
+    """Whether the model was trained on a table with a header."""
+    return model.preparation is not None and model.preparation.get("format") == "table"
+
+
 def table_of(model: Sequential) -> tuple[Preparation, Target]:
     """How a model's table is prepared, and what it tells. Raises ValueError for a model of other data."""
     written = model.preparation
-    if written is None or written.get("format") != "table":
+    if written is None or not is_of_table(model):
         raise ValueError("the model was not trained on a table with a header")
     preparation = Preparation.from_json(written)
     try:
