@@ -33,7 +33,7 @@ from minigrad.metrics import accuracy
 from minigrad.progress import busy
 from minigrad.report import Result
 from minigrad.sequential import Sequential
-from minigrad.tables import EPOCHS, HIDDEN
+from minigrad.tables import EPOCHS, HIDDEN, is_of_table, table_of
 from minigrad.testing import GradientError, check_layer
 from minigrad.training import DivergenceError
 
@@ -195,14 +195,31 @@ def export(options: argparse.Namespace) -> int:
         raise ValueError(f"export needs onnx and onnxruntime ({error}): pip install 'minigrad-nn[onnx]'") from error
     if Path(options.file).exists() and not options.force:
         raise ValueError(f"{options.file} exists already; choose another name, or replace it with --force")
-    model = load(options.model)
-    x = None if options.data is None else _read(options)[1]
+    model = load(jobs.model_of(options.model))
+    x = None if options.data is None else _rows(model, options)
     difference = write(model, options.file, x)
     rows = "random rows" if x is None else f"the {len(x):,} rows of {options.data}"
     print(f"{options.file}: on {rows}, onnxruntime's answers differ from the model's by {difference:.2g} at most")
-    if model.preparation is not None:
-        print("It takes rows as the network does: their preparation from a table's columns is not in the graph")
+    if is_of_table(model):
+        print(
+            'It takes the table\'s columns by name, each (rows, 1): float64, NaN where missing; text, "" where missing'
+        )
     return 0
+
+
+def _rows(model: Sequential, options: argparse.Namespace) -> Any:
+    """The rows of --data as the model takes them: read as `predict` reads them."""
+    if not is_of_table(model) and options.data == DIGITS:
+        return load_digits()[0]
+    with busy(f"reading {options.data}"):
+        if not is_of_table(model):
+            return jobs.sheet_for(model, options)
+        preparation, _ = table_of(model)
+        table = jobs.table_for(model, options)
+        frame, _ = table.frame(only=preparation.names)
+    with jobs.naming(table.where):
+        preparation.transform(frame)  # what is wrong with the table is said with its name
+    return frame
 
 
 # ------------------------------------------------------------------------------------------- what commands share
@@ -308,13 +325,12 @@ def _parser() -> _Parser:
     command.set_defaults(command=check)
 
     command = commands.add_parser("export", help="write a saved model as an ONNX file, verified", allow_abbrev=False)
-    command.add_argument("model", metavar="MODEL", help="the file that the model was saved in")
+    command.add_argument("model", metavar="MODEL", help="the file of a model, or the folder that train --out wrote")
     command.add_argument("file", metavar="FILE.onnx", help="the file to write")
     command.add_argument(
-        "--data", metavar="DATA", help=f"rows to compare on: a workbook, or {DIGITS}; else random ones"
+        "--data", metavar="DATA", help=f"rows to compare on: a table, a workbook, or {DIGITS}; else random ones"
     )
-    command.add_argument("--x", default="X", metavar="SHEET", help="the sheet of numbers (default: X)")
-    command.add_argument("--y", default="y", metavar="SHEET", help="the sheet of labels (default: y)")
+    _add_sheets(command)
     command.add_argument("--force", action="store_true", help="replace a file that exists")
     command.set_defaults(command=export)
     return parser

@@ -4,7 +4,9 @@
 
     difference = export(model, "model.onnx", x_test)
 
-It needs onnx and onnxruntime: `pip install 'minigrad-nn[onnx]'`.
+A model of a table takes the table's columns as they are: their preparation is part of the graph.
+
+This needs onnx and onnxruntime: `pip install 'minigrad-nn[onnx]'`.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
 from minigrad import __version__
 from minigrad.atomic import replacing, target_of
-from minigrad.layer import Layer, Model
+from minigrad.data.preparation import Column, NumberColumn, Preparation, Target, TextColumn
+from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
     GELU,
@@ -52,9 +57,15 @@ from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.layers.windows import Windowed
 from minigrad.parameter import Array, walk
+from minigrad.sequential import Sequential
+from minigrad.tables import is_of_table, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OPSET = 18  # the first with Mish; onnxruntime computes its ELU, SELU, Softplus … in float64 too, which it later doesn't
 IR_VERSION = 8  # that came with opset 18
+TEXT_OPSET = 2  # of ai.onnx.ml, whose LabelEncoder looks texts up
 ROWS = 64  # random rows to compare on where no real ones are given
 
 
@@ -62,34 +73,155 @@ class ExportError(ValueError):
     """A model that has no ONNX form, or whose ONNX form does not give the same answers; no file is written."""
 
 
-def export(model: Model, path: str | os.PathLike[str], x: Any = None) -> float:
-    """Write `model` as an ONNX file, and return by how much its answers differ at most from `model.predict`.
+def export(model: Sequential, path: str | os.PathLike[str], x: Any = None) -> float:
+    """Write `model` as an ONNX file, and return by how much its answers differ at most from the model's own.
 
     The file has one input "x" (any number of rows, of the model's dtype, or int64 for a model that looks integers up)
-    and one output "y". Class labels stand in its metadata, under "classes", as JSON. Where the model was trained on a
-    table, the graph takes the rows as the network does; how they come from columns stands under "preparation".
+    and one output "y"; a model that was trained on labels has a second one, "label", the most probable of them. All
+    labels stand in the metadata, under "classes", as JSON.
 
-    Before anything is written, the graph is checked by onnx and run by onnxruntime on the rows x (without x, on random
-    ones): all of them at once, and one alone. Raises ExportError, and leaves the file at `path` as it is, where the
-    answers differ by more than half the digits of the dtype, where a layer has no ONNX form (as those of one's own), or
-    where x is needed.
+    A model that was trained on a table has one input (rows, 1) for each column that it needs, by the column's name:
+    numbers (and TRUE and FALSE as 1 and 0) as float64, NaN where missing; text as strings, "" where missing. Its y is
+    in the target's units. An output whose name is a column's gets a "_" behind it.
+
+    Before anything is written, the graph is checked by onnx and run by onnxruntime on the rows x, for a table a
+    DataFrame (without x, on random ones): all of them at once, and one alone. Raises ExportError, and leaves the file
+    at `path` as it is, where the answers differ by more than half the digits of the dtype, where a layer has no ONNX
+    form (as those of one's own), or where x is needed.
     """
     target_of(path)
-    rows = _rows(model, x)
-    graph = Graph(model, rows.shape[1:])
-    written = graph.written(rows)
+    case = _table(model, x) if is_of_table(model) else _network(model, x)
+    written = case.graph.written()
     try:
         onnx.checker.check_model(written, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"onnx refuses the graph of {model!r}: {error}") from error
     data = written.SerializeToString()
-    difference = _difference(model, data, rows)
+    difference = _difference(model, data, case)
     with replacing(path) as file:
         file.write(data)
     return difference
 
 
-def _rows(model: Model, x: Any) -> Array:
+@dataclass(frozen=True)
+class Case:
+    """A graph, the rows to compare it on, what it is given for them, and what the model answers about them.
+
+    `mean` and `scale` are those of a regression's target, whose answers are in units of their own.
+    """
+
+    graph: Graph
+    rows: Any
+    feed: Callable[[Any], dict[str, Array]]
+    answer: Callable[[Any], Array]
+    mean: float = 0.0
+    scale: float = 1.0
+
+
+def _network(model: Sequential, x: Any) -> Case:
+    """The model from rows to outputs."""
+    rows = _rows(model, x)
+    g = Graph(model)
+    y = g.chain(model.chain(), g.input("x", _kind(rows.dtype), rows.shape[1:]))
+    g.output("y", y, _kind(g.dtype), g.shapes[y])
+    g.label(y)
+    return Case(g, rows, lambda some: {"x": some}, model.predict)
+
+
+def _table(model: Sequential, x: Any) -> Case:
+    """The model from a table's columns to outputs in the target's units."""
+    import pandas as pd
+
+    preparation, target = table_of(model)
+    if x is None:
+        x = made_up(preparation)
+    elif not isinstance(x, pd.DataFrame):
+        raise ExportError("the model was trained on a table's columns: give the rows to compare on as a DataFrame")
+    if len(x) == 0:
+        raise ExportError("x has no rows to compare on")
+    g = Graph(model)
+    for column in preparation.columns:
+        kind = onnx.TensorProto.STRING if isinstance(column, TextColumn) else onnx.TensorProto.DOUBLE
+        g.input(column.name, kind, (1,))
+    prepared = g("Concat", *(part for column in preparation.columns for part in _encoded(g, column)), axis=1)
+    prepared = g("Cast", g("Cast", prepared, to=onnx.TensorProto.FLOAT), to=_kind(g.dtype))  # as `transform` rounds
+    g.shapes[prepared] = (len(preparation.features),)
+    y = g.chain(model.chain(), prepared)
+    if target.task == "regression":
+        g.output("y", _decoded(g, target, y), onnx.TensorProto.DOUBLE, g.shapes[y])
+    else:
+        g.output("y", y, _kind(g.dtype), g.shapes[y])
+    g.label(y)
+
+    def feed(some: pd.DataFrame) -> dict[str, Array]:
+        cells = preparation.cells(some)
+        for values in cells.values():
+            if values.dtype == object:
+                values[[text is None for text in values]] = ""
+        return {name: values[:, None] for name, values in cells.items()}
+
+    def answer(some: pd.DataFrame) -> Array:
+        outputs = model.predict(preparation.transform(some))
+        return outputs if target.task == "classification" else target.decode(outputs)[:, None]
+
+    return Case(g, x, feed, answer, target.mean, target.scale)
+
+
+def made_up(preparation: Preparation) -> pd.DataFrame:
+    """Rows that a table like the training's may have: each value of each column stands in one, so does a new text, and
+    so does a missing one.
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    possible: dict[str, list[Any]] = {}
+    for column in preparation.columns:
+        if isinstance(column, TextColumn):
+            possible[column.name] = [None, "".join(column.values) + "?", *column.values]
+        elif column.kind == "flag":
+            possible[column.name] = [None, True, False]
+        else:
+            possible[column.name] = [None, *rng.normal(column.mean, 2 * column.scale, ROWS - 1).tolist()]
+    rows = max(ROWS, *map(len, possible.values()))
+    return pd.DataFrame(
+        {
+            name: pd.Series([values[place % len(values)] for place in rng.permutation(rows)], dtype=object)
+            for name, values in possible.items()
+        }
+    )
+
+
+def _encoded(g: Graph, column: Column) -> list[str]:
+    """The columns of x, in float64, that a column of the table becomes: as its `encode` makes them."""
+    if isinstance(column, NumberColumn):
+        fill, mean, scale = (g.constant(value, dtype=np.float64) for value in (column.fill, column.mean, column.scale))
+        missing = g("IsNaN", column.name)
+        z = g("Div", g("Sub", g("Where", missing, fill, column.name), mean), scale)
+        return [z, g("Cast", missing, to=onnx.TensorProto.DOUBLE)] if column.flagged else [z]
+    if "" in column.values:
+        raise ExportError(f"column {column.name!r}: the empty text is a value there, but in ONNX files a missing one")
+    width = len(column.features)
+    other = len(column.values) if column.other else width
+    places = {value: place for place, value in enumerate(column.values)} | {"": width - 1 if column.missing else other}
+    code = g(
+        "LabelEncoder",
+        column.name,
+        domain="ai.onnx.ml",
+        keys_strings=list(places),
+        values_int64s=list(places.values()),
+        default_int64=other,
+    )
+    units = np.vstack([np.eye(width), np.zeros(width)])  # the last row is for what training never met
+    return [g("Gather", g.constant(units, "units", np.float64), g("Squeeze", code, [1]), axis=0)]
+
+
+def _decoded(g: Graph, target: Target, y: str) -> str:
+    """Numbers in the target's units, in float64."""
+    scale, mean = (g.constant(value, dtype=np.float64) for value in (target.scale, target.mean))
+    return g("Add", g("Mul", g("Cast", y, to=onnx.TensorProto.DOUBLE), scale), mean)
+
+
+def _rows(model: Sequential, x: Any) -> Array:
     """Rows to compare on, as the model takes them."""
     if x is not None:
         rows: Array = model.admit(x)
@@ -111,32 +243,36 @@ def _rows(model: Model, x: Any) -> Array:
     raise ExportError(f"{model!r} takes no random rows: give real ones as x")
 
 
-def _difference(model: Model, data: bytes, rows: Array) -> float:
+def _difference(model: Sequential, data: bytes, case: Case) -> float:
     """Run the file and the model on the same rows: the largest difference. Raises ExportError if it is too large."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
+    samples = case.rows, case.rows[:1]
+    expectations = [case.answer(some) for some in samples]
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        answers = [session.run(["y"], {"x": some})[0] for some in (rows, rows[:1])]
+        answers = [session.run(None, case.feed(some)) for some in samples]
     except Exception as error:  # onnxruntime's exceptions have no base of their own
         hint = "; it lacks some operations in float64: make the model anew with dtype=np.float32"
         hint *= model.theta.dtype == np.float64
         raise ExportError(f"onnxruntime does not run the graph of {model!r}: {error}{hint}") from error
     largest = 0.0
-    for some, found in zip((rows, rows[:1]), answers, strict=True):
-        expected = model.predict(some)
+    for (found, *labels), expected in zip(answers, expectations, strict=True):
         if found.shape != expected.shape or found.dtype != expected.dtype:
             raise ExportError(
                 f"onnxruntime answers with {found.dtype} of shape {found.shape}, the model with {expected.dtype} of "
                 f"shape {expected.shape}"
             )
         difference = float(np.abs(found - expected).max())
-        limit = float(np.sqrt(np.finfo(model.theta.dtype).eps)) * max(1.0, float(np.abs(expected).max()))
+        size = max(case.scale, float(np.abs(expected - case.mean).max()))
+        limit = float(np.sqrt(np.finfo(model.theta.dtype).eps)) * size
         if not difference <= limit:
             raise ExportError(
                 f"onnxruntime's answers differ from the model's by up to {difference:.2g}, more than the {limit:.2g} "
                 f"that rounding explains"
             )
+        if any(label.tolist() != model.labels_of(found).tolist() for label in labels):
+            raise ExportError("onnxruntime's labels are not the most probable ones of its own answers")
         largest = max(largest, difference)
     return largest
 
@@ -151,27 +287,63 @@ class Graph:
     model's dtype, integers of int64.
     """
 
-    def __init__(self, model: Model, row: tuple[int, ...]) -> None:
+    def __init__(self, model: Sequential) -> None:
         self.model, self.dtype = model, model.theta.dtype
-        self.shapes = {"x": row}
-        """The shape of one row of x, and of what each layer makes of it."""
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        """The shape of one row of what goes into the network, and of what each layer makes of it."""
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self._names: set[str] = set()
         self._prefix = ""
-        self.output = self.chain(model.chain(), "x")
+
+    def input(self, name: str, kind: int, row: tuple[int, ...]) -> str:
+        """Add an input of the graph, and return its name. Inputs come first: their names are the user's."""
+        self._names.add(name)
+        self.inputs.append(helper.make_tensor_value_info(name, kind, ["rows", *row]))
+        self.shapes[name] = row
+        return name
+
+    def output(self, name: str, value: str, kind: int, row: tuple[int, ...]) -> None:
+        """Make a value an output of the graph."""
+        name = self._free(name)
+        self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
+        self.outputs.append(helper.make_tensor_value_info(name, kind, ["rows", *row]))
+
+    def label(self, y: str) -> None:
+        """Make the most probable of the labels an output, where the model knows labels and y are outputs for them."""
+        row = self.shapes[y]
+        if self.model.classes is None or len(row) != 1:
+            return
+        if row == (1,):
+            second = self("GreaterOrEqual", self("Squeeze", y, [1]), float(self.model.boundary))
+            code = self("Cast", second, to=onnx.TensorProto.INT64)
+        else:
+            code = self("ArgMax", y, axis=1, keepdims=0)
+        classes = np.array(self.model.classes.tolist())
+        dtype = np.dtype(object) if classes.dtype.kind == "U" else classes.dtype
+        self.output("label", self("Gather", self.constant(classes, "classes", dtype), code), _kind(dtype), ())
+
+    def _free(self, name: str) -> str:
+        """The name, with as many "_" behind it as make it a new one."""
+        while name in self._names:
+            name += "_"
+        self._names.add(name)
+        return name
 
     def __call__(self, operation: str, *inputs: Any, **attributes: Any) -> str:
         """Add a node, and return the name of its output."""
         names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
-        output = f"{self._prefix}{operation}_{len(self.nodes)}"
+        output = self._free(f"{self._prefix}{operation}_{len(self.nodes)}")
         self.nodes.append(helper.make_node(operation, names, [output], name=output, **attributes))
         return output
 
-    def constant(self, value: Any, name: str = "c") -> str:
+    def constant(self, value: Any, name: str = "c", dtype: npt.DTypeLike | None = None) -> str:
         """Add a constant, and return its name."""
         array = np.asarray(value)
-        array = array.astype(np.int64 if array.dtype.kind in "iu" else self.dtype)
-        name = f"{self._prefix}{name}_{len(self.constants)}"
+        array = array.astype(dtype or (np.int64 if array.dtype.kind in "iu" else self.dtype))
+        name = self._free(f"{self._prefix}{name}_{len(self.constants)}")
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
@@ -196,20 +368,14 @@ class Graph:
         self.shapes[y] = layer.output_shape(self.shapes[x])
         return y
 
-    def written(self, rows: Array) -> Any:
-        """The whole as an ONNX model for rows like these."""
-        self("Identity", self.output)  # a network that computes nothing would have no node
-        self.nodes[-1].output[0] = "y"
-        graph = helper.make_graph(
-            self.nodes,
-            "minigrad",
-            [helper.make_tensor_value_info("x", _kind(rows.dtype), ["rows", *rows.shape[1:]])],
-            [helper.make_tensor_value_info("y", _kind(self.dtype), ["rows", *self.shapes[self.output]])],
-            self.constants,
-        )
+    def written(self) -> Any:
+        """The whole as an ONNX model."""
+        graph = helper.make_graph(self.nodes, "minigrad", self.inputs, self.outputs, self.constants)
+        opsets = {"": OPSET, "ai.onnx.ml": TEXT_OPSET}
+        used = sorted({node.domain for node in self.nodes})
         written = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[helper.make_opsetid(domain, opsets[domain]) for domain in used],
             ir_version=IR_VERSION,
             producer_name="minigrad",
             producer_version=__version__,

@@ -170,6 +170,16 @@ class Preparation:
             parts.append(column.encode(frame[column.name]))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
+    def cells(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
+        """What it makes x of, by column: float64 with NaN for missing numbers, or text with None for missing ones."""
+        frame = _by_text(frame)
+        return {
+            column.name: np.array(_texts(frame[column.name]), object)
+            if isinstance(column, TextColumn)
+            else _numbers(frame[column.name], column.kind)
+            for column in self.columns
+        }
+
     @property
     def features(self) -> list[str]:
         """The names of the columns of x."""
