@@ -33,6 +33,14 @@ class Configured:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def require(name: str, value: Any, kind: type[Configured], example: str) -> None:
+    """Raise TypeError, in the words of the caller's argument `name`, unless the value is a `kind`."""
+    if isinstance(value, type):
+        raise TypeError(f"{name}={value.__name__} is a class; make one of it: {name}={value.__name__}(…)")
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}={value!r} is no {kind.__name__.lower()}; give one, such as {example}")
+
+
 def _arguments(cls: type) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}

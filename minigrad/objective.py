@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.configured import require
 from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
 from minigrad.losses import Loss
 from minigrad.parameter import Array, walk
@@ -24,6 +25,7 @@ class Objective:
     """
 
     def __init__(self, model: Model, loss: Loss, l2: float = 0.0, l1: float = 0.0) -> None:
+        require("loss", loss, Loss, "MeanSquaredError()")
         for name, penalty in (("l2", l2), ("l1", l1)):
             if not penalty >= 0:
                 raise ValueError(f"{name}={penalty}: the penalty can't be negative")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from minigrad import files, metrics
+from minigrad.configured import require
 from minigrad.data.batches import Examples, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
 from minigrad.data.split import split_rows
@@ -142,9 +143,12 @@ def epochs(
     Raises ValueError for x, t or weights that do not fit or are not finite, DivergenceError when training leaves the
     finite numbers; model and optimizer are then as they were at the start of that epoch.
     """
+    objective = Objective(model, loss, l2, l1)
+    require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
+    _require_count("batch_size", batch_size, "a batch has at least one row")
     examples = as_examples(model, x, t, loss, sample_weight, class_weight)
     examples.check_weights("training")
-    return _epochs(Objective(model, loss, l2, l1), optimizer, examples, batch_size, shuffle, augment, seed)
+    return _epochs(objective, optimizer, examples, batch_size, shuffle, augment, seed)
 
 
 def fit(
@@ -184,23 +188,32 @@ def fit(
     `epochs` counts its epochs too, and the result is bit for bit that of one run. `epochs` and `patience` may be others
     than before; if anything else is, or the data are, ValueError names the difference.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs={epochs}: train for at least one")
+    objective, history, best = Objective(model, loss, l2, l1), History(), None
+    require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
+    _require_count("epochs", epochs, "train for at least one")
+    _require_count("batch_size", batch_size, "a batch has at least one row")
     if patience is not None and validation is None:
         raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
-    if patience is not None and patience < 1:
-        raise ValueError(f"patience={patience}: wait for at least one epoch")
+    if patience is not None:
+        _require_count("patience", patience, "wait for at least one epoch")
     examples, held_out = as_examples(model, x, t, loss, sample_weight, class_weight), None
-    if isinstance(validation, tuple):
-        held_out = as_examples(model, *validation, loss, None, class_weight)
-    elif validation is not None:
-        kept, held = split_rows(_strata(examples, loss), validation, seed=seed or 0)
+    if isinstance(validation, tuple) and len(validation) == 2:
+        try:
+            held_out = as_examples(model, *validation, loss, None, class_weight)
+        except ValueError as error:
+            raise ValueError(f"validation: {error}") from error
+    elif isinstance(validation, int | float | np.number):
+        try:
+            kept, held = split_rows(_strata(examples, loss), validation, seed=seed or 0)
+        except ValueError as error:
+            raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
         examples, held_out = examples.select(kept), examples.select(held)
+    elif validation is not None:
+        raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
     examples.check_weights("training")
     if held_out is not None:
         held_out.check_weights("validation")
 
-    objective, history, best = Objective(model, loss, l2, l1), History(), None
     settings: dict[str, Any] = {}
     if checkpoint is not None:
         settings = {
@@ -254,6 +267,13 @@ def fit(
     return history
 
 
+def _require_count(name: str, value: Any, least: str) -> None:
+    if not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}={value!r} is no whole number")
+    if value < 1:
+        raise ValueError(f"{name}={value}: {least}")
+
+
 def _epochs(
     objective: Objective,
     optimizer: Optimizer,
@@ -263,8 +283,6 @@ def _epochs(
     augment: Augment | None,
     seed: int | None,
 ) -> Iterator[Epoch]:
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: a batch has at least one row")
     root: Any = np.random.SeedSequence().entropy if seed is None else seed
     optimizer.prepare(objective.model.theta)
     history = History()
