@@ -22,7 +22,8 @@ from minigrad.data.batches import Examples, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
 from minigrad.data.split import split_rows
 from minigrad.layer import Model
-from minigrad.losses import Loss, check_weights
+from minigrad.layers.activations import Sigmoid
+from minigrad.losses import CategoricalCrossEntropy, Loss, check_weights
 from minigrad.markup import html_table
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
@@ -371,6 +372,12 @@ def as_examples(
     model: Model, x: Any, t: Any, loss: Loss, sample_weight: Any, class_weight: ClassWeight | None
 ) -> Examples:
     """The rows, checked against each other and against the model; labels make `model.classes`."""
+    if isinstance(loss, CategoricalCrossEntropy) and isinstance(model.chain()[-1], Sigmoid):
+        # Nothing ties a sigmoid's outputs together: all at 1 make this loss 0, and the answers random.
+        raise ValueError(
+            "CategoricalCrossEntropy after a Sigmoid is least where every output is 1, whatever the class: end the "
+            "model in Softmax(), or train with BinaryCrossEntropy()"
+        )
     dtype = model.theta.dtype
     x = as_numbers("x", x, dtype)
     outputs = model.output_shape(x.shape[1:])
@@ -384,6 +391,8 @@ def as_examples(
             t = t[:, None]
         if t.shape[1:] != outputs:
             hint = "" if loss.labels else f"; if t holds class labels, train with a cross-entropy instead of {loss!r}"
+            if loss.labels and t.shape[1:] == (1,):
+                hint = "; if t holds one label for each row, make it one-dimensional: t[:, 0]"
             raise ValueError(
                 f"t has rows of shape {t.shape[1:]}, but the model's outputs have rows of shape {outputs}{hint}"
             )

@@ -383,6 +383,19 @@ def test_arguments_of_the_wrong_kind_are_named(wrong: dict[str, Any], message: s
         model.fit(x, t, **binary(**wrong))
 
 
+def test_categorical_cross_entropy_refuses_a_sigmoid() -> None:
+    """It would bring all outputs to 1: a loss near 0, and answers at random."""
+    x, t = table()
+    with pytest.raises(ValueError, match=r"end the model in Softmax\(\), or train with BinaryCrossEntropy\(\)"):
+        network(2, Sigmoid()).fit(x, t, **binary(loss=CategoricalCrossEntropy()))
+
+
+def test_a_column_of_labels_is_told_how_to_become_labels() -> None:
+    x, t = table()
+    with pytest.raises(ValueError, match=r"t has rows of shape \(1,\).*one-dimensional: t\[:, 0\]"):
+        network(2, Softmax()).fit(x, t[:, None], **binary(loss=CategoricalCrossEntropy()))
+
+
 def test_what_is_wrong_with_validation_says_so() -> None:
     x, t = table()
     for wrong, message in (
