@@ -208,6 +208,8 @@ def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
             dy = layer.backward(dy)
         except Exception as error:
             error.add_note(f"in backward of layer {position} of {len(layers)}, {layer!r}, given {np.shape(dy)}")
+            if isinstance(error, AttributeError) and error.obj is layer:
+                error.add_note("what backward needs, forward keeps: call forward(x) first")
             raise
         if dy is None:
             break

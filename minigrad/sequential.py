@@ -41,6 +41,8 @@ class Sequential(Model):
         input_shape: tuple[int, ...] | None = None,
         seed: int | None = None,
     ) -> None:
+        if isinstance(layers, Layer) and not isinstance(layers, Iterable):
+            raise TypeError(f"a Sequential takes a list of layers: Sequential([{layers!r}, …])")
         layers = tuple(layers)
         if not layers:
             raise ValueError("a Sequential needs at least one layer")
@@ -54,6 +56,8 @@ class Sequential(Model):
         self.seed = seed
         self._row: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         self._keeps_integers = False
+        if isinstance(input_shape, int):
+            raise TypeError(f"input_shape={input_shape}: the shape of a row is a tuple, here ({input_shape},)")
         self._given_shape = None if input_shape is None else tuple(input_shape)
         self._shapes(self._given_shape)
         claim(self, layers)
@@ -162,9 +166,10 @@ class Sequential(Model):
                 before = "" if position == 1 else f" from layer {position - 1}, {self.layers[position - 2]!r}"
                 fits = layer.input_shape in (None, given)
                 takes = "" if fits else f" takes rows of shape {layer.input_shape} but"
+                hint = "; make a table of x: x[None] if it is one row, x[:, None] if it is one column"
                 raise ValueError(
                     f"layer {position} of {len(self.layers)}, {layer!r},{takes} is given rows of shape "
-                    f"{given}{before}" + ("" if takes else f": {error}")
+                    f"{given}{before}" + ("" if takes else f": {error}") + (hint if shapes[0] == () else "")
                 ) from error
             shapes.append(shape)
         return shapes
@@ -172,9 +177,9 @@ class Sequential(Model):
     def _as_array(self, x: Any) -> Any:
         array = x if hasattr(x, "dtype") and hasattr(x, "shape") and hasattr(x, "strides") else np.asarray(x)
         if array.ndim == 0:
-            raise ValueError("x is a single number; a model takes rows, x of shape (B, …)")
-        # A table with columns of several kinds, such as numbers and bools, comes as objects.
-        return as_numbers("x", x, self.dtype) if array.dtype.kind == "O" else array
+            raise ValueError(f"x is {x!r:.40}; a model takes rows, x of shape (B, …)")
+        # A table with columns of several kinds, such as numbers and bools, comes as objects; numbers may come as text.
+        return as_numbers("x", x, self.dtype) if array.dtype.kind in "OSU" else array
 
     def admit(self, x: Any) -> Any:
         """x in the model's dtype. Raises ValueError for rows of a shape that the layers do not take."""

@@ -180,7 +180,7 @@ def test_what_is_no_chain_of_layers() -> None:
 @pytest.mark.parametrize("x", [3.0, np.float64(3), [], "text", ["a", "b"], [[1, "a"]], [[None, 1.0]], [[1j]]])
 @pytest.mark.parametrize("name", ["forward", "predict"])
 def test_x_that_is_no_table_of_numbers(x: Any, name: str) -> None:
-    with pytest.raises(ValueError, match=r"x is a single number|rows of shape \(\)|not real numbers|not a number"):
+    with pytest.raises(ValueError, match=r"x is .*takes rows, x of|rows of shape \(\)|not real numbers|not a number"):
         getattr(Sequential([Dense(2, 2)]), name)(x)
 
 
@@ -418,3 +418,28 @@ def test_the_latest_rows_of_an_inner_model_bind_no_outer_one() -> None:
     inner.predict(np.zeros((2, 3)))
     assert inner.row_shape == (3,) and inner.input_shape is None
     assert Sequential([inner, Dense(4, 2)]).predict(np.zeros((2, 4))).shape == (2, 2)
+
+
+def test_what_a_beginner_writes_is_told_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"takes a list of layers: Sequential\(\[Dense\(2, 1\), …\]\)"):
+        Sequential(Dense(2, 1), Sigmoid())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a tuple, here \(2,\)"):
+        Sequential([ReLU()], input_shape=2)  # type: ignore[arg-type]
+    model = Sequential([Dense(2, 1), Sigmoid()])
+    with pytest.raises(ValueError, match=r"x\[None\] if it is one row, x\[:, None\] if it is one column"):
+        model.predict([1.0, 2.0])
+    with pytest.raises(ValueError, match="x is None"):
+        model.predict(None)
+    with pytest.raises(ValueError, match=r"x is .t\.csv., where rows of numbers belong"):
+        model.fit("t.csv", [0, 1], loss=BinaryCrossEntropy(), optimizer=SGD(1.0), epochs=1)
+    with pytest.raises(ValueError, match="x is 'red' in row 0, column 1: not a number"):
+        model.predict([["1", "red"]])
+    with pytest.raises(AttributeError) as caught:
+        model.backward(np.ones((1, 1)))
+    assert "call forward(x) first" in caught.value.__notes__[-1]
+
+
+def test_numbers_written_as_text_are_numbers() -> None:
+    """In predict as in fit."""
+    model = Sequential([Dense(2, 1, seed=0)])
+    np.testing.assert_array_equal(model.predict([["1", "0.5"]]), model.predict([[1, 0.5]]))

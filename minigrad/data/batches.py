@@ -106,7 +106,9 @@ def as_numbers(name: str, values: Any, dtype: npt.DTypeLike) -> Array:
         array = np.asarray(values)
     except ValueError:
         raise ValueError(f"{name} is no table: its rows differ in length") from None
-    if array.ndim == 0 or len(array) == 0:
+    if array.ndim == 0:
+        raise ValueError(f"{name} is {values!r:.40}, where rows of numbers belong")
+    if len(array) == 0:
         raise ValueError(f"{name} has no rows")
     if array.dtype.kind not in "fiub":
         array = _parsed(name, array, columns)
