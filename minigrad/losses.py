@@ -117,8 +117,8 @@ def _column(weight: Any, p: Array) -> Array:
     return weight.reshape(-1, *[1] * (p.ndim - 1))
 
 
-def _check_probabilities(loss: Loss, p: Array, t: Array) -> None:
-    _check_range(loss, "prediction", p, 0, 1, "; does the model lack a final Sigmoid or Softmax?")
+def _check_probabilities(loss: Loss, p: Array, t: Array, last: str) -> None:
+    _check_range(loss, "prediction", p, 0, 1, f"; does the model lack a final {last}?")
     _check_range(loss, "target", t, 0, 1, "; class labels must be one-hot here")
 
 
@@ -181,7 +181,7 @@ class BinaryCrossEntropy(LabelSmoothing, Loss):
 
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for p or t outside [0, 1]."""
-        _check_probabilities(self, p, t)
+        _check_probabilities(self, p, t, "Sigmoid")
 
     def terms(self, p: Array, t: Array) -> Array:
         """-t log p - (1 - t) log(1 - p)"""
@@ -236,7 +236,7 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
 
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for p or t outside [0, 1]."""
-        _check_probabilities(self, p, t)
+        _check_probabilities(self, p, t, "Softmax")
 
     def terms(self, p: Array, t: Array) -> Array:
         """-t log p"""
@@ -319,7 +319,7 @@ class KLDivergence(Loss):
 
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for p or t outside [0, 1]."""
-        _check_probabilities(self, p, t)
+        _check_probabilities(self, p, t, "Softmax")
 
     def terms(self, p: Array, t: Array) -> Array:
         """t (log t - log p)"""

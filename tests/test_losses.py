@@ -364,7 +364,8 @@ def test_probabilities_are_asked_for(kind, wrong):
     good = np.array([[0.5, 0.5]])
     bad = np.array([[0.5, wrong]])
     for method in (kind().forward, kind().backward):
-        with pytest.raises(ValueError, match=r"a prediction is .*, outside \[0, 1\]; .* a final Sigmoid or Softmax"):
+        last = "Sigmoid" if kind is BinaryCrossEntropy else "Softmax"
+        with pytest.raises(ValueError, match=rf"a prediction is .*, outside \[0, 1\]; .* a final {last}"):
             method(bad, good)
         with pytest.raises(ValueError, match=r"a target is .*, outside \[0, 1\]; .* one-hot"):
             method(good, bad)
