@@ -7,6 +7,7 @@ exit status 2; a layer that `check` finds wrong gives 1, Ctrl-C 130, a reader th
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import math
 import os
@@ -228,7 +229,7 @@ def _read(options: argparse.Namespace) -> tuple[str, Any, Any]:
     if options.data == DIGITS:
         return "the digits that come with minigrad", *load_digits()
     if not Path(options.data).exists():
-        raise ValueError(f"{options.data}: there is no such file (DATA is a workbook FILE.xlsx, or the word {DIGITS})")
+        raise ValueError(f"{options.data}: there is no such file (DATA is FILE.csv or FILE.xlsx, or the word {DIGITS})")
     if is_text_file(options.data):
         raise ValueError(
             f"{options.data} is a text file (CSV?), not a workbook of two sheets; name the column to predict, "
@@ -298,6 +299,14 @@ def _imported(place: str) -> Layer:
 
 # ------------------------------------------------------------------------------------------------------- options
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Here, where the command is known, what it does not know is refused: its own --help is the one to look at."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + "".join(f"; is {n} meant?" for n in near))
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message} (see {self.prog} --help)")
 

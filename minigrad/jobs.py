@@ -25,7 +25,7 @@ from minigrad.data.preparation import NumberColumn, Preparation, Target, Task, t
 from minigrad.data.split import Rows, split_rows
 from minigrad.data.table import Cells, read_cells, shown
 from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
-from minigrad.files import load
+from minigrad.files import ModelFileError, load
 from minigrad.layer import Layer
 from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
 from minigrad.metrics import (
@@ -268,7 +268,7 @@ def predict(options: argparse.Namespace) -> int:
     if not source.exists():
         raise ValueError(f"{source}: there is no such file")
     check_output(source, out, options.force)
-    model = load(model_of(options.model))
+    model = model_for(options)
     if is_of_table(model):
         preparation, target = table_of(model)
         with busy(f"reading {source}"):
@@ -311,7 +311,7 @@ def answer_columns(model: Sequential, values: npt.NDArray[Any], probabilities: A
 def evaluate(options: argparse.Namespace) -> int:
     """`minigrad evaluate MODEL DATA`: how good the network's answers are about rows with known ones."""
     x: npt.NDArray[Any]
-    model = load(model_of(options.model))
+    model = model_for(options)
     if is_of_table(model):
         preparation, target = table_of(model)
         with busy(f"reading {options.data}"):
@@ -392,8 +392,24 @@ def model_of(name: str) -> Path:
     return path / MODEL if path.is_dir() else path
 
 
+def model_for(options: argparse.Namespace) -> Sequential:
+    """The model that is to look at data. Raises ValueError, with a hint, where the two may be in the wrong order."""
+    try:
+        return load(model_of(options.model))
+    except ModelFileError as error:
+        if Path(options.model).suffix.lower() not in (".csv", ".tsv", ".xlsx"):
+            raise
+        raise ValueError(f"{error}; the model comes first, then the data") from error
+
+
 def table_for(model: Sequential, options: argparse.Namespace) -> Cells:
     """The table to predict on: the sheet that is asked for, else the one of the training's name, else the first."""
+    if options.data == DIGITS and not Path(DIGITS).exists():
+        preparation, _ = table_of(model)
+        raise ValueError(
+            f"{options.model} was trained on a table with the columns {shown(preparation.names)}, which {DIGITS} does "
+            f"not have; give a table that has them"
+        )
     trained = (model.preparation or {}).get("sheet")
     if options.sheet is None and isinstance(trained, str) and Path(options.data).suffix.lower() == ".xlsx":
         with suppress(MissingSheetError):
