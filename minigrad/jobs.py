@@ -37,6 +37,7 @@ from minigrad.metrics import (
     wilson_interval,
 )
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad.page import amount
 from minigrad.progress import busy
 from minigrad.report import Result, as_json, matrix_lines, summary, write_html
 from minigrad.sequential import Sequential
@@ -362,7 +363,7 @@ def _evaluate_numbers(where: str, values: Any, told: Any, options: argparse.Name
         return 0
     print(f"data      {where}")
     print(f"R²        {r2:.3f} of {len(values):,} rows (1 is perfect; 0 is what their own mean gets)")
-    print(f"error     {mae:.4g} on average (mean absolute error)")
+    print(f"error     {amount(mae)} on average (mean absolute error)")
     return 0
 
 
@@ -375,7 +376,8 @@ def show(options: argparse.Namespace) -> int:
         print(f"\nclasses   {shown(model.classes.tolist())}")
     if is_of_table(model):
         preparation, target = table_of(model)
-        units = "" if target.task == "classification" else f", standardised ({target.mean:.4g} ± {target.scale:.4g})"
+        scale = f", standardised ({amount(target.mean)} ± {amount(target.scale)})"
+        units = "" if target.task == "classification" else scale
         print(f"\ntarget    {target.name}: {target.task}{units}\n")
         for name, text in preparation.notes():
             print(f"{name}: {text}")

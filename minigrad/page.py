@@ -141,7 +141,7 @@ def verdict(found: Evaluation) -> str:
         first = (
             f"The network explains {percent(max(outcome.score, 0.0))} of the variance of {found.held_out_rows:,} "
             f"held-out rows (R² {outcome.score:.3f}, 95 % interval {outcome.interval[0]:.3f} to "
-            f"{outcome.interval[1]:.3f}) and misses by {outcome.error:.4g} on average"
+            f"{outcome.interval[1]:.3f}) and misses by {amount(outcome.error)} on average"
         )
     return f"{first}. {_against(found)}"
 
@@ -159,6 +159,11 @@ def _against(found: Evaluation) -> str:
         f"That is clearly better than {simple}, but not clearly better than a {straight}: on these rows, "
         "the hidden layers have not earned their place."
     )
+
+
+def amount(value: float) -> str:
+    """A number in the target's own unit as people write it: 0.01234, 1.5, 9,628 and 160,300."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def spread_text(found: Evaluation) -> str:
@@ -192,7 +197,7 @@ def _first_screen(data: str, found: Evaluation) -> str:
         number = f"{outcome.score:.3f}<small> R²</small>"
         what = (
             f"on {found.held_out_rows:,} held-out rows; 95 % interval {low:.3f} to {high:.3f}; "
-            f"mean error {outcome.error:.4g}"
+            f"mean error {amount(outcome.error)}"
         )
     least = 0.0 if isinstance(outcome, Classification) else min(0.0, low, *(other.score for other in found.baselines))
 
@@ -248,7 +253,8 @@ def _baselines(found: Evaluation) -> str:
         for row, error in zip(
             rows, [outcome.error, *(other.error for other in reversed(found.baselines))], strict=True
         ):
-            row.insert(2, f"{error:.4g}")
+            assert error is not None  # it is, of numbers
+            row.insert(2, amount(error))
     model = "linear" if errors else "logistic"
     words = (
         f"The {model} model has no hidden layer. minigrad trained it on the same {found.train_rows:,} rows, with L2, "
@@ -268,7 +274,8 @@ def _learning(found: Evaluation, drawn: bool) -> str:
         "held out."
     )
     if history.best_epoch is not None:
-        words += f" The parameters are those of epoch {history.best_epoch}, where the dotted line stands."
+        place = ", where the dotted line stands" if drawn else ""
+        words += f" The parameters are those of epoch {history.best_epoch}{place}."
     if drawn:
         shown = _drawing(lambda ax: plots.learning_curves(history, ax), (5.6, 2.6), "loss by epoch")
     else:
@@ -351,7 +358,7 @@ def _mistakes(found: Evaluation, drawn: bool) -> str:
         rows = [[f"{m.row:,}", m.answer, f"{m.size:.3f}", m.truth, f"{m.truth_output:.3f}"] for m in found.mistakes]
     else:
         head = ["row", "answer", "truth", "off by"]
-        rows = [[f"{m.row:,}", _shown(m.answer), _shown(m.truth), f"{m.size:.4g}"] for m in found.mistakes]
+        rows = [[f"{m.row:,}", _shown(m.answer), _shown(m.truth), amount(m.size)] for m in found.mistakes]
     return f"<h2>{title}</h2><p>{words}</p>{html_table(head, rows)}"
 
 
@@ -410,7 +417,7 @@ def _method(found: Evaluation, settings: dict[str, Any], notes: Sequence[tuple[s
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else ", ".join(f"{number:.4g}" for number in value)
+    return amount(value) if isinstance(value, float) else ", ".join(map(amount, value))
 
 
 # ---------------------------------------------------------------------------------------------------------- pictures

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from minigrad.atomic import replacing
 from minigrad.evaluation import Classification, Evaluation, Regression
 from minigrad.metrics import wilson_interval
-from minigrad.page import render, spread_text, verdict
+from minigrad.page import amount, render, spread_text, verdict
 
 MATRIX_LIMIT = 20  # classes whose confusion matrix still fits on a page
 SHOWN = 10  # classes named in a line
@@ -165,12 +165,13 @@ def _errors(found: Evaluation, outcome: Regression) -> str:
     others = "{:.3f} to {:.3f}".format(*outcome.interval)
     lines = [
         f"{'':<10}{'R²':>8}{'95 % interval':>20}{'mean absolute error':>22}",
-        f"{'held out':<10}{outcome.score:>8.3f}{others:>20}{outcome.error:>22.4g}",
-        f"{'training':<10}{outcome.train_score:>8.3f}{'':>20}{outcome.train_error:>22.4g}",
+        f"{'held out':<10}{outcome.score:>8.3f}{others:>20}{amount(outcome.error):>22}",
+        f"{'training':<10}{outcome.train_score:>8.3f}{'':>20}{amount(outcome.train_error):>22}",
     ]
     for name, other in zip(("baseline", ""), found.baselines, strict=True):
+        assert other.error is not None  # it is, of numbers
         told = f"   on the held-out rows, {other.name} of the training rows"
-        lines.append(f"{name:<10}{other.score + 0.0:>8.3f}{'':>20}{other.error:>22.4g}{told}")
+        lines.append(f"{name:<10}{round(other.score, 3) + 0.0:>8.3f}{'':>20}{amount(other.error):>22}{told}")
     return "\n".join(lines)
 
 

@@ -301,6 +301,27 @@ def test_the_text_about_numbers():
     json.dumps(told)
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.012344, "0.01234"), (1.5, "1.5"), (9628.4, "9,628"), (-160312.7, "-160,313"), (0, "0"), (2e15, "2e+15")],
+)
+def test_amounts_are_written_as_people_write_them(value, shown):
+    assert page.amount(value) == shown
+
+
+def test_prices_are_told_in_full(tmp_path, monkeypatch):
+    """Not as 1.96e+05, which nobody finds again in the workbook; and no picture is spoken of where there is none."""
+    monkeypatch.setattr(page.importlib.util, "find_spec", lambda name: None)
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    *_, found = regressed(x, 3e5 + 1e5 * x[:, 0])
+    found.history.best_epoch = 3
+    _, parsed = written(found, tmp_path)
+    text = " ".join(parsed.text)
+    for told in (text, summary(result(found))):
+        assert "e+05" not in told and f"{found.outcome.error:,.0f}" in told and "-0.000" not in told
+    assert "The parameters are those of epoch" in text and "dotted line" not in text
+
+
 # ---------------------------------------------------------------------------------------------------------- page
 def test_a_page_of_a_table(tmp_path):
     *_, found = classified(*blobs(noise=1.0), names=["a", "b", "c", "d"], others=[0.5])
