@@ -480,7 +480,7 @@ def test_command_with_a_table(target, tmp_path, capsys, monkeypatch):
     assert cli.main(["export", "out", "m.onnx", "--force"]) == 0
     assert "on random rows" in capsys.readouterr().out
     flowers()[["petal", "y"]].to_csv("narrow.csv", index=False)
-    for data, words in (("narrow.csv", "narrow.csv: there is no column 'site'"), ("digits", "there is no such file")):
+    for data, words in (("narrow.csv", "narrow.csv: there is no column 'site'"), ("digits", "digits does not have")):
         assert cli.main(["export", "out", "n.onnx", "--data", data]) == 2
         assert words in capsys.readouterr().err
     assert not (tmp_path / "n.onnx").exists()
