@@ -68,7 +68,7 @@ OPTIMIZERS = [
     lambda: ParameterAverage(ClipByValue(Adam(schedules.step(0.1, 3)), 0.1), 0.9),
 ]
 LOSSES = [BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber]
-LAST = {BinaryCrossEntropy: [Sigmoid, Softmax], CategoricalCrossEntropy: [Softmax]}
+LAST = {BinaryCrossEntropy: [Sigmoid, Softmax], CategoricalCrossEntropy: [Softmax, Sigmoid]}
 ACTIVATIONS = [Sigmoid, Tanh, ReLU, Softmax, Swish, LeakyReLU, ELU, GELU, lambda: GELU("tanh"), Softplus, Identity]
 
 
