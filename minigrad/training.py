@@ -6,6 +6,7 @@ The two functions `epochs` and `fit` are methods of a Sequential; here `model` i
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import sys
@@ -32,6 +33,8 @@ from minigrad.program import train
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger("minigrad")
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
 Augment: TypeAlias = Callable[[Array, np.random.Generator], Array]
@@ -373,10 +376,9 @@ def as_examples(
 ) -> Examples:
     """The rows, checked against each other and against the model; labels make `model.classes`."""
     if isinstance(loss, CategoricalCrossEntropy) and isinstance(model.chain()[-1], Sigmoid):
-        # Nothing ties a sigmoid's outputs together: all at 1 make this loss 0, and the answers random.
-        raise ValueError(
-            "CategoricalCrossEntropy after a Sigmoid is least where every output is 1, whatever the class: end the "
-            "model in Softmax(), or train with BinaryCrossEntropy()"
+        log.warning(
+            "CategoricalCrossEntropy after a Sigmoid is least where every output is 1, whatever the class, since "
+            "nothing ties a sigmoid's outputs together: end the model in Softmax(), or train with BinaryCrossEntropy()"
         )
     dtype = model.theta.dtype
     x = as_numbers("x", x, dtype)
