@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import random
 import re
 import subprocess
 import sys
@@ -428,3 +429,64 @@ def test_every_layer_of_the_package_is_recorded_whole(cls, data):
     row = find_input(Subject(layer), np.random.default_rng(0)).shape[1:]
     model = Sequential([copy.deepcopy(layer)], input_shape=row)
     assert model.program(MeanSquaredError(), SGD(0.1), batch_size=4).opaque == {}
+
+
+def body(statements, **attributes):
+    """A class of Scale that runs these statements on x before its own formula, with attributes that start so."""
+
+    class Hostile(Scale):
+        def __init__(self, features):
+            super().__init__(features)
+            for name, value in attributes.items():
+                setattr(self, name, copy.deepcopy(value))
+
+        def forward(self, x):
+            names = {"self": self, "x": x, "np": np, "random": random}
+            exec(statements, names)
+            return super().forward(names["x"])
+
+    return Hostile
+
+
+def trained_alike(layer, between=None):
+    """Whether a model with such a layer trains by programs as without, `between(model)` done halfway."""
+    x, t = np.random.default_rng(0).normal(size=(20, 3)), np.random.default_rng(1).normal(size=(20, 2))
+    outcomes = []
+    for steps in (0, 3, 10**9):
+        random.seed(1)
+        model, optimizer = Sequential([Dense(3, 4), layer(4), Tanh(), Dense(4, 2)], seed=1), Adam()
+        out = [np.copy(a) for a in train(model, optimizer, 5, steps, x, t, loss=MeanSquaredError(), batch_size=4)]
+        if between is not None:
+            between(model)
+            out += train(model, optimizer, 5, steps, x, t, loss=MeanSquaredError(), batch_size=4)
+        outcomes.append(out)
+    assert_same_bits(outcomes[0], outcomes[2])
+    assert_same_bits(outcomes[1], outcomes[2])
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "x = x + x[x[:, 0] > 0, 0].sum()",
+        "x = x + x.ravel()[np.flatnonzero(x > 0)].sum()",
+        "x = x + x.compress(x[:, 0] > 0, axis=0).sum()",
+        "x = x + np.extract(x > 0, x).sum()",
+        "x = x + np.unique(np.floor(x)).sum()",
+        "x = x + np.repeat(x[:, 0], (x[:, 0] > 0).astype(int)).sum()",
+        "x = x + x[:, 0].repeat(repeats=(x[:, 0] > 0).astype(int)).sum()",
+    ],
+)
+def test_what_is_shaped_by_values_is_not_recorded(statements):
+    trained_alike(body(statements))
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "x = x * 1; x.clip(-1.5, 1.5, out=x)",
+        "x = x * 1; x.clip(-1.5, 1.5, x)",
+        "x = x * 1; np.clip(x, -1.5, 1.5, x)",
+    ],
+)
+def test_what_writes_into_its_argument_is_not_taken_for_a_view(statements):
+    trained_alike(body(statements))

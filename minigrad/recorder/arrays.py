@@ -17,6 +17,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from minigrad.parameter import Array
 
 FREE_OF_VALUES = {np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast}
+SHAPED_BY_VALUES = {"nonzero", "flatnonzero", "argwhere", "compress", "extract", "bincount", "delete", "trim_zeros"} | {
+    name for name in dir(np) if name.startswith(("unique", "union1d", "intersect1d", "setdiff1d", "setxor1d"))
+}
 REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
@@ -181,14 +184,18 @@ class Recorded(NDArrayOperatorsMixin):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Run and note any other NumPy function."""
-        if "out" in kwargs:
-            raise Unrecordable(f"{function.__name__} with out=")
+        _refuse_if_it_depends_on_values(function.__name__, args, kwargs)
         arguments, options = raw(args), raw(kwargs)
         result = function(*arguments, **options)
         return result if function in FREE_OF_VALUES else self._result(function, arguments, options, result)
 
     def _result(self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any], result: Any) -> Any:
         """What a function returned, as recording arrays: a view of memory already known, or the outcome of a call."""
+        given = [*arguments[1:], options.get("out")]
+        if any(result is array for array in _arrays(given)) or options.get("overwrite_input"):
+            raise Unrecordable(f"{function.__name__} writes into an array that it is given")
+        if function is np.nan_to_num and "copy" in options:
+            raise Unrecordable("nan_to_num with copy=")
         if isinstance(result, list | tuple):
             return type(result)(self._result(function, arguments, options, part) for part in result)
         if not isinstance(result, np.ndarray | np.generic):
@@ -205,6 +212,7 @@ class Recorded(NDArrayOperatorsMixin):
             return lambda axis=None, **options: REDUCTIONS[name].reduce(self, axis=axis, **options)
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            _refuse_if_it_depends_on_values(name, (self, *args), kwargs)
             arguments, options = (self.array, *raw(args)), raw(kwargs)
             return self._result(method, arguments, options, method(*arguments, **options))
 
@@ -214,7 +222,8 @@ class Recorded(NDArrayOperatorsMixin):
         plain = raw(index)
         parts = plain if isinstance(plain, tuple) else (plain,)
         if any(isinstance(part, np.ndarray | list) for part in parts):
-            if isinstance(index, Recorded) and index.dtype == bool:
+            given = index if isinstance(index, tuple) else (index,)
+            if any(isinstance(part, Recorded) and part.dtype == bool for part in given):
                 raise Unrecordable("a selection depends on the values of an array")
             return self.tape.note("call", operator.getitem, (self.array, plain), {}, self.array[plain])
         if Ellipsis not in parts:
@@ -231,6 +240,13 @@ class Recorded(NDArrayOperatorsMixin):
         target = self.array[parts if Ellipsis in parts else (*parts, Ellipsis)]
         target[...] = value
         self.tape.note("copy", np.copyto, (value,), {}, target, fresh=False)
+
+
+def _refuse_if_it_depends_on_values(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise where the very shape of a function's result depends on the values of its arguments."""
+    repeated = name == "repeat" and any(isinstance(count, Recorded) for count in (*args[1:], kwargs.get("repeats")))
+    if repeated or name in SHAPED_BY_VALUES or (name == "where" and len(args) == 1):
+        raise Unrecordable(f"the shape of what {name} returns depends on the values of an array")
 
 
 def _arrays(value: Any) -> list[Array]:
