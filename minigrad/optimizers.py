@@ -33,7 +33,7 @@ class Optimizer(Configured):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "coefficients" in vars(cls) and "changing" not in vars(cls):
+        if {"coefficients", "rate"} & set(vars(cls)) and "changing" not in vars(cls):
             cls.changing = True  # what a base class said of its own coefficients does not hold for these
 
     def __init__(self, learning_rate: Rate, weight_decay: float = 0.0) -> None:

@@ -258,6 +258,7 @@ def train(
     given the x of each of the others, to change it in place. Stops early when the sum is no longer finite.
     """
     model, total, weight = objective.model, 0.0, 0.0
+    optimizer.prepare(model.theta)
     programs = programs_of(model)
     mark = _mark(objective, optimizer)
     for rows, t, w in examples.chunks(order, batch_size):
@@ -296,7 +297,7 @@ def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
 
     None where no program can be right: the optimizer has a `step` of its own.
     """
-    if type(optimizer).step is not Optimizer.step:
+    if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer):
         return None
     marks: list[Any] = [threading.get_ident(), id(optimizer), repr(optimizer), repr(objective.loss)]
     marks += [objective.l2, objective.l1, *(id(vars(part)[name]) for part, name in optimizer.slots())]

@@ -490,3 +490,46 @@ def test_what_is_shaped_by_values_is_not_recorded(statements):
 )
 def test_what_writes_into_its_argument_is_not_taken_for_a_view(statements):
     trained_alike(body(statements))
+
+
+def test_a_rate_of_ones_own_changes_from_step_to_step():
+    class Slowing(SGD):
+        def rate(self, step):
+            return self.learning_rate / (1 + step)
+
+    x, t = np.ones((8, 3)), np.zeros((8, 2))
+    runs = [
+        train(Sequential([Dense(3, 2)], seed=0), Slowing(0.1), 3, s, x, t, loss=Huber(), batch_size=2)
+        for s in (0, 10**9)
+    ]
+    assert_same_bits(*runs)
+
+
+def test_a_step_that_was_replaced_in_the_optimizer_itself_is_made():
+    x, t, counts = np.ones((8, 3)), np.zeros((8, 2)), []
+    for steps in (0, 10**9):
+        optimizer, made = SGD(0.1), []
+        optimizer.step = lambda theta, dtheta, optimizer=optimizer, made=made: (
+            made.append(1),
+            SGD.step(optimizer, theta, dtheta),
+        )
+        train(Sequential([Dense(3, 2)], seed=0), optimizer, 3, steps, x, t, loss=Huber(), batch_size=2)
+        counts.append(len(made))
+    assert counts == [12, 12]
+
+
+@pytest.mark.parametrize("steps", [0, 10**9])
+def test_an_optimizer_may_get_or_lose_memory_between_epochs(steps, monkeypatch):
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", steps)
+    model, optimizer, fresh = Sequential([Dense(3, 2)], seed=0), SGD(0.1), Adam().state()
+    training = model.epochs(np.ones((8, 3)), np.zeros((8, 2)), loss=Huber(), optimizer=optimizer)
+    next(training)
+    optimizer.momentum = 0.5
+    next(training)
+    assert optimizer.velocity.any()
+    adam = Adam()
+    training = model.epochs(np.ones((8, 3)), np.zeros((8, 2)), loss=Huber(), optimizer=adam)
+    next(training)
+    adam.load_state(fresh)
+    next(training)
+    assert (adam.steps, adam.m.any()) == (1, True)
