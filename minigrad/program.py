@@ -28,7 +28,8 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import owner
-from minigrad.recorder.work import Inference, PartError, Step, gradients_of, set_coefficients, write
+from minigrad.recorder.held import Same, content
+from minigrad.recorder.work import Inference, PartError, Step, gradients_of, set_coefficients, settings, write
 
 Batch: TypeAlias = tuple[Array, Array, Array | None]
 
@@ -53,10 +54,14 @@ class Program:
         set_coefficients(step.optimizer, step.coefficients)
         self._code, self._optimizer, self._coefficients = code, step.optimizer, step.coefficients
         self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
-        self._title = repr(step.model)
+        self._title, self._settings = repr(step.model), settings(step, recording)
         self._lasting = {next(n for a, n in recording.names if a is array): array for array in step.lasting()}
         self.buffers = code.buffers
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
+
+    def holds(self) -> bool:
+        """Whether what the layers hold, beside what `_mark` tells apart, is as it was when they were recorded."""
+        return _still(self._settings)
 
     def __str__(self) -> str:
         return self._code.source.rstrip()
@@ -169,7 +174,8 @@ class Forward:
     """
 
     def __init__(self, work: Inference) -> None:
-        code, _, self.opaque = write(work)
+        code, recording, self.opaque = write(work)
+        self._settings = settings(work, recording)
         self._x, self._thread = work.inputs[0], threading.get_ident()
         self._function: Callable[[], Any] = code.function
         layers = list(walk([work.model]))
@@ -181,13 +187,18 @@ class Forward:
         for attributes, name, value in self._guards:
             if attributes.get(name) is not value:
                 return False
-        return threading.get_ident() == self._thread
+        return _still(self._settings) and threading.get_ident() == self._thread
 
     def __call__(self, x: Array) -> Array:
         """The prediction, a fresh array."""
         self._x[...] = x
         y: Array = self._function().copy()
         return y
+
+
+def _still(settings: list[tuple[dict[str, Any], str, Any, Any]]) -> bool:
+    """Whether attributes are the objects that they were, with the content that they had."""
+    return all(a.get(name) is value and content(value) == before for a, name, value, before in settings)
 
 
 def _settled_by(value: Any) -> bool:
@@ -270,6 +281,9 @@ def train(
             if mark is not None:
                 key = (mark, batch[0].shape, batch[0].dtype, t.shape[1:], w is None)
                 program = programs.find(key, partial(_program, objective, optimizer, *batch))
+                if program is not None and not program.holds():
+                    programs.forget(key)
+                    program = None
             if program is not None:
                 size = len(batch[0])
                 here = slice(done, done + (len(rows) - done) // size * size)
@@ -299,11 +313,13 @@ def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
     """
     if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer):
         return None
-    marks: list[Any] = [threading.get_ident(), id(optimizer), repr(optimizer), repr(objective.loss)]
+    marks: list[Any] = [threading.get_ident(), id(optimizer), type(objective.loss), content(vars(objective.loss))]
+    for part in optimizer.parts():
+        marks += [(n, content(v)) for n, v in vars(part).items() if n not in ("steps", "epochs", *part.memory)]
     marks += [objective.l2, objective.l1, *(id(vars(part)[name]) for part, name in optimizer.slots())]
     for layer in walk([objective.model]):
-        marks.append(id(layer))
-        marks += [(n, v) for n, v in vars(layer).items() if isinstance(v, bool | int | float | str)]
+        marks.append(Same(layer))
+        marks += [(n, type(v), v) for n, v in vars(layer).items() if type(v) in (bool, int, float, str)]
         marks += [id(value) for value in (layer.params | gradients_of(layer) | layer.states).values()]
     return tuple(marks)
 

@@ -533,3 +533,102 @@ def test_an_optimizer_may_get_or_lose_memory_between_epochs(steps, monkeypatch):
     adam.load_state(fresh)
     next(training)
     assert (adam.steps, adam.m.any()) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("statements", "start"),
+    [
+        ("self.n[0] += 1; x = x * (1 + (self.n[0] > 15))", [0]),
+        ("self.n.append(1); x = x * (1 + (len(self.n) > 15))", []),
+        ("self.n['a'].append(1); x = x * (1 + (len(self.n['a']) > 15))", {"a": []}),
+        ("self.n = self.n + np.int64(1); x = x * (1 + int(self.n > 15))", np.int64(0)),
+        ("self.n += 1; x = x * (1 + int(self.n[0] > 15))", np.zeros(1)),
+        ("self.n[0] += 1; x = x * (1 + int(self.n[0][0] > 15))", [np.zeros(1)]),
+        ("self.n = (self.n[0] + 1,); x = x * (1 + (self.n[0] > 15))", (0,)),
+        ("x = x * self.n[0].random()", [np.random.default_rng(1)]),
+        ("x = x * self.n.rand()", np.random.RandomState(1)),
+        ("x = x * self.n.random()", random.Random(1)),
+        ("x = x * random.random()", None),
+    ],
+)
+def test_what_a_layer_counts_or_draws_undeclared_is_noticed_and_put_back(statements, start):
+    trained_alike(body(statements, n=start))
+
+
+@pytest.mark.parametrize(
+    ("statements", "before", "after"),
+    [
+        ("x = x * self.s", np.float32(0.5), np.float32(2)),
+        ("x = x ** int(self.s)", np.int64(1), np.int64(2)),
+        ("x = x * self.s[0]", (1,), (2,)),
+        ("x = x * self.s[0]", [1], [2]),
+        ("x = x * self.s['a']", {"a": 1}, {"a": 2}),
+        ("x = x if self.s is None else x * 2", None, (1,)),
+        ("x = self.s(x)", np.tanh, np.sin),
+        ("x = x * self.s", np.ones(4, np.float32), np.full(4, 2, np.float32)),
+        ("x = x * float(self.s[0])", np.ones(1), np.full(1, 2.0)),
+        ("x = x * self.s", 0.5, np.float64(0.5)),
+    ],
+)
+def test_an_attribute_of_any_kind_that_changes_ends_a_program(statements, before, after):
+    trained_alike(body(statements, s=before), lambda model: setattr(model[1], "s", after))
+
+
+@pytest.mark.parametrize("start", [np.ones(1), [1.0]])
+def test_a_number_that_is_changed_within_its_array_or_list_ends_a_program(start):
+    trained_alike(body("x = x * float(self.s[0])", s=start), lambda model: model[1].s.__setitem__(0, 3.0))
+
+
+def test_a_container_in_a_container_is_recorded_whole():
+    inner = Sequential([Dense(3, 3), Tanh()])
+    model = Sequential([minigrad.Residual(inner), Dense(3, 2)], seed=0)
+    assert model.program(MeanSquaredError(), SGD(0.1)).opaque == {}
+
+
+def test_a_loss_that_was_defined_anew_under_its_name_is_another():
+    def squares(factor):
+        class Own(minigrad.Loss):
+            def terms(self, p, t):
+                return factor * (p - t) ** 2
+
+            def slopes(self, p, t):
+                return 2 * factor * (p - t)
+
+        return Own()
+
+    x, t, outcomes = np.ones((8, 3)), np.zeros((8, 2)), []
+    for steps in (0, 10**9):
+        model, optimizer = Sequential([Dense(3, 2)], seed=0), SGD(0.1)
+        train(model, optimizer, 2, steps, x, t, loss=squares(1), batch_size=4)
+        outcomes.append(train(model, optimizer, 2, steps, x, t, loss=squares(3), batch_size=4))
+    assert_same_bits(*outcomes)
+
+
+def test_a_setting_of_a_loss_or_an_optimizer_that_is_no_argument_of_it_ends_a_program():
+    class Own(minigrad.Loss):
+        def __init__(self):
+            self.factor = np.ones(2, np.float32)
+
+        def terms(self, p, t):
+            return self.factor * (p - t) ** 2
+
+        def slopes(self, p, t):
+            return 2 * self.factor * (p - t)
+
+    class Scaled(SGD):
+        factor = 1.0
+
+        def update(self, theta, dtheta, *, eta, mu, decay):
+            theta -= self.factor * eta * dtheta
+
+    x, t, outcomes = np.ones((8, 3)), np.zeros((8, 2)), []
+    for steps in (0, 10**9):
+        model, optimizer, loss, out = Sequential([Dense(3, 2)], seed=0), Scaled(0.1), Own(), []
+        for change in (
+            lambda loss=loss: setattr(loss, "factor", loss.factor * 3),
+            lambda o=optimizer: setattr(o, "factor", 0.5),
+        ):
+            out += map(np.copy, train(model, optimizer, 2, steps, x, t, loss=loss, batch_size=4))
+            change()
+        outcomes.append(out + train(model, optimizer, 2, steps, x, t, loss=loss, batch_size=4))
+    assert_same_bits(*outcomes)

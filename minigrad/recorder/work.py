@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, raw
 from minigrad.recorder.compiling import Code, Memories, compile_operations
+from minigrad.recorder.held import UNTOUCHED, Moment, content, recorded
 from minigrad.recorder.lines import Place, exchange
 
 LOSS, UPDATE, WHOLE = -1, -2, -3
@@ -117,7 +118,7 @@ class Step(Work):
         traced.loss = Tap(objective.loss, tape, LOSS, LOSS in opaque)  # type: ignore[assignment]
         given: list[Any] = [Recorded(array, tape) for array in self.inputs]
         value = traced.differentiate(*given)
-        recording = Recording(tape, raw(value), _names(self, tape, raw(value)), _attributes(self, opaque))
+        recording = Recording(tape, raw(value), _names(self, tape, raw(value)), *_attributes(self, opaque))
         tape.section = ("update", UPDATE)
         set_coefficients(optimizer, self.coefficients)
         memory = [(part, {name: vars(part)[name] for name in part.memory}) for part in optimizer.parts()]
@@ -143,7 +144,7 @@ class Inference(Work):
         """The layers' predictions, one after the other."""
         x: Any = Recorded(self.inputs[0], tape)
         value = raw(run_predict(tapped(self.parts, tape, opaque), x))
-        return Recording(tape, value, _names(self, tape, value), _attributes(self, opaque))
+        return Recording(tape, value, _names(self, tape, value), *_attributes(self, opaque))
 
 
 def set_coefficients(optimizer: Optimizer, places: dict[str, Array]) -> None:
@@ -152,46 +153,16 @@ def set_coefficients(optimizer: Optimizer, places: dict[str, Array]) -> None:
         places[name].fill(value)
 
 
-class Moment:
-    """All that a step can change, to be put back: the attributes of layers and optimizer, declared or not."""
-
-    def __init__(self, objects: Iterable[Any]) -> None:
-        self._saved = [(vars(o), [(name, v, _content(v)) for name, v in vars(o).items()]) for o in objects]
-        # A layer of one's own may draw from the old global generator.
-        self._random = np.random.get_state()  # noqa: NPY002
-
-    def restore(self) -> None:
-        """Put everything back into the same arrays and generators."""
-        np.random.set_state(self._random)  # noqa: NPY002
-        for attributes, saved in self._saved:
-            attributes.clear()
-            for name, value, content in saved:
-                if isinstance(value, np.random.Generator):
-                    value.bit_generator.state = content
-                elif isinstance(value, np.ndarray) and value.flags.writeable:
-                    value[...] = content
-                elif isinstance(value, list | dict | set):
-                    value = content
-                attributes[name] = value
-
-
-def _content(value: Any) -> Any:
-    if isinstance(value, np.random.Generator):
-        return copy.deepcopy(value.bit_generator.state)
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    return copy.copy(value) if isinstance(value, list | dict | set) else None
-
-
 # ---------------------------------------------------------------------------------------------------------- recording
 @dataclass
 class Recording:
-    """The tape of one step, its value, names for arrays, and the numbers that the layers ended up with."""
+    """The tape of one step, its value, names for arrays, and what the layers ended up with in their attributes."""
 
     tape: Tape
     value: Array
     names: list[tuple[Array, str]]
     attributes: dict[tuple[int, int, str], Any]
+    objects: dict[tuple[int, int, str], Any]
 
 
 class PartError(Exception):
@@ -269,16 +240,30 @@ def record(work: Work, opaque: Collection[int]) -> Recording:
         raise PartError(tape.section[1], str(error)) from error
 
 
-def _attributes(work: Work, opaque: Collection[int]) -> dict[tuple[int, int, str], Any]:
-    """The numbers and words among the attributes of the layers that are being recorded."""
-    return {
-        (n, m, name): held
+def _attributes(work: Work, opaque: Collection[int]) -> tuple[dict[tuple[int, int, str], Any], ...]:
+    """What the layers that are being recorded hold beside recording arrays: to compare, and the objects themselves."""
+    held = {
+        (n, m, name): value
         for n, part in enumerate(work.parts)
         if n not in opaque
         for m, layer in enumerate(walk([part]))
-        for name, held in vars(layer).items()
-        if isinstance(held, bool | int | float | str)
+        for name, value in vars(layer).items()
+        if name not in (*UNTOUCHED, "theta", "dtheta") and not recorded(value)
     }
+    return {where: content(value) for where, value in held.items()}, held
+
+
+def settings(work: Work, recording: Recording) -> list[tuple[dict[str, Any], str, Any, Any]]:
+    """(attributes, name, object, content) of what the recorded layers hold and did not set anew themselves.
+
+    Numbers and words are left out: they are in the key of a program.
+    """
+    found = []
+    for (n, m, name), value in recording.objects.items():
+        attributes = vars(list(walk([work.parts[n]]))[m])
+        if attributes.get(name) is value and type(value) not in (bool, int, float, str):
+            found.append((attributes, name, value, recording.attributes[n, m, name]))
+    return found
 
 
 def gradients_of(layer: Layer) -> dict[str, Array]:
