@@ -148,6 +148,17 @@ class Layer(Configured):
         return twin
 
 
+def stand_in(layer: Layer) -> Layer:
+    """A shallow copy, also of the layers in it, that shares all arrays: what is set on it, the layer never sees."""
+    double = object.__new__(type(layer))
+    inner = {id(part): stand_in(part) for part in layer.layers}
+    vars(double).update(vars(layer))
+    if inner:
+        vars(double).update((name, _replaced(value, inner)) for name, value in vars(layer).items())
+        vars(double)["layers"] = [inner[id(part)] for part in layer.layers]
+    return double
+
+
 def _replaced(value: Any, twins: dict[int, Layer]) -> Any:
     """`value` with each layer in it, also in lists, tuples and dicts, replaced by its twin."""
     if isinstance(value, dict):

@@ -27,7 +27,7 @@ from minigrad.losses import Loss
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
-from minigrad.recorder.arrays import owner
+from minigrad.recorder.arrays import arrays_in, owner
 from minigrad.recorder.held import Same, content
 from minigrad.recorder.work import Inference, PartError, Step, gradients_of, set_coefficients, settings, write
 
@@ -54,7 +54,7 @@ class Program:
         set_coefficients(step.optimizer, step.coefficients)
         self._code, self._optimizer, self._coefficients = code, step.optimizer, step.coefficients
         self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
-        self._title, self._settings = repr(step.model), settings(step, recording)
+        self._title, self._settings = repr(step.model), settings(step.parts, recording)
         self._lasting = {next(n for a, n in recording.names if a is array): array for array in step.lasting()}
         self.buffers = code.buffers
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
@@ -173,14 +173,19 @@ class Forward:
     Raises PartError where the layers can't be recorded.
     """
 
-    def __init__(self, work: Inference) -> None:
+    def __init__(self, model: Model, x: Array) -> None:
+        work = Inference(model, x)
         code, recording, self.opaque = write(work)
-        self._settings = settings(work, recording)
         self._x, self._thread = work.inputs[0], threading.get_ident()
         self._function: Callable[[], Any] = code.function
-        layers = list(walk([work.model]))
+        layers = list(walk([model]))
         self._guards = [(vars(layer), name, v) for layer in layers for name, v in vars(layer).items() if _settled_by(v)]
         self._guards += [(vars(o), name, v) for o in layers for name, v in (o.params | o.states).items()]
+        # Of what training leaves in the layers for `backward`, arrays for the most part, a prediction reads nothing.
+        read = {id(array) for operation in recording.tape.operations for array in arrays_in(operation.inputs)}
+        held = settings(model.chain(), recording)
+        self._guards += [(attributes, name, v) for attributes, name, v, _ in held if id(v) in read]
+        self._settings = [setting for setting in held if not arrays_in([setting[2]])]
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""
@@ -197,8 +202,12 @@ class Forward:
 
 
 def _still(settings: list[tuple[dict[str, Any], str, Any, Any]]) -> bool:
-    """Whether attributes are the objects that they were, with the content that they had."""
-    return all(a.get(name) is value and content(value) == before for a, name, value, before in settings)
+    """Whether attributes have the content that they had, and arrays are the same ones."""
+    for attributes, name, value, before in settings:
+        now = attributes.get(name)
+        if content(now) != before or (isinstance(value, np.ndarray) and now is not value):
+            return False
+    return True
 
 
 def _settled_by(value: Any) -> bool:
@@ -216,8 +225,10 @@ class Programs:
 
     def find(self, key: Any, make: Callable[[], Program | Forward]) -> Any:
         """The program of this key; None while there is none, or where only the plain path is right."""
-        if key in self._programs:
+        try:
             return self._programs[key]
+        except KeyError:  # asking first and taking then would fail where another thread forgets it in between
+            pass
         self._counts[key] = self._counts.get(key, 0) + 1
         if self._counts[key] <= STEPS_BEFORE_RECORDING:
             return None
@@ -241,7 +252,7 @@ class Programs:
         self._programs[key] = program
         for store in (self._programs, self._counts):
             while len(store) > PROGRAMS_KEPT:
-                del store[next(iter(store))]
+                store.pop(next(iter(store)), None)
 
     def forget(self, key: Any) -> None:
         """Drop a program that no longer holds."""
@@ -351,7 +362,7 @@ def program(
 def predict(model: Model, x: Array) -> Array:
     """One block of rows through the layers, by a program where there is one; a fresh array."""
     programs, key = programs_of(model), (x.shape, x.dtype)
-    forward = programs.find(key, lambda: Forward(Inference(model, x)))
+    forward = programs.find(key, lambda: Forward(model, x))
     if forward is not None:
         if forward.holds():
             return forward(x)

@@ -632,3 +632,47 @@ def test_a_setting_of_a_loss_or_an_optimizer_that_is_no_argument_of_it_ends_a_pr
             change()
         outcomes.append(out + train(model, optimizer, 2, steps, x, t, loss=loss, batch_size=4))
     assert_same_bits(*outcomes)
+
+
+def test_a_prediction_can_be_recorded_while_other_threads_predict(monkeypatch):
+    """The layers themselves never hold a recording array, whatever moment another thread looks at them."""
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 0)
+    x, seen = np.ones((5, 3)), []
+
+    class Looking(Tanh):
+        def forward(self, x):
+            seen.append(model.layers[0].params["W"])
+            return super().forward(x)
+
+    model = Sequential([Dense(3, 4), Looking()], seed=0)
+    model.predict(x)
+    assert len(seen) > 2 and all(type(array) is np.ndarray for array in seen)
+    assert all(isinstance(kept, program.Forward) for kept in vars(model)["_programs"]._programs.values())
+
+
+@pytest.mark.parametrize(
+    ("statements", "before", "after"),
+    [
+        ("x = x * self.s", np.float32(0.5), np.float32(2)),
+        ("x = x * self.s[0]", (1,), (2,)),
+        ("x = x * self.s[0]", [1], [2]),
+        ("x = self.s(x)", np.tanh, np.sin),
+        ("x = x * self.s", np.ones(4, np.float32), np.full(4, 2, np.float32)),
+    ],
+)
+def test_inference_notices_an_attribute_of_any_kind(statements, before, after, monkeypatch):
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 0)
+    model, x = Sequential([Dense(3, 4), body(statements, s=before)(4)], seed=0), np.ones((5, 3))
+    model.predict(x)
+    model[1].s = after
+    assert np.array_equal(model.predict(x), copy.deepcopy(model).predict(x))
+
+
+def test_training_leaves_the_programs_of_inference_as_they_are(monkeypatch):
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 0)
+    model, x = Sequential([Dense(3, 4), Tanh(), Dense(4, 2), Sigmoid()], seed=0), np.ones((5, 3))
+    model.backward(model.forward(x))
+    model.predict(x)
+    (kept,) = vars(model)["_programs"]._programs.values()
+    model.backward(model.forward(x[:2]))
+    assert kept.holds()

@@ -192,7 +192,7 @@ class Recorded(NDArrayOperatorsMixin):
     def _result(self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any], result: Any) -> Any:
         """What a function returned, as recording arrays: a view of memory already known, or the outcome of a call."""
         given = [*arguments[1:], options.get("out")]
-        if any(result is array for array in _arrays(given)) or options.get("overwrite_input"):
+        if any(result is array for array in arrays_in(given)) or options.get("overwrite_input"):
             raise Unrecordable(f"{function.__name__} writes into an array that it is given")
         if function is np.nan_to_num and "copy" in options:
             raise Unrecordable("nan_to_num with copy=")
@@ -200,7 +200,7 @@ class Recorded(NDArrayOperatorsMixin):
             return type(result)(self._result(function, arguments, options, part) for part in result)
         if not isinstance(result, np.ndarray | np.generic):
             raise Unrecordable(f"{getattr(function, '__name__', function)} returns a {type(result).__name__}")
-        if isinstance(result, np.ndarray) and any(owner(result) is owner(a) for a in _arrays((arguments, options))):
+        if isinstance(result, np.ndarray) and any(owner(result) is owner(a) for a in arrays_in((arguments, options))):
             return Recorded(result, self.tape)
         return self.tape.note("call", function, arguments, options, result)
 
@@ -249,12 +249,13 @@ def _refuse_if_it_depends_on_values(name: str, args: tuple[Any, ...], kwargs: di
         raise Unrecordable(f"the shape of what {name} returns depends on the values of an array")
 
 
-def _arrays(value: Any) -> list[Array]:
+def arrays_in(value: Any) -> list[Array]:
+    """The arrays in a value, in tuples, lists and dicts too."""
     if isinstance(value, np.ndarray):
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
-    return [array for item in value for array in _arrays(item)] if isinstance(value, tuple | list) else []
+    return [array for item in value for array in arrays_in(item)] if isinstance(value, tuple | list) else []
 
 
 class RecordedGenerator:

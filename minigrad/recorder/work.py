@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer, Model, run_predict
+from minigrad.layer import Layer, Model, run_predict, stand_in
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
@@ -131,10 +131,14 @@ class Step(Work):
 
 
 class Inference(Work):
-    """The model's prediction for so many rows."""
+    """The model's prediction for so many rows.
+
+    It runs stand-ins of the layers: another thread may predict with the layers themselves in the meantime.
+    """
 
     def __init__(self, model: Model, x: Array) -> None:
-        super().__init__(model, model.chain(), [np.array(x)])
+        double: Any = stand_in(model)
+        super().__init__(double, double.chain(), [np.array(x)])
 
     def plain(self) -> Array:
         """Predict with the layers themselves."""
@@ -253,14 +257,14 @@ def _attributes(work: Work, opaque: Collection[int]) -> tuple[dict[tuple[int, in
     return {where: content(value) for where, value in held.items()}, held
 
 
-def settings(work: Work, recording: Recording) -> list[tuple[dict[str, Any], str, Any, Any]]:
+def settings(parts: Sequence[Layer], recording: Recording) -> list[tuple[dict[str, Any], str, Any, Any]]:
     """(attributes, name, object, content) of what the recorded layers hold and did not set anew themselves.
 
     Numbers and words are left out: they are in the key of a program.
     """
     found = []
     for (n, m, name), value in recording.objects.items():
-        attributes = vars(list(walk([work.parts[n]]))[m])
+        attributes = vars(list(walk([parts[n]]))[m])
         if attributes.get(name) is value and type(value) not in (bool, int, float, str):
             found.append((attributes, name, value, recording.attributes[n, m, name]))
     return found
