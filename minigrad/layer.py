@@ -46,6 +46,10 @@ class Layer(Configured):
     * `predict(x)` is inference; it leaves a pending `backward` alone.
     * Constructor arguments are attributes of the same names. So `config()`, `repr` and loading come for free.
     * A layer that holds layers lists them in `self.layers`.
+    * What it does in `forward` and `backward` follows from its argument and from what it holds in its attributes. Where
+      it counts, or draws at random, undeclared, `fit` notices and runs the layer as it is. What lies elsewhere it can't
+      see: do not let the formula depend on a global variable, the clock or an object of your own that changes as
+      training goes on; hand such a thing to the layer as an attribute, or declare it with `state()`.
     """
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
@@ -184,6 +188,10 @@ class Model(Layer):
     def row_shape(self) -> tuple[int, ...] | None:
         """The shape of one row of x, as far as it is known."""
         return self.input_shape
+
+    def only_casts(self) -> bool:
+        """Whether `admit` changes no more of rows that fit than their dtype, so that a program may do it instead."""
+        return False
 
 
 def run_forward(layers: Sequence[Layer], x: Array) -> Array:

@@ -320,9 +320,9 @@ def _program(objective: Objective, optimizer: Optimizer, x: Array, t: Array, w: 
 def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
     """What a program takes for granted: the thread, the settings, and the identities of layers and arrays.
 
-    None where no program can be right: the optimizer has a `step` of its own.
+    None where no program can be right: the optimizer has a `step`, or the model an `admit`, of its own.
     """
-    if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer):
+    if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer) or not objective.model.only_casts():
         return None
     marks: list[Any] = [threading.get_ident(), id(optimizer), type(objective.loss), content(vars(objective.loss))]
     for part in optimizer.parts():

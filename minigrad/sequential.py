@@ -188,6 +188,10 @@ class Sequential(Model):
             self._meet(x)
         return x if x.dtype == self.dtype or self._keeps_integers else x.astype(self.dtype)
 
+    def only_casts(self) -> bool:
+        """Whether `admit` is the one above, which changes the dtype alone."""
+        return type(self).admit is Sequential.admit and "admit" not in vars(self)
+
     def _meet(self, x: Any) -> None:
         """Check rows of a shape or a dtype that the latest x did not have, and remember them."""
         if x.dtype.kind not in "fiub" and x.dtype.kind != self.dtype.kind:

@@ -676,3 +676,17 @@ def test_training_leaves_the_programs_of_inference_as_they_are(monkeypatch):
     (kept,) = vars(model)["_programs"]._programs.values()
     model.backward(model.forward(x[:2]))
     assert kept.holds()
+
+
+def test_a_model_that_admits_rows_in_a_way_of_its_own_is_given_them_so():
+    class Halving(Sequential):
+        def admit(self, x):
+            return super().admit(x) * np.float32(0.5)
+
+    x, t = np.random.default_rng(0).normal(size=(8, 3)), np.zeros((8, 2))
+    assert_same_bits(
+        *(
+            train(Halving([Dense(3, 2)], seed=0), SGD(0.1), 3, steps, x, t, loss=Huber(), batch_size=4)
+            for steps in (0, 10**9)
+        )
+    )
