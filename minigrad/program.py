@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +30,6 @@ from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import arrays_in, owner
 from minigrad.recorder.held import Same, content
 from minigrad.recorder.work import Inference, PartError, Step, gradients_of, set_coefficients, settings, write
-
-Batch: TypeAlias = tuple[Array, Array, Array | None]
 
 log = logging.getLogger("minigrad")
 
@@ -121,6 +119,8 @@ class Program:
             return f"np.ndarray({place.shape}, np.{place.dtype}, {base}, {offset}, {place.strides})"
         if isinstance(value, np.ndarray | np.generic):
             return f"np.array({value.item()!r}, np.{value.dtype})"
+        if isinstance(value, type | np.dtype):
+            return f"np.{np.dtype(value).name}"
         home = getattr(value, "__self__", None)
         if isinstance(home, np.ufunc):
             return f"np.{home.__name__}.{value.__name__}"
@@ -283,38 +283,42 @@ def train(
     optimizer.prepare(model.theta)
     programs = programs_of(model)
     mark = _mark(objective, optimizer)
+    x_dtype, row = model.admit(examples.x[:0]).dtype, examples.x.shape[1:]
     for rows, t, w in examples.chunks(order, batch_size):
         done = 0
         while done < len(rows) and math.isfinite(total):
-            here = slice(done, done + batch_size)
-            batch = model.admit(examples.x[rows[here]]), t[here], None if w is None else w[here]
+            size = min(batch_size, len(rows) - done)
+            here = slice(done, done + size)
+            batch = rows[here], t[here], None if w is None else w[here]
             program = None
             if mark is not None:
-                key = (mark, batch[0].shape, batch[0].dtype, t.shape[1:], w is None)
-                program = programs.find(key, partial(_program, objective, optimizer, *batch))
+                key = (mark, (size, *row), x_dtype, t.shape[1:], w is None)
+                program = programs.find(key, partial(_program, objective, optimizer, examples, *batch))
                 if program is not None and not program.holds():
                     programs.forget(key)
                     program = None
             if program is not None:
-                size = len(batch[0])
                 here = slice(done, done + (len(rows) - done) // size * size)
                 total, weight = program.run(
                     examples.x, rows[here], t[here], None if w is None else w[here], total, weight, change
                 )
             else:
-                share = len(batch[0]) if w is None else float(w[here].sum())
+                share = size if w is None else float(w[here].sum())
                 if share:
+                    x = model.admit(examples.x[rows[here]])
                     if change is not None:
-                        change(batch[0])
-                    total += float(objective.differentiate(*batch)) * share
+                        change(x)
+                    total += float(objective.differentiate(x, *batch[1:])) * share
                     optimizer.step(model.theta, model.dtheta)
                     weight += share
             done = here.stop
     return total, weight
 
 
-def _program(objective: Objective, optimizer: Optimizer, x: Array, t: Array, w: Array | None) -> Program:
-    return Program(Step(objective, optimizer, x, t, w))
+def _program(
+    objective: Objective, optimizer: Optimizer, examples: Examples, rows: Array, t: Array, w: Array | None
+) -> Program:
+    return Program(Step(objective, optimizer, objective.model.admit(examples.x[rows]), t, w))
 
 
 def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:

@@ -690,3 +690,8 @@ def test_a_model_that_admits_rows_in_a_way_of_its_own_is_given_them_so():
             for steps in (0, 10**9)
         )
     )
+
+
+def test_a_program_that_names_a_dtype_can_be_saved(tmp_path):
+    Sequential([Dense(3, 2), GELU()]).program(MeanSquaredError(), SGD(0.1)).save(tmp_path / "step.py")
+    subprocess.run([sys.executable, "-c", "import step; step.step()"], cwd=tmp_path, check=True)

@@ -16,6 +16,7 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.parameter import Array
 
 NUMBERS_AT_ONCE = 1 << 20
+CODES_KEPT = 1 << 20  # labels whose codes are kept, at a byte or two each; of more rows they are found anew
 
 
 class Examples:
@@ -40,6 +41,9 @@ class Examples:
         self.x, self.t, self.sample_weight, self.class_weight = x, t, sample_weight, class_weight
         self.dtype, self.encoder, self._rows = np.dtype(dtype), encoder, rows
         self._code_rows = np.eye(outputs, dtype=dtype) if outputs > 1 else np.array([[0], [1]], dtype)
+        self._codes: Array | None = None
+        if encoder is not None and len(t) <= CODES_KEPT:
+            self._codes = encoder.encode(t).astype(np.min_scalar_type(len(encoder.classes)))
 
     def __len__(self) -> int:
         return len(self.x) if self._rows is None else len(self._rows)
@@ -72,10 +76,16 @@ class Examples:
 
     def targets(self, rows: Array) -> Array:
         """The targets of these rows, (len(rows), outputs), in the model's dtype."""
-        t = self.t[rows]
         if self.encoder is None:
-            return np.asarray(t, self.dtype)
-        return self._code_rows[self.encoder.encode(t)]
+            return np.asarray(self.t[rows], self.dtype)
+        return self._code_rows[self.codes(rows)]
+
+    def codes(self, rows: Array) -> Array:
+        """The number of the class of each of these rows: kept where the rows are not too many, else found anew."""
+        if self._codes is not None:
+            return self._codes[rows]
+        assert self.encoder is not None
+        return self.encoder.encode(self.t[rows])
 
     def weights(self, rows: Array) -> Array | None:
         """The weights of these rows, (len(rows),), in the model's dtype: sample weight times class weight."""
@@ -83,8 +93,7 @@ class Examples:
             return None
         w = np.ones(len(rows)) if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
         if self.class_weight is not None:
-            assert self.encoder is not None
-            w = w * self.class_weight[self.encoder.encode(self.t[rows])]
+            w = w * self.class_weight[self.codes(rows)]
         return w.astype(self.dtype)
 
     def check_weights(self, purpose: str) -> None:
