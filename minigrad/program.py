@@ -36,6 +36,8 @@ log = logging.getLogger("minigrad")
 STEPS_BEFORE_RECORDING = 32
 """Steps of one batch size that run on the plain layers first: recording costs as much as some hundred small steps."""
 PROGRAMS_KEPT = 16
+ROWS_PREDICTED_BY_PROGRAMS = 64
+"""Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
 
 class Program:
@@ -364,12 +366,13 @@ def program(
 
 
 def predict(model: Model, x: Array) -> Array:
-    """One block of rows through the layers, by a program where there is one; a fresh array."""
-    programs, key = programs_of(model), (x.shape, x.dtype)
-    forward = programs.find(key, lambda: Forward(model, x))
-    if forward is not None:
-        if forward.holds():
-            return forward(x)
-        programs.forget(key)
+    """One block of rows through the layers, a fresh array: by a program where there is one and the rows are few."""
+    if len(x) <= ROWS_PREDICTED_BY_PROGRAMS:
+        programs, key = programs_of(model), (x.shape, x.dtype)
+        forward = programs.find(key, lambda: Forward(model, x))
+        if forward is not None:
+            if forward.holds():
+                return forward(x)
+            programs.forget(key)
     y = run_predict(model.chain(), x)
     return y.copy() if np.may_share_memory(y, x) else y

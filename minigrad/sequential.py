@@ -15,7 +15,7 @@ from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
 from minigrad.markup import html_table
 from minigrad.parameter import Array, claim, pack, put, walk
 
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 1024
 
 
 class Sequential(Model):
