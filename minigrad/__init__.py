@@ -5,14 +5,15 @@
     model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()])
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
-Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, schedules, files, training,
-sequential.
+Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, schedules, recorder,
+program, files, training, sequential.
 """
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 from minigrad import schedules
-from minigrad.files import ModelFileError, load
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
@@ -61,6 +62,9 @@ from minigrad.parameter import parameter, state
 from minigrad.sequential import Sequential
 from minigrad.training import DivergenceError, Epoch, History
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
+
+if TYPE_CHECKING:
+    from minigrad.files import ModelFileError, load
 
 __all__ = [
     "CELU",
@@ -131,3 +135,12 @@ __all__ = [
     "schedules",
     "state",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`load` and its error, imported when they are asked for: `import minigrad` is to be quick."""
+    if name not in ("ModelFileError", "load"):
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    from minigrad import files
+
+    return getattr(files, name)

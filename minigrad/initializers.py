@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.parameter import Array
 
-Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], Array]
+Initializer: TypeAlias = "Callable[[np.random.Generator, tuple[int, ...]], Array]"
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from minigrad import files, program, training
+from minigrad import training
 from minigrad.data.batches import as_numbers
 from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
 from minigrad.markup import html_table
 from minigrad.parameter import Array, claim, pack, put, walk
+
+if TYPE_CHECKING:
+    from minigrad.losses import Loss
+    from minigrad.optimizers import Optimizer
+    from minigrad.program import Program
 
 ROWS_AT_ONCE = 1024
 
@@ -127,7 +133,11 @@ class Sequential(Model):
         return np.concatenate(blocks)
 
     def _predict(self, x: Array) -> Array:
-        return program.predict(self, x) if self._is_a_chain() else super().predict(x).copy()
+        if not self._is_a_chain():
+            return super().predict(x).copy()
+        from minigrad import program
+
+        return program.predict(self, x)
 
     def predict_classes(self, x: Any) -> Array:
         """The most probable class of each row, (B,), in the labels that the model was trained on.
@@ -146,8 +156,22 @@ class Sequential(Model):
 
     epochs = training.epochs
     fit = training.fit
-    program = program.program
-    save = files.save
+
+    # The recorder and the files are imported by who uses them: `import minigrad` is to be quick.
+
+    def program(
+        self, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0
+    ) -> Program:
+        """The training step that `fit` would run for such batches, as a program to read; see minigrad.program."""
+        from minigrad import program
+
+        return program.program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as one safetensors file that `minigrad.load` reads; see minigrad.files."""
+        from minigrad import files
+
+        files.save(self, path)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one row of y. Raises ValueError naming the layer that such rows do not fit."""

@@ -5,7 +5,6 @@ The two functions `epochs` and `fit` are methods of a Sequential; here `model` i
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from minigrad import files, metrics
+from minigrad import metrics
 from minigrad.configured import require
 from minigrad.data.batches import Examples, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
@@ -29,7 +28,6 @@ from minigrad.markup import html_table
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, Snapshot
-from minigrad.program import train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("minigrad")
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
-Augment: TypeAlias = Callable[[Array, np.random.Generator], Array]
+Augment: TypeAlias = "Callable[[Array, np.random.Generator], Array]"
 InPlace: TypeAlias = Callable[[Array], None]
 Batches: TypeAlias = Iterator[tuple[Array, Array, Array | None]]
 
@@ -192,6 +190,9 @@ def fit(
     `epochs` counts its epochs too, and the result is bit for bit that of one run. `epochs` and `patience` may be others
     than before; if anything else is, or the data are, ValueError names the difference.
     """
+    if checkpoint is not None:
+        from minigrad import files  # `import minigrad` is to be quick: who keeps no checkpoint does without
+
     objective, history, best = Objective(model, loss, l2, l1), History(), None
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     _require_count("epochs", epochs, "train for at least one")
@@ -342,6 +343,8 @@ def _pass(
     change: InPlace | None,
 ) -> float | None:
     """Train on every batch once. Returns the mean loss over the rows, or None when the numbers stop being finite."""
+    from minigrad.program import train  # the recorder is imported by the first step, not by `import minigrad`
+
     with np.errstate(over="ignore", invalid="ignore"):
         total, weight = train(objective, optimizer, examples, order, batch_size, change)
     finite = math.isfinite(total) and np.isfinite(objective.model.theta).all()
@@ -488,6 +491,8 @@ def _fingerprint(examples: Examples) -> str:
     rows = examples.order(0, 0, shuffle=False)
     rows = rows[:: max(1, len(rows) // 256)]
     x, t, w = examples.x[rows], examples.targets(rows), examples.weights(rows)
+    import hashlib
+
     digest = hashlib.sha256()
     for array in (x, t) if w is None else (x, t, w):
         digest.update(array.tobytes())
