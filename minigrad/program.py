@@ -226,7 +226,15 @@ class Programs:
         self._told: set[str] = set()
 
     def find(self, key: Any, make: Callable[[], Program | Forward]) -> Any:
-        """The program of this key; None while there is none, or where only the plain path is right."""
+        """The program of this key, if it holds; None while there is none, or where only the plain path is right."""
+        program = self._kept_or_made(key, make)
+        if program is None or program.holds():
+            return program
+        self._programs.pop(key, None)
+        self._counts.pop(key, None)
+        return None
+
+    def _kept_or_made(self, key: Any, make: Callable[[], Program | Forward]) -> Any:
         try:
             return self._programs[key]
         except KeyError:  # asking first and taking then would fail where another thread forgets it in between
@@ -246,20 +254,11 @@ class Programs:
             if note not in self._told:
                 self._told.add(note)
                 log.warning(note)
-        self.keep(key, program)
-        return program
-
-    def keep(self, key: Any, program: Any) -> None:
-        """Remember what was found, and forget what is oldest."""
         self._programs[key] = program
-        for store in (self._programs, self._counts):
+        for store in (self._programs, self._counts):  # what is oldest goes
             while len(store) > PROGRAMS_KEPT:
                 store.pop(next(iter(store)), None)
-
-    def forget(self, key: Any) -> None:
-        """Drop a program that no longer holds."""
-        self._programs.pop(key, None)
-        self._counts.pop(key, None)
+        return program
 
 
 def programs_of(model: Model) -> Programs:
@@ -296,9 +295,6 @@ def train(
             if mark is not None:
                 key = (mark, (size, *row), x_dtype, t.shape[1:], w is None)
                 program = programs.find(key, partial(_program, objective, optimizer, examples, *batch))
-                if program is not None and not program.holds():
-                    programs.forget(key)
-                    program = None
             if program is not None:
                 here = slice(done, done + (len(rows) - done) // size * size)
                 total, weight = program.run(
@@ -368,11 +364,9 @@ def program(
 def predict(model: Model, x: Array) -> Array:
     """One block of rows through the layers, a fresh array: by a program where there is one and the rows are few."""
     if len(x) <= ROWS_PREDICTED_BY_PROGRAMS:
-        programs, key = programs_of(model), (x.shape, x.dtype)
-        forward = programs.find(key, lambda: Forward(model, x))
+        forward = programs_of(model).find((x.shape, x.dtype), lambda: Forward(model, x))
         if forward is not None:
-            if forward.holds():
-                return forward(x)
-            programs.forget(key)
+            y: Array = forward(x)
+            return y
     y = run_predict(model.chain(), x)
     return y.copy() if np.may_share_memory(y, x) else y
