@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks import handwritten
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
+from minigrad.threads import one_blas_thread
 
 Way = Callable[[int], Any]
 SMOOTHED = 0.25  # seconds that one measurement should last
@@ -91,14 +92,9 @@ def minigrad_plain(workload: Workload) -> dict[str, Way]:
 
 def with_blas_threads(way: Way) -> dict[str, Way]:
     """NumPy as it comes, and with one BLAS thread: on small products a second one costs more than it gives."""
-    if installed("threadpoolctl") is None:
-        return {"default threads": way}
-    from threadpoolctl import ThreadpoolController
-
-    controller = ThreadpoolController()
 
     def single(n: int) -> Any:
-        with controller.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             return way(n)
 
     return {"default threads": way, "1 thread": single}
@@ -403,8 +399,6 @@ def prepare(
 
 def machine() -> dict[str, Any]:
     """The thread pools of this process, as far as threadpoolctl knows them."""
-    if installed("threadpoolctl") is None:
-        return {"blas": "unknown: threadpoolctl is not installed"}
     from threadpoolctl import threadpool_info
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in pool["filepath"]]
