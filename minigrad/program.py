@@ -15,13 +15,14 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad.data.batches import Examples
+from minigrad.data.batches import Examples, taker
 from minigrad.layer import Model, run_predict
 from minigrad.losses import Loss
 from minigrad.objective import Objective
@@ -30,12 +31,15 @@ from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import arrays_in, owner
 from minigrad.recorder.held import Same, content
 from minigrad.recorder.work import Inference, PartError, Step, gradients_of, set_coefficients, settings, write
+from minigrad.threads import one_blas_thread
 
 log = logging.getLogger("minigrad")
 
 STEPS_BEFORE_RECORDING = 32
 """Steps of one batch size that run on the plain layers first: recording costs as much as some hundred small steps."""
 PROGRAMS_KEPT = 16
+SMALL = 1 << 20
+"""Multiplications up to which a second thread costs a matrix product more than it saves (measured)."""
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
@@ -50,7 +54,8 @@ class Program:
     """
 
     def __init__(self, step: Step) -> None:
-        code, recording, self.opaque = write(step)
+        written = write(step)
+        code, recording, self.opaque, self._blocks = written.code, written.recording, written.opaque, written.blocks
         set_coefficients(step.optimizer, step.coefficients)
         self._code, self._optimizer, self._coefficients = code, step.optimizer, step.coefficients
         self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
@@ -136,34 +141,45 @@ class Program:
         self,
         x: Array,
         rows: Array,
-        t: Array,
+        targets: tuple[Array, Array],
         w: Array | None,
         total: float,
         weight: float,
         change: Callable[[Array], None] | None = None,
     ) -> tuple[float, float]:
-        """Replay the step for one batch of `rows` after another, adding to (Σ value · share, Σ share)."""
-        replay, optimizer, take, into, size = self._code.function, self._optimizer, x.take, self._t, len(self._x)
-        gathered = self._x if x.dtype == self._x.dtype else np.empty(self._x.shape, x.dtype)
+        """Replay the step for one batch of `rows` after another, adding to (Σ value · share, Σ share).
+
+        `targets` are a table of them and, for each of the rows, the number of its own.
+        """
+        (table, numbers), into, at, size = targets, self._x, self._t, len(self._x)
+        take, pick = taker(x, into), taker(table, at)
+        replay, optimizer, blocks = self._code.function, self._optimizer, self._blocks if change is None else None
         changing = optimizer.changing or callable(optimizer.learning_rate)
         set_coefficients(optimizer, self._coefficients)
         share: float = size
         weights = None if w is None else iter(w.reshape(-1, size))
-        for batch, targets in zip(rows.reshape(-1, size), t.reshape(-1, *into.shape), strict=True):
+        for batch, named in zip(rows.reshape(-1, size), numbers.reshape(-1, size), strict=True):
             if weights is not None and self._weights is not None:
                 self._weights[...] = next(weights)
                 share = float(self._weights.sum())
                 if share == 0:
                     continue
-            take(batch, 0, gathered, "clip")
-            if gathered is not self._x:
-                self._x[...] = gathered
-            if change is not None:
-                change(self._x)
-            into[...] = targets
+            if pick is not None:
+                pick(named, 0, at, "clip")
+            else:
+                at[...] = table[named]
             if changing:
                 set_coefficients(optimizer, self._coefficients)
-            total += replay() * share
+            if blocks is not None:
+                total += blocks(x, batch) * share
+            else:
+                if take is not None:
+                    take(batch, 0, into, "clip")
+                else:
+                    into[...] = x[batch]
+                if change is not None:
+                    change(into)
+                total += replay() * share
             weight += share
             optimizer.steps += 1
         return total, weight
@@ -177,7 +193,8 @@ class Forward:
 
     def __init__(self, model: Model, x: Array) -> None:
         work = Inference(model, x)
-        code, recording, self.opaque = write(work)
+        written = write(work)
+        code, recording, self.opaque = written.code, written.recording, written.opaque
         self._x, self._thread = work.inputs[0], threading.get_ident()
         self._function: Callable[[], Any] = code.function
         layers = list(walk([model]))
@@ -280,43 +297,67 @@ def train(
     A batch's share is its number of rows, or the sum of its weights; one without weight is passed over. `change` is
     given the x of each of the others, to change it in place. Stops early when the sum is no longer finite.
     """
+    with one_blas_thread() if _small(objective.model, examples.x.shape[1:], batch_size) else nullcontext():
+        return _train(objective, optimizer, examples, order, batch_size, change)
+
+
+def _small(model: Model, row: tuple[int, ...], rows: int) -> bool:
+    """Whether no layer's product for so many rows is large enough for several threads."""
+    if model.theta.size * rows > SMALL * len(model.chain()):
+        return False
+    for layer in model.chain():
+        row = layer.output_shape(row)
+        weights = sum(array.size for inner in walk([layer]) for array in inner.params.values())
+        if weights * math.prod(row[1:]) * rows > SMALL:  # a kernel is applied at every place of an image
+            return False
+    return True
+
+
+def _train(
+    objective: Objective,
+    optimizer: Optimizer,
+    examples: Examples,
+    order: Array,
+    batch_size: int,
+    change: Callable[[Array], None] | None,
+) -> tuple[float, float]:
     model, total, weight = objective.model, 0.0, 0.0
     optimizer.prepare(model.theta)
     programs = programs_of(model)
     mark = _mark(objective, optimizer)
     x_dtype, row = model.admit(examples.x[:0]).dtype, examples.x.shape[1:]
-    for rows, t, w in examples.chunks(order, batch_size):
+    for rows, table, numbers, w in examples.chunks(order, batch_size):
         done = 0
         while done < len(rows) and math.isfinite(total):
             size = min(batch_size, len(rows) - done)
             here = slice(done, done + size)
-            batch = rows[here], t[here], None if w is None else w[here]
             program = None
             if mark is not None:
-                key = (mark, (size, *row), x_dtype, t.shape[1:], w is None)
-                program = programs.find(key, partial(_program, objective, optimizer, examples, *batch))
+                key = (mark, (size, *row), x_dtype, table.shape[1:], w is None)
+                program = programs.find(key, partial(_program, objective, optimizer, examples, rows[here]))
             if program is not None:
                 here = slice(done, done + (len(rows) - done) // size * size)
+                weights = None if w is None else w[here]
                 total, weight = program.run(
-                    examples.x, rows[here], t[here], None if w is None else w[here], total, weight, change
+                    examples.x, rows[here], (table, numbers[here]), weights, total, weight, change
                 )
             else:
-                share = size if w is None else float(w[here].sum())
+                weights = None if w is None else w[here]
+                share = size if weights is None else float(weights.sum())
                 if share:
                     x = model.admit(examples.x[rows[here]])
                     if change is not None:
                         change(x)
-                    total += float(objective.differentiate(x, *batch[1:])) * share
+                    total += float(objective.differentiate(x, table[numbers[here]], weights)) * share
                     optimizer.step(model.theta, model.dtheta)
                     weight += share
             done = here.stop
     return total, weight
 
 
-def _program(
-    objective: Objective, optimizer: Optimizer, examples: Examples, rows: Array, t: Array, w: Array | None
-) -> Program:
-    return Program(Step(objective, optimizer, objective.model.admit(examples.x[rows]), t, w))
+def _program(objective: Objective, optimizer: Optimizer, examples: Examples, rows: Array) -> Program:
+    x = objective.model.admit(examples.x[rows])
+    return Program(Step(objective, optimizer, x, examples.targets(rows), examples.weights(rows)))
 
 
 def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:

@@ -6,7 +6,7 @@ millions of rows can be trained on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,25 +60,35 @@ class Examples:
         order = np.random.default_rng((seed, epoch)).permutation(m) if shuffle else np.arange(m)
         return order if self._rows is None else self._rows[order]
 
-    def chunks(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None]]:
-        """(row numbers, t, weights or None) of many whole batches at once, since coding labels costs most per call."""
+    def chunks(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array, Array | None]]:
+        """Many whole batches at once, since coding labels costs most per call.
+
+        Yields (row numbers, a table of targets, the numbers of the rows' targets in it, weights or None).
+        """
         together = batch_size * max(1, NUMBERS_AT_ONCE // (64 * batch_size))
         for start in range(0, len(order), together):
             rows = order[start : start + together]
-            yield rows, self.targets(rows), self.weights(rows)
+            yield rows, *self.lookup(rows), self.weights(rows)
 
     def batches(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None]]:
         """(x, t, weights or None) of each batch. The last one may be smaller."""
-        for rows, t, w in self.chunks(order, batch_size):
+        for rows, table, numbers, w in self.chunks(order, batch_size):
             for i in range(0, len(rows), batch_size):
                 j = i + batch_size
-                yield self.x[rows[i:j]], t[i:j], None if w is None else w[i:j]
+                yield self.x[rows[i:j]], table[numbers[i:j]], None if w is None else w[i:j]
 
     def targets(self, rows: Array) -> Array:
         """The targets of these rows, (len(rows), outputs), in the model's dtype."""
-        if self.encoder is None:
-            return np.asarray(self.t[rows], self.dtype)
-        return self._code_rows[self.codes(rows)]
+        table, numbers = self.lookup(rows)
+        return table[numbers]
+
+    def lookup(self, rows: Array) -> tuple[Array, Array]:
+        """A table of targets in the model's dtype, and where in it those of these rows are."""
+        if self.encoder is not None:
+            return self._code_rows, self.codes(rows)
+        if self.t.dtype == self.dtype:
+            return self.t, rows
+        return np.asarray(self.t[rows], self.dtype), np.arange(len(rows))
 
     def codes(self, rows: Array) -> Array:
         """The number of the class of each of these rows: kept where the rows are not too many, else found anew."""
@@ -102,6 +112,20 @@ class Examples:
         blocks = (self.weights(order[i : i + NUMBERS_AT_ONCE]) for i in range(0, len(order), NUMBERS_AT_ONCE))
         if not any(w is None or w.any() for w in blocks):
             raise ValueError(f"the {len(self)} rows for {purpose} all have weight 0 in {self.dtype}")
+
+
+def taker(array: Array, place: Array) -> Callable[..., Any] | None:
+    """`array.take` where it can put rows of an array into a place at once; elsewhere it would copy the whole array."""
+    return array.take if array.flags.c_contiguous and array.dtype == place.dtype else None
+
+
+def gather(array: Array, rows: Array, place: Array) -> None:
+    """Put these rows of an array into a place of its own."""
+    take = taker(array, place)
+    if take is None:
+        place[...] = array[rows]
+    else:
+        take(rows, 0, place, "clip")
 
 
 def as_numbers(name: str, values: Any, dtype: npt.DTypeLike) -> Array:

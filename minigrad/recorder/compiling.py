@@ -231,6 +231,10 @@ class Code:
     block: Array
     starts: dict[int, int]
     """Where in the block each fresh memory begins."""
+    lines: list[Line]
+    result: Place
+    memories: Memories
+    names: dict[Place, str]
 
 
 def compile_operations(
@@ -255,7 +259,7 @@ def compile_operations(
     lines = prune(redirect(lines, wanted), wanted)
     scalars = numbers(lines)
     starts, size = allocate(lines, {result.memory}, scalars)
-    block = _aligned(size)
+    block = aligned(size)
 
     made: dict[Any, Array] = {}
 
@@ -271,7 +275,8 @@ def compile_operations(
     writer = Writer(array_of, named, scalars)
     source = writer.function(lines, result, title)
     exec(compile(source, "<minigrad program>", "exec"), writer.namespace)
-    return Code(source, writer.namespace["step"], writer.namespace, size, writer.places, block, starts)
+    function, names = writer.namespace["step"], writer.namespace
+    return Code(source, function, names, size, writer.places, block, starts, lines, result, memories, named)
 
 
 def numbers(lines: list[Line]) -> set[int]:
@@ -291,7 +296,8 @@ def numbers(lines: list[Line]) -> set[int]:
     return set(found)
 
 
-def _aligned(size: int) -> Array:
+def aligned(size: int) -> Array:
+    """So many bytes that begin with a cache line."""
     block = np.zeros(size + ALIGNMENT, np.uint8)
     start = -address(block) % ALIGNMENT
     return block[start : start + size]

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, raw
+from minigrad.recorder.blocks import Blocks, Undivided
 from minigrad.recorder.compiling import Code, Memories, compile_operations
 from minigrad.recorder.held import UNTOUCHED, Moment, content, recorded
 from minigrad.recorder.lines import Place, exchange
@@ -57,6 +59,10 @@ class Work:
     def lasting(self) -> list[Array]:
         """The arrays that it changes and that outlive it."""
         return []
+
+    def blocks(self, code: Code) -> Blocks | None:
+        """The compiled work in blocks of rows, where that is worth it."""
+        return None
 
     def named(self, position: int) -> str:
         """How a part is called in messages."""
@@ -104,6 +110,13 @@ class Step(Work):
         states = [value for layer in walk([self.model]) for value in layer.states.values()]
         memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
+
+    def blocks(self, code: Code) -> Blocks | None:
+        """Only steps are big: predictions come in blocks anyway."""
+        try:
+            return Blocks(code, self.inputs)
+        except Undivided:
+            return None
 
     def named(self, position: int) -> str:
         """A layer, the loss or the optimizer."""
@@ -342,8 +355,18 @@ def _normal(recording: Recording) -> list[tuple[int, Any]]:
 
 
 # ---------------------------------------------------------------------------------------- recorded, compiled, tried
-def write(work: Work) -> tuple[Code, Recording, dict[str, str]]:
-    """Record the work, compile it and try it; also returns which parts run as they are, and why.
+@dataclass(frozen=True)
+class Written:
+    """Work as a function: code, recording, which parts run as they are and why, and the blocks of a big step."""
+
+    code: Code
+    recording: Recording
+    opaque: dict[str, str]
+    blocks: Blocks | None
+
+
+def write(work: Work) -> Written:
+    """Record the work, compile it and try it.
 
     Leaves everything as it was. Raises PartError where only the plain path is right.
     """
@@ -353,12 +376,12 @@ def write(work: Work) -> tuple[Code, Recording, dict[str, str]]:
         recording = _settled(work, opaque, moment)
         title = f"{len(work.inputs[0])} rows, {work.model.theta.dtype}"
         code = compile_operations(recording.tape.operations, work.lasting(), recording.value, recording.names, title)
-        _try(work, code, moment)
+        blocks = _try(work, code, moment)
     except PartError as error:
         raise error.of(work) from error.__cause__
     finally:
         moment.restore()
-    return code, recording, {work.named(position): reason for position, reason in opaque.items()}
+    return Written(code, recording, {work.named(position): reason for position, reason in opaque.items()}, blocks)
 
 
 def _settled(work: Work, opaque: dict[int, str], moment: Moment) -> Recording:
@@ -380,27 +403,44 @@ def _settled(work: Work, opaque: dict[int, str], moment: Moment) -> Recording:
         opaque[position] = reason
 
 
-def _try(work: Work, code: Code, moment: Moment) -> None:
-    """Compare two replays with the plain path. Warns, and raises PartError, where they differ."""
-    outcomes, batch = [], [array.copy() for array in work.inputs]
-    for function in (None, code.function):
+def _try(work: Work, code: Code, moment: Moment) -> Blocks | None:
+    """Compare two replays with the plain path. Warns, and raises PartError, where they differ.
+
+    Also returns the blocks that do the same, where there are any.
+    """
+    batch = [array.copy() for array in work.inputs]
+
+    def outcome(run: Callable[[], Any]) -> list[tuple[str, Array]]:
         moment.restore()
         for array, given in zip(work.inputs, batch, strict=True):
             array[...] = given
-        outcome = []
+        found = []
         for _ in range(2):
-            value = work.plain() if function is None else work.replay(function)
-            outcome += [*_left(work), ("its value", np.array(value))]
+            value = run()
+            found += [*_left(work), ("its value", np.array(value))]
             work.turn()
-        outcomes.append(outcome)
-    for (name, plain), (_, replayed) in zip(*outcomes, strict=True):
-        if not np.array_equal(plain, replayed, equal_nan=plain.dtype.kind in "fc"):
-            warnings.warn(
-                f"a recorded program differs from the layers themselves in {name}; it is not used",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            raise PartError(WHOLE, f"the program differs in {name}")
+        return found
+
+    def differing(run: Callable[[], Any]) -> str | None:
+        for (name, plain), (_, replayed) in zip(expected, outcome(run), strict=True):
+            if not np.array_equal(plain, replayed, equal_nan=plain.dtype.kind in "fc"):
+                return name
+        return None
+
+    expected = outcome(work.plain)
+    name = differing(partial(work.replay, code.function))
+    if name is not None:
+        warnings.warn(
+            f"a recorded program differs from the layers themselves in {name}; it is not used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        raise PartError(WHOLE, f"the program differs in {name}")
+    blocks = work.blocks(code)
+    if blocks is None:
+        return None
+    in_blocks = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
+    return blocks if differing(partial(work.replay, in_blocks)) is None else None
 
 
 def _left(work: Work) -> list[tuple[str, Array]]:

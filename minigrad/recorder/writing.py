@@ -6,8 +6,8 @@ are the same may depend on the machine, so each is tried on numbers at random be
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isfinite
+from collections.abc import Callable, Iterator
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ OPERATORS = {
 VERBS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
 KEYWORD_OUT = (np.maximum, np.minimum)  # NumPy deprecates their out as a third argument
 ROWS_FOR_EINSUM = 100
+NUMBERS_COMPARED = 100  # two ways to add up give one and the same number every other time, by chance
 
 
 class Writer:
@@ -45,9 +46,9 @@ class Writer:
         self.namespace: dict[str, Any] = {}
         self.places: dict[str, Place] = {}
 
-    def function(self, lines: list[Line], result: Place, title: str) -> str:
-        """The source of `step()`, which runs the lines and returns the number, or the array, at `result`."""
-        returned = self._name(result)
+    def function(self, lines: list[Line], result: Place | None, title: str) -> str:
+        """The source of `step()`, which runs the lines and returns the number, or the array, at `result`, if any."""
+        returned = None if result is None else self._name(result)
         written = [(line, *self._write(line)) for line in lines]
         wide = min(max((len(statement) for _, statement, _ in written), default=0), 64)
         text, heading = [f"def step():  # {title}"], ""
@@ -57,7 +58,7 @@ class Writer:
                 text.append(f"    # {part}")
                 heading = part
             text.append(f"    {statement:<{wide}}  # {equation}   {line.out.shape}")
-        value = f"float({returned})" if result.shape == () else returned
+        value = returned if result is None or result.shape else f"float({returned})"
         return "\n".join([*text, f"    return {value}"]) + "\n"
 
     # -------------------------------------------------------------------------------------------------------- names
@@ -176,7 +177,7 @@ class Writer:
                 return f"{out} = {_formula(line.function.__name__, operands)}", equation
             return f"{out} = {self._function(line.function)}({', '.join(operands)}{options})", equation
         function: Callable[..., Any] = line.function
-        if not options and _is_product(line) and _agree(np.dot, line):
+        if not options and is_product(line) and _agree(np.dot, line):
             function = np.dot
         elif not options and line.function is np.divide and _is_one(line.inputs[0]) and _agree(np.reciprocal, line):
             function, operands = np.reciprocal, operands[1:]
@@ -247,7 +248,7 @@ def _formula(name: str, operands: list[str]) -> str:
 
 
 # ------------------------------------------------------------------------------------------- quicker forms, same bits
-def _is_product(line: Line) -> bool:
+def is_product(line: Line) -> bool:
     """Whether a line multiplies two matrices of floats."""
     return line.function is np.matmul and all(
         isinstance(v, Place) and len(v.shape) == 2 and v.dtype == line.out.dtype and v.dtype.kind == "f"
@@ -274,21 +275,31 @@ def _column_sum(a: Array, out: Array) -> Any:
 
 
 def _agree(quicker: Callable[..., Any], line: Line) -> bool:
-    """Whether a quicker function gives the line's very bits, for numbers at random that lie in memory as its do."""
-    rng = np.random.default_rng(0)
-    operands = [_random(value, rng) for value in line.inputs if isinstance(value, Place)]
-    arguments = iter(operands)
-    given = [next(arguments) if isinstance(value, Place) else value for value in line.inputs]
-    expected, result = _random(line.out, rng), _random(line.out, rng)
+    """Whether a quicker function gives the line's very bits."""
     try:
-        line.function(*given, out=expected, **line.options)
-        quicker(*operands, result)
+        for operands, expected in examples(line):
+            result = random_array(line.out, np.random.default_rng(1))
+            quicker(*operands, result)
+            if not np.array_equal(expected, result):
+                return False
     except ValueError:
         return False
-    return bool(np.array_equal(expected, result))
+    return True
 
 
-def _random(place: Place, rng: np.random.Generator) -> Array:
+def examples(line: Line) -> Iterator[tuple[list[Array], Array]]:
+    """Operands of numbers at random, lying in memory as the line's do, and its result: as many as tell chance apart."""
+    rng = np.random.default_rng(0)
+    for _ in range(-(-NUMBERS_COMPARED // max(1, prod(line.out.shape)))):
+        operands = [random_array(value, rng) for value in line.inputs if isinstance(value, Place)]
+        arguments = iter(operands)
+        given = [next(arguments) if isinstance(value, Place) else value for value in line.inputs]
+        expected = random_array(line.out, rng)
+        line.function(*given, out=expected, **line.options)
+        yield operands, expected
+
+
+def random_array(place: Place, rng: np.random.Generator) -> Array:
     """An array of a place's shape and strides, of numbers around 0 that repeat themselves after a while."""
     size = -(-extent(place) // place.dtype.itemsize)
     numbers = np.resize(rng.normal(size=1021), max(size, 1)).astype(place.dtype)
