@@ -98,6 +98,12 @@ class Layer(Configured):
         """The names of the parameters that L2 applies to."""
         return [marker.name for marker in self._parameters if marker.decay and marker.name in vars(self)]
 
+    @property
+    def array_names(self) -> list[str]:
+        """The attributes that parameters, their gradients and states are declared to be."""
+        gradients = [marker.gradient for marker in self._parameters]
+        return [marker.name for marker in (*self._parameters, *gradients, *self._states)]
+
     def gradient_name(self, name: str) -> str:
         """The attribute that holds the gradient of the parameter `name`: "dW" for "W"."""
         return next(marker.gradient.name for marker in self._parameters if marker.name == name)

@@ -29,9 +29,10 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import arrays_in, owner
+from minigrad.recorder.blocks import same_in_one_thread
 from minigrad.recorder.held import Same, content
-from minigrad.recorder.work import Inference, PartError, Step, gradients_of, set_coefficients, settings, write
-from minigrad.threads import one_blas_thread
+from minigrad.recorder.work import Inference, PartError, Step, set_coefficients, settings, write
+from minigrad.threads import Pace, blas_threads, one_blas_thread
 
 log = logging.getLogger("minigrad")
 
@@ -61,6 +62,8 @@ class Program:
         self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
         self._title, self._settings = repr(step.model), settings(step.parts, recording)
         self._lasting = {next(n for a, n in recording.names if a is array): array for array in step.lasting()}
+        several = blas_threads() > 1 and self._blocks is None and same_in_one_thread(code.lines)
+        self._threads = Pace().choosing if several else nullcontext
         self.buffers = code.buffers
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
 
@@ -96,10 +99,10 @@ class Program:
             "",
             "import numpy as np",
             "",
-            'saved = np.load(Path(__file__).with_suffix(".npz"))',
+            'with np.load(Path(__file__).with_suffix(".npz")) as saved:',
         ]
         roots = dict(self._lasting)
-        text += [f'{name} = saved["{name}"]' for name in roots]
+        text += [f'    {name} = saved["{name}"]' for name in roots]
         given = {"x": self._x, "t": self._t, "w": self._weights, **self._coefficients}
         for name, array in given.items():
             if array is not None:
@@ -108,9 +111,12 @@ class Program:
                 text.append(f"{name} = np.full({array.shape}, {start!r}, np.{array.dtype})")
         text.append(f"block = np.zeros({code.buffers}, np.uint8)  # where the intermediate results lie")
         memories = {id(owner(array)): name for name, array in roots.items()}
+        first: dict[str, str] = {}  # NumPy is quicker where an operand and the result are one object
         for name, value in code.namespace.items():
             if name not in roots and name not in ("step", "__builtins__"):
-                text.append(f"{name} = {self._defined(name, value, memories)}")
+                expression = self._defined(name, value, memories)
+                text.append(f"{name} = {first.get(expression, expression)}")
+                first.setdefault(expression, name)
         return "\n".join([*text, "", "", code.source])
 
     def _defined(self, name: str, value: Any, memories: dict[int, str]) -> str:
@@ -158,30 +164,31 @@ class Program:
         set_coefficients(optimizer, self._coefficients)
         share: float = size
         weights = None if w is None else iter(w.reshape(-1, size))
-        for batch, named in zip(rows.reshape(-1, size), numbers.reshape(-1, size), strict=True):
-            if weights is not None and self._weights is not None:
-                self._weights[...] = next(weights)
-                share = float(self._weights.sum())
-                if share == 0:
-                    continue
-            if pick is not None:
-                pick(named, 0, at, "clip")
-            else:
-                at[...] = table[named]
-            if changing:
-                set_coefficients(optimizer, self._coefficients)
-            if blocks is not None:
-                total += blocks(x, batch) * share
-            else:
-                if take is not None:
-                    take(batch, 0, into, "clip")
+        with self._threads(len(rows)) if change is None else nullcontext():  # it may use BLAS, too
+            for batch, named in zip(rows.reshape(-1, size), numbers.reshape(-1, size), strict=True):
+                if weights is not None and self._weights is not None:
+                    self._weights[...] = next(weights)
+                    share = float(self._weights.sum())
+                    if share == 0:
+                        continue
+                if pick is not None:
+                    pick(named, 0, at, "clip")
                 else:
-                    into[...] = x[batch]
-                if change is not None:
-                    change(into)
-                total += replay() * share
-            weight += share
-            optimizer.steps += 1
+                    at[...] = table[named]
+                if changing:
+                    set_coefficients(optimizer, self._coefficients)
+                if blocks is not None:
+                    total += blocks(x, batch) * share
+                else:
+                    if take is not None:
+                        take(batch, 0, into, "clip")
+                    else:
+                        into[...] = x[batch]
+                    if change is not None:
+                        change(into)
+                    total += replay() * share
+                weight += share
+                optimizer.steps += 1
         return total, weight
 
 
@@ -241,6 +248,8 @@ class Programs:
         self._programs: dict[Any, Any] = {}
         self._counts: dict[Any, int] = {}
         self._told: set[str] = set()
+        self.small: dict[tuple[tuple[int, ...], int], bool] = {}
+        """Whether products are small, for the shapes of a row and the numbers of rows that were met."""
 
     def find(self, key: Any, make: Callable[[], Program | Forward]) -> Any:
         """The program of this key, if it holds; None while there is none, or where only the plain path is right."""
@@ -297,14 +306,16 @@ def train(
     A batch's share is its number of rows, or the sum of its weights; one without weight is passed over. `change` is
     given the x of each of the others, to change it in place. Stops early when the sum is no longer finite.
     """
-    with one_blas_thread() if _small(objective.model, examples.x.shape[1:], batch_size) else nullcontext():
+    work = examples.x.shape[1:], batch_size
+    small = programs_of(objective.model).small
+    if work not in small:
+        small[work] = _is_small(objective.model, *work)
+    with one_blas_thread() if small[work] else nullcontext():
         return _train(objective, optimizer, examples, order, batch_size, change)
 
 
-def _small(model: Model, row: tuple[int, ...], rows: int) -> bool:
+def _is_small(model: Model, row: tuple[int, ...], rows: int) -> bool:
     """Whether no layer's product for so many rows is large enough for several threads."""
-    if model.theta.size * rows > SMALL * len(model.chain()):
-        return False
     for layer in model.chain():
         row = layer.output_shape(row)
         weights = sum(array.size for inner in walk([layer]) for array in inner.params.values())
@@ -372,9 +383,10 @@ def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
         marks += [(n, content(v)) for n, v in vars(part).items() if n not in ("steps", "epochs", *part.memory)]
     marks += [objective.l2, objective.l1, *(id(vars(part)[name]) for part, name in optimizer.slots())]
     for layer in walk([objective.model]):
+        held = vars(layer)
         marks.append(Same(layer))
-        marks += [(n, type(v), v) for n, v in vars(layer).items() if type(v) in (bool, int, float, str)]
-        marks += [id(value) for value in (layer.params | gradients_of(layer) | layer.states).values()]
+        marks += [(n, type(v), v) for n, v in held.items() if type(v) in (bool, int, float, str)]
+        marks += [id(held.get(name)) for name in layer.array_names]
     return tuple(marks)
 
 

@@ -7,11 +7,13 @@ it is told to use one, for as long as a block of code runs, and afterwards what 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache
 from typing import Any
@@ -46,6 +48,34 @@ def one_blas_thread() -> Iterator[None]:
     finally:
         for library, number in zip(libraries, before, strict=True):
             library.set_num_threads(number)
+
+
+class Pace:
+    """Finds out whether some work is faster with one BLAS thread or with BLAS's own number, by trying both.
+
+    That depends on more than sizes. Where processors share no cache, a second thread has been seen to make a step of
+    128 rows half as slow again that on another day it made a sixth faster. So what is slower gets another try at times.
+    """
+
+    TRIES, BETWEEN = 4, 50
+
+    def __init__(self) -> None:
+        self._seconds = {True: math.inf, False: math.inf}
+        self._runs = 0
+
+    @contextmanager
+    def choosing(self, amount: float) -> Iterator[None]:
+        """The work runs in here, with one thread or with several; `amount` says how much of it there is."""
+        self._runs += 1
+        single = self._seconds[True] < self._seconds[False]
+        if self._runs <= self.TRIES:
+            single = self._runs % 2 == 0
+        elif self._runs % self.BETWEEN == 0:
+            single = not single
+        begun = time.perf_counter()
+        with one_blas_thread() if single else nullcontext():
+            yield
+        self._seconds[single] = (time.perf_counter() - begun) / amount
 
 
 def in_main_thread() -> bool:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import convolution, peers, run, scaling
+from benchmarks import convolution, peers, profile, run, scaling
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 
 ALWAYS = {"minigrad fit", "hand-written, preallocated"}  # they need nothing that minigrad does not
@@ -73,6 +73,18 @@ def test_the_fastest_way_is_taken():
         return lambda n: [None for _ in range(n * spins)]
 
     assert peers.fastest({"slow": way(100_000), "fast": way(10)}, 0.001) == "fast"
+
+
+def test_the_lines_of_a_profile_are_those_of_the_program():
+    workload = QUICK[1]
+    model, training = peers.minigrad_model(workload)
+    program = model.program(training["loss"], training["optimizer"], batch_size=workload.rows)
+    found = profile.profile(workload, 0.01)
+    assert len(found.parts) == program.lines + len(profile.GATHERING)
+    assert all(line in str(program) for _, line in found.parts[len(profile.GATHERING) :])
+    assert 0 < sum(spent for spent, _ in found.parts) < found.of_loop and found.of_fit > 0
+    text = profile.report(workload, found, 3).splitlines()
+    assert text[0] == workload.name and len(text) == 6 + 3
 
 
 def test_convolutions_are_measured_whole_and_in_parts(monkeypatch):

@@ -24,6 +24,7 @@ from minigrad import (
     Sigmoid,
     Tanh,
     program,
+    threads,
 )
 from minigrad.recorder import blocks
 from minigrad.recorder.work import Step, write
@@ -63,11 +64,11 @@ def steps(draw):
 
 
 @given(steps(), st.integers(1, 3), st.integers(1, 3))
-def test_blocks_leave_the_same_bits_wherever_they_are_cut(given_step, threads, together):
+def test_blocks_leave_the_same_bits_wherever_they_are_cut(given_step, workers, together):
     step, panels = given_step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "_panels", lambda lines, rows: panels)
-        patch.setattr(blocks, "blas_threads", lambda: threads)
+        patch.setattr(blocks, "blas_threads", lambda: workers)
         patch.setattr(blocks, "PANELS_IN_A_BLOCK", together)
         patch.setattr(blocks, "MOSTLY", 0)
         found, made = written(step, patch)
@@ -179,6 +180,47 @@ def test_training_gives_blas_its_threads_back_at_every_epoch():
     for _ in range(3):
         next(training)
         assert blas_threads() == before
+
+
+def test_the_faster_number_of_threads_is_found_and_found_again(monkeypatch):
+    if blas_threads() == 1:
+        pytest.skip("there is no choice")
+    clock, seconds, chosen = [0.0], {1: 1.0, blas_threads(): 2.0}, []
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: clock[0])
+    pace = threads.Pace()
+
+    def work(times):
+        for _ in range(times):
+            with pace.choosing(10):
+                chosen.append(blas_threads())
+                clock[0] += seconds[chosen[-1]]
+
+    several = blas_threads()
+    work(5)
+    assert chosen == [several, 1, several, 1, 1]
+    seconds[1] = 3.0
+    work(2)
+    assert chosen[5:] == [1, several]
+    seconds[1] = 1.0
+    work(100)
+    assert set(chosen[7:49]) == {several}
+    assert set(chosen[50:]) == {1, several} and chosen[50:].count(several) == 1, "every fiftieth run tries the other"
+
+
+def test_what_augment_computes_does_not_depend_on_the_threads_of_a_program(monkeypatch):
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(program, "SMALL", 0)
+    seen = []
+
+    def augment(x, rng):
+        seen.append(blas_threads())
+        return x
+
+    x, labels = digits_like(64, np.float32)
+    network(np.float32).fit(
+        x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(), batch_size=32, epochs=9, augment=augment
+    )
+    assert set(seen) == {blas_threads()}
 
 
 def test_shared_tasks_keep_the_state_of_errors_and_raise_theirs():

@@ -290,6 +290,19 @@ def _blocks(panels: list[tuple[int, int]]) -> Iterator[Block]:
         yield Block(panels[numbers[0]][0], panels[numbers[-1]][1], numbers)
 
 
+def same_in_one_thread(lines: list[Line]) -> bool:
+    """Whether the lines leave the same bits whatever number of threads BLAS uses."""
+    for line in lines:
+        if line.kind in ("call", "effect") or (line.function is np.matmul and not is_product(line)):
+            return False  # there may be products in it
+        if is_product(line):
+            for operands, several in examples(line):
+                with one_blas_thread():
+                    if not np.array_equal(several, np.matmul(*operands)):
+                        return False
+    return True
+
+
 def _agree_in_panels(line: Line, panels: list[tuple[int, int]]) -> bool:
     """Whether xᵀ dz is, in every bit, the sum of the panels' products."""
     for (xT, dz), whole in examples(line):
