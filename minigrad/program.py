@@ -130,6 +130,8 @@ class Program:
             else:
                 raise ValueError(f"the step uses an array of shape {value.shape} that is neither parameter nor state")
             return f"np.ndarray({place.shape}, np.{place.dtype}, {base}, {offset}, {place.strides})"
+        if isinstance(value, np.ndarray) and value.ndim:
+            return f"np.full({value.shape}, {value.flat[0].item()!r}, np.{value.dtype})"
         if isinstance(value, np.ndarray | np.generic):
             return f"np.array({value.item()!r}, np.{value.dtype})"
         if isinstance(value, type | np.dtype):

@@ -28,7 +28,8 @@ OPERATORS = {
     "equal": "==",
 }
 VERBS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
-KEYWORD_OUT = (np.maximum, np.minimum)  # NumPy deprecates their out as a third argument
+EXTREMA = (np.maximum, np.minimum)
+"""NumPy deprecates their out as a third argument. Against a single number they take up to four times as long (2.4)."""
 ROWS_FOR_EINSUM = 100
 NUMBERS_COMPARED = 100  # two ways to add up give one and the same number every other time, by chance
 
@@ -42,6 +43,7 @@ class Writer:
     def __init__(self, array_of: Callable[[Place], Array], hints: dict[Place, str], scalars: set[int]) -> None:
         self._array_of, self._hints, self._scalars = array_of, hints, scalars
         self._names: dict[Place, str] = {}
+        self._constant_arrays: dict[tuple[Any, ...], str] = {}
         self._temporaries = self._constants = 0
         self.namespace: dict[str, Any] = {}
         self.places: dict[str, Place] = {}
@@ -141,17 +143,24 @@ class Writer:
         dtypes = line.function.resolve_dtypes((*map(_promoted, line.inputs), None))  # type: ignore[attr-defined]
         texts = []
         for value, dtype in zip(line.inputs, dtypes, strict=False):
-            if isinstance(value, Place):
+            if line.function in EXTREMA and not isinstance(value, Place) and line.out.memory not in self._scalars:
+                texts.append(self._filled(np.array(value, dtype), line.out.shape))
+            elif isinstance(value, Place):
                 widened = line.elementwise() and value.memory not in self._scalars  # a scalar has no other shape
                 texts.append(self._name(_widened(value, line.out) if widened else value))
             else:
                 number = np.asarray(value)[()] if _typed(value) else np.array(value, dtype)[()]
-                label = f"{value:g}".replace(".", "_").replace("-", "m").replace("+", "")
                 scalar = line.out.memory in self._scalars
-                texts.append(
-                    self._bind(f"n{label}" if scalar else f"_{label}", number if scalar else np.asarray(number))
-                )
+                name = f"{'n' if scalar else '_'}{_label(value)}"
+                texts.append(self._bind(name, number if scalar else np.asarray(number)))
         return texts
+
+    def _filled(self, number: Array, shape: tuple[int, ...]) -> str:
+        """The name of an array of one number over and over."""
+        key = number.item(), number.dtype, shape
+        if key not in self._constant_arrays:
+            self._constant_arrays[key] = self._bind(f"_{_label(number)}s", np.full(shape, number))
+        return self._constant_arrays[key]
 
     # --------------------------------------------------------------------------------------------------- statements
     def _write(self, line: Line) -> tuple[str, str]:
@@ -181,7 +190,7 @@ class Writer:
             function = np.dot
         elif not options and line.function is np.divide and _is_one(line.inputs[0]) and _agree(np.reciprocal, line):
             function, operands = np.reciprocal, operands[1:]
-        place = f"out={out}" if options or function in KEYWORD_OUT else out
+        place = f"out={out}" if options or function in EXTREMA else out
         return f"{self._function(function)}({', '.join(operands)}{options}, {place})", equation
 
     def _reduction(self, line: Line) -> tuple[str, str]:
@@ -203,6 +212,11 @@ class Writer:
             return f'{self._function(np.einsum)}("ij->j", {self._name(operand)}, out={out})', equation
         kept = ", True" if keepdims else ""
         return f"{self._function(line.function)}({self._name(operand)}, {axis!r}, None, {out}{kept})", equation
+
+
+def _label(number: Any) -> str:
+    """A number as a part of a name."""
+    return f"{number:g}".replace(".", "_").replace("-", "m").replace("+", "")
 
 
 def _same(held: Any, value: Any) -> bool:
