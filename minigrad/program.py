@@ -29,7 +29,6 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import arrays_in, owner
-from minigrad.recorder.blocks import same_in_one_thread
 from minigrad.recorder.held import Same, content
 from minigrad.recorder.work import Inference, PartError, Step, set_coefficients, settings, write
 from minigrad.threads import Pace, blas_threads, one_blas_thread
@@ -62,8 +61,8 @@ class Program:
         self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
         self._title, self._settings = repr(step.model), settings(step.parts, recording)
         self._lasting = {next(n for a, n in recording.names if a is array): array for array in step.lasting()}
-        several = blas_threads() > 1 and self._blocks is None and same_in_one_thread(code.lines)
-        self._threads = Pace().choosing if several else nullcontext
+        choice = blas_threads() > 1 and written.any_threads and self._blocks is None
+        self._threads = Pace().choosing if choice else nullcontext
         self.buffers = code.buffers
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
 
@@ -72,7 +71,12 @@ class Program:
         return _still(self._settings)
 
     def __str__(self) -> str:
-        return self._code.source.rstrip()
+        source = self._code.source.rstrip()
+        return (
+            source
+            if self._blocks is None
+            else f"{source}\n    # fit makes this step in {self._blocks}, with the same bits"
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the step as a Python file that needs NumPy alone, with the parameters beside it in a .npz file.

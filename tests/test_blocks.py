@@ -35,7 +35,7 @@ def written(step, monkeypatch):
     """What `write` makes of a step, and the blocks that there were before they were tried."""
     made = []
     original = Step.blocks
-    monkeypatch.setattr(Step, "blocks", lambda self, code: made.append(original(self, code)) or made[-1])
+    monkeypatch.setattr(Step, "blocks", lambda self, plan: made.append(original(self, plan)) or made[-1])
     return write(step), made[0] if made else None
 
 
@@ -107,6 +107,9 @@ def test_training_in_blocks_is_the_plain_path_bit_for_bit(dtype, rows, monkeypat
     if made._blocks is None:
         pytest.skip("this machine's BLAS adds up in panels that are not known here")
     rows_of_blocks = [rows for task in made._blocks._tasks for rows, _, _ in task]
+    assert str(made).endswith(
+        f"{len(rows_of_blocks)} blocks of rows by {len(made._blocks._tasks)} threads, with the same bits"
+    )
     assert [rows_of_blocks[0].start, *(rows.stop for rows in rows_of_blocks)][:: len(rows_of_blocks)] == [0, rows]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from minigrad.data.batches import gather
 from minigrad.parameter import Array
-from minigrad.recorder.compiling import Code, aligned, allocate, numbers
+from minigrad.recorder.compiling import Plan, aligned, allocate, numbers
 from minigrad.recorder.lines import Line, Place, exchange
 from minigrad.recorder.writing import Writer, examples, is_product
 from minigrad.threads import blas_threads, in_main_thread, one_blas_thread, share
@@ -56,27 +56,27 @@ class Block:
 
 
 class Blocks:
-    """A compiled step as three functions. Called with x and the numbers of its rows, it makes the step.
+    """A planned step as three functions. Called with x and the numbers of its rows, it makes the step.
 
     `inputs` are the places of a batch, x first; the others are to be filled before. Raises Undivided.
     """
 
-    def __init__(self, code: Code, inputs: Sequence[Array]) -> None:
-        self._memories, self._names = code.memories, dict(code.names)
-        self._x, self._rows = code.memories.place(inputs[0]), len(inputs[0])
-        self._width = {place.memory: place.strides[0] for place in map(code.memories.place, inputs)}
+    def __init__(self, plan: Plan, inputs: Sequence[Array]) -> None:
+        self._memories, self._names = plan.memories, dict(plan.names)
+        self._x, self._rows = plan.memories.place(inputs[0]), len(inputs[0])
+        self._width = {place.memory: place.strides[0] for place in map(plan.memories.place, inputs)}
         self._products: dict[int, Place] = {}
-        self._panels = _panels(code.lines, self._rows)
+        self._panels = _panels(plan.lines, self._rows)
         self._blocks = list(_blocks(self._panels))
-        before, rows, after = self._phases(code.lines)
-        if _work(rows) < MOSTLY * _work(code.lines):
+        before, rows, after = self._phases(plan.lines)
+        if _work(rows) < MOSTLY * _work(plan.lines):
             raise Undivided("too little of the work is done row by row")
 
-        kept = {code.result.memory} | {place.memory for line in (*before, *after) for place in line.reads()}
+        kept = {plan.result.memory} | {place.memory for line in (*before, *after) for place in line.reads()}
         rows = [replace(line, fresh=line.fresh and line.out.memory not in kept) for line in rows]
         self._before = self._whole(before, None)
         self._tasks = list(self._for_threads(rows, kept))
-        self._after = self._whole(after, code.result)
+        self._after = self._whole(after, plan.result)
         del self._memories  # and with it what only the recording needed
 
     def __call__(self, x: Array, order: Array) -> float:
@@ -86,6 +86,9 @@ class Blocks:
             share([partial(_run, task, x, order) for task in self._tasks])
         value: float = self._after()
         return value
+
+    def __str__(self) -> str:
+        return f"{len(self._blocks)} blocks of rows by {len(self._tasks)} threads"
 
     # ------------------------------------------------------------------------------------------------------- in phases
     def _phases(self, lines: list[Line]) -> tuple[list[Line], list[Line], list[Line]]:

@@ -231,16 +231,22 @@ class Code:
     block: Array
     starts: dict[int, int]
     """Where in the block each fresh memory begins."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a function is to do: its lines, where its result lies, the memories, and names for places in them."""
+
     lines: list[Line]
     result: Place
     memories: Memories
     names: dict[Place, str]
 
 
-def compile_operations(
-    operations: Iterable[Operation], lasting: Iterable[Array], value: Array, hints: list[tuple[Array, str]], title: str
-) -> Code:
-    """The straight-line function, without arguments, that makes these operations and returns `value`.
+def plan(
+    operations: Iterable[Operation], lasting: Iterable[Array], value: Array, hints: list[tuple[Array, str]]
+) -> Plan:
+    """The fewest lines that make these operations, with `value` as their result.
 
     `lasting` are the arrays that outlive the step: what it must leave right. `hints` names arrays; a first name counts.
     """
@@ -256,27 +262,30 @@ def compile_operations(
     result = result._replace(memory=stands_for.get(result.memory, result.memory))
     named = {place._replace(memory=stands_for.get(place.memory, place.memory)): name for place, name in named.items()}
     wanted.add(result.memory)
-    lines = prune(redirect(lines, wanted), wanted)
-    scalars = numbers(lines)
-    starts, size = allocate(lines, {result.memory}, scalars)
+    return Plan(prune(redirect(lines, wanted), wanted), result, memories, named)
+
+
+def compile_plan(plan: Plan, title: str) -> Code:
+    """The straight-line function, without arguments, that does what is planned and returns the result."""
+    scalars = numbers(plan.lines)
+    starts, size = allocate(plan.lines, {plan.result.memory}, scalars)
     block = aligned(size)
 
     made: dict[Any, Array] = {}
 
     def array_of(place: Place) -> Array:
         if place.memory not in starts:
-            return memories.view(place)
+            return plan.memories.view(place)
         offset = starts[place.memory] + place.offset
         where = (offset, *place[2:])
         if where not in made:  # NumPy is quicker where an operand and the result are one object, not two of one memory
             made[where] = np.ndarray(place.shape, place.dtype, block.data, offset, place.strides)
         return made[where]
 
-    writer = Writer(array_of, named, scalars)
-    source = writer.function(lines, result, title)
+    writer = Writer(array_of, plan.names, scalars)
+    source = writer.function(plan.lines, plan.result, title)
     exec(compile(source, "<minigrad program>", "exec"), writer.namespace)
-    function, names = writer.namespace["step"], writer.namespace
-    return Code(source, function, names, size, writer.places, block, starts, lines, result, memories, named)
+    return Code(source, writer.namespace["step"], writer.namespace, size, writer.places, block, starts)
 
 
 def numbers(lines: list[Line]) -> set[int]:

@@ -22,8 +22,8 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, raw
-from minigrad.recorder.blocks import Blocks, Undivided
-from minigrad.recorder.compiling import Code, Memories, compile_operations
+from minigrad.recorder.blocks import Blocks, Undivided, same_in_one_thread
+from minigrad.recorder.compiling import Code, Memories, Plan, compile_plan, plan
 from minigrad.recorder.held import UNTOUCHED, Moment, content, recorded
 from minigrad.recorder.lines import Place, exchange
 
@@ -60,8 +60,8 @@ class Work:
         """The arrays that it changes and that outlive it."""
         return []
 
-    def blocks(self, code: Code) -> Blocks | None:
-        """The compiled work in blocks of rows, where that is worth it."""
+    def blocks(self, planned: Plan) -> Blocks | None:
+        """The planned work in blocks of rows, where that is worth it."""
         return None
 
     def named(self, position: int) -> str:
@@ -111,10 +111,10 @@ class Step(Work):
         memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
 
-    def blocks(self, code: Code) -> Blocks | None:
+    def blocks(self, planned: Plan) -> Blocks | None:
         """Only steps are big: predictions come in blocks anyway."""
         try:
-            return Blocks(code, self.inputs)
+            return Blocks(planned, self.inputs)
         except Undivided:
             return None
 
@@ -357,12 +357,16 @@ def _normal(recording: Recording) -> list[tuple[int, Any]]:
 # ---------------------------------------------------------------------------------------- recorded, compiled, tried
 @dataclass(frozen=True)
 class Written:
-    """Work as a function: code, recording, which parts run as they are and why, and the blocks of a big step."""
+    """Work as a function: its code, and the recording. `opaque` says which parts run as they are, and why.
+
+    `blocks` do the same for a step of many rows; `any_threads` says that the bits do not depend on BLAS's threads.
+    """
 
     code: Code
     recording: Recording
     opaque: dict[str, str]
     blocks: Blocks | None
+    any_threads: bool
 
 
 def write(work: Work) -> Written:
@@ -374,14 +378,15 @@ def write(work: Work) -> Written:
     opaque: dict[int, str] = {}
     try:
         recording = _settled(work, opaque, moment)
-        title = f"{len(work.inputs[0])} rows, {work.model.theta.dtype}"
-        code = compile_operations(recording.tape.operations, work.lasting(), recording.value, recording.names, title)
-        blocks = _try(work, code, moment)
+        planned = plan(recording.tape.operations, work.lasting(), recording.value, recording.names)
+        code = compile_plan(planned, f"{len(work.inputs[0])} rows, {work.model.theta.dtype}")
+        blocks = _try(work, code, planned, moment)
     except PartError as error:
         raise error.of(work) from error.__cause__
     finally:
         moment.restore()
-    return Written(code, recording, {work.named(position): reason for position, reason in opaque.items()}, blocks)
+    reasons = {work.named(position): reason for position, reason in opaque.items()}
+    return Written(code, recording, reasons, blocks, same_in_one_thread(planned.lines))
 
 
 def _settled(work: Work, opaque: dict[int, str], moment: Moment) -> Recording:
@@ -403,7 +408,7 @@ def _settled(work: Work, opaque: dict[int, str], moment: Moment) -> Recording:
         opaque[position] = reason
 
 
-def _try(work: Work, code: Code, moment: Moment) -> Blocks | None:
+def _try(work: Work, code: Code, planned: Plan, moment: Moment) -> Blocks | None:
     """Compare two replays with the plain path. Warns, and raises PartError, where they differ.
 
     Also returns the blocks that do the same, where there are any.
@@ -436,7 +441,7 @@ def _try(work: Work, code: Code, moment: Moment) -> Blocks | None:
             stacklevel=2,
         )
         raise PartError(WHOLE, f"the program differs in {name}")
-    blocks = work.blocks(code)
+    blocks = work.blocks(planned)
     if blocks is None:
         return None
     in_blocks = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
