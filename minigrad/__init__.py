@@ -5,7 +5,7 @@
     model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()])
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
-Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, schedules, recorder,
+Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, schedules, threads, recorder,
 program, files, training, sequential.
 """
 
