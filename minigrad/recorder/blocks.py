@@ -318,7 +318,8 @@ def _agree_in_panels(line: Line, panels: list[tuple[int, int]]) -> bool:
 
 def _agree_in_blocks(line: Line, blocks: list[Block]) -> bool:
     """Whether x W is the same in every bit when some rows of x are multiplied after others."""
-    for (x, W), whole in examples(line):
+    smallest = min(block.stop - block.start for block in blocks)
+    for (x, W), whole in examples(line, smallest / blocks[-1].stop):
         with one_blas_thread():
             parts = [np.matmul(x[block.start : block.stop], W) for block in blocks]
         if not np.array_equal(whole, np.concatenate(parts)):

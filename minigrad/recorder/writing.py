@@ -7,7 +7,7 @@ are the same may depend on the machine, so each is tried on numbers at random be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import isfinite, prod
+from math import ceil, isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -301,10 +301,13 @@ def _agree(quicker: Callable[..., Any], line: Line) -> bool:
     return True
 
 
-def examples(line: Line) -> Iterator[tuple[list[Array], Array]]:
-    """Operands of numbers at random, lying in memory as the line's do, and its result: as many as tell chance apart."""
+def examples(line: Line, part: float = 1.0) -> Iterator[tuple[list[Array], Array]]:
+    """Operands of numbers at random, lying in memory as the line's do, and its result.
+
+    There are enough of them to tell chance apart in the smallest `part` of the result that is compared.
+    """
     rng = np.random.default_rng(0)
-    for _ in range(-(-NUMBERS_COMPARED // max(1, prod(line.out.shape)))):
+    for _ in range(ceil(NUMBERS_COMPARED / max(1.0, part * prod(line.out.shape)))):
         operands = [random_array(value, rng) for value in line.inputs if isinstance(value, Place)]
         arguments = iter(operands)
         given = [next(arguments) if isinstance(value, Place) else value for value in line.inputs]
