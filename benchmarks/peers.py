@@ -394,7 +394,7 @@ def prepare(
     name = fastest(offers(few), seconds / 4) if len(ways) > 1 else next(iter(ways))
     way = ways[name]
     way(1)
-    pace(way, seconds)  # minigrad's first steps run on the plain layers
+    pace(way, 4 * seconds)  # minigrad's first steps run on the plain layers, and then it tries several ways
     return {"way": name, "epochs": pace(way, seconds)[0], "steps": workload.steps}, way
 
 

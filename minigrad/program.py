@@ -14,6 +14,7 @@ import copy
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -29,17 +30,18 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import arrays_in, owner
+from minigrad.recorder.blocks import Blocks, same_in_one_thread
 from minigrad.recorder.held import Same, content
 from minigrad.recorder.work import Inference, PartError, Step, set_coefficients, settings, write
-from minigrad.threads import Pace, blas_threads, one_blas_thread
+from minigrad.threads import Pace, blas_threads, one_blas_thread, training
 
 log = logging.getLogger("minigrad")
 
 STEPS_BEFORE_RECORDING = 32
 """Steps of one batch size that run on the plain layers first: recording costs as much as some hundred small steps."""
 PROGRAMS_KEPT = 16
-SMALL = 1 << 20
-"""Multiplications up to which a second thread costs a matrix product more than it saves (measured)."""
+WHOLE, IN_ONE_THREAD, IN_BLOCKS = range(3)
+"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows."""
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
@@ -61,8 +63,12 @@ class Program:
         self._x, self._t, self._weights, self._dtheta = step.x, step.t, step.weights, step.model.dtheta
         self._title, self._settings = repr(step.model), settings(step.parts, recording)
         self._lasting = {next(n for a, n in recording.names if a is array): array for array in step.lasting()}
-        choice = blas_threads() > 1 and written.any_threads and self._blocks is None
-        self._threads = Pace().choosing if choice else nullcontext
+        ways = [WHOLE]
+        if self._blocks is not None:
+            ways.append(IN_BLOCKS)
+        elif blas_threads() > 1 and same_in_one_thread(written.plan.lines):
+            ways.append(IN_ONE_THREAD)
+        self._pace = Pace(ways)
         self.buffers = code.buffers
         self.lines = sum(1 for line in code.source.splitlines()[1:-1] if not line.strip().startswith("#"))
 
@@ -163,38 +169,57 @@ class Program:
 
         `targets` are a table of them and, for each of the rows, the number of its own.
         """
+        way = WHOLE if change is not None else self._pace.way  # what augments the rows may use BLAS, too
+        begun = time.perf_counter()
+        with one_blas_thread() if way != WHOLE else nullcontext(True) as able:
+            blocks = self._blocks if able and way == IN_BLOCKS else None
+            outcome = self._steps(x, rows, targets, w, total, weight, change, blocks)
+        if able and change is None:
+            self._pace.learn(time.perf_counter() - begun, len(rows))
+        return outcome
+
+    def _steps(
+        self,
+        x: Array,
+        rows: Array,
+        targets: tuple[Array, Array],
+        w: Array | None,
+        total: float,
+        weight: float,
+        change: Callable[[Array], None] | None,
+        blocks: Blocks | None,
+    ) -> tuple[float, float]:
         (table, numbers), into, at, size = targets, self._x, self._t, len(self._x)
         take, pick = taker(x, into), taker(table, at)
-        replay, optimizer, blocks = self._code.function, self._optimizer, self._blocks if change is None else None
+        replay, optimizer = self._code.function, self._optimizer
         changing = optimizer.changing or callable(optimizer.learning_rate)
         set_coefficients(optimizer, self._coefficients)
         share: float = size
         weights = None if w is None else iter(w.reshape(-1, size))
-        with self._threads(len(rows)) if change is None else nullcontext():  # it may use BLAS, too
-            for batch, named in zip(rows.reshape(-1, size), numbers.reshape(-1, size), strict=True):
-                if weights is not None and self._weights is not None:
-                    self._weights[...] = next(weights)
-                    share = float(self._weights.sum())
-                    if share == 0:
-                        continue
-                if pick is not None:
-                    pick(named, 0, at, "clip")
+        for batch, named in zip(rows.reshape(-1, size), numbers.reshape(-1, size), strict=True):
+            if weights is not None and self._weights is not None:
+                self._weights[...] = next(weights)
+                share = float(self._weights.sum())
+                if share == 0:
+                    continue
+            if pick is not None:
+                pick(named, 0, at, "clip")
+            else:
+                at[...] = table[named]
+            if changing:
+                set_coefficients(optimizer, self._coefficients)
+            if blocks is not None:
+                total += blocks(x, batch) * share
+            else:
+                if take is not None:
+                    take(batch, 0, into, "clip")
                 else:
-                    at[...] = table[named]
-                if changing:
-                    set_coefficients(optimizer, self._coefficients)
-                if blocks is not None:
-                    total += blocks(x, batch) * share
-                else:
-                    if take is not None:
-                        take(batch, 0, into, "clip")
-                    else:
-                        into[...] = x[batch]
-                    if change is not None:
-                        change(into)
-                    total += replay() * share
-                weight += share
-                optimizer.steps += 1
+                    into[...] = x[batch]
+                if change is not None:
+                    change(into)
+                total += replay() * share
+            weight += share
+            optimizer.steps += 1
         return total, weight
 
 
@@ -254,8 +279,6 @@ class Programs:
         self._programs: dict[Any, Any] = {}
         self._counts: dict[Any, int] = {}
         self._told: set[str] = set()
-        self.small: dict[tuple[tuple[int, ...], int], bool] = {}
-        """Whether products are small, for the shapes of a row and the numbers of rows that were met."""
 
     def find(self, key: Any, make: Callable[[], Program | Forward]) -> Any:
         """The program of this key, if it holds; None while there is none, or where only the plain path is right."""
@@ -312,22 +335,8 @@ def train(
     A batch's share is its number of rows, or the sum of its weights; one without weight is passed over. `change` is
     given the x of each of the others, to change it in place. Stops early when the sum is no longer finite.
     """
-    work = examples.x.shape[1:], batch_size
-    small = programs_of(objective.model).small
-    if work not in small:
-        small[work] = _is_small(objective.model, *work)
-    with one_blas_thread() if small[work] else nullcontext():
+    with training():
         return _train(objective, optimizer, examples, order, batch_size, change)
-
-
-def _is_small(model: Model, row: tuple[int, ...], rows: int) -> bool:
-    """Whether no layer's product for so many rows is large enough for several threads."""
-    for layer in model.chain():
-        row = layer.output_shape(row)
-        weights = sum(array.size for inner in walk([layer]) for array in inner.params.values())
-        if weights * math.prod(row[1:]) * rows > SMALL:  # a kernel is applied at every place of an image
-            return False
-    return True
 
 
 def _train(
@@ -378,13 +387,19 @@ def _program(objective: Objective, optimizer: Optimizer, examples: Examples, row
 
 
 def _mark(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
-    """What a program takes for granted: the thread, the settings, and the identities of layers and arrays.
+    """What a program takes for granted: thread, BLAS's threads, settings, and the identities of layers and arrays.
 
     None where no program can be right: the optimizer has a `step`, or the model an `admit`, of its own.
     """
     if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer) or not objective.model.only_casts():
         return None
-    marks: list[Any] = [threading.get_ident(), id(optimizer), type(objective.loss), content(vars(objective.loss))]
+    marks: list[Any] = [
+        threading.get_ident(),
+        blas_threads(),
+        id(optimizer),
+        type(objective.loss),
+        content(vars(objective.loss)),
+    ]
     for part in optimizer.parts():
         marks += [(n, content(v)) for n, v in vars(part).items() if n not in ("steps", "epochs", *part.memory)]
     marks += [objective.l2, objective.l1, *(id(vars(part)[name]) for part, name in optimizer.slots())]

@@ -1,22 +1,24 @@
 """Threads: how many the matrix products use, and a few of Python's own that share tasks.
 
-A BLAS library gives a product to all processors from some size on. Where products are small, handing the work over
-costs more than it saves; where minigrad's own threads call it, its threads would stand in their way. So here and there
-it is told to use one, for as long as a block of code runs, and afterwards what it used before.
+A BLAS library gives a product to all processors from some size on. That is not always faster, and where minigrad's own
+threads multiply matrices, BLAS's stand in their way. So here and there it is told to use one, for as long as a block of
+code runs. The number of threads may change the last bits of a product; whoever asks for one sees to it that his stay
+the same, and `training` that nobody else's change.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+Way = TypeVar("Way")
 
 
 @cache
@@ -32,55 +34,111 @@ def blas_threads() -> int:
     return max((library.get_num_threads() or 1 for library in _libraries()), default=1)
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Matrix products use one thread in here: in the whole process, since BLAS libraries know no other way.
-
-    It does nothing in other threads than the main one: OpenBLAS does not heed them (0.3.31, seen), and two that put
-    back what they found would each undo what the other did.
-    """
-    libraries = _libraries() if in_main_thread() else []
-    before = [library.get_num_threads() for library in libraries]
-    for library in libraries:
-        library.set_num_threads(1)
-    try:
-        yield
-    finally:
-        for library, number in zip(libraries, before, strict=True):
-            library.set_num_threads(number)
-
-
-class Pace:
-    """Finds out whether some work is faster with one BLAS thread or with BLAS's own number, by trying both.
-
-    That depends on more than sizes. Where processors share no cache, a second thread has been seen to make a step of
-    128 rows half as slow again that on another day it made a sixth faster. So what is slower gets another try at times.
-    """
-
-    TRIES, BETWEEN = 4, 50
+class _Users:
+    """Who is training, by the threads' numbers, and how deep the main thread is in `one_blas_thread`."""
 
     def __init__(self) -> None:
-        self._seconds = {True: math.inf, False: math.inf}
-        self._runs = 0
+        self.changed = threading.Condition()
+        self.training: Counter[int] = Counter()
+        self.depth = 0
+        self.before: list[int] = []
 
-    @contextmanager
-    def choosing(self, amount: float) -> Iterator[None]:
-        """The work runs in here, with one thread or with several; `amount` says how much of it there is."""
-        self._runs += 1
-        single = self._seconds[True] < self._seconds[False]
-        if self._runs <= self.TRIES:
-            single = self._runs % 2 == 0
-        elif self._runs % self.BETWEEN == 0:
-            single = not single
-        begun = time.perf_counter()
-        with one_blas_thread() if single else nullcontext():
-            yield
-        self._seconds[single] = (time.perf_counter() - begun) / amount
+    def leave(self, depth: int) -> None:
+        """Back to a depth; at the outermost, BLAS gets its threads back."""
+        with self.changed:
+            if depth == 0 < self.depth:
+                for library, number in zip(_libraries(), self.before, strict=True):
+                    library.set_num_threads(number)
+            self.depth = depth
+            self.changed.notify_all()
+
+
+_users = _Users()
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """The calling thread trains in here: no other thread changes BLAS's number of threads in the meantime."""
+    me, entered, depth = threading.get_ident(), False, _users.depth
+    try:
+        with _users.changed:
+            _users.changed.wait_for(lambda: in_main_thread() or _users.depth == 0)
+            _users.training[me] += 1
+            entered = True
+        yield
+    finally:
+        if in_main_thread() and _users.depth > depth:
+            _users.leave(depth)  # a KeyboardInterrupt came while BLAS got its threads back
+        with _users.changed:
+            _users.training[me] -= entered
+            _users.training += Counter()  # forget those that are at 0
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[bool]:
+    """Matrix products use one thread in here: in the whole process, since BLAS libraries know no other way.
+
+    Whether they do is what it gives. It changes nothing where another thread is training, and none but the main thread
+    can change anything: OpenBLAS does not heed the others (0.3.31, seen).
+    """
+    if blas_threads() == 1 and _users.depth == 0:
+        yield True
+        return
+    me, able, depth = threading.get_ident(), False, _users.depth
+    try:
+        with _users.changed:
+            able = in_main_thread() and all(thread == me for thread in _users.training)
+            if able and depth == 0:
+                _users.before = [library.get_num_threads() for library in _libraries()]
+            _users.depth += able
+        for library in _libraries() if able else []:
+            library.set_num_threads(1)
+        yield able
+    finally:
+        if able:
+            _users.leave(depth)
 
 
 def in_main_thread() -> bool:
     """Whether the calling thread is the one that the process began with."""
     return threading.current_thread() is threading.main_thread()
+
+
+class Pace(Generic[Way]):
+    """Finds the fastest of several ways to do some work over and over: `way` is how to do it the next time.
+
+    That depends on more than sizes: where processors share no cache, a second thread has been seen to make a step of
+    128 rows half as slow again that on another day it made a sixth faster. So what is slower gets another try at times.
+    """
+
+    SETTLING, WINDOW, AGAIN = 0.15, 0.05, 20.0
+    """Seconds that do not count after a change (OpenBLAS's threads wait for more work, busily, for 0.1), that are taken
+    together, and between tries."""
+
+    def __init__(self, ways: Sequence[Way]) -> None:
+        self._ways, self.way = list(ways), ways[0]
+        self._paces: dict[Way, float] = {}
+        self._change(ways[0])
+
+    def _change(self, way: Way) -> None:
+        self.way, self._since, self._seconds, self._amount = way, 0.0, 0.0, 0.0
+
+    def learn(self, seconds: float, amount: float) -> None:
+        """So much work has taken so long."""
+        self._since += seconds
+        if len(self._ways) == 1 or self._since < self.SETTLING:
+            return
+        self._seconds += seconds
+        self._amount += amount
+        if self._seconds < self.WINDOW:
+            return
+        self._paces[self.way] = self._seconds / self._amount
+        self._seconds = self._amount = 0.0
+        fastest = min(self._paces, key=self._paces.__getitem__)
+        if len(self._paces) < len(self._ways) or (self.way == fastest and self._since > self.AGAIN):
+            self._change(self._ways[(self._ways.index(self.way) + 1) % len(self._ways)])
+        elif self.way != fastest:
+            self._change(fastest)
 
 
 @cache
@@ -94,10 +152,30 @@ if hasattr(os, "register_at_fork"):
 
 def share(tasks: Sequence[Callable[[], None]]) -> None:
     """Run tasks side by side, the first in the calling thread, and wait for all. Raises what one of them raises."""
-    others = [_helpers().submit(copy_context().run, task) for task in tasks[1:]]  # the context has NumPy's errstate
+    others: list[Future[None]] = []
+    mine = list(tasks[:1])
+    for task in tasks[1:]:
+        try:
+            others.append(_helpers().submit(copy_context().run, task))  # the context has NumPy's errstate
+        except RuntimeError:  # the interpreter is shutting down
+            mine.append(task)
     try:
-        tasks[0]()
+        for task in mine:
+            task()
     finally:
-        wait(others)
+        _wait(others)
     for other in others:
         other.result()
+
+
+def _wait(others: list[Future[None]]) -> None:
+    """Wait for all, however often one is interrupted: they write into memory that the next task will use."""
+    interrupted: BaseException | None = None
+    while True:
+        try:
+            wait(others)
+            break
+        except KeyboardInterrupt as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted

@@ -17,12 +17,14 @@ from minigrad import (
     BinaryCrossEntropy,
     Dense,
     Dropout,
+    Layer,
     LayerNorm,
     MeanSquaredError,
     Objective,
     Sequential,
     Sigmoid,
     Tanh,
+    parameter,
     program,
     threads,
 )
@@ -35,8 +37,14 @@ def written(step, monkeypatch):
     """What `write` makes of a step, and the blocks that there were before they were tried."""
     made = []
     original = Step.blocks
-    monkeypatch.setattr(Step, "blocks", lambda self, plan: made.append(original(self, plan)) or made[-1])
-    return write(step), made[0] if made else None
+
+    def making(self, plan):
+        made.append("an error")
+        made[-1] = original(self, plan)
+        return made[-1]
+
+    monkeypatch.setattr(Step, "blocks", making)
+    return write(step), made[0]
 
 
 @st.composite
@@ -142,6 +150,112 @@ def test_what_needs_all_rows_waits_for_them(panels, monkeypatch):
     assert made is found.blocks is not None
 
 
+class MinusFirst(Layer):
+    """y = x - x₀, the first row of the batch"""
+
+    def forward(self, x):
+        return x - x[0]
+
+    def backward(self, dy):
+        dx = dy.copy()
+        dx[0] = dx[0] - dy.sum(axis=0)
+        return dx
+
+    def output_shape(self, input_shape):
+        return input_shape
+
+
+class MinusFirstRows(MinusFirst):
+    def forward(self, x):
+        return x - x[:1]
+
+
+class Scaled(Layer):
+    """y = x eˢ: a vector that can be as long as the batch"""
+
+    s, ds = parameter()
+
+    def __init__(self, width):
+        self.width = width
+        self.s = np.linspace(-1, 1, width)
+
+    def forward(self, x):
+        self.scale, self.x = np.exp(self.s), x
+        return x * self.scale
+
+    def backward(self, dy):
+        self.ds = (dy * self.x * self.scale).sum(axis=0)
+        return dy * self.scale
+
+    def output_shape(self, input_shape):
+        return input_shape
+
+
+class Turned(Scaled):
+    """Scaled, written with the transpose"""
+
+    def forward(self, x):
+        self.scale, self.x = np.exp(self.s), x
+        return (x.T * self.scale[:, None]).T
+
+
+@pytest.mark.parametrize(
+    "layer", [lambda: MinusFirst(), lambda: MinusFirstRows(), lambda: Scaled(12), lambda: Turned(12)]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_layer_that_mixes_rows_or_is_as_wide_as_the_batch_is_right(layer, first, monkeypatch):
+    monkeypatch.setattr(blocks, "_panels", lambda lines, rows: [(0, 4), (4, 8), (8, rows)])
+    monkeypatch.setattr(blocks, "PANELS_IN_A_BLOCK", 1)
+    monkeypatch.setattr(blocks, "MOSTLY", 0)
+    x = np.ones((12, 12), "f")  # rows that are alike would hide a mistake from the trial
+    layers = [layer(), Dense(12, 3)] if first else [Dense(12, 12), layer(), Dense(12, 3)]
+    step = Step(Objective(Sequential(layers, seed=0), MeanSquaredError()), SGD(), x, np.ones((12, 3), "f"))
+    found, made = written(step, monkeypatch)
+    assert found.blocks is made is not None
+    rng = np.random.default_rng(0)
+    x, step.t[...] = rng.normal(size=(12, 12)).astype("f"), rng.normal(size=(12, 3))
+    left = []
+    for run in (lambda: found.blocks(x, np.arange(12)), found.code.function):
+        step.model.theta[...] = np.linspace(-1, 1, step.model.theta.size)
+        step.x[...] = x
+        left.append((run(), step.model.theta.copy()))
+    assert left[0][0] == left[1][0]
+    np.testing.assert_array_equal(left[0][1], left[1][1])
+
+
+def test_another_number_of_blas_threads_is_another_program(monkeypatch):
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(blocks, "WORTH_IT", 0)
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(2000, 100)).astype("f"), rng.normal(size=(2000, 32)).astype("f")
+
+    def model():
+        return Sequential([Dense(100, 200), Tanh(), Dense(200, 32)], seed=0)
+
+    def fit(model):
+        model.fit(x, t, loss=MeanSquaredError(), optimizer=optimizer, batch_size=2000, epochs=4)
+
+    one, optimizer = model(), SGD(0.1)
+    with one_blas_thread():
+        fit(one)
+    middle = one.theta.copy()
+    fit(one)
+    other, optimizer = model(), SGD(0.1)
+    other.theta[...] = middle
+    optimizer.epochs = optimizer.steps = 4
+    fit(other)
+    np.testing.assert_array_equal(one.theta, other.theta)
+
+
+def test_shares_of_the_work_are_even():
+    assert list(map(len, blocks._even(12, 2))) == [6, 6]
+    assert list(map(len, blocks._even(7, 3))) == [2, 2, 3]
+    assert list(map(len, blocks._even(2, 5))) == [1, 1]
+    bounds = [(10 * n, 10 * n + 10) for n in range(7)]
+    even, full = ([[block.stop - block.start for block in share] for share in way] for way in blocks._shares(bounds, 2))
+    assert even == [[30], [20, 20]] and full == [[30], [30, 10]]
+
+
 def test_panels_are_openblas_s():
     assert blocks._in_panels(1000, 448, 16) == [(0, 448), (448, 736), (736, 1000)]
     assert blocks._in_panels(1001, 448, 1) == [(0, 448), (448, 725), (725, 1001)]
@@ -164,17 +278,88 @@ def test_blas_gets_its_threads_back():
     assert blas_threads() == before
 
 
-def test_other_threads_leave_blas_alone():
-    before, found = blas_threads(), []
-
-    def other():
-        with one_blas_thread():
-            found.append(blas_threads())
-
-    thread = threading.Thread(target=other)
+def in_another_thread(function):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function()))
     thread.start()
     thread.join()
-    assert [*found, blas_threads()] == [before, before]
+    return found[0]
+
+
+def test_only_the_main_thread_changes_blas():
+    def inside():
+        with one_blas_thread() as able:
+            return able, blas_threads()
+
+    several = blas_threads()
+    assert in_another_thread(inside) == (several == 1, several)
+    assert inside() == (True, 1)
+
+
+def test_nobody_changes_blas_while_another_thread_trains():
+    begun, end = threading.Event(), threading.Event()
+
+    def other():
+        with threads.training():
+            begun.set()
+            end.wait()
+
+    several, thread = blas_threads(), threading.Thread(target=other)
+    thread.start()
+    begun.wait()
+    with threads.training(), one_blas_thread() as able:
+        assert (able, blas_threads()) == (several == 1, several)
+    end.set()
+    thread.join()
+    with threads.training(), one_blas_thread() as able:
+        assert (able, blas_threads()) == (True, 1)
+
+
+def test_training_begins_when_blas_has_its_threads_back():
+    seen = []
+
+    def other():
+        with threads.training():
+            seen.append(blas_threads())
+
+    several, thread = blas_threads(), threading.Thread(target=other)
+    with one_blas_thread():
+        thread.start()
+        seen.append("inside")
+    thread.join()
+    assert sorted(seen, key=str) == sorted(["inside", several], key=str)
+
+
+def test_fits_side_by_side_leave_what_each_leaves_alone(monkeypatch):
+    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    rng = np.random.default_rng(0)
+    big = rng.normal(size=(2000, 100)).astype("f"), rng.normal(size=(2000, 100)).astype("f")
+    x, labels = digits_like(256, np.float32)
+
+    def fit_big():
+        model = Sequential([Dense(100, 100), Tanh(), Dense(100, 100)], seed=0)
+        model.fit(*big, loss=MeanSquaredError(), optimizer=SGD(0.1), batch_size=2000, epochs=8)
+        return model.theta
+
+    alone, done = in_another_thread(fit_big), threading.Event()
+
+    def small():
+        while not done.is_set():
+            network(np.float32).fit(x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(), batch_size=64, epochs=5)
+
+    found = []
+
+    def several():
+        for _ in range(3):
+            found.append(fit_big())
+        done.set()
+
+    thread = threading.Thread(target=several)
+    thread.start()
+    small()
+    thread.join()
+    for theta in found:
+        np.testing.assert_array_equal(theta, alone)
 
 
 def test_training_gives_blas_its_threads_back_at_every_epoch():
@@ -185,34 +370,35 @@ def test_training_gives_blas_its_threads_back_at_every_epoch():
         assert blas_threads() == before
 
 
-def test_the_faster_number_of_threads_is_found_and_found_again(monkeypatch):
-    if blas_threads() == 1:
-        pytest.skip("there is no choice")
-    clock, seconds, chosen = [0.0], {1: 1.0, blas_threads(): 2.0}, []
-    monkeypatch.setattr(threads.time, "perf_counter", lambda: clock[0])
-    pace = threads.Pace()
+def test_the_fastest_way_is_found_and_found_again(monkeypatch):
+    monkeypatch.setattr(threads.Pace, "SETTLING", 0.05)
+    monkeypatch.setattr(threads.Pace, "AGAIN", 10.0)
+    pace, took, done = threads.Pace(["one", "two"]), {"one": 0.02, "two": 0.03}, []
 
-    def work(times):
-        for _ in range(times):
-            with pace.choosing(10):
-                chosen.append(blas_threads())
-                clock[0] += seconds[chosen[-1]]
+    def work(seconds):
+        done.clear()
+        while sum(took[way] for way in done) < seconds:
+            done.append(pace.way)
+            pace.learn(took[pace.way], 10)
+        return [(way, len(list(several))) for way, several in itertools.groupby(done)]
 
-    several = blas_threads()
-    work(5)
-    assert chosen == [several, 1, several, 1, 1]
-    seconds[1] = 3.0
-    work(2)
-    assert chosen[5:] == [1, several]
-    seconds[1] = 1.0
-    work(100)
-    assert set(chosen[7:49]) == {several}
-    assert set(chosen[50:]) == {1, several} and chosen[50:].count(several) == 1, "every fiftieth run tries the other"
+    assert work(0.5) == [("one", 5), ("two", 3), ("one", 16)], "the first times after a change do not count"
+    took["one"] = 0.04
+    assert work(1)[-1][0] == "two" and len(work(0.1)) == 1
+    took["one"] = 0.02
+    assert work(15)[-1][0] == "one", "it has another try"
+    assert done.count("two") <= 10 / 0.03 + 2
+
+
+def test_a_single_way_is_kept():
+    pace = threads.Pace(["one"])
+    for _ in range(100):
+        pace.learn(1.0, 1)
+        assert pace.way == "one"
 
 
 def test_what_augment_computes_does_not_depend_on_the_threads_of_a_program(monkeypatch):
     monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
-    monkeypatch.setattr(program, "SMALL", 0)
     seen = []
 
     def augment(x, rng):
@@ -239,6 +425,17 @@ def test_shared_tasks_keep_the_state_of_errors_and_raise_theirs():
     with pytest.raises(KeyError, match="the third"), np.errstate(over="ignore"):
         share([lambda: task(0), lambda: task(1), lambda: task(2)])
     assert sorted(done) == [(0, "ignore"), (1, "ignore"), (2, "ignore")]
+
+
+def test_tasks_are_done_when_no_thread_can_be_had(monkeypatch):
+    class Shut:
+        def submit(self, *_):
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(threads, "_helpers", Shut)
+    done = []
+    share([lambda: done.append(1), lambda: done.append(2)])
+    assert done == [1, 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -26,7 +26,7 @@ from minigrad.parameter import Array
 from minigrad.recorder.compiling import Plan, aligned, allocate, numbers
 from minigrad.recorder.lines import Line, Place, exchange
 from minigrad.recorder.writing import Writer, examples, is_product
-from minigrad.threads import blas_threads, in_main_thread, one_blas_thread, share
+from minigrad.threads import blas_threads, one_blas_thread, share
 
 Task: TypeAlias = list[tuple[slice, Array, Callable[[], None]]]
 
@@ -63,13 +63,15 @@ class Blocks:
 
     def __init__(self, plan: Plan, inputs: Sequence[Array]) -> None:
         self._memories, self._names = plan.memories, dict(plan.names)
-        self._x, self._rows = plan.memories.place(inputs[0]), len(inputs[0])
-        self._width = {place.memory: place.strides[0] for place in map(plan.memories.place, inputs)}
-        self._products: dict[int, Place] = {}
+        self._places = [plan.memories.place(array) for array in inputs]
+        self._x, self._rows = self._places[0], len(inputs[0])
         self._panels = _panels(plan.lines, self._rows)
-        self._blocks = list(_blocks(self._panels))
-        before, rows, after = self._phases(plan.lines)
-        if _work(rows) < MOSTLY * _work(plan.lines):
+        for shares in _shares(self._panels, blas_threads()):
+            self._shares, self._blocks = shares, [block for mine in shares for block in mine]
+            before, rows, after = self._phases(plan.lines)
+            if len(self._blocks) > 1 and _work(rows) >= MOSTLY * _work(plan.lines):
+                break
+        else:
             raise Undivided("too little of the work is done row by row")
 
         kept = {plan.result.memory} | {place.memory for line in (*before, *after) for place in line.reads()}
@@ -80,10 +82,9 @@ class Blocks:
         del self._memories  # and with it what only the recording needed
 
     def __call__(self, x: Array, order: Array) -> float:
-        """Make the step for these rows of x, and return its value."""
+        """Make the step for these rows of x, and return its value. To be called in `one_blas_thread`."""
         self._before()
-        with one_blas_thread():
-            share([partial(_run, task, x, order) for task in self._tasks])
+        share([partial(_run, task, x, order) for task in self._tasks])
         value: float = self._after()
         return value
 
@@ -94,6 +95,8 @@ class Blocks:
     def _phases(self, lines: list[Line]) -> tuple[list[Line], list[Line], list[Line]]:
         """The lines, each in the earliest of the three phases that it can be in, in their order there."""
         phases: tuple[list[Line], list[Line], list[Line]] = ([], [], [])
+        self._width = {place.memory: place.strides[0] for place in self._places}  # bytes of a row
+        self._products: dict[int, Place] = {}
         written, read = {self._x.memory: ROWS}, dict[int, int]()
         drawn = BEFORE
         for line in lines:
@@ -124,7 +127,7 @@ class Blocks:
         return phases
 
     def _axis(self, place: Place) -> int | None:
-        """Which axis counts the rows of the batch."""
+        """Which axis counts the rows of the batch; None in memory without rows, and in a view of some of them."""
         width = self._width.get(place.memory)
         found = (
             n for n, each in enumerate(zip(place.shape, place.strides, strict=True)) if each == (self._rows, width)
@@ -136,14 +139,21 @@ class Blocks:
         shape = line.out.shape
         if shape[:1] != (self._rows,) or not (_contiguous(line.out) if line.fresh else self._axis(line.out) == 0):
             return False
+        of_rows = [self._axis(place) for place in line.reads() if place.memory in self._width]
+        if any(axis != 0 for axis in of_rows):
+            return False  # a transpose, or some of the rows: all blocks would need them
         if line.kind == "reduce":
             operand, axis = line.inputs[0], line.options.get("axis", 0)
             axes = axis if isinstance(axis, tuple) else (axis,)
-            return self._axis(operand) == 0 and all(n is not None and n % len(operand.shape) for n in axes)
+            return len(of_rows) == 1 and all(n is not None and n % len(operand.shape) for n in axes)
         if line.elementwise() or line.kind == "copy":
-            aligned_with = [place for place in line.reads() if len(place.shape) == len(shape) and place.shape[0] != 1]
-            return all(self._axis(place) == 0 for place in aligned_with)
-        if is_product(line) and self._axis(line.inputs[0]) == 0 and self._axis(line.inputs[1]) is None:
+            return all(
+                len(place.shape) == len(shape)
+                if place.memory in self._width
+                else len(place.shape) < len(shape) or place.shape[0] == 1
+                for place in line.reads()
+            )
+        if is_product(line) and line.inputs[0].memory in self._width and line.inputs[1].memory not in self._width:
             return _agree_in_blocks(line, self._blocks)
         return False
 
@@ -169,13 +179,13 @@ class Blocks:
         gathering = Line("copy", np.copyto, (), {}, self._x, ("gather", 0), self._x.memory not in kept, pure=True)
         longest = max(self._blocks, key=lambda block: block.stop - block.start)
         starts, size = allocate(list(self._cut([gathering, *lines], longest)), set(), set())
-        written: dict[tuple[int, int], tuple[Writer, Any]] = {}
-        for mine in np.array_split(np.arange(len(self._blocks)), min(blas_threads(), len(self._blocks))):
+        written: dict[tuple[int, ...], tuple[Writer, Any]] = {}
+        for mine in self._shares:
             task: Task = []
             memory = aligned(size)
-            for block in (self._blocks[number] for number in mine):
+            for block in mine:
                 array_of = partial(self._array, block, memory, starts, {})
-                sizes = block.stop - block.start, len(block.panels)
+                sizes = tuple(stop - start for start, stop in (self._panels[number] for number in block.panels))
                 if sizes not in written:
                     names = {self._cut_place(place, block): name for place, name in self._names.items()}
                     writer = Writer(array_of, names, set())
@@ -266,8 +276,6 @@ def _panels(lines: list[Line], rows: int) -> list[tuple[int, int]]:
     sums = [line for line in lines if is_product(line) and line.inputs[1].shape[0] == rows]
     if not sums or _work(lines) < WORTH_IT:
         raise Undivided("too little work")
-    if not in_main_thread():
-        raise Undivided("BLAS can't be kept from using threads of its own here")
     largest = max(sums, key=lambda line: _work([line]))
     tried = []
     for panels in (_in_panels(rows, size, multiple) for size in PANELS for multiple in ROUNDED):
@@ -287,10 +295,27 @@ def _in_panels(rows: int, size: int, multiple: int) -> list[tuple[int, int]]:
     return list(pairwise(bounds))
 
 
-def _blocks(panels: list[tuple[int, int]]) -> Iterator[Block]:
-    for first in range(0, len(panels), PANELS_IN_A_BLOCK):
-        numbers = range(first, min(first + PANELS_IN_A_BLOCK, len(panels)))
-        yield Block(panels[numbers[0]][0], panels[numbers[-1]][1], numbers)
+def _even(count: int, shares: int) -> list[range]:
+    """The numbers below `count` in at most so many ranges, of lengths that differ by 1 at most."""
+    shares = min(shares, count)
+    bounds = [count * share // shares for share in range(shares + 1)]
+    return [range(start, stop) for start, stop in pairwise(bounds)]
+
+
+def _shares(panels: list[tuple[int, int]], threads: int) -> Iterator[list[list[Block]]]:
+    """For each thread the blocks of its own: even shares, or full blocks, where kernels need them."""
+
+    def block(numbers: range) -> Block:
+        return Block(panels[numbers[0]][0], panels[numbers[-1]][1], numbers)
+
+    even = []
+    for mine in _even(len(panels), threads):
+        parts = _even(len(mine), -(-len(mine) // PANELS_IN_A_BLOCK))
+        even.append([block(mine[part.start : part.stop]) for part in parts])
+    yield even
+    firsts = range(0, len(panels), PANELS_IN_A_BLOCK)
+    full = [block(range(first, min(first + PANELS_IN_A_BLOCK, len(panels)))) for first in firsts]
+    yield [full[mine.start : mine.stop] for mine in _even(len(full), threads)]
 
 
 def same_in_one_thread(lines: list[Line]) -> bool:
@@ -298,30 +323,35 @@ def same_in_one_thread(lines: list[Line]) -> bool:
     for line in lines:
         if line.kind in ("call", "effect") or (line.function is np.matmul and not is_product(line)):
             return False  # there may be products in it
-        if is_product(line):
-            for operands, several in examples(line):
-                with one_blas_thread():
-                    if not np.array_equal(several, np.matmul(*operands)):
-                        return False
+        if is_product(line) and not _agree_in_one_thread(line, np.matmul):
+            return False
+    return True
+
+
+def _agree_in_one_thread(line: Line, product: Callable[[Array, Array], Array], part: float = 1.0) -> bool:
+    """Whether another way to multiply gives the very bits with one thread that BLAS's number of threads gives."""
+    for operands, whole in examples(line, part):
+        with one_blas_thread() as able:
+            if not able or not np.array_equal(whole, product(*operands)):
+                return False
     return True
 
 
 def _agree_in_panels(line: Line, panels: list[tuple[int, int]]) -> bool:
     """Whether xᵀ dz is, in every bit, the sum of the panels' products."""
-    for (xT, dz), whole in examples(line):
-        with one_blas_thread():
-            parts = np.array([np.matmul(xT[:, i:j], dz[i:j]) for i, j in panels])
-        if not np.array_equal(whole, np.add.reduce(parts, 0)):
-            return False
-    return True
+
+    def product(xT: Array, dz: Array) -> Array:
+        total: Array = np.add.reduce(np.array([np.matmul(xT[:, i:j], dz[i:j]) for i, j in panels]), 0)
+        return total
+
+    return _agree_in_one_thread(line, product)
 
 
 def _agree_in_blocks(line: Line, blocks: list[Block]) -> bool:
     """Whether x W is the same in every bit when some rows of x are multiplied after others."""
     smallest = min(block.stop - block.start for block in blocks)
-    for (x, W), whole in examples(line, smallest / blocks[-1].stop):
-        with one_blas_thread():
-            parts = [np.matmul(x[block.start : block.stop], W) for block in blocks]
-        if not np.array_equal(whole, np.concatenate(parts)):
-            return False
-    return True
+
+    def product(x: Array, W: Array) -> Array:
+        return np.concatenate([np.matmul(x[block.start : block.stop], W) for block in blocks])
+
+    return _agree_in_one_thread(line, product, smallest / blocks[-1].stop)

@@ -8,6 +8,7 @@ opaque call. Then two replays are compared with the plain path, and a difference
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,10 +23,13 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.recorder.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, raw
-from minigrad.recorder.blocks import Blocks, Undivided, same_in_one_thread
+from minigrad.recorder.blocks import Blocks, Undivided
 from minigrad.recorder.compiling import Code, Memories, Plan, compile_plan, plan
 from minigrad.recorder.held import UNTOUCHED, Moment, content, recorded
 from minigrad.recorder.lines import Place, exchange
+from minigrad.threads import one_blas_thread
+
+log = logging.getLogger("minigrad")
 
 LOSS, UPDATE, WHOLE = -1, -2, -3
 """The parts of a step that are not layers, where layers have their position from 0; and all of it."""
@@ -357,16 +361,16 @@ def _normal(recording: Recording) -> list[tuple[int, Any]]:
 # ---------------------------------------------------------------------------------------- recorded, compiled, tried
 @dataclass(frozen=True)
 class Written:
-    """Work as a function: its code, and the recording. `opaque` says which parts run as they are, and why.
+    """Work as a function: its code, with the recording and the plan that it comes from.
 
-    `blocks` do the same for a step of many rows; `any_threads` says that the bits do not depend on BLAS's threads.
+    `opaque` says which parts run as they are, and why; `blocks` do the same for a step of many rows.
     """
 
     code: Code
     recording: Recording
+    plan: Plan
     opaque: dict[str, str]
     blocks: Blocks | None
-    any_threads: bool
 
 
 def write(work: Work) -> Written:
@@ -386,7 +390,7 @@ def write(work: Work) -> Written:
     finally:
         moment.restore()
     reasons = {work.named(position): reason for position, reason in opaque.items()}
-    return Written(code, recording, reasons, blocks, same_in_one_thread(planned.lines))
+    return Written(code, recording, planned, reasons, blocks)
 
 
 def _settled(work: Work, opaque: dict[int, str], moment: Moment) -> Recording:
@@ -441,11 +445,16 @@ def _try(work: Work, code: Code, planned: Plan, moment: Moment) -> Blocks | None
             stacklevel=2,
         )
         raise PartError(WHOLE, f"the program differs in {name}")
-    blocks = work.blocks(planned)
-    if blocks is None:
+    try:
+        blocks = work.blocks(planned)
+        if blocks is None:
+            return None
+        with one_blas_thread():
+            in_blocks = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
+            return blocks if differing(partial(work.replay, in_blocks)) is None else None
+    except Exception as error:  # a fault here costs time, no more
+        log.warning(f"no blocks of rows are used: {type(error).__name__}: {error}")
         return None
-    in_blocks = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
-    return blocks if differing(partial(work.replay, in_blocks)) is None else None
 
 
 def _left(work: Work) -> list[tuple[str, Array]]:

@@ -157,7 +157,7 @@ class Writer:
 
     def _filled(self, number: Array, shape: tuple[int, ...]) -> str:
         """The name of an array of one number over and over."""
-        key = number.item(), number.dtype, shape
+        key = number.tobytes(), number.dtype, shape  # 0 and -0 are two
         if key not in self._constant_arrays:
             self._constant_arrays[key] = self._bind(f"_{_label(number)}s", np.full(shape, number))
         return self._constant_arrays[key]
