@@ -15,8 +15,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,11 +78,9 @@ class Program:
 
     def __str__(self) -> str:
         source = self._code.source.rstrip()
-        return (
-            source
-            if self._blocks is None
-            else f"{source}\n    # fit makes this step in {self._blocks}, with the same bits"
-        )
+        if self._blocks is not None:
+            source += f"\n    # fit makes this step in {self._blocks}, with the same bits"
+        return source
 
     def save(self, path: str | Path) -> None:
         """Write the step as a Python file that needs NumPy alone, with the parameters beside it in a .npz file.
@@ -169,26 +167,6 @@ class Program:
 
         `targets` are a table of them and, for each of the rows, the number of its own.
         """
-        way = WHOLE if change is not None else self._pace.way  # what augments the rows may use BLAS, too
-        begun = time.perf_counter()
-        with one_blas_thread() if way != WHOLE else nullcontext(True) as able:
-            blocks = self._blocks if able and way == IN_BLOCKS else None
-            outcome = self._steps(x, rows, targets, w, total, weight, change, blocks)
-        if able and change is None:
-            self._pace.learn(time.perf_counter() - begun, len(rows))
-        return outcome
-
-    def _steps(
-        self,
-        x: Array,
-        rows: Array,
-        targets: tuple[Array, Array],
-        w: Array | None,
-        total: float,
-        weight: float,
-        change: Callable[[Array], None] | None,
-        blocks: Blocks | None,
-    ) -> tuple[float, float]:
         (table, numbers), into, at, size = targets, self._x, self._t, len(self._x)
         take, pick = taker(x, into), taker(table, at)
         replay, optimizer = self._code.function, self._optimizer
@@ -196,31 +174,43 @@ class Program:
         set_coefficients(optimizer, self._coefficients)
         share: float = size
         weights = None if w is None else iter(w.reshape(-1, size))
-        for batch, named in zip(rows.reshape(-1, size), numbers.reshape(-1, size), strict=True):
-            if weights is not None and self._weights is not None:
-                self._weights[...] = next(weights)
-                share = float(self._weights.sum())
-                if share == 0:
-                    continue
-            if pick is not None:
-                pick(named, 0, at, "clip")
-            else:
-                at[...] = table[named]
-            if changing:
-                set_coefficients(optimizer, self._coefficients)
-            if blocks is not None:
-                total += blocks(x, batch) * share
-            else:
-                if take is not None:
-                    take(batch, 0, into, "clip")
+        # Augmenting the rows may use BLAS, too: then its threads are left alone.
+        with self._fastest_way(len(rows)) if change is None else nullcontext() as blocks:
+            for batch, named in zip(rows.reshape(-1, size), numbers.reshape(-1, size), strict=True):
+                if weights is not None and self._weights is not None:
+                    self._weights[...] = next(weights)
+                    share = float(self._weights.sum())
+                    if share == 0:
+                        continue
+                # What `gather` does, without its calls, which a step of one row would feel.
+                if pick is not None:
+                    pick(named, 0, at, "clip")
                 else:
-                    into[...] = x[batch]
-                if change is not None:
-                    change(into)
-                total += replay() * share
-            weight += share
-            optimizer.steps += 1
+                    at[...] = table[named]
+                if changing:
+                    set_coefficients(optimizer, self._coefficients)
+                if blocks is not None:
+                    total += blocks(x, batch) * share
+                else:
+                    if take is not None:
+                        take(batch, 0, into, "clip")
+                    else:
+                        into[...] = x[batch]
+                    if change is not None:
+                        change(into)
+                    total += replay() * share
+                weight += share
+                optimizer.steps += 1
         return total, weight
+
+    @contextmanager
+    def _fastest_way(self, amount: int) -> Iterator[Blocks | None]:
+        """In here BLAS has the threads of the fastest way for so many rows; gives the blocks if that is it."""
+        way, begun = self._pace.way, time.perf_counter()
+        with nullcontext(True) if way == WHOLE else one_blas_thread() as able:
+            yield self._blocks if able and way == IN_BLOCKS else None
+        if able:
+            self._pace.learn(time.perf_counter() - begun, amount)
 
 
 class Forward:
@@ -356,19 +346,19 @@ def _train(
         done = 0
         while done < len(rows) and math.isfinite(total):
             size = min(batch_size, len(rows) - done)
-            here = slice(done, done + size)
-            program = None
+            stop, program = done + size, None
             if mark is not None:
                 key = (mark, (size, *row), x_dtype, table.shape[1:], w is None)
-                program = programs.find(key, partial(_program, objective, optimizer, examples, rows[here]))
+                program = programs.find(key, partial(_program, objective, optimizer, examples, rows[done:stop]))
             if program is not None:
-                here = slice(done, done + (len(rows) - done) // size * size)
-                weights = None if w is None else w[here]
+                stop = done + (len(rows) - done) // size * size
+            here = slice(done, stop)
+            weights = None if w is None else w[here]
+            if program is not None:
                 total, weight = program.run(
                     examples.x, rows[here], (table, numbers[here]), weights, total, weight, change
                 )
             else:
-                weights = None if w is None else w[here]
                 share = size if weights is None else float(weights.sum())
                 if share:
                     x = model.admit(examples.x[rows[here]])
@@ -377,7 +367,7 @@ def _train(
                     total += float(objective.differentiate(x, table[numbers[here]], weights)) * share
                     optimizer.step(model.theta, model.dtheta)
                     weight += share
-            done = here.stop
+            done = stop
     return total, weight
 
 
