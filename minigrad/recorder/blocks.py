@@ -12,7 +12,7 @@ panels have is found by trying, on numbers at random; where nothing gives the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -25,9 +25,10 @@ from minigrad.data.batches import gather
 from minigrad.parameter import Array
 from minigrad.recorder.compiling import Plan, aligned, allocate, numbers
 from minigrad.recorder.lines import Line, Place, exchange
-from minigrad.recorder.writing import Writer, examples, is_product
+from minigrad.recorder.writing import Example, Writer, examples, is_product
 from minigrad.threads import blas_threads, one_blas_thread, share
 
+Panels: TypeAlias = list[tuple[int, int]]
 Task: TypeAlias = list[tuple[slice, Array, Callable[[], None]]]
 
 WORTH_IT = 1 << 24
@@ -160,7 +161,7 @@ class Blocks:
     def _adds_up(self, line: Line) -> bool:
         """Whether a line is a sum of products over the rows that panels give in every bit."""
         over_rows = is_product(line) and [self._axis(place) for place in line.inputs] == [1, 0]
-        return over_rows and _agree_in_panels(line, self._panels)
+        return over_rows and _agree_in_panels(examples(line), self._panels)
 
     def _place_for_products(self, line: Line) -> Place:
         products = self._memories.place(np.empty((len(self._panels), *line.out.shape), line.out.dtype))
@@ -200,23 +201,21 @@ class Blocks:
     def _cut(self, lines: list[Line], block: Block) -> Iterator[Line]:
         """The lines for a block; a product of panels becomes a line for each of them."""
         for line in lines:
-            panels: Sequence[range | None] = [None]
-            if line.out.memory in self._products:
-                panels = [range(*self._panels[number]) for number in block.panels]
-            for number, panel in enumerate(panels):
-                rows = range(block.start, block.stop) if panel is None else panel
+            if line.out.memory not in self._products:
+                yield self._cut_line(line, block, range(block.start, block.stop))
+                continue
+            _, *shape = line.out.shape
+            first, *strides = line.out.strides
+            for number, panel in enumerate(block.panels):
+                out = line.out._replace(offset=number * first, shape=tuple(shape), strides=tuple(strides))
+                yield replace(self._cut_line(line, block, range(*self._panels[panel])), out=out)
 
-                def change(value: Any, rows: range = rows) -> Any:
-                    return self._cut_place(value, block, rows) if isinstance(value, Place) else value
+    def _cut_line(self, line: Line, block: Block, rows: range) -> Line:
+        def change(value: Any) -> Any:
+            return self._cut_place(value, block, rows) if isinstance(value, Place) else value
 
-                out = change(line.out)
-                if panel is not None:
-                    out = line.out._replace(
-                        offset=number * line.out.strides[0], shape=line.out.shape[1:], strides=line.out.strides[1:]
-                    )
-                yield replace(
-                    line, inputs=exchange(line.inputs, change), options=exchange(line.options, change), out=out
-                )
+        inputs, options = exchange(line.inputs, change), exchange(line.options, change)
+        return replace(line, inputs=inputs, options=options, out=change(line.out))
 
     def _cut_place(self, place: Place, block: Block, rows: range | None = None) -> Place:
         """Only these rows of a place (all of the block's without them), seen from where the block begins."""
@@ -268,7 +267,7 @@ def _work(lines: list[Line]) -> int:
 
 
 # ----------------------------------------------------------------------------------------------------------- the panels
-def _panels(lines: list[Line], rows: int) -> list[tuple[int, int]]:
+def _panels(lines: list[Line], rows: int) -> Panels:
     """Where the panels begin and end in which BLAS adds up the step's largest product over the rows.
 
     Raises Undivided.
@@ -276,8 +275,8 @@ def _panels(lines: list[Line], rows: int) -> list[tuple[int, int]]:
     sums = [line for line in lines if is_product(line) and line.inputs[1].shape[0] == rows]
     if not sums or _work(lines) < WORTH_IT:
         raise Undivided("too little work")
-    largest = max(sums, key=lambda line: _work([line]))
-    tried = []
+    largest = list(examples(max(sums, key=lambda line: _work([line]))))
+    tried: list[Panels] = []
     for panels in (_in_panels(rows, size, multiple) for size in PANELS for multiple in ROUNDED):
         if len(panels) > 1 and panels not in tried:
             if _agree_in_panels(largest, panels):
@@ -286,7 +285,7 @@ def _panels(lines: list[Line], rows: int) -> list[tuple[int, int]]:
     raise Undivided("the panels of this machine's BLAS are not known")
 
 
-def _in_panels(rows: int, size: int, multiple: int) -> list[tuple[int, int]]:
+def _in_panels(rows: int, size: int, multiple: int) -> Panels:
     """Full panels while there are rows for two; of fewer, one half, rounded up (OpenBLAS's level3.c)."""
     bounds = [0]
     while (left := rows - bounds[-1]) > 0:
@@ -302,7 +301,7 @@ def _even(count: int, shares: int) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(bounds)]
 
 
-def _shares(panels: list[tuple[int, int]], threads: int) -> Iterator[list[list[Block]]]:
+def _shares(panels: Panels, threads: int) -> Iterator[list[list[Block]]]:
     """For each thread the blocks of its own: even shares, or full blocks, where kernels need them."""
 
     def block(numbers: range) -> Block:
@@ -323,28 +322,28 @@ def same_in_one_thread(lines: list[Line]) -> bool:
     for line in lines:
         if line.kind in ("call", "effect") or (line.function is np.matmul and not is_product(line)):
             return False  # there may be products in it
-        if is_product(line) and not _agree_in_one_thread(line, np.matmul):
+        if is_product(line) and not _agree_in_one_thread(examples(line), np.matmul):
             return False
     return True
 
 
-def _agree_in_one_thread(line: Line, product: Callable[[Array, Array], Array], part: float = 1.0) -> bool:
+def _agree_in_one_thread(cases: Iterable[Example], product: Callable[[Array, Array], Array]) -> bool:
     """Whether another way to multiply gives the very bits with one thread that BLAS's number of threads gives."""
-    for operands, whole in examples(line, part):
+    for operands, whole in cases:
         with one_blas_thread() as able:
             if not able or not np.array_equal(whole, product(*operands)):
                 return False
     return True
 
 
-def _agree_in_panels(line: Line, panels: list[tuple[int, int]]) -> bool:
+def _agree_in_panels(cases: Iterable[Example], panels: Panels) -> bool:
     """Whether xᵀ dz is, in every bit, the sum of the panels' products."""
 
     def product(xT: Array, dz: Array) -> Array:
         total: Array = np.add.reduce(np.array([np.matmul(xT[:, i:j], dz[i:j]) for i, j in panels]), 0)
         return total
 
-    return _agree_in_one_thread(line, product)
+    return _agree_in_one_thread(cases, product)
 
 
 def _agree_in_blocks(line: Line, blocks: list[Block]) -> bool:
@@ -354,4 +353,4 @@ def _agree_in_blocks(line: Line, blocks: list[Block]) -> bool:
     def product(x: Array, W: Array) -> Array:
         return np.concatenate([np.matmul(x[block.start : block.stop], W) for block in blocks])
 
-    return _agree_in_one_thread(line, product, smallest / blocks[-1].stop)
+    return _agree_in_one_thread(examples(line, smallest / blocks[-1].stop), product)

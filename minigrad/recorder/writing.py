@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import ceil, isfinite, prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigrad.parameter import Array
 from minigrad.recorder.lines import Line, Place, extent
+
+Example: TypeAlias = tuple[list[Array], Array]
 
 OPERATORS = {
     "add": "+",
@@ -301,7 +303,7 @@ def _agree(quicker: Callable[..., Any], line: Line) -> bool:
     return True
 
 
-def examples(line: Line, part: float = 1.0) -> Iterator[tuple[list[Array], Array]]:
+def examples(line: Line, part: float = 1.0) -> Iterator[Example]:
     """Operands of numbers at random, lying in memory as the line's do, and its result.
 
     There are enough of them to tell chance apart in the smallest `part` of the result that is compared.
