@@ -33,7 +33,7 @@ from minigrad.recorder.arrays import arrays_in, owner
 from minigrad.recorder.blocks import Blocks, same_in_one_thread
 from minigrad.recorder.held import Same, content
 from minigrad.recorder.work import Inference, PartError, Step, set_coefficients, settings, write
-from minigrad.threads import Pace, blas_threads, one_blas_thread, training
+from minigrad.threads import Pace, blas_threads, one_blas_thread, steady_blas_threads
 
 log = logging.getLogger("minigrad")
 
@@ -325,7 +325,7 @@ def train(
     A batch's share is its number of rows, or the sum of its weights; one without weight is passed over. `change` is
     given the x of each of the others, to change it in place. Stops early when the sum is no longer finite.
     """
-    with training():
+    with steady_blas_threads():
         return _train(objective, optimizer, examples, order, batch_size, change)
 
 

@@ -2,8 +2,8 @@
 
 A BLAS library gives a product to all processors from some size on. That is not always faster, and where minigrad's own
 threads multiply matrices, BLAS's stand in their way. So here and there it is told to use one, for as long as a block of
-code runs. The number of threads may change the last bits of a product; whoever asks for one sees to it that his stay
-the same, and `training` that nobody else's change.
+code runs. The number of threads may change the last bits of a product: whoever asks for one thread sees to it that its
+own bits stay the same, and `steady_blas_threads` keeps those of a training in another thread.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _users = _Users()
 
 
 @contextmanager
-def training() -> Iterator[None]:
+def steady_blas_threads() -> Iterator[None]:
     """The calling thread trains in here: no other thread changes BLAS's number of threads in the meantime."""
     me, entered, depth = threading.get_ident(), False, _users.depth
     try:

@@ -300,18 +300,18 @@ def test_nobody_changes_blas_while_another_thread_trains():
     begun, end = threading.Event(), threading.Event()
 
     def other():
-        with threads.training():
+        with threads.steady_blas_threads():
             begun.set()
             end.wait()
 
     several, thread = blas_threads(), threading.Thread(target=other)
     thread.start()
     begun.wait()
-    with threads.training(), one_blas_thread() as able:
+    with threads.steady_blas_threads(), one_blas_thread() as able:
         assert (able, blas_threads()) == (several == 1, several)
     end.set()
     thread.join()
-    with threads.training(), one_blas_thread() as able:
+    with threads.steady_blas_threads(), one_blas_thread() as able:
         assert (able, blas_threads()) == (True, 1)
 
 
@@ -319,7 +319,7 @@ def test_training_begins_when_blas_has_its_threads_back():
     seen = []
 
     def other():
-        with threads.training():
+        with threads.steady_blas_threads():
             seen.append(blas_threads())
 
     several, thread = blas_threads(), threading.Thread(target=other)
