@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.peers import machine, minigrad_fit, minigrad_model, pace, shuffled_batches, timed
 from benchmarks.run import UNWANTED
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
-from minigrad.threads import blas_threads, one_blas_thread
+from minigrad.programs.threads import blas_threads, one_blas_thread
 
 GATHERING = ("x.take(…)   # rows of x", "t.take(…)   # rows of t")
 

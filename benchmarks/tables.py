@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.command.networks import answer, train_table
 from minigrad.data import read_table
 from minigrad.data.preparation import Target, target_values
 from minigrad.metrics import accuracy, r2_score
-from minigrad.tables import answer, train_table
 
 TABLES = ("iris", "wine", "breast_cancer", "diabetes")
 

@@ -5,8 +5,8 @@
     model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()])
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
-Read on in this order: parameter, layer, functions, layers, losses, objective, optimizers, schedules, threads, recorder,
-program, files, training, sequential.
+Read on in this order: parameter, layer, model, functions, layers, losses, objective, optimizers, schedules, training,
+sequential.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,6 @@ from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minigrad.layers.rectifiers import CELU, SELU, PReLU
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
-from minigrad.lbfgs import minimize_lbfgs
 from minigrad.losses import (
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
@@ -60,11 +59,12 @@ from minigrad.objective import Objective
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
 from minigrad.sequential import Sequential
-from minigrad.training import DivergenceError, Epoch, History
+from minigrad.training.lbfgs import minimize_lbfgs
+from minigrad.training.loop import DivergenceError, Epoch, History
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 if TYPE_CHECKING:
-    from minigrad.files import ModelFileError, load
+    from minigrad.saving.models import ModelFileError, load
 
 __all__ = [
     "CELU",
@@ -141,6 +141,6 @@ def __getattr__(name: str) -> Any:
     """`load` and its error, imported when they are asked for: `import minigrad` is to be quick."""
     if name not in ("ModelFileError", "load"):
         raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
-    from minigrad import files
+    from minigrad.saving import models as files
 
     return getattr(files, name)

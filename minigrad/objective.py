@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.configured import require
-from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
+from minigrad.layer import Layer
 from minigrad.losses import Loss
+from minigrad.model import Model, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, walk
 
 

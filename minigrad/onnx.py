@@ -25,7 +25,7 @@ from onnx import helper, numpy_helper
 
 from minigrad import __version__
 from minigrad.atomic import replacing, target_of
-from minigrad.data.preparation import Column, NumberColumn, Preparation, Target, TextColumn
+from minigrad.data.preparation import Column, NumberColumn, Preparation, Target, TextColumn, is_of_table, table_of
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
@@ -58,7 +58,6 @@ from minigrad.layers.standardize import Standardize
 from minigrad.layers.windows import Windowed
 from minigrad.parameter import Array, walk
 from minigrad.sequential import Sequential
-from minigrad.tables import is_of_table, table_of
 
 if TYPE_CHECKING:
     import pandas as pd

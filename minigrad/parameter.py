@@ -11,18 +11,35 @@ even though `dW` is a view of the model's one long gradient vector, and nothing 
 
 from __future__ import annotations
 
-import copy
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from minigrad.layer import Layer
-
 Array: TypeAlias = npt.NDArray[Any]
+
+
+class Holder(Protocol):
+    """What holds declared arrays, and other holders in it: a layer."""
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """The parameters by name."""
+
+    @property
+    def states(self) -> dict[str, Any]:
+        """The state by name."""
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """The holders in it."""
+
+    def gradient_name(self, name: str) -> str:
+        """The attribute of a parameter's gradient."""
+
+
+AnyHolder = TypeVar("AnyHolder", bound=Holder)
 
 
 class Declared:
@@ -115,7 +132,8 @@ def parameter(decay: bool = True) -> tuple[Array, Array]:
     Biases and the gamma and beta of a normalisation say `decay=False`: L2 leaves them alone.
     """
     gradient = Gradient()
-    return cast("tuple[Array, Array]", (Parameter(gradient, decay), gradient))
+    markers: Any = Parameter(gradient, decay), gradient
+    return markers
 
 
 def state() -> Any:
@@ -134,14 +152,14 @@ def declared(cls: type, kind: type[Declared]) -> tuple[Any, ...]:
     return tuple(found.values())
 
 
-def walk(layers: Iterable[Layer]) -> Iterator[Layer]:
+def walk(layers: Iterable[AnyHolder]) -> Iterator[AnyHolder]:
     """Every layer, each before the layers that it contains."""
     for layer in layers:
         yield layer
         yield from walk(layer.layers)
 
 
-def pack(layers: Iterable[Layer], dtype: npt.DTypeLike) -> tuple[Array, Array]:
+def pack(layers: Iterable[Holder], dtype: npt.DTypeLike) -> tuple[Array, Array]:
     """Move all parameters into one new vector and all gradients into another; the layers' arrays become views of them.
 
     Returns `(theta, dtheta)`, contiguous, of `dtype` and with the values that the layers held. Floating-point state
@@ -154,7 +172,7 @@ def pack(layers: Iterable[Layer], dtype: npt.DTypeLike) -> tuple[Array, Array]:
     return theta, dtheta
 
 
-def _place(layers: Sequence[Layer], theta: Array, dtheta: Array, start: int) -> int:
+def _place(layers: Sequence[Holder], theta: Array, dtheta: Array, start: int) -> int:
     for layer in layers:
         begin, attributes = start, vars(layer)
         for name, array in layer.params.items():
@@ -173,54 +191,7 @@ def _place(layers: Sequence[Layer], theta: Array, dtheta: Array, start: int) -> 
     return start
 
 
-class Snapshot:
-    """A copy of every parameter and every state of some layers, to be put back by `restore()`.
-
-    `saved` lists them: the layer, the name, and the copy.
-    """
-
-    def __init__(self, layers: Iterable[Layer]) -> None:
-        self.saved = [
-            (layer, name, copy.deepcopy(value))
-            for layer in walk(layers)
-            for name, value in (layer.params | layer.states).items()
-        ]
-
-    def restore(self) -> None:
-        """Write the copies back: into the same arrays and the same generators."""
-        for layer, name, saved in self.saved:
-            put(layer, name, saved)
-
-
-def put(layer: Layer, name: str, value: Any) -> None:
-    """Write `value` into the parameter, array or generator that the layer holds under `name`; nothing is re-bound."""
-    held = vars(layer)[name]
-    if isinstance(held, np.random.Generator):
-        held.bit_generator.state = value.bit_generator.state
-    else:
-        held[...] = value
-
-
-def owner_of(layer: Layer) -> Layer | None:
+def owner_of(layer: Any) -> Any:
     """The container that has packed this layer, or None: a container that is gone owns nothing."""
     reference = vars(layer).get("_owner")
-    return None if reference is None else cast("Layer | None", reference())
-
-
-def claim(owner: Layer, layers: Iterable[Layer]) -> None:
-    """Make `owner` the owner of all these layers, or raise ValueError and leave every one as it was.
-
-    A layer stands at one place in one model. What an inner model owns stays its own.
-    """
-    found = list(walk(layers))
-    for position, layer in enumerate(found):
-        if any(layer is other for other in found[:position]):
-            raise ValueError(
-                f"{layer!r} stands twice in this model; a second one with weights of its own is copy.deepcopy(layer)"
-            )
-        held_by = owner_of(layer)
-        if held_by is not None and held_by is not owner and not any(held_by is other for other in found):
-            raise ValueError(f"{layer!r} already stands in another model; put copy.deepcopy(layer) into this one")
-    for layer in found:
-        if owner_of(layer) is None:
-            vars(layer)["_owner"] = weakref.ref(owner)
+    return None if reference is None else reference()

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.layer import Model
 from minigrad.layers.dense import Dense
 from minigrad.metrics import wilson_interval
+from minigrad.model import Model
 from minigrad.parameter import Array
-from minigrad.training import History
+from minigrad.training.loop import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

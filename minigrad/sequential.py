@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad import training
-from minigrad.data.batches import as_numbers
-from minigrad.layer import Layer, Model, run_backward, run_forward, run_predict
-from minigrad.markup import html_table
-from minigrad.parameter import Array, claim, pack, put, walk
+from minigrad.data.examples import as_numbers
+from minigrad.display import html_table
+from minigrad.layer import Layer
+from minigrad.model import Model, claim, put, run_backward, run_forward, run_predict
+from minigrad.parameter import Array, pack, walk
+from minigrad.training import loop as training
 
 if TYPE_CHECKING:
     from minigrad.losses import Loss
     from minigrad.optimizers import Optimizer
-    from minigrad.program import Program
+    from minigrad.programs.running import Program
 
 ROWS_AT_ONCE = 1024
 
@@ -135,7 +136,7 @@ class Sequential(Model):
     def _predict(self, x: Array) -> Array:
         if not self._is_a_chain():
             return super().predict(x).copy()
-        from minigrad import program
+        from minigrad.programs import running as program
 
         return program.predict(self, x)
 
@@ -162,14 +163,14 @@ class Sequential(Model):
     def program(
         self, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0
     ) -> Program:
-        """The training step that `fit` would run for such batches, as a program to read; see minigrad.program."""
-        from minigrad import program
+        """The training step that `fit` would run for such batches, as a program to read; see minigrad.programs."""
+        from minigrad.programs import running as program
 
         return program.program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model as one safetensors file that `minigrad.load` reads; see minigrad.files."""
-        from minigrad import files
+        """Write the model as one safetensors file that `minigrad.load` reads; see minigrad.saving.models."""
+        from minigrad.saving import models as files
 
         files.save(self, path)
 

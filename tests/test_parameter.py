@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import Dense, Layer, MeanSquaredError, Objective, ReLU, Sequential, Sigmoid, parameter, state
-from minigrad.parameter import Snapshot, claim, owner_of, pack, walk
+from minigrad.model import Snapshot, claim
+from minigrad.parameter import owner_of, pack, walk
 
 COPIES: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
 copies = pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import SGD, ClipByNorm, schedules
-from minigrad.files import _described
+from minigrad.saving.models import _described
 from minigrad.schedules import (
     ReduceOnPlateau,
     Schedule,

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.data.table import number_text, shown
+from minigrad.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -377,3 +378,25 @@ def _blank(preparation: Preparation) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({column.name: [None] for column in preparation.columns}, dtype=object)
+
+
+def is_of_table(model: Model) -> bool:
+    """Whether the model was trained on a table with a header."""
+    return model.preparation is not None and model.preparation.get("format") == "table"
+
+
+def table_of(model: Model) -> tuple[Preparation, Target]:
+    """How a model's table is prepared, and what it tells. Raises ValueError for a model of other data."""
+    written = model.preparation
+    if written is None or not is_of_table(model):
+        raise ValueError("the model was not trained on a table with a header")
+    preparation = Preparation.from_json(written)
+    try:
+        target = Target(**written["target"])
+        tasks: tuple[Task, ...] = ("classification", "regression")
+        if target.task not in tasks or not np.isfinite([target.mean, target.scale]).all():
+            raise ValueError(f"{target}")
+        model.output_shape((len(preparation.features),))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the preparation in the model's file is not consistent ({error})") from error
+    return preparation, target

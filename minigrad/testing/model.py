@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.data.labels import LabelEncoder
-from minigrad.layer import Layer, Model
+from minigrad.layer import Layer
 from minigrad.losses import Loss
+from minigrad.model import Model
 from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
 from minigrad.testing import diagnosis

@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import Phase, assume, given, note, settings
 from hypothesis import strategies as st
 
-from minigrad.layer import Layer, Model
+from minigrad.layer import Layer
 from minigrad.layers.activations import Tanh
 from minigrad.layers.combine import Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
@@ -24,6 +24,7 @@ from minigrad.layers.normalization import LayerNorm, RMSNorm
 from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pooling2D
 from minigrad.layers.shape import Columns, Reshape
 from minigrad.layers.standardize import Standardize
+from minigrad.model import Model
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
 from minigrad.testing.contract import LayerCheck

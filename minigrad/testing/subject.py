@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array, pack, put, walk
+from minigrad.model import put
+from minigrad.parameter import Array, pack, walk
 
 INPUT = "x"
 

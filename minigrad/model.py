@@ -1,0 +1,123 @@
+"""The model: layers that share one vector of parameters, run one after the other, copied and put back as one."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.layer import Layer
+from minigrad.parameter import Array, owner_of, walk
+
+
+class Model(Layer):
+    """A layer that owns the vectors of all parameters and gradients in it: all that training knows of a model."""
+
+    theta: Array
+    dtheta: Array
+    classes: Array | None = None
+    """The class labels in the user's own words, in the order of the outputs, once trained on labels."""
+    boundary: float = 0.5
+    """From which value on a single output stands for the second of two classes."""
+    preparation: dict[str, Any] | None = None
+    """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row of x, as far as it is known."""
+        return self.input_shape
+
+    def only_casts(self) -> bool:
+        """Whether `admit` changes no more of rows that fit than their dtype, so that a program may do it instead."""
+        return False
+
+
+def run_forward(layers: Sequence[Layer], x: Array) -> Array:
+    """Run x through the layers, one after the other; an error says in which of them it happened."""
+    for position, layer in enumerate(layers, 1):
+        try:
+            x = layer.forward(x)
+        except Exception as error:
+            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
+            raise
+    return x
+
+
+def run_predict(layers: Sequence[Layer], x: Array) -> Array:
+    """Inference through the layers, one after the other; an error says in which of them it happened."""
+    for position, layer in enumerate(layers, 1):
+        try:
+            x = layer.predict(x)
+        except Exception as error:
+            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
+            raise
+    return x
+
+
+def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
+    """Run dy back through the layers, last one first; an error says in which of them it happened.
+
+    It ends with a layer of integers, which returns None: nothing before that has a derivative.
+    """
+    for position in range(len(layers), 0, -1):
+        layer = layers[position - 1]
+        try:
+            dy = layer.backward(dy)
+        except Exception as error:
+            error.add_note(f"in backward of layer {position} of {len(layers)}, {layer!r}, given {np.shape(dy)}")
+            if isinstance(error, AttributeError) and error.obj is layer:
+                error.add_note("what backward needs, forward keeps: call forward(x) first")
+            raise
+        if dy is None:
+            break
+    return dy
+
+
+def claim(owner: Layer, layers: Iterable[Layer]) -> None:
+    """Make `owner` the owner of all these layers, or raise ValueError and leave every one as it was.
+
+    A layer stands at one place in one model. What an inner model owns stays its own.
+    """
+    found = list(walk(layers))
+    for position, layer in enumerate(found):
+        if any(layer is other for other in found[:position]):
+            raise ValueError(
+                f"{layer!r} stands twice in this model; a second one with weights of its own is copy.deepcopy(layer)"
+            )
+        held_by = owner_of(layer)
+        if held_by is not None and held_by is not owner and not any(held_by is other for other in found):
+            raise ValueError(f"{layer!r} already stands in another model; put copy.deepcopy(layer) into this one")
+    for layer in found:
+        if owner_of(layer) is None:
+            vars(layer)["_owner"] = weakref.ref(owner)
+
+
+class Snapshot:
+    """A copy of every parameter and every state of some layers, to be put back by `restore()`.
+
+    `saved` lists them: the layer, the name, and the copy.
+    """
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        self.saved = [
+            (layer, name, copy.deepcopy(value))
+            for layer in walk(layers)
+            for name, value in (layer.params | layer.states).items()
+        ]
+
+    def restore(self) -> None:
+        """Write the copies back: into the same arrays and the same generators."""
+        for layer, name, saved in self.saved:
+            put(layer, name, saved)
+
+
+def put(layer: Layer, name: str, value: Any) -> None:
+    """Write `value` into the parameter, array or generator that the layer holds under `name`; nothing is re-bound."""
+    held = vars(layer)[name]
+    if isinstance(held, np.random.Generator):
+        held.bit_generator.state = value.bit_generator.state
+    else:
+        held[...] = value

@@ -1,0 +1,1 @@
+"""What is known about a trained network: measured, in words, as a page."""

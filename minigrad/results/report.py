@@ -1,0 +1,198 @@
+"""The result of a training run, and how it is told: as text and HTML for people, as one JSON object for programs."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.atomic import replacing
+from minigrad.metrics import wilson_interval
+from minigrad.results.evaluation import Classification, Evaluation, Regression
+from minigrad.results.page import amount, render, spread_text, verdict
+
+MATRIX_LIMIT = 20  # classes whose confusion matrix still fits on a page
+SHOWN = 10  # classes named in a line
+WIDTH = 110  # of a line of sentences
+CONFUSIONS = 3  # of the most frequent mistakes are named
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of `minigrad train` found: the evaluation of its network, and how it came about.
+
+    `data` is the user's name for the data. `settings` are the command's options as they were used; `optimizer`,
+    `learning_rate`, `batch_size`, `l2` and `seed` are told. `notes` are choices that were made for the user, such as
+    how a column was read: what they are about, and the choice.
+    """
+
+    data: str
+    evaluation: Evaluation
+    settings: dict[str, Any]
+    reading_seconds: float
+    training_seconds: float
+    seconds: float
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as an object that JSON can hold."""
+    found, outcome = result.evaluation, result.evaluation.outcome
+    simplest = found.baselines[0]
+    baseline = {"baseline": simplest.score} if isinstance(outcome, Classification) else {"baseline_mae": simplest.error}
+    return {
+        "data": result.data,
+        "train_rows": found.train_rows,
+        "held_out_rows": found.held_out_rows,
+        "features": found.features,
+        "layers": found.layers,
+        "parameters": found.parameters,
+        "epochs": len(found.history),
+        "settings": result.settings,
+        "losses": found.history.loss,
+        "validation_losses": found.history.validation_loss,
+        **_outcome_as_json(outcome),
+        **baseline,
+        "baselines": [
+            {"name": other.name, "score": other.score, "error": other.error, "gain_interval": other.gain}
+            for other in found.baselines
+        ],
+        "spread": found.spread,
+        "warnings": [f"{warning.title}. {warning.text}" for warning in found.warnings],
+        "notes": [f"{name}: {text}".removeprefix(": ") for name, text in result.notes],
+        "seconds_reading": result.reading_seconds,
+        "seconds_training": result.training_seconds,
+        "seconds": result.seconds,
+    }
+
+
+def summary(result: Result) -> str:
+    """The result as a page of text."""
+    found, parts = result.evaluation, [_heading(result)]
+    if isinstance(found.outcome, Classification):
+        outcome = found.outcome
+        matrix = "\n".join(matrix_lines("held-out rows", outcome.classes, outcome.held_out_matrix))
+        parts += [_accuracies(found, outcome), matrix, str(outcome.report)]
+    else:
+        parts += [_errors(found, found.outcome)]
+    said = [f"in short: {verdict(found)}", *([f"{spread_text(found)}."] if found.spread else [])]
+    said += [f"warning: {warning.title}. {warning.text}" for warning in found.warnings]
+    return "\n\n".join([*parts, *(textwrap.fill(text, WIDTH) for text in said), _times(result)])
+
+
+def write_html(result: Result, path: str | os.PathLike[str]) -> None:
+    """The result as one HTML file that needs nothing else: no network, no other file, no script.
+
+    Pictures are drawn with matplotlib; without it the page comes without them, and says so.
+    """
+    page = render(result.data, result.evaluation, result.settings, result.notes, result.training_seconds)
+    with replacing(path) as file:
+        file.write(page.encode())
+
+
+def _outcome_as_json(outcome: Classification | Regression) -> dict[str, Any]:
+    if isinstance(outcome, Regression):
+        return {
+            "held_out_accuracy": None,
+            "train_accuracy": None,
+            "r2": outcome.score,
+            "r2_interval": outcome.interval,
+            "mae": outcome.error,
+            "mae_interval": outcome.error_interval,
+            "train_r2": outcome.train_score,
+            "train_mae": outcome.train_error,
+        }
+    report, intervals = outcome.report, outcome.class_intervals()
+    return {
+        "held_out_accuracy": outcome.score,
+        "held_out_interval": outcome.interval,
+        "train_accuracy": outcome.train_score,
+        "balanced_accuracy": report.balanced_accuracy,
+        "classes": outcome.classes,
+        "confusion_matrix": outcome.held_out_matrix.tolist(),
+        "precision": report.precision.tolist(),
+        "precision_interval": [precision for precision, _, _ in intervals],
+        "recall": report.recall.tolist(),
+        "recall_interval": [recall for _, recall, _ in intervals],
+        "f1": report.f1.tolist(),
+        "f1_interval": [f1 for _, _, f1 in intervals],
+    }
+
+
+def _heading(result: Result) -> str:
+    found, used, losses = result.evaluation, result.settings, result.evaluation.history.loss
+    train, held_out = found.train_rows, found.held_out_rows
+    lines = [("data", f"{result.data}: {train + held_out:,} rows of {found.features:,} numbers")]
+    split = f"{train:,} rows to train on, {held_out:,} held out; drawn at random"
+    if isinstance(found.outcome, Classification):
+        names = [str(name) for name in found.outcome.classes]
+        named = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        lines += [
+            ("classes", f"{len(names)}: {named}"),
+            ("split", f"{split} within each class"),
+            ("", "(stratified), so that both parts have the classes in the same proportions"),
+        ]
+    else:
+        lines += [("split", split)]
+    steps = f"{used['optimizer']} at rate {used['learning_rate']:g}"
+    lines += [
+        ("network", f"{', '.join(found.layers)}: {found.parameters:,} parameters"),
+        ("training", f"{len(losses)} epochs in batches of {used['batch_size']}; {steps}, L2 {used['l2']:.3g}"),
+        ("", f"loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last; seed {used['seed']}"),
+        *result.notes,
+    ]
+    return "\n".join(f"{name:<10}{text}" for name, text in lines)
+
+
+def _accuracies(found: Evaluation, outcome: Classification) -> str:
+    lines = ["accuracy            95 % interval    rows right (the largest output is the answer)"]
+    for name, matrix in (("held out", outcome.held_out_matrix), ("training", outcome.train_matrix)):
+        right, rows = int(np.trace(matrix)), int(matrix.sum())
+        low, high = wilson_interval(right, rows)
+        lines.append(f"{name:<10}{right / rows:.3f}    {low:.3f} to {high:.3f}   {right:,} of {rows:,}")
+    common, *others = found.baselines
+    lines.append(f"{'baseline':<10}{common.score:.3f}    on the held-out rows, {common.name}")
+    lines += [f"{'':<10}{other.score:.3f}    on the held-out rows, {other.name} of the same rows" for other in others]
+    return "\n".join(lines)
+
+
+def _errors(found: Evaluation, outcome: Regression) -> str:
+    others = "{:.3f} to {:.3f}".format(*outcome.interval)
+    lines = [
+        f"{'':<10}{'R²':>8}{'95 % interval':>20}{'mean absolute error':>22}",
+        f"{'held out':<10}{outcome.score:>8.3f}{others:>20}{amount(outcome.error):>22}",
+        f"{'training':<10}{outcome.train_score:>8.3f}{'':>20}{amount(outcome.train_error):>22}",
+    ]
+    for name, other in zip(("baseline", ""), found.baselines, strict=True):
+        assert other.error is not None  # it is, of numbers
+        told = f"   on the held-out rows, {other.name} of the training rows"
+        lines.append(f"{name:<10}{round(other.score, 3) + 0.0:>8.3f}{'':>20}{amount(other.error):>22}{told}")
+    return "\n".join(lines)
+
+
+def matrix_lines(rows: str, classes: Sequence[Any], matrix: npt.NDArray[np.int64]) -> list[str]:
+    """The confusion matrix of these rows, and the most frequent mistakes."""
+    names, lines = [str(name) for name in classes], []
+    if len(names) <= MATRIX_LIMIT:
+        width = max(6, 2 + max(len(cell) for cell in [*names, str(matrix.max())]))
+        lines.append(f"{rows} by true class (down) and predicted class (across)")
+        lines.append(" " * width + "".join(f"{name:>{width}}" for name in names))
+        for name, row in zip(names, matrix.tolist(), strict=True):
+            lines.append(f"{name:>{width}}" + "".join(f"{count or '.':>{width}}" for count in row))
+    else:
+        lines.append(f"the confusion matrix of {len(names)} classes is too wide for a page; --json prints it")
+    wrong = matrix - np.diag(matrix.diagonal())
+    often = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
+    pairs = [divmod(int(place), len(names)) for place in often]
+    mistakes = [f"{names[i]} taken for {names[j]} ({wrong[i, j]})" for i, j in pairs if wrong[i, j]]
+    lines.append(f"most often: {', '.join(mistakes)}" if mistakes else "no mistakes")
+    return lines
+
+
+def _times(result: Result) -> str:
+    return f"time      {result.reading_seconds:.2f} s reading, {result.training_seconds:.2f} s training"

@@ -1,0 +1,734 @@
+"""Tables: what is read, how columns are prepared, what the commands make of it, and one line for what is wrong."""
+
+import json
+import os
+import sys
+import time
+import zipfile
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
+from openpyxl.styles import Font
+
+from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, load
+from minigrad.command.main import main
+from minigrad.command.networks import answer, train_table
+from minigrad.command.progress import busy
+from minigrad.data import Preparation, TableError, WorkbookError, read_table, write_workbook
+from minigrad.data.preparation import Target, table_of, target_values
+from minigrad.data.split import split_rows
+
+ROWS = 40
+
+
+def plants(rows=ROWS):
+    """A frame of every kind of column whose species follows from two of them; "size" is a number that does."""
+    rng = np.random.default_rng(0)
+    color = np.array(["red", "blue", "white"])[rng.integers(0, 3, rows)]
+    height = rng.normal(10, 3, rows).round(2)
+    return pd.DataFrame(
+        {
+            "height": height,
+            "color": color,
+            "wild": rng.integers(0, 2, rows).astype(bool),
+            "species": np.where((color == "red") | (height > 11), "rose", "daisy"),
+            "size": (3 * height + 5 * (color == "red")).round(2),
+        }
+    )
+
+
+def write(path, frame):
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_excel(path, index=False, sheet_name="plants")
+    return str(path)
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_table_is_read_with_the_rows_of_the_file_as_its_index(tmp_path, suffix):
+    frame = plants()
+    found, target = read_table(write(tmp_path / f"a{suffix}", frame), target="species")
+    assert found.columns.tolist() == ["height", "color", "wild", "size"]
+    assert [found[name].dtype.kind for name in found] == ["f", "O", "b", "f"]
+    for name in found:
+        assert found[name].tolist() == frame[name].tolist()
+    assert target.tolist() == frame["species"].tolist()
+    assert found.index.tolist() == list(range(2, ROWS + 2))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_delimiters_and_encodings(tmp_path, delimiter, encoding):
+    lines = [["größe", "wort"], ["1.5", '"a\nb"'], ["", "NA"], ["-2e3", " c "]]
+    (tmp_path / "a.csv").write_bytes("\r\n".join(delimiter.join(line) for line in lines).encode(encoding))
+    frame, _ = read_table(tmp_path / "a.csv")
+    assert frame["wort"].tolist() == ["a\nb", None, "c"]
+    np.testing.assert_array_equal(frame["größe"], [1.5, np.nan, -2000])
+
+
+def test_decimal_commas_dates_bools_numbers_in_text_and_a_counter_of_rows(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        ";price;day;door;open;code\n0;1.234,5;2024-02-29;12a;TRUE;1_0\n"
+        "1;7;2024-03-01 10:00;007;false;1_1\n2;?;;b;NA;2_0\n"
+    )
+    frame, _ = read_table(tmp_path / "a.csv")
+    assert frame.columns.tolist() == ["price", "day", "door", "open", "code"]
+    assert frame["code"].tolist() == ["1_0", "1_1", "2_0"]
+    np.testing.assert_array_equal(frame["price"], [1234.5, 7, np.nan])
+    assert [str(day) for day in frame["day"][:2]] == ["2024-02-29", "2024-03-01"]
+    assert frame["door"].tolist() == ["12a", "007", "b"]
+    assert frame["open"].tolist() == [True, False, None]
+
+
+PIECES = st.sampled_from(
+    ["a", "b", ",", ";", "\t", "\n", "\r", '"', "1", "-2.5", "NA", "2024-02-30", "é", "\ufeff", "inf"]
+)
+
+
+@given(st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=40).map(lambda some: "".join(some).encode())))
+def test_any_bytes_are_a_table_or_one_clear_error(path, data):
+    path.with_suffix(".csv").write_bytes(data)
+    read_or_refuse(path.with_suffix(".csv"))
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_workbook_with_wrong_bytes_is_read_or_refused(path, small, changes):
+    content = bytearray(small)
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    path.write_bytes(content)
+    read_or_refuse(path)
+
+
+def read_or_refuse(path):
+    try:
+        frame, _ = read_table(path)
+    except WorkbookError as error:
+        assert str(path) in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert len(frame) > 0
+        assert frame.columns.is_unique
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables") / "a.xlsx"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The bytes of a workbook of ten rows."""
+    path = tmp_path_factory.mktemp("small") / "a.xlsx"
+    write(path, plants(10))
+    return path.read_bytes()
+
+
+# -------------------------------------------------------------------------------------------------- preparation
+def test_numbers_bools_and_text_become_what_the_docstring_says():
+    frame = pd.DataFrame(
+        {
+            "n": [1.0, 3.0, np.nan, 5.0],
+            "b": [True, False, True, True],
+            "t": ["x", "x", None, "once"],
+            "constant": [7, 7, 7, 7],
+            "name": list("abcd"),
+            "day": pd.date_range("2024-01-01", periods=4),
+            "nothing": [None] * 4,
+        }
+    )
+    preparation = Preparation.fit(frame)
+    assert preparation.features == ["n", "n missing", "b", "t = x", "t = (other)", "t = (missing)"]
+    assert list(preparation.left_out) == ["constant", "name", "day", "nothing"]
+    x = preparation.transform(frame)
+    assert x.dtype == np.float32
+    filled = np.array([1, 3, 3, 5])
+    np.testing.assert_allclose(x[:, 0], (filled - 3) / filled.std(), rtol=1e-6)
+    np.testing.assert_allclose(x[:, 2], (np.array([1, 0, 1, 1]) - 0.75) / np.sqrt(3 / 16), rtol=1e-6)
+    assert x[:, [1, 3, 4, 5]].T.tolist() == [[0, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+    new = pd.DataFrame({"n": [5.0], "b": [None], "t": ["never seen"]})
+    assert preparation.transform(new)[0, [3, 4, 5]].tolist() == [0, 1, 0]
+    assert preparation.transform(new)[0, 2] > 0
+    assert preparation.surprises(new) == [
+        "column 'b': 1 missing, of which training had none",
+        "column 't': taken as 'other': 'never seen'",
+    ]
+
+
+def test_every_kind_of_column_that_pandas_has_is_taken():
+    plain = pd.DataFrame({"0": [1.0, 2.0, np.nan], "1": [1, 0, 0], "2": ["a", None, "a"], "3": [True, None, False]})
+    plain["3"] = plain["3"].astype(object)
+    nullable = pd.DataFrame(
+        {
+            0: plain["0"].astype("Int64"),
+            1: plain["1"].astype("uint8"),
+            2: plain["2"].astype("category"),
+            3: plain["3"].astype("boolean"),
+        }
+    )
+    preparation = Preparation.fit(plain)
+    assert Preparation.fit(nullable) == preparation
+    assert preparation.features == ["0", "0 missing", "1", "2 = a", "2 = (missing)", "3", "3 missing"]
+    np.testing.assert_array_equal(preparation.transform(nullable), preparation.transform(plain))
+    with pytest.raises(ValueError, match="2 columns with the name '1'"):
+        Preparation.fit(nullable.rename(columns={0: "1"}))
+
+
+def test_a_counter_of_rows_is_left_out_also_among_some_of_the_rows():
+    frame = pd.DataFrame({"id": range(10, 40), "n": np.arange(30.0) ** 2}, index=range(2, 32))
+    chosen = frame.iloc[np.random.default_rng(0).permutation(30)[:20]]
+    assert Preparation.fit(chosen).names == ["n"]
+    assert Preparation.fit(chosen[["id"]]).names == ["id"]
+
+
+CELLS = {
+    "number": st.one_of(st.none(), st.floats(-1e6, 1e6)),
+    "text": st.one_of(st.none(), st.sampled_from(["a", "b", "é", "", "1"])),
+    "flag": st.one_of(st.none(), st.booleans()),
+}
+TABLES = st.lists(st.sampled_from(list(CELLS)), min_size=1, max_size=4).flatmap(
+    lambda kinds: st.integers(4, 9).flatmap(
+        lambda rows: st.tuples(
+            *(st.lists(CELLS[kind], min_size=rows, max_size=rows) for kind in kinds)
+        ).map(lambda columns: pd.DataFrame({f"c{i}": values for i, values in enumerate(columns)}, dtype=object))
+    )
+)  # fmt: skip
+
+
+@given(frame=TABLES, seed=st.integers(0, 99))
+def test_a_preparation_survives_json_goes_by_names_and_looks_at_each_row_alone(frame, seed):
+    try:
+        preparation = Preparation.fit(frame)
+    except ValueError as error:
+        assert "there is no column to learn from" in str(error)
+        return
+    x = preparation.transform(frame)
+    assert x.shape == (len(frame), len(preparation.features))
+    assert np.isfinite(x).all()
+    again = Preparation.from_json(json.loads(json.dumps(preparation.to_json())))
+    assert again == preparation
+    rng = np.random.default_rng(seed)
+    other = frame.assign(extra="e")[[*rng.permutation(frame.columns), "extra"]]
+    rows = rng.permutation(len(frame))
+    np.testing.assert_array_equal(again.transform(other.iloc[rows]), x[rows])
+    missing = preparation.names[0]
+    with pytest.raises(ValueError, match=f"there is no column '{missing}'"):
+        again.transform(frame.drop(columns=missing))
+
+
+def test_a_column_of_another_kind_than_in_training_is_named():
+    preparation = Preparation.fit(pd.DataFrame({"n": [1.0, 2.0], "t": ["a", "a"], "u": ["a", None]}))
+    with pytest.raises(ValueError, match="column 'n', row 0: holds text, where the network was trained on numbers"):
+        preparation.transform(pd.DataFrame({"n": ["a"], "u": ["a"]}))
+    with pytest.raises(ValueError, match="several kinds"):
+        preparation.transform(pd.DataFrame({"n": [1, "a"], "u": ["a", "a"]}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda written: written.pop("columns"),
+        lambda written: written["columns"][0].pop("mean"),
+        lambda written: written["columns"][0].update(mean="much"),
+        lambda written: written["columns"][0].update(command="rm"),
+        lambda written: written.update(columns=7),
+    ],
+)
+def test_a_preparation_that_is_none_is_refused(change):
+    written = Preparation.fit(pd.DataFrame({"n": [1.0, 2.0]})).to_json()
+    change(written)
+    with pytest.raises(ValueError, match="the preparation is not consistent"):
+        Preparation.from_json(written)
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["a", "b"] * 3, "classification"),
+        ([True, False], "classification"),
+        ([3, 4], "classification"),
+        ([1, 2, 3] * 5, "classification"),
+        ([1, 2, 3] * 4, "regression"),
+        (list(range(21)) * 5, "regression"),
+        ([0.5, 1.5] * 9, "regression"),
+    ],
+)
+def test_the_task_is_found_by_the_rule_that_is_stated(values, task):
+    found, _, targets = target_values(pd.Series(values, name="t"))
+    assert found == task
+    assert targets.dtype.kind == ("f" if task == "regression" else np.asarray(values).dtype.kind)
+
+
+def test_numbers_are_told_in_the_users_units():
+    frame = plants(200)
+    column = frame.pop("size") * 1000 + 1e6
+    column.name = "size"
+    target = Target.fit(column[:150], "regression")
+    model, history = train_table(frame[:150], column.to_numpy()[:150], target, epochs=60, optimizer=Adam(0.01))
+    told = answer(model, frame[150:]).values
+    assert np.abs(told - column[150:]).mean() < 0.2 * column.std()
+    assert len(history) == 60
+    assert table_of(model)[1] == target
+
+
+@pytest.mark.parametrize("rows", [199, 200])
+def test_train_table_is_the_fit_that_its_docstring_describes(rows):
+    frame = plants(rows)
+    labels = frame.pop("species").to_numpy(str)
+    made, history = train_table(frame, labels, Target("species", "classification"), epochs=60, seed=3)
+    x = Preparation.fit(frame).transform(frame)
+    model = Sequential([Dense(6, 64), ReLU(), Dense(64, 2), Softmax()], seed=3)
+    early = {"validation": 0.1, "patience": 20} if rows == 200 else {}
+    loss, optimizer = CategoricalCrossEntropy(), Adam()
+    expected = model.fit(x, labels, loss=loss, optimizer=optimizer, epochs=60, l2=1e-3, seed=3, **early)
+    assert history.loss == expected.loss
+    assert (history.best_epoch is None) == (rows == 199)
+    np.testing.assert_array_equal(made.theta, model.theta)
+
+
+# ----------------------------------------------------------------------------------------------------- commands
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with tables and with the models `species` and `size`."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = write(folder / "plants.xlsx", plants())
+    write(folder / "plants.csv", plants())
+    for target in ("species", "size"):
+        arguments = ["--hidden", "8", "--epochs", "40", "--learning-rate", "0.01"]
+        assert main(["train", data, "--target", target, "--out", str(folder / target), *arguments]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_train_says_each_choice(trained, capsys, suffix):
+    assert main(["train", str(trained / f"plants.{suffix}"), "--target", "species", "--epochs", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "target    species: text, so this is a classification (--task overrides this)" in out
+    assert "numbers, standardised: height, size" in out
+    assert "color: text, one column for each of 3 values ('blue', 'red', 'white')" in out
+    assert "wild: TRUE is 1 and FALSE 0, standardised" in out
+    assert "32 rows to train on, 8 held out" in out
+    assert "after all 2 epochs" in out
+
+
+def test_nothing_is_learned_from_held_out_rows(trained):
+    frame = plants()
+    for target, labels in (("species", frame["species"]), ("size", len(frame))):
+        rows, _ = split_rows(labels, 0.2, seed=0)
+        preparation, learned = table_of(load(trained / target / "model.safetensors"))
+        assert preparation == Preparation.fit(frame.iloc[rows].drop(columns=target))
+        if target == "size":
+            assert learned.mean == frame["size"].iloc[rows].mean()
+
+
+def test_json_of_a_regression(trained, capsys):
+    assert main(["train", str(trained / "plants.csv"), "--target", "size", "--epochs", "300", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["task"] == "regression"
+    assert told["r2"] > 0.8
+    assert 0 < told["mae"] < told["baseline_mae"]
+    assert told["held_out_accuracy"] is None
+    assert told["seconds"] > 0
+    assert set(told["preparation"]) == {"height", "color", "wild", "species"}
+
+
+def test_the_task_can_be_chosen(tmp_path, capsys):
+    path = write(tmp_path / "a.csv", pd.DataFrame({"n": np.arange(30.0) ** 2, "t": [1, 2, 3] * 10}))
+    for task in ("classification", "regression"):
+        assert main(["train", path, "--target", "t", "--task", task, "--epochs", "1", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["task"] == task
+
+
+@pytest.mark.parametrize("form", ["table", "sheets"])
+def test_resuming_is_bit_for_bit_one_training(trained, tmp_path, form):
+    data = [str(trained / "plants.csv"), "--target", "species"]
+    if form == "sheets":
+        data = [str(tmp_path / "a.xlsx")]
+        write_workbook(tmp_path / "a.xlsx", np.eye(20), [1, 2] * 10)
+    for out, epochs in (("whole", 7), ("parts", 3), ("parts", 7)):
+        assert main(["train", *data, "--epochs", str(epochs), "--out", str(tmp_path / out), "--resume"]) == 0
+    whole, parts = (load(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    np.testing.assert_array_equal(whole.theta, parts.theta)
+    assert whole.preparation == parts.preparation
+
+
+def test_a_model_is_only_replaced_when_told(trained, tmp_path, capsys):
+    arguments = ["train", str(trained / "plants.csv"), "--target", "species", "--out", str(tmp_path / "m")]
+    assert main([*arguments, "--epochs", "1"]) == 0
+    written = (tmp_path / "m/model.safetensors").read_bytes()
+    capsys.readouterr()
+    refused(capsys, arguments, "exists already; go on with it by --resume, replace it by --force")
+    refused(capsys, [*arguments, "--resume", "--seed", "1"], "is the checkpoint of another training")
+    assert (tmp_path / "m/model.safetensors").read_bytes() == written
+    assert main([*arguments, "--epochs", "1", "--seed", "1", "--force"]) == 0
+    assert (tmp_path / "m/model.safetensors").read_bytes() != written
+
+
+@pytest.mark.parametrize("source", ["csv", "xlsx"])
+@pytest.mark.parametrize("out", ["csv", "xlsx"])
+def test_predict_writes_what_the_model_says_beside_the_rows(trained, tmp_path, source, out):
+    frame = plants().sample(frac=1, random_state=0)[["color", "species", "size", "wild", "height"]]
+    frame["note"] = [*["x", 1.5, True], *[None] * (ROWS - 3)]
+    data, written = write(tmp_path / f"a.{source}", frame), tmp_path / f"b.{out}"
+    assert main(["predict", str(trained / "species"), data, "--out", str(written)]) == 0
+    found = pd.read_csv(written) if out == "csv" else pd.read_excel(written, engine="openpyxl")
+    assert found.columns.tolist() == [*frame, "prediction", "probability of daisy", "probability of rose"]
+    for name in frame.columns[:-1]:
+        assert found[name].tolist() == frame[name].tolist()
+    told = answer(load(trained / "species/model.safetensors"), frame)
+    assert found["prediction"].tolist() == told.values.tolist()
+    np.testing.assert_array_equal(found.iloc[:, -2:].to_numpy(np.float32), told.probabilities)
+
+
+def test_a_workbook_comes_back_as_it_was_with_three_columns_more(trained, tmp_path, capsys):
+    book = openpyxl.load_workbook(trained / "plants.xlsx")
+    sheet, other = book["plants"], book.create_sheet("other", 0)
+    sheet["A1"].font, sheet["A2"].number_format = Font(bold=True, color="FF0000"), "0.000"
+    sheet["E1"].font = Font(italic=True)
+    sheet["A3"].comment = Comment("look here", "me")
+    sheet.column_dimensions["A"].width = 33
+    sheet.freeze_panes = "B2"
+    other["A1"], other["B2"] = "=SUM(plants!A2:A9)", "kept"
+    other.merge_cells("C3:D4")
+    chart = BarChart()
+    chart.add_data(Reference(sheet, min_col=1, min_row=1, max_row=9))
+    other.add_chart(chart, "F1")
+    book.save(tmp_path / "a.xlsx")
+    assert main(["predict", str(trained / "species"), str(tmp_path / "a.xlsx"), "--out", str(tmp_path / "b.xlsx")]) == 0
+    assert capsys.readouterr().err == ""
+
+    book, copy = (openpyxl.load_workbook(tmp_path / name) for name in ("a.xlsx", "b.xlsx"))
+    assert copy.sheetnames == ["other", "plants"]
+    for name in copy.sheetnames:
+        for cells in book[name].iter_rows():
+            for cell in cells:
+                again = copy[name].cell(cell.row, cell.column)
+                assert (again.value, again.number_format) == (cell.value, cell.number_format)
+                assert repr(again.font) == repr(cell.font)
+    found = copy["plants"]
+    assert [cell.value for cell in found[1]][5:] == ["prediction", "probability of daisy", "probability of rose"]
+    assert found["F1"].font.italic
+    assert {found.cell(row, 6).value for row in range(2, ROWS + 2)} == {"daisy", "rose"}
+    assert found["A3"].comment.text == "look here"
+    assert (found.column_dimensions["A"].width, found.freeze_panes) == (33, "B2")
+    assert [str(merged) for merged in copy["other"].merged_cells.ranges] == ["C3:D4"]
+    assert len(copy["other"]._charts) == 1
+
+
+def test_a_label_that_looks_like_a_formula_stays_text(tmp_path):
+    frame = plants().replace({"rose": "=A1", "daisy": "=B1"})
+    data, copy = write(tmp_path / "a.csv", frame), str(tmp_path / "b.xlsx")
+    assert main(["train", data, "--target", "species", "--epochs", "1", "--out", str(tmp_path / "m")]) == 0
+    assert main(["predict", str(tmp_path / "m"), data, "--out", copy]) == 0
+    found = openpyxl.load_workbook(copy).active
+    assert {cell.data_type for cell in found["F"]} == {"s"}
+    assert {cell.value for cell in found["F"][1:]} <= {"=A1", "=B1"}
+
+
+def test_what_a_copy_can_not_keep_is_said(trained, tmp_path, capsys):
+    with zipfile.ZipFile(trained / "plants.xlsx") as old, zipfile.ZipFile(tmp_path / "a.xlsx", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("xl/drawings/drawing1.xml", '<xdr:wsDr xmlns:xdr="x"><xdr:sp macro=""></xdr:sp></xdr:wsDr>')
+        new.writestr("xl/vbaProject.bin", b"macros")
+    assert main(["predict", str(trained / "size"), str(tmp_path / "a.xlsx"), "--out", str(tmp_path / "b.xlsx")]) == 0
+    err = capsys.readouterr().err
+    assert "does not keep: 1 of 1 text boxes and shapes" in err
+    assert "does not keep: 1 of 1 macros" in err
+
+
+def test_predict_says_what_is_new(trained, tmp_path, capsys):
+    frame = plants().assign(color="green", size=np.nan)
+    assert (
+        main(["predict", str(trained / "species"), write(tmp_path / "a.csv", frame), "--out", str(tmp_path / "b.csv")])
+        == 0
+    )
+    err = capsys.readouterr().err
+    assert "column 'color': taken as 'other': 'green'" in err
+    assert f"column 'size': {ROWS} missing, of which training had none" in err
+
+
+def test_the_tutorials_sheets_are_predicted_and_evaluated_too(tmp_path, capsys):
+    x, labels = np.eye(20)[:, :4], np.array([3, 7] * 10)
+    write_workbook(tmp_path / "a.xlsx", x, labels)
+    model, data = str(tmp_path / "m"), str(tmp_path / "a.xlsx")
+    assert main(["train", data, "--epochs", "1", "--out", model]) == 0
+    assert main(["predict", model, data, "--out", str(tmp_path / "b.xlsx")]) == 0
+    copy = openpyxl.load_workbook(tmp_path / "b.xlsx")
+    assert copy.sheetnames == ["X", "y", "predictions"]
+    found = list(copy["predictions"].values)
+    network = load(tmp_path / "m/model.safetensors")
+    assert found[0] == ("prediction", "probability of 3", "probability of 7")
+    assert [row[0] for row in found[1:]] == network.predict_classes(x).tolist()
+    np.testing.assert_array_equal(np.array([row[1:] for row in found[1:]], np.float32), network.predict(x))
+    capsys.readouterr()
+    write_workbook(tmp_path / "wide.xlsx", np.eye(5), range(5))
+    for command in (["predict", model, str(tmp_path / "wide.xlsx"), "--out", str(tmp_path / "c.csv")],
+                    ["evaluate", model, str(tmp_path / "wide.xlsx")]):  # fmt: skip
+        refused(capsys, command, "has 5 columns of numbers, but the network takes rows of (4,)")
+    assert main(["evaluate", model, data, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"] == (network.predict_classes(x) == labels).mean()
+
+
+def test_evaluate_measures(trained, capsys):
+    data = str(trained / "plants.csv")
+    assert main(["evaluate", str(trained / "species"), data, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    right = answer(load(trained / "species/model.safetensors"), plants()).values == plants()["species"]
+    assert told["accuracy"] == right.mean()
+    assert np.sum(told["confusion_matrix"]) == ROWS
+    assert main(["evaluate", str(trained / "species"), data]) == 0
+    assert f"{right.sum()} of {ROWS} rows right" in capsys.readouterr().out
+    assert main(["evaluate", str(trained / "size"), data, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["r2"] > 0.5
+    assert main(["evaluate", str(trained / "size"), data]) == 0
+    assert f"R²        {told['r2']:.3f} of 40 rows" in capsys.readouterr().out
+
+
+def test_models_made_in_python_are_used_too(tmp_path):
+    write_workbook(tmp_path / "a.xlsx", np.eye(6)[:, :3], [1, 2] * 3)
+    x = np.eye(6)[:, :3]
+    for layers, header in (
+        ([Dense(3, 1)], ("prediction",)),
+        ([Dense(3, 1), Sigmoid()], ("prediction",)),
+        ([Dense(3, 2), Softmax()], ("prediction", "probability of 0", "probability of 1")),
+        ([Dense(3, 2)], ("prediction", "output for 0", "output for 1")),
+    ):
+        model = Sequential(layers, seed=0)
+        model.save(tmp_path / "m")
+        command = ["predict", str(tmp_path / "m"), str(tmp_path / "a.xlsx"), "--out", str(tmp_path / "b.xlsx")]
+        assert main([*command, "--force"]) == 0
+        found = list(openpyxl.load_workbook(tmp_path / "b.xlsx")["predictions"].values)
+        assert found[0] == header
+        expected = model.predict(x)
+        np.testing.assert_array_equal(np.array([row[-1] for row in found[1:]], np.float32), expected[:, -1])
+
+
+def test_a_failed_write_leaves_the_old_file(trained, tmp_path, capsys, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device", "b.xlsx")
+
+    (tmp_path / "b.xlsx").write_text("precious")
+    monkeypatch.setattr(os, "replace", fail)
+    command = ["predict", str(trained / "size"), str(trained / "plants.xlsx"), "--out", str(tmp_path / "b.xlsx")]
+    refused(capsys, [*command, "--force"], "b.xlsx: No space left on device")
+    assert [file.name for file in tmp_path.iterdir()] == ["b.xlsx"]
+    assert (tmp_path / "b.xlsx").read_text() == "precious"
+
+
+@pytest.mark.parametrize("target", ["species", "size"])
+def test_show_tells_what_is_in_the_file(trained, capsys, target):
+    assert main(["show", str(trained / target / "model.safetensors")]) == 0
+    out = capsys.readouterr().out
+    assert ("Dense(6, 8)" if target == "species" else "Dense(7, 8)") in out
+    assert "height: numbers, standardised (mean " in out
+    assert "optimizer adam, learning_rate 0.01" in out
+    assert (f"target    {target}: " in out) and ("'daisy', 'rose'" in out) == (target == "species" or "species" in out)
+
+
+def test_long_work_gives_a_sign_of_life_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("minigrad.command.progress.PATIENCE", 0.0)
+    with busy("reading"):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with busy("reading"):
+        time.sleep(0.3)
+    assert "reading: 00:00" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------------------- malformed
+def refused(capsys, arguments, *words):
+    """Status 2, and one line on stderr that holds these words."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("minigrad: ") and err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def cell(place, value):
+    def change(path):
+        book = openpyxl.load_workbook(path)
+        book["plants"][place] = value
+        book.save(path)
+
+    return change
+
+
+def merged(path):
+    book = openpyxl.load_workbook(path)
+    book["plants"].merge_cells("B3:B5")
+    book.save(path)
+
+
+def empty_sheet(path):
+    book = openpyxl.Workbook()
+    book.active.title = "plants"
+    book.save(path)
+
+
+def titled(path):
+    book = openpyxl.load_workbook(path)
+    book["plants"].insert_rows(1)
+    book["plants"]["A1"] = "Plants of 2024"
+    book.save(path)
+
+
+def error_cell(path):
+    book = openpyxl.load_workbook(path)
+    book["plants"]["A5"] = "#DIV/0!"
+    book["plants"]["A5"].data_type = "e"
+    book.save(path)
+
+
+def lines(change):
+    def changed(path):
+        rows = path.read_text().splitlines()
+        path.write_text("\n".join(change(rows)) + "\n")
+
+    return changed
+
+
+def content(change):
+    return lambda path: path.write_bytes(change(path.read_bytes()))
+
+
+PROTECTED = b"\xd0\xcf\x11\xe0" + bytes(600) + "EncryptedPackage".encode("utf-16-le")
+MALFORMED = {
+    "truncated": ("xlsx", content(lambda data: data[: len(data) // 2]), "a.xlsx is a damaged or incomplete workbook"),
+    "protected": ("xlsx", content(lambda data: PROTECTED), "a.xlsx is protected by a password"),
+    "csv named xlsx": ("xlsx", content(lambda data: b"a,b\n1,2\n"), "a.xlsx is a text file (CSV?), not a workbook"),
+    "empty file": ("xlsx", content(lambda data: b""), "a.xlsx is an empty file of 0 bytes"),
+    "merged cells": ("xlsx", merged, "a.xlsx: cells plants!B3 to B5 are merged"),
+    "empty sheet": ("xlsx", empty_sheet, "a.xlsx: sheet 'plants' is empty"),
+    "text among numbers": ("xlsx", cell("A7", "tall"), "a.xlsx: plants!A7 (column 'height') holds the text 'tall'"),
+    "a date": ("xlsx", cell("A7", pd.Timestamp("2024-05-01")), "A7 (column 'height') holds the date '2024-05-01'"),
+    "bool among text": ("xlsx", cell("B7", True), "plants!B7 (column 'color') holds TRUE, where text belongs"),
+    "an error value": ("xlsx", error_cell, "a.xlsx: plants!A5 holds the error #DIV/0!"),
+    "formula without a value": ("xlsx", cell("A7", "=1+1"), "plants!A7 holds the formula '=1+1', whose value"),
+    "a title": ("xlsx", titled, "a.xlsx: plants!B1 is empty, where the name of a column belongs"),
+    "same names": ("xlsx", cell("C1", "height"), "sheet 'plants' has 2 columns with the name 'height'"),
+    "no such target": ("xlsx", cell("D1", "kind"), "sheet 'plants' has no column 'species' to predict; its columns"),
+    "missing target": ("xlsx", cell("D9", None), "sheet 'plants': column 'species', row 9: the target is missing"),
+    "binary csv": ("csv", content(lambda data: b"PK\x03\x04"), "a.csv is a workbook or an archive under a text file's"),
+    "html": ("csv", content(lambda data: b"<html>"), "a.csv is a web page"),
+    "NUL": ("csv", content(lambda data: data.replace(b"red", b"r\0d", 1)), "holds a NUL byte"),
+    "latin-1": ("csv", content(lambda data: data.replace(b"red", b"r\xe9d", 1)), "is not written in UTF-8 (byte "),
+    "delimiter": ("csv", content(lambda data: data.replace(b",", b" ")), "a.csv has one column only"),
+    "ragged": ("csv", lines(lambda rows: [*rows[:5], rows[5] + ",7", *rows[6:]]), "row 6 (line 6) has 6 values"),
+    "quotes": ("csv", content(lambda data: data.replace(b"red", b'"red', 1)), "can't be read"),
+    "three rows": ("csv", lines(lambda rows: rows[:4]), "a.csv: has 3 rows; 10 are the least"),
+    "one class": ("csv", content(lambda data: data.replace(b"daisy", b"rose")), "all 40 rows hold the same"),
+    "names as labels": (
+        "csv",
+        lines(lambda rows: [rows[0], *(f"1,red,True,{row},{row}" for row in "abcdefghijklm")]),
+        "column 'species' has 13 different labels in 13 rows",
+    ),
+    "infinity": ("csv", lines(lambda rows: [*rows[:5], "inf,red,True,rose,3"]), "row 6, column 'height' holds inf"),
+    "text in csv": ("csv", lines(lambda rows: [*rows[:9], "3,red,True,rose,big"]), "column 'size' holds the text 'b"),
+    "too large": ("csv", lines(lambda rows: [*rows, "1e300,red,True,rose,3"]), "column 'height', row 42: 1e+300 is "),
+    "empty row": ("csv", lines(lambda rows: [*rows[:9], ",,,,", *rows[9:]]), "a.csv: row 10 is empty"),
+    "no header": ("csv", lines(lambda rows: rows[1:]), "row 1, column 1 holds "),
+    "only names": ("csv", lines(lambda rows: [line.rpartition(",")[2] + "," for line in rows[:1]]), "a.csv is empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_malformed_table_is_one_line_and_nothing_is_written(tmp_path, capsys, case):
+    suffix, change, words = MALFORMED[case]
+    path = tmp_path / f"a.{suffix}"
+    write(path, plants())
+    change(path)
+    refused(capsys, ["train", str(path), "--target", "species", "--out", str(tmp_path / "model")], "a." + suffix, words)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+NEW = {
+    "a column is missing": (lambda frame: frame.drop(columns="wild"), "a.csv: there is no column 'wild', which"),
+    "another kind": (lambda frame: frame.assign(height="tall"), "a.csv: column 'height', row 2: holds text, where"),
+    "predicted before": (lambda frame: frame.assign(prediction=1), "has a column 'prediction' already"),
+    "unseen label": (lambda frame: frame.assign(species="tulip"), "row 2 holds the label 'tulip'; the network was"),
+    "no answers": (lambda frame: frame.drop(columns="species"), "a.csv has no column 'species' to predict"),
+}
+
+
+@pytest.mark.parametrize("case", NEW)
+def test_a_table_that_does_not_fit_the_model_is_one_line_and_nothing_is_written(trained, tmp_path, capsys, case):
+    change, words = NEW[case]
+    data = write(tmp_path / "a.csv", change(plants()))
+    out = ["--out", str(tmp_path / "b.xlsx")]
+    command = ["evaluate"] if case in ("unseen label", "no answers") else ["predict"]
+    refused(capsys, [*command, str(trained / "species"), data, *(out if command == ["predict"] else [])], words)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "species", "plants.csv", "--out", "plants.csv"], "is the file with the data"),
+        (
+            ["predict", "species", "plants.csv", "--out", "plants.xlsx"],
+            "plants.xlsx exists already; choose another name",
+        ),
+        (["predict", "species", "plants.csv", "--out", "a.ods"], "ends in .xlsx, .csv or .tsv"),
+        (["predict", "species", "plants.csv", "--out", "nowhere/a.csv"], "there is no folder"),
+        (["predict", "species", "none.csv", "--out", "a.csv"], "none.csv: there is no such file"),
+        (["predict", "plants.csv", "plants.csv", "--out", "a.csv"], "plants.csv is not a model file"),
+        (["predict", "plants.csv", "species", "--out", "a.csv"], "; the model comes first, then the data"),
+        (["evaluate", "plants.xlsx", "species"], "not a model file of minigrad; the model comes first, then the data"),
+        (["evaluate", "species", "digits"], "which digits does not have; give a table that has them"),
+        (["predict", "none", "plants.csv", "--out", "a.csv"], "none: there is no such file"),
+        (["predict", "species", "plants.csv"], "required: --out"),
+        (["train", "plants.csv"], "plants.csv is a text file (CSV?), not a workbook of two sheets; name the column"),
+        (["train", "plants.xlsx"], "or, if a sheet has a header, the column to predict with --target"),
+        (["train", "plants.csv", "--target", "size", "--x", "X"], "--x and --y name sheets without a header"),
+        (["train", "plants.csv", "--task", "regression"], "--sheet and --task are about a table with a header"),
+        (["train", "digits", "--target", "size"], "digits has no header"),
+        (["train", "plants.csv", "--target", "species", "--task", "regression"], "it can only be classified"),
+        (["train", "plants.csv", "--target", "size", "--task", "classification"], "is no label; labels are whole"),
+        (["train", "plants.csv", "--target", "size", "--resume"], "need --out DIR"),
+        (["train", "plants.csv", "--target", "size", "--out", "plants.csv"], "plants.csv is a file; --out takes"),
+        (["train", "plants.csv", "--target", "size", "--out", "new", "--learning-rate", "1e30"], "Try a smaller"),
+        (["train", "plants.csv", "--target", "size", "--out", "no/where"], "there is no folder no; make it first"),
+        (["train", "plants.csv", "--target", "size", "--test-size", "0.03"], "holds out fewer than two"),
+        (["train", "plants.csv", "--target", "size", "--test-size", "0.999"], "and 0 to train"),
+        (["train", "plants.xlsx", "--target", "size", "--sheet", "Z"], "plants.xlsx has no sheet 'Z'"),
+    ],
+)
+def test_a_bad_request_is_one_line_and_nothing_is_written(trained, capsys, monkeypatch, arguments, words):
+    monkeypatch.chdir(trained)
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    refused(capsys, arguments, words)
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def test_a_table_error_is_a_value_error_that_python_users_can_catch(tmp_path):
+    (tmp_path / "a.csv").write_text("a,a\n1,2\n")
+    with pytest.raises(TableError, match="2 columns with the name 'a'"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_the_comparison_with_scikit_learn_reads_csv_and_xlsx_alike(tmp_path):
+    pytest.importorskip("sklearn")
+    from benchmarks.tables import compare, holds, tables
+
+    files = tables(tmp_path)
+    assert len(files) == 8
+    for name in ("iris", "diabetes"):
+        (one, target), (other, same) = (read_table(files[name + suffix], "target") for suffix in (".csv", ".xlsx"))
+        pd.testing.assert_frame_equal(one, other)
+        pd.testing.assert_series_equal(target, same)
+    found = compare(files["iris.csv"], folds=2, seeds=1)
+    assert holds(found)
+    assert len(found["minigrad"]) == len(found["scikit-learn"]) == 2
+    assert not holds({"minigrad": [0.5, 0.5], "scikit-learn": [0.8, 0.9]})
