@@ -2,8 +2,8 @@
 
     python -m benchmarks.profile [--only WORD] [--seconds S] [--lines N]
 
-For each workload: the time of a step of `fit`, and of a loop that only gathers the rows and runs the program's file
-(`Program.save`) with a clock between its lines. The difference is what `fit` does once an epoch, or, for steps of
+For each workload: the time of a step of `fit`, and of a loop that only gathers the rows and runs the program's
+statements with a clock between them. The difference is what `fit` does once an epoch, or, for steps of
 thousands of rows, what it saves by doing them in blocks. Reading the clock costs each line some 0.07 µs.
 """
 
@@ -12,46 +12,44 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.peers import machine, minigrad_fit, minigrad_model, pace, shuffled_batches, timed
 from benchmarks.run import UNWANTED
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
+from minigrad.programs.form import Product
+from minigrad.programs.replay import StepProgram
 from minigrad.programs.threads import blas_threads, one_blas_thread
 
-GATHERING = ("x.take(…)   # rows of x", "t.take(…)   # rows of t")
+GATHERED = ("x.take(…)   # rows of x", "t.take(…)   # rows of t")
+PRODUCTS, GATHERING, OTHERS = "matrix products", "gathering rows", "other lines"
 
 
-def clocked(source: str) -> tuple[str, list[str]]:
-    """The source of a program's file with the time noted after each line of its step, and these lines."""
-    head, body = source.split("def step():", 1)
-    text, lines = [f"{head}def step():", "    c0 = clock()"], []
-    for line in body.splitlines()[1:]:
-        statement = line.split("  # ")[0].strip()
-        if statement.startswith("return"):
-            text.append(f"    noted.append(({', '.join(f'c{n}' for n in range(len(lines) + 1))}))")
-            text.append(line)
-        elif statement and not statement.startswith("#"):
-            lines.append(line.strip())
-            text.append(f"    {statement}; c{len(lines)} = clock()")
-    return "\n".join(text), lines
+def clocked(program: StepProgram, noted: list[tuple[float, ...]]) -> Callable[[], None]:
+    """The program's function with the time noted after each statement: a tuple of times for each call."""
+    statements = program.code.statements
+    text = ["def step():", "    c0 = clock()"]
+    text += [f"    {statement}; c{number} = clock()" for number, statement in enumerate(statements, 1)]
+    text.append(f"    noted.append(({', '.join(f'c{n}' for n in range(len(statements) + 1))}))")
+    names = program.code.namespace | {"clock": time.perf_counter, "noted": noted}
+    exec(compile("\n".join(text), "<clocked program>", "exec"), names)
+    step: Callable[[], None] = names["step"]
+    return step
 
 
 @dataclass(frozen=True)
 class Profile:
-    """µs per step of `fit` and of the loop, which leaves out the last, smaller batches, and the µs of each line."""
+    """Microseconds per step of `fit`, of the loop (without smaller last batches), and of each part with its kind."""
 
     of_fit: float
     of_loop: float
     threads: int
-    parts: list[tuple[float, str]]
+    parts: list[tuple[float, str, str]]
 
 
 def profile(workload: Workload, seconds: float) -> Profile:
@@ -63,14 +61,12 @@ def profile(workload: Workload, seconds: float) -> Profile:
 
     model, training = minigrad_model(workload)
     x, t = workload.data()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "step.py")
-        model.program(training["loss"], training["optimizer"], batch_size=workload.rows).save(path)
-        text, lines = clocked(path.read_text(encoding="utf-8"))
-        noted: list[tuple[float, ...]] = []
-        names: dict[str, Any] = {"__file__": str(path), "clock": time.perf_counter, "noted": noted}
-        exec(compile(text, str(path), "exec"), names)
-    step, into, at = names["step"], names["x"], names["t"]
+    program = model.program(training["loss"], training["optimizer"], batch_size=workload.rows)
+    noted: list[tuple[float, ...]] = []
+    step = clocked(program, noted)
+    into, at = (program.given[value] for value in program.inputs)
+    kinds = [PRODUCTS if isinstance(line, Product) else OTHERS for line in program.lines]
+    named = [*((part, GATHERING) for part in GATHERED), *zip(program.code.statements, kinds, strict=True)]
 
     def loop(n: int) -> tuple[float, list[float]]:
         noted.clear()
@@ -93,17 +89,16 @@ def profile(workload: Workload, seconds: float) -> Profile:
     for context in (nullcontext(), one_blas_thread()):
         with context:
             of_loop, parts = loop(epochs)
-            named = [(1e6 * float(part), line) for part, line in zip(parts, [*GATHERING, *lines], strict=True)]
-            found.append(Profile(of_fit, 1e6 * of_loop, blas_threads(), named))
+            spent = [(1e6 * float(part), *names) for part, names in zip(parts, named, strict=True)]
+            found.append(Profile(of_fit, 1e6 * of_loop, blas_threads(), spent))
     return min(found, key=lambda each: each.of_loop)
 
 
 def report(workload: Workload, found: Profile, shown: int) -> str:
     """Sums by kind of line, and the lines that take longest."""
-    kinds = {"matrix products": 0.0, "gathering rows": 0.0, "other lines": 0.0}
-    for spent, line in found.parts:
-        product = "matrix products" if line.startswith(("dot(", "matmul(")) else "other lines"
-        kinds["gathering rows" if line in GATHERING else product] += spent
+    kinds = dict.fromkeys((PRODUCTS, GATHERING, OTHERS), 0.0)
+    for spent, _, kind in found.parts:
+        kinds[kind] += spent
     text = [
         workload.name,
         f"{found.of_fit:9.4g} µs  a step of fit",
@@ -111,7 +106,7 @@ def report(workload: Workload, found: Profile, shown: int) -> str:
         *(f"{spent:9.4g} µs    {kind}" for kind, spent in kinds.items()),
     ]
     longest = sorted(found.parts, reverse=True)[:shown]
-    return "\n".join([*text, *(f"{spent:9.4g} µs      {line}" for spent, line in longest), ""])
+    return "\n".join([*text, *(f"{spent:9.4g} µs      {part}" for spent, part, _ in longest), ""])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -59,8 +59,8 @@ from minigrad.objective import Objective
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
 from minigrad.sequential import Sequential
+from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.lbfgs import minimize_lbfgs
-from minigrad.training.loop import DivergenceError, Epoch, History
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 if TYPE_CHECKING:

@@ -98,12 +98,6 @@ class Layer(Configured):
         """The names of the parameters that L2 applies to."""
         return [marker.name for marker in self._parameters if marker.decay and marker.name in vars(self)]
 
-    @property
-    def array_names(self) -> list[str]:
-        """The attributes that parameters, their gradients and states are declared to be."""
-        gradients = [marker.gradient for marker in self._parameters]
-        return [marker.name for marker in (*self._parameters, *gradients, *self._states)]
-
     def gradient_name(self, name: str) -> str:
         """The attribute that holds the gradient of the parameter `name`: "dW" for "W"."""
         return next(marker.gradient.name for marker in self._parameters if marker.name == name)
@@ -137,7 +131,7 @@ class Layer(Configured):
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_owner", "_programs")}
+        return {name: value for name, value in vars(self).items() if name != "_owner"}
 
     def _twin(self) -> Layer:
         """A shallow copy for inference: it shares the parameters, owns its state, and has its inner layers predict."""
@@ -148,7 +142,7 @@ class Layer(Configured):
             attributes.update(copy.deepcopy(self.states))
         if self.layers:
             inner = {id(layer): layer._predicting() for layer in self.layers}
-            attributes.update((name, _replaced(value, inner)) for name, value in vars(self).items())
+            attributes.update((name, replaced(value, inner)) for name, value in vars(self).items())
             attributes["layers"] = [inner[id(layer)] for layer in self.layers]
         return twin
 
@@ -158,21 +152,10 @@ class Layer(Configured):
         return twin
 
 
-def stand_in(layer: Layer) -> Layer:
-    """A shallow copy, also of the layers in it, that shares all arrays: what is set on it, the layer never sees."""
-    double = object.__new__(type(layer))
-    inner = {id(part): stand_in(part) for part in layer.layers}
-    vars(double).update(vars(layer))
-    if inner:
-        vars(double).update((name, _replaced(value, inner)) for name, value in vars(layer).items())
-        vars(double)["layers"] = [inner[id(part)] for part in layer.layers]
-    return double
-
-
-def _replaced(value: Any, twins: dict[int, Layer]) -> Any:
+def replaced(value: Any, twins: dict[int, Layer]) -> Any:
     """`value` with each layer in it, also in lists, tuples and dicts, replaced by its twin."""
     if isinstance(value, dict):
-        return {key: _replaced(item, twins) for key, item in value.items()}
+        return {key: replaced(item, twins) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_replaced(item, twins) for item in value)
+        return type(value)(replaced(item, twins) for item in value)
     return twins.get(id(value), value)

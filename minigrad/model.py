@@ -30,9 +30,12 @@ class Model(Layer):
         """The shape of one row of x, as far as it is known."""
         return self.input_shape
 
-    def only_casts(self) -> bool:
-        """Whether `admit` changes no more of rows that fit than their dtype, so that a program may do it instead."""
-        return False
+    def accelerator(self) -> Any:
+        """A faster way to make the steps of an epoch with the same bits, for `training.loop` to call; None has none."""
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_programs"}
 
 
 def run_forward(layers: Sequence[Layer], x: Array) -> Array:

@@ -19,7 +19,7 @@ from minigrad.layers.dense import Dense
 from minigrad.metrics import wilson_interval
 from minigrad.model import Model
 from minigrad.parameter import Array
-from minigrad.training.loop import History
+from minigrad.training.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

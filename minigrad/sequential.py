@@ -15,12 +15,13 @@ from minigrad.display import html_table
 from minigrad.layer import Layer
 from minigrad.model import Model, claim, put, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, pack, walk
-from minigrad.training import loop as training
+from minigrad.training.fit import fit
+from minigrad.training.loop import epochs
 
 if TYPE_CHECKING:
     from minigrad.losses import Loss
     from minigrad.optimizers import Optimizer
-    from minigrad.programs.running import Program
+    from minigrad.programs.replay import StepProgram
 
 ROWS_AT_ONCE = 1024
 
@@ -136,9 +137,9 @@ class Sequential(Model):
     def _predict(self, x: Array) -> Array:
         if not self._is_a_chain():
             return super().predict(x).copy()
-        from minigrad.programs import running as program
+        from minigrad.programs.running import predict
 
-        return program.predict(self, x)
+        return predict(self, x)
 
     def predict_classes(self, x: Any) -> Array:
         """The most probable class of each row, (B,), in the labels that the model was trained on.
@@ -155,18 +156,26 @@ class Sequential(Model):
         codes = (y[:, 0] >= self.boundary).astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
         return codes if self.classes is None else self.classes[codes]
 
-    epochs = training.epochs
-    fit = training.fit
+    epochs = epochs
+    fit = fit
 
-    # The recorder and the files are imported by who uses them: `import minigrad` is to be quick.
+    # What makes programs and files is imported by who uses it: `import minigrad` is to be quick.
+
+    def accelerator(self) -> Any:
+        """Recorded programs, where no `admit` of one's own stands between the rows and the layers."""
+        if type(self).admit is not Sequential.admit or "admit" in vars(self):
+            return None
+        from minigrad.programs.running import accelerated
+
+        return accelerated
 
     def program(
         self, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0
-    ) -> Program:
+    ) -> StepProgram:
         """The training step that `fit` would run for such batches, as a program to read; see minigrad.programs."""
-        from minigrad.programs import running as program
+        from minigrad.programs.running import program
 
-        return program.program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
+        return program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one safetensors file that `minigrad.load` reads; see minigrad.saving.models."""
@@ -210,12 +219,10 @@ class Sequential(Model):
         """x in the model's dtype. Raises ValueError for rows of a shape that the layers do not take."""
         x = self._as_array(x)
         if self._row != (x.shape[1:], x.dtype):
+            if x.dtype == self.dtype and self._row is not None and self._row[0] == x.shape[1:]:
+                return x  # such rows have been met, and cast to this dtype
             self._meet(x)
         return x if x.dtype == self.dtype or self._keeps_integers else x.astype(self.dtype)
-
-    def only_casts(self) -> bool:
-        """Whether `admit` is the one above, which changes the dtype alone."""
-        return type(self).admit is Sequential.admit and "admit" not in vars(self)
 
     def _meet(self, x: Any) -> None:
         """Check rows of a shape or a dtype that the latest x did not have, and remember them."""

@@ -40,7 +40,7 @@ from minigrad.losses import (
 from minigrad.optimizers import Adam, Optimizer
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
-from minigrad.training.loop import History
+from minigrad.training.history import History
 
 Rows: TypeAlias = Any
 """X or y as scikit-learn takes them: an array, a list of lists, a DataFrame."""

@@ -80,9 +80,9 @@ def test_the_lines_of_a_profile_are_those_of_the_program():
     model, training = peers.minigrad_model(workload)
     program = model.program(training["loss"], training["optimizer"], batch_size=workload.rows)
     found = profile.profile(workload, 0.01)
-    assert len(found.parts) == program.lines + len(profile.GATHERING)
-    assert all(line in str(program) for _, line in found.parts[len(profile.GATHERING) :])
-    assert 0 < sum(spent for spent, _ in found.parts) < found.of_loop and found.of_fit > 0
+    assert len(found.parts) == len(program.lines) + len(profile.GATHERED)
+    assert all(line in str(program) for _, line, _ in found.parts[len(profile.GATHERED) :])
+    assert 0 < sum(spent for spent, _, _ in found.parts) < found.of_loop and found.of_fit > 0
     text = profile.report(workload, found, 3).splitlines()
     assert text[0] == workload.name and len(text) == 6 + 3
 

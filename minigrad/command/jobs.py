@@ -42,7 +42,7 @@ from minigrad.results.page import amount
 from minigrad.results.report import Result, as_json, matrix_lines, summary, write_html
 from minigrad.saving.models import ModelFileError, load
 from minigrad.sequential import Sequential
-from minigrad.training.loop import DivergenceError, History
+from minigrad.training.history import DivergenceError, History
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -37,7 +37,7 @@ from minigrad.results.report import Result
 from minigrad.saving.models import load
 from minigrad.sequential import Sequential
 from minigrad.testing import GradientError, check_layer
-from minigrad.training.loop import DivergenceError
+from minigrad.training.history import DivergenceError
 
 LARGE = 30  # sizes of x from which sigmoids are flat, and training hardly moves
 

@@ -23,7 +23,7 @@ from minigrad.losses import CategoricalCrossEntropy, Loss, MeanSquaredError
 from minigrad.optimizers import Adam, Optimizer
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
-from minigrad.training.loop import History
+from minigrad.training.history import History
 
 if TYPE_CHECKING:
     import pandas as pd

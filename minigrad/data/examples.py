@@ -6,7 +6,9 @@ millions of rows can be trained on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,74 @@ from minigrad.parameter import Array
 
 NUMBERS_AT_ONCE = 1 << 20
 CODES_KEPT = 1 << 20  # labels whose codes are kept, at a byte or two each; of more rows they are found anew
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows x (B, …), their targets t and their weights w (B,), or None where they all weigh the same."""
+
+    x: Array
+    t: Array
+    w: Array | None
+
+    @property
+    def weight(self) -> float:
+        """What the batch weighs in a mean over rows: their number, or the sum of their weights."""
+        return len(self.x) if self.w is None else float(self.w.sum())
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A run of batches of one `size`, gathered one at a time: `batches[n]` is a Batch.
+
+    `rows` (n size,) are rows of x; `table` holds targets, and `numbers` (n size,) says which of them is each row's, so
+    that labels are one-hot without a matrix of all of them. `weights` (n size,) or None.
+    """
+
+    x: Array
+    rows: Array
+    table: Array
+    numbers: Array
+    weights: Array | None
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.rows) // self.size
+
+    def __getitem__(self, number: int) -> Batch:
+        here = slice(number * self.size, (number + 1) * self.size)
+        w = None if self.weights is None else self.weights[here]
+        return Batch(self.x[self.rows[here]], self.table[self.numbers[here]], w)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[number] for number in range(len(self)))
+
+    def rest(self, number: int) -> Batches:
+        """The batches from this one on."""
+        here = slice(number * self.size, None)
+        weights = None if self.weights is None else self.weights[here]
+        return replace(self, rows=self.rows[here], numbers=self.numbers[here], weights=weights)
+
+
+@dataclass
+class WeightedMean:
+    """Σ value · weight / Σ weight, as the values come in."""
+
+    total: float = 0.0
+    weight: float = 0.0
+
+    def add(self, value: float, weight: float) -> None:
+        """One more value, such as a batch's loss, and what it weighs."""
+        self.total += value * weight
+        self.weight += weight
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value so far was."""
+        return math.isfinite(self.total)
+
+    def __float__(self) -> float:
+        return self.total / self.weight
 
 
 class Examples:
@@ -40,8 +110,9 @@ class Examples:
     ) -> None:
         self.x, self.t, self.sample_weight, self.class_weight = x, t, sample_weight, class_weight
         self.dtype, self.encoder, self._rows = np.dtype(dtype), encoder, rows
-        self._code_rows = np.eye(outputs, dtype=dtype) if outputs > 1 else np.array([[0], [1]], dtype)
         self._codes: Array | None = None
+        if encoder is not None:
+            self._target_rows = encoder.target_rows(outputs, dtype)
         if encoder is not None and len(t) <= CODES_KEPT:
             self._codes = encoder.encode(t).astype(np.min_scalar_type(len(encoder.classes)))
 
@@ -60,22 +131,24 @@ class Examples:
         order = np.random.default_rng((seed, epoch)).permutation(m) if shuffle else np.arange(m)
         return order if self._rows is None else self._rows[order]
 
-    def chunks(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array, Array | None]]:
-        """Many whole batches at once, since coding labels costs most per call.
+    def runs(self, order: Array, batch_size: int) -> Iterator[Batches]:
+        """The rows in this order as runs of batches, many at once; the last batch, which may be smaller, is a run.
 
-        Yields (row numbers, a table of targets, the numbers of the rows' targets in it, weights or None).
+        A run is long since coding labels costs most per call, and bounded since codes and weights take memory.
         """
         together = batch_size * max(1, NUMBERS_AT_ONCE // (64 * batch_size))
         for start in range(0, len(order), together):
             rows = order[start : start + together]
-            yield rows, *self.lookup(rows), self.weights(rows)
+            table, numbers = self.lookup(rows)
+            w = self.weights(rows)
+            whole = len(rows) // batch_size * batch_size
+            for here, size in ((slice(whole), batch_size), (slice(whole, None), len(rows) - whole)):
+                if len(rows[here]):
+                    yield Batches(self.x, rows[here], table, numbers[here], None if w is None else w[here], size)
 
-    def batches(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None]]:
-        """(x, t, weights or None) of each batch. The last one may be smaller."""
-        for rows, table, numbers, w in self.chunks(order, batch_size):
-            for i in range(0, len(rows), batch_size):
-                j = i + batch_size
-                yield self.x[rows[i:j]], table[numbers[i:j]], None if w is None else w[i:j]
+    def batches(self, order: Array, batch_size: int) -> Iterator[Batch]:
+        """The rows in this order, batch by batch. The last one may be smaller."""
+        return (batch for batches in self.runs(order, batch_size) for batch in batches)
 
     def targets(self, rows: Array) -> Array:
         """The targets of these rows, (len(rows), outputs), in the model's dtype."""
@@ -85,7 +158,7 @@ class Examples:
     def lookup(self, rows: Array) -> tuple[Array, Array]:
         """A table of targets in the model's dtype, and where in it those of these rows are."""
         if self.encoder is not None:
-            return self._code_rows, self.codes(rows)
+            return self._target_rows, self.codes(rows)
         if self.t.dtype == self.dtype:
             return self.t, rows
         return np.asarray(self.t[rows], self.dtype), np.arange(len(rows))

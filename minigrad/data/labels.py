@@ -74,6 +74,15 @@ class LabelEncoder:
         rows[np.arange(len(codes)), codes] = 1
         return rows
 
+    def target_rows(self, outputs: int, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+        """What so many outputs are to be for each class: one-hot (K, K); for one output 0 and 1, (2, 1)."""
+        return np.eye(outputs, dtype=dtype) if outputs > 1 else np.array([[0], [1]], dtype)
+
+    def targets(self, labels: Any, outputs: int, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+        """What so many outputs are to be for these labels, (B, outputs)."""
+        rows: npt.NDArray[Any] = self.target_rows(outputs, dtype)[self.encode(labels)]
+        return rows
+
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[Any]:
         """The labels at these positions, of the kind and the dtype that the classes were learned from."""
         codes = np.asarray(codes)

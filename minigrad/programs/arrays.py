@@ -7,14 +7,31 @@ raises Unrecordable: a recorded step must be the same sequence of operations wha
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minigrad.parameter import Array
+from minigrad.programs.form import (
+    Call,
+    Change,
+    Copy,
+    Draw,
+    Elementwise,
+    Line,
+    Opaque,
+    Part,
+    Place,
+    Position,
+    Product,
+    Reduce,
+    Role,
+    Value,
+    View,
+)
 
 FREE_OF_VALUES = {np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast}
 SHAPED_BY_VALUES = {"nonzero", "flatnonzero", "argwhere", "compress", "extract", "bincount", "delete", "trim_zeros"} | {
@@ -27,55 +44,115 @@ class Unrecordable(TypeError):
     """An operation whose outcome, or whose very happening, depends on the values of a recording array."""
 
 
-@dataclass(eq=False)
-class Operation:
-    """One step of a recording.
+class Tape:
+    """The lines of a recording in order, and which value each array is at the moment.
 
-    `kind` says how it is run again:
-
-    * "ufunc": `function(*inputs, out)`;
-    * "reduce": `function(*inputs, out=out, **options)`;
-    * "call": `out[...] = function(*inputs, **options)`;
-    * "copy": `out[...] = inputs[0]`;
-    * "effect": `function(*inputs, **options)`, which changes the memory of `out`.
-
-    `fresh` says that the memory of `out` came into being here. `pure` operations can be dropped when nobody reads what
-    they write, and merged with an equal one; the others draw random numbers or run code that can't be recorded.
+    `part` says whose lines follow; `results` has what each part's verbs returned.
     """
 
-    kind: str
-    function: Callable[..., Any]
-    inputs: tuple[Any, ...]
-    options: dict[str, Any]
-    out: Any
-    section: tuple[str, int]
-    fresh: bool
-    pure: bool = True
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.part = Part("", "all", "")
+        self.results: dict[tuple[str, Position], Array] = {}
+        self.given: dict[Value, Array] = {}
+        self.known: dict[Place, Array] = {}
+        self._current: list[Value] = []
+        self._memories: dict[int, int] = {}
+        self._owners: list[Array] = []  # keeps them alive: a number of `id` must not come twice
+        self._values = 0
 
+    def introduce(self, array: Array, role: Role) -> Value:
+        """The present value of an array that is there already; `role` counts where it was not met before."""
+        base = owner(array)
+        memory = self._memories.get(id(base))
+        if memory is None:
+            value = self._new_memory(base, role)
+            self.given[value] = base
+            return value
+        return self._current[memory]
 
-@dataclass
-class Tape:
-    """The operations in order, the part of the step that is being recorded, ("forward", 2), and each part's result."""
+    def view(self, array: Array) -> View:
+        """The view that an array is of the present value of its memory."""
+        value = self.introduce(array, "constant")
+        base, size = self._owners[value.memory], array.itemsize
+        if array.dtype != value.dtype or min(base.strides, default=0) < 0:
+            raise Unrecordable("an array is looked at as one of another dtype, or lies in memory backwards")
+        offset = (address(array) - address(base)) // size
+        view = View(value, offset, array.shape, tuple(stride // size for stride in array.strides))
+        self.known.setdefault(view.place, array)
+        return view
 
-    operations: list[Operation] = field(default_factory=list)
-    section: tuple[str, int] = ("", 0)
-    results: dict[tuple[str, int], Array] = field(default_factory=dict)
+    def place(self, array: Array) -> Place | None:
+        """Where an array lies, if its memory has been met."""
+        return self.view(array).place if id(owner(array)) in self._memories else None
 
     def note(
         self,
-        kind: str,
+        kind: type[Line],
         function: Callable[..., Any],
         inputs: tuple[Any, ...],
         options: dict[str, Any],
         out: Any,
         *,
         fresh: bool = True,
-        pure: bool = True,
+        **more: Any,
     ) -> Recorded:
-        """Append an operation that has just been made, and return its result as a recording array."""
+        """Append a line of what has just been done, and return its result as a recording array.
+
+        `fresh` says that the memory of `out` came into being here; else `out` is the next version of what it was.
+        """
         out = np.asarray(out)
-        self.operations.append(Operation(kind, function, inputs, options, out, self.section, fresh, pure))
+        seen, chosen = self._views(inputs), self._views(options)
+        if fresh:
+            self._new_memory(owner(out), "made")
+        else:
+            self._new_version(out)
+        self.lines.append(kind(function, seen, chosen, self.view(out), self.part, **more))
         return Recorded(out, self)
+
+    def note_opaque(
+        self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any, arrays: Iterable[Array]
+    ) -> Recorded:
+        """Append a line of code that ran as it is, and may have changed these arrays."""
+        arrays = list({id(base): base for base in map(owner, arrays)}.values())
+        before = tuple(map(self.view, arrays))
+        seen = self._views(inputs)
+        after = tuple(self._new_version(array).whole for array in arrays)
+        out = np.empty(0) if result is None else np.array(result)
+        self._new_memory(out, "made")
+        self.lines.append(Opaque(function, seen, {}, self.view(out), self.part, before, after))
+        return Recorded(out, self)
+
+    def _views(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return self.view(value)
+        if isinstance(value, tuple | list):
+            return type(value)(map(self._views, value))
+        return {name: self._views(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+    def _new_memory(self, base: Array, role: Role) -> Value:
+        self._memories[id(base)] = memory = len(self._owners)
+        self._owners.append(base)
+        strides = tuple(stride // max(base.itemsize, 1) for stride in base.strides)
+        value = Value(self._values, memory, base.shape, strides, base.dtype, role)
+        self._current.append(value)
+        self._values += 1
+        return value
+
+    def _new_version(self, array: Array) -> Value:
+        before = self.introduce(array, "constant")
+        value = replace(before, number=self._values, follows=before)
+        self._current[before.memory] = value
+        self._values += 1
+        return value
+
+    def last(self, memory: int) -> Value:
+        """The present value of a memory."""
+        return self._current[memory]
+
+    def origin(self, value: Value) -> int | None:
+        """What tells a given array from another, as long as both recordings are kept; None for a made one."""
+        return None if value.role == "made" else id(self._owners[value.memory])
 
 
 def raw(value: Any) -> Any:
@@ -96,6 +173,11 @@ def owner(array: Any) -> Any:
         if isinstance(base, np.ndarray):
             array = base
     return array
+
+
+def address(array: Array) -> int:
+    """The address of the first element."""
+    return int(array.__array_interface__["data"][0])
 
 
 class Recorded(NDArrayOperatorsMixin):
@@ -170,9 +252,10 @@ class Recorded(NDArrayOperatorsMixin):
         arguments = raw(inputs)
         if method == "at":
             function(*arguments)
-            self.tape.note("effect", function, arguments, {}, arguments[0], fresh=False)
+            self._note_change(function, arguments)
             return None
-        kind = {"__call__": "ufunc", "reduce": "reduce"}.get(method, "call")
+        call = Elementwise if ufunc.signature is None else Product
+        kind: type[Line] = {"__call__": call, "reduce": Reduce}.get(method, Call)
         (target,) = out
         if target is None:
             return self.tape.note(kind, function, arguments, options, function(*arguments, **options))
@@ -202,7 +285,7 @@ class Recorded(NDArrayOperatorsMixin):
             raise Unrecordable(f"{getattr(function, '__name__', function)} returns a {type(result).__name__}")
         if isinstance(result, np.ndarray) and any(owner(result) is owner(a) for a in arrays_in((arguments, options))):
             return Recorded(result, self.tape)
-        return self.tape.note("call", function, arguments, options, result)
+        return self.tape.note(Call, function, arguments, options, result)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(np.ndarray, name)
@@ -225,7 +308,7 @@ class Recorded(NDArrayOperatorsMixin):
             given = index if isinstance(index, tuple) else (index,)
             if any(isinstance(part, Recorded) and part.dtype == bool for part in given):
                 raise Unrecordable("a selection depends on the values of an array")
-            return self.tape.note("call", operator.getitem, (self.array, plain), {}, self.array[plain])
+            return self.tape.note(Call, operator.getitem, (self.array, plain), {}, self.array[plain])
         if Ellipsis not in parts:
             parts = (*parts, Ellipsis)  # so that a single element, too, is a view
         return Recorded(self.array[parts], self.tape)
@@ -235,11 +318,15 @@ class Recorded(NDArrayOperatorsMixin):
         parts = plain if isinstance(plain, tuple) else (plain,)
         if any(isinstance(part, np.ndarray | list) for part in parts):
             self.array[plain] = value
-            self.tape.note("effect", operator.setitem, (self.array, plain, value), {}, self.array, fresh=False)
+            self._note_change(operator.setitem, (self.array, plain, value))
             return
         target = self.array[parts if Ellipsis in parts else (*parts, Ellipsis)]
         target[...] = value
-        self.tape.note("copy", np.copyto, (value,), {}, target, fresh=False)
+        self.tape.note(Copy, np.copyto, (value,), {}, target, fresh=False)
+
+    def _note_change(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """A function has changed its first argument: all of the memory is said to, since it may be a part of it."""
+        self.tape.note(Change, function, arguments, {}, owner(arguments[0]), fresh=False)
 
 
 def _refuse_if_it_depends_on_values(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -272,6 +359,6 @@ class RecordedGenerator:
             drawn = method(*arguments, **options)
             if not isinstance(drawn, np.ndarray | float | int):
                 raise Unrecordable(f"a generator's {name} is used")
-            return self._tape.note("call", method, arguments, options, drawn, pure=False)
+            return self._tape.note(Draw, method, arguments, options, drawn)
 
         return draw

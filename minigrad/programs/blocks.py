@@ -23,10 +23,26 @@ import numpy as np
 
 from minigrad.data.examples import gather
 from minigrad.parameter import Array
-from minigrad.programs.lines import Line, Place, exchange
-from minigrad.programs.planning import Plan, aligned, allocate, numbers
+from minigrad.programs.equations import Names
+from minigrad.programs.form import (
+    Call,
+    Change,
+    Copy,
+    Draw,
+    Elementwise,
+    Line,
+    Part,
+    Place,
+    Program,
+    Reduce,
+    Value,
+    View,
+    is_matrix_product,
+)
+from minigrad.programs.memory import aligned, allocate, scalars_in
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
-from minigrad.programs.writing import Example, Writer, examples, is_product
+from minigrad.programs.trials import Example, examples
+from minigrad.programs.writers.numpy_source import Source
 
 Panels: TypeAlias = list[tuple[int, int]]
 Task: TypeAlias = list[tuple[slice, Array, Callable[[], None]]]
@@ -57,30 +73,32 @@ class Block:
 
 
 class Blocks:
-    """A planned step as three functions. Called with x and the numbers of its rows, it makes the step.
+    """A program of a step as three functions. Called with x and the numbers of its rows, it makes the step.
 
-    `inputs` are the places of a batch, x first; the others are to be filled before. Raises Undivided.
+    The places of its batch other than x are to be filled before. Raises Undivided.
     """
 
-    def __init__(self, plan: Plan, inputs: Sequence[Array]) -> None:
-        self._memories, self._names = plan.memories, dict(plan.names)
-        self._places = [plan.memories.place(array) for array in inputs]
-        self._x, self._rows = self._places[0], len(inputs[0])
-        self._panels = _panels(plan.lines, self._rows)
+    def __init__(self, program: Program) -> None:
+        self._program, self._names = program, dict(program.names)
+        self._inputs = [value.whole for value in program.inputs]
+        self._x, self._rows = self._inputs[0], self._inputs[0].shape[0]
+        self._values = {value.memory: value for value in program.values}
+        self._homes: dict[int, Array] = {}
+        lines = program.lines
+        self._panels = _panels(lines, self._rows)
         for shares in _shares(self._panels, blas_threads()):
             self._shares, self._blocks = shares, [block for mine in shares for block in mine]
-            before, rows, after = self._phases(plan.lines)
-            if len(self._blocks) > 1 and _work(rows) >= MOSTLY * _work(plan.lines):
+            before, rows, after = self._phases(lines)
+            if len(self._blocks) > 1 and _work(rows) >= MOSTLY * _work(lines):
                 break
         else:
             raise Undivided("too little of the work is done row by row")
 
-        kept = {plan.result.memory} | {place.memory for line in (*before, *after) for place in line.reads()}
-        rows = [replace(line, fresh=line.fresh and line.out.memory not in kept) for line in rows]
+        kept = {program.result.memory} | {view.memory for line in (*before, *after) for view in line.reads()}
         self._before = self._whole(before, None)
         self._tasks = list(self._for_threads(rows, kept))
-        self._after = self._whole(after, plan.result)
-        del self._memories  # and with it what only the recording needed
+        self._after = self._whole(after, program.result)
+        del self._program, self._values  # and with them what only the writing needed
 
     def __call__(self, x: Array, order: Array) -> float:
         """Make the step for these rows of x, and return its value. To be called in `one_blas_thread`."""
@@ -93,25 +111,25 @@ class Blocks:
         return f"{len(self._blocks)} blocks of rows by {len(self._tasks)} threads"
 
     # ------------------------------------------------------------------------------------------------------- in phases
-    def _phases(self, lines: list[Line]) -> tuple[list[Line], list[Line], list[Line]]:
+    def _phases(self, lines: Sequence[Line]) -> tuple[list[Line], list[Line], list[Line]]:
         """The lines, each in the earliest of the three phases that it can be in, in their order there."""
         phases: tuple[list[Line], list[Line], list[Line]] = ([], [], [])
-        self._width = {place.memory: place.strides[0] for place in self._places}  # bytes of a row
-        self._products: dict[int, Place] = {}
+        self._width = {view.memory: view.strides[0] for view in self._inputs}  # elements of a row
+        self._products: dict[int, View] = {}
         written, read = {self._x.memory: ROWS}, dict[int, int]()
         drawn = BEFORE
         for line in lines:
-            if not line.pure and not isinstance(getattr(line.function, "__self__", None), np.random.Generator):
+            if not line.pure and not isinstance(line, Draw):
                 raise Undivided(f"what {line.function} does can't be told")
-            phase = given = max((written.get(place.memory, BEFORE) for place in line.reads()), default=BEFORE)
+            phase = given = max((written.get(view.memory, BEFORE) for view in line.reads()), default=BEFORE)
             if not line.pure:
                 phase = max(phase, drawn)  # random numbers are drawn in their order
             if not line.fresh:
                 phase = max(phase, *(touched.get(line.out.memory, BEFORE) for touched in (written, read)))
             if given <= ROWS and self._adds_up(line):
                 products = self._place_for_products(line)
-                phases[ROWS].append(replace(line, out=products, fresh=False))
-                line = replace(line, kind="reduce", function=np.add.reduce, inputs=(products,), options={"axis": 0})
+                phases[ROWS].append(replace(line, out=products))
+                line = Reduce(np.add.reduce, (products,), {"axis": 0}, line.out, line.part)
                 phase = AFTER
             elif phase <= ROWS and self._splits(line):
                 phase = ROWS
@@ -121,18 +139,16 @@ class Blocks:
             if not line.pure:
                 drawn = phase
             written[line.out.memory] = max(phase, written.get(line.out.memory, BEFORE))
-            for place in line.reads():
-                read[place.memory] = max(phase, read.get(place.memory, BEFORE))
+            for view in line.reads():
+                read[view.memory] = max(phase, read.get(view.memory, BEFORE))
             if line.fresh and line.out.shape[:1] == (self._rows,) and _contiguous(line.out):
                 self._width[line.out.memory] = line.out.strides[0]
         return phases
 
-    def _axis(self, place: Place) -> int | None:
+    def _axis(self, view: View) -> int | None:
         """Which axis counts the rows of the batch; None in memory without rows, and in a view of some of them."""
-        width = self._width.get(place.memory)
-        found = (
-            n for n, each in enumerate(zip(place.shape, place.strides, strict=True)) if each == (self._rows, width)
-        )
+        width = self._width.get(view.memory)
+        found = (n for n, each in enumerate(zip(view.shape, view.strides, strict=True)) if each == (self._rows, width))
         return next(found, None)
 
     def _splits(self, line: Line) -> bool:
@@ -140,61 +156,81 @@ class Blocks:
         shape = line.out.shape
         if shape[:1] != (self._rows,) or not (_contiguous(line.out) if line.fresh else self._axis(line.out) == 0):
             return False
-        of_rows = [self._axis(place) for place in line.reads() if place.memory in self._width]
+        of_rows = [self._axis(view) for view in line.reads() if view.memory in self._width]
         if any(axis != 0 for axis in of_rows):
             return False  # a transpose, or some of the rows: all blocks would need them
-        if line.kind == "reduce":
+        if isinstance(line, Reduce):
             operand, axis = line.inputs[0], line.options.get("axis", 0)
             axes = axis if isinstance(axis, tuple) else (axis,)
             return len(of_rows) == 1 and all(n is not None and n % len(operand.shape) for n in axes)
-        if line.elementwise() or line.kind == "copy":
+        if isinstance(line, Elementwise | Copy):
             return all(
-                len(place.shape) == len(shape)
-                if place.memory in self._width
-                else len(place.shape) < len(shape) or place.shape[0] == 1
-                for place in line.reads()
+                len(view.shape) == len(shape)
+                if view.memory in self._width
+                else len(view.shape) < len(shape) or view.shape[0] == 1
+                for view in line.reads()
             )
-        if is_product(line) and line.inputs[0].memory in self._width and line.inputs[1].memory not in self._width:
-            return _agree_in_blocks(line, self._blocks)
+        if is_matrix_product(line):
+            a, b = line.inputs
+            if a.memory in self._width and b.memory not in self._width:
+                return _agree_in_blocks(line, self._blocks)
         return False
 
     def _adds_up(self, line: Line) -> bool:
         """Whether a line is a sum of products over the rows that panels give in every bit."""
-        over_rows = is_product(line) and [self._axis(place) for place in line.inputs] == [1, 0]
+        over_rows = is_matrix_product(line) and [self._axis(view) for view in line.inputs] == [1, 0]
         return over_rows and _agree_in_panels(examples(line), self._panels)
 
-    def _place_for_products(self, line: Line) -> Place:
-        products = self._memories.place(np.empty((len(self._panels), *line.out.shape), line.out.dtype))
-        self._products[products.memory] = products
-        self._names[products] = f"{self._names.get(line.out, 'v')}_parts"
+    def _place_for_products(self, line: Line) -> View:
+        home = np.empty((len(self._panels), *line.out.shape), line.out.dtype)
+        strides = tuple(stride // home.itemsize for stride in home.strides)
+        memory = 1 + max(self._values)
+        value = Value(-1, memory, home.shape, strides, home.dtype, "made")
+        self._values[memory], self._homes[memory] = value, home
+        self._products[memory] = products = replace(value, follows=value).whole
+        self._names[products.place] = f"{self._names.get(line.out.place, 'v')}_parts"
         return products
 
     # ------------------------------------------------------------------------------------------------------- functions
-    def _whole(self, lines: list[Line], result: Place | None) -> Callable[[], Any]:
+    def _whole(self, lines: list[Line], result: View | None) -> Callable[[], Any]:
         """The function of lines for all rows."""
-        writer = Writer(self._memories.view, self._names, set() if result is None else numbers(lines))
-        return _function(writer, lines, result)
+        source = Source(self._array, Names(self._names), set() if result is None else scalars_in(lines))
+        function: Callable[[], Any] = source.defined(source.function(lines, result, "a part of it"))
+        return function
+
+    def _home(self, memory: int) -> Array:
+        """The array of a memory for all rows."""
+        given = self._program.homes.get(memory)
+        if given is not None:
+            return given
+        if memory not in self._homes:
+            self._homes[memory] = self._values[memory].empty()
+        return self._homes[memory]
+
+    def _array(self, view: View) -> Array:
+        return self._program.array(view) if view.memory in self._program.homes else view.array(self._home(view.memory))
 
     def _for_threads(self, lines: list[Line], kept: set[int]) -> Iterator[Task]:
         """For each thread the blocks that are its own: which rows, where they are gathered, and the function."""
-        gathering = Line("copy", np.copyto, (), {}, self._x, ("gather", 0), self._x.memory not in kept, pure=True)
+        gathering = Copy(np.copyto, (), {}, self._x, Part("gather", "all", "rows of x"))
         longest = max(self._blocks, key=lambda block: block.stop - block.start)
-        starts, size = allocate(list(self._cut([gathering, *lines], longest)), set(), set())
-        written: dict[tuple[int, ...], tuple[Writer, Any]] = {}
+        starts, size = allocate(list(self._cut([gathering, *lines], longest)), set(), kept)
+        written: dict[tuple[int, ...], tuple[Source, Any]] = {}
         for mine in self._shares:
             task: Task = []
             memory = aligned(size)
             for block in mine:
-                array_of = partial(self._array, block, memory, starts, {})
+                array_of = partial(self._array_of, block, memory, starts, {})
                 sizes = tuple(stop - start for start, stop in (self._panels[number] for number in block.panels))
                 if sizes not in written:
-                    names = {self._cut_place(place, block): name for place, name in self._names.items()}
-                    writer = Writer(array_of, names, set())
-                    written[sizes] = writer, _function(writer, list(self._cut(lines, block)), None)
-                writer, function = written[sizes]
-                here = {name: array_of(place) for name, place in writer.places.items()}
-                function = FunctionType(function.__code__, writer.namespace | here)
-                x = array_of(self._cut_place(self._x, block))
+                    views = ((View(self._values[place[0]], *place[1:]), name) for place, name in self._names.items())
+                    source = Source(array_of, Names({self._cut_view(v, block).place: n for v, n in views}), set())
+                    text = source.function(list(self._cut(lines, block)), None, "a part of it")
+                    written[sizes] = source, source.defined(text)
+                source, function = written[sizes]
+                here = {name: array_of(view) for name, view in source.views.items()}
+                function = FunctionType(function.__code__, source.namespace | here)
+                x = array_of(self._cut_view(self._x, block))
                 task.append((slice(block.start, block.stop), x, function))
             yield task
 
@@ -202,46 +238,42 @@ class Blocks:
         """The lines for a block; a product of panels becomes a line for each of them."""
         for line in lines:
             if line.out.memory not in self._products:
-                yield self._cut_line(line, block, range(block.start, block.stop))
+                yield line.with_views(partial(self._cut_view, block=block))
                 continue
             _, *shape = line.out.shape
             first, *strides = line.out.strides
             for number, panel in enumerate(block.panels):
-                out = line.out._replace(offset=number * first, shape=tuple(shape), strides=tuple(strides))
-                yield replace(self._cut_line(line, block, range(*self._panels[panel])), out=out)
+                out = replace(line.out, offset=number * first, shape=tuple(shape), strides=tuple(strides))
+                rows = range(*self._panels[panel])
+                yield replace(line.with_views(partial(self._cut_view, block=block, rows=rows)), out=out)
 
-    def _cut_line(self, line: Line, block: Block, rows: range) -> Line:
-        def change(value: Any) -> Any:
-            return self._cut_place(value, block, rows) if isinstance(value, Place) else value
-
-        inputs, options = exchange(line.inputs, change), exchange(line.options, change)
-        return replace(line, inputs=inputs, options=options, out=change(line.out))
-
-    def _cut_place(self, place: Place, block: Block, rows: range | None = None) -> Place:
-        """Only these rows of a place (all of the block's without them), seen from where the block begins."""
-        axis = self._axis(place)
+    def _cut_view(self, view: View, block: Block, rows: range | None = None) -> View:
+        """Only these rows of a view (all of the block's without them), seen from where the block begins."""
+        axis = self._axis(view)
         if axis is None:
-            return place
+            return view
         rows = range(block.start, block.stop) if rows is None else rows
-        offset = place.offset + (rows.start - block.start) * place.strides[axis]
-        return place._replace(offset=offset, shape=(*place.shape[:axis], len(rows), *place.shape[axis + 1 :]))
+        offset = view.offset + (rows.start - block.start) * view.strides[axis]
+        shape = (*view.shape[:axis], len(rows), *view.shape[axis + 1 :])
+        return replace(view, offset=offset, shape=shape)
 
-    def _array(
-        self, block: Block, memory: Array, starts: dict[int, int], made: dict[Place, Array], place: Place
+    def _array_of(
+        self, block: Block, memory: Array, starts: dict[int, int], made: dict[Place, Array], view: View
     ) -> Array:
-        """The array at a block's place: in the thread's memory, in that of all rows, or one that all blocks read."""
-        if place not in made:
-            owner, begin = memory, starts.get(place.memory)
+        """The array at a block's view: in the thread's memory, in that of all rows, or one that all blocks read."""
+        if view.place not in made:
+            owner, begin, size = memory, starts.get(view.memory), view.dtype.itemsize
             if begin is None:
-                owner = self._memories.owners[place.memory]
-                if place.memory in self._products:
-                    begin = block.panels.start * self._products[place.memory].strides[0]
-                elif place.memory in self._width:
-                    begin = block.start * self._width[place.memory]
+                if view.memory in self._products:
+                    begin = block.panels.start * self._products[view.memory].strides[0] * size
+                elif view.memory in self._width:
+                    begin = block.start * self._width[view.memory] * size
                 else:
-                    return self._memories.view(place)
-            made[place] = np.ndarray(place.shape, place.dtype, owner.data, begin + place.offset, place.strides)
-        return made[place]
+                    return self._array(view)
+                owner = self._home(view.memory)
+            strides = [stride * size for stride in view.strides]
+            made[view.place] = np.ndarray(view.shape, view.dtype, owner.data, begin + view.offset * size, strides)
+        return made[view.place]
 
 
 def _run(task: Task, x: Array, order: Array) -> None:
@@ -250,29 +282,25 @@ def _run(task: Task, x: Array, order: Array) -> None:
         function()
 
 
-def _function(writer: Writer, lines: list[Line], result: Place | None) -> Any:
-    exec(writer.function(lines, result, "a part of it"), writer.namespace)
-    return writer.namespace["step"]
+def _contiguous(view: View) -> bool:
+    """Whether a view begins its memory and lies there row by row."""
+    size = view.dtype.itemsize
+    return view.offset == 0 and [n * size for n in view.strides] == list(np.empty(view.shape, view.dtype).strides)
 
 
-def _contiguous(place: Place) -> bool:
-    """Whether a place begins its memory and lies there row by row."""
-    return place.offset == 0 and place.strides == np.empty(place.shape, place.dtype).strides
-
-
-def _work(lines: list[Line]) -> int:
+def _work(lines: Sequence[Line]) -> int:
     """The multiplications in products of matrices."""
     pairs = [line.inputs for line in lines if line.function is np.matmul and len(line.inputs[0].shape) == 2]
     return sum(a.shape[0] * a.shape[1] * b.shape[-1] for a, b in pairs)
 
 
 # ----------------------------------------------------------------------------------------------------------- the panels
-def _panels(lines: list[Line], rows: int) -> Panels:
+def _panels(lines: Sequence[Line], rows: int) -> Panels:
     """Where the panels begin and end in which BLAS adds up the step's largest product over the rows.
 
     Raises Undivided.
     """
-    sums = [line for line in lines if is_product(line) and line.inputs[1].shape[0] == rows]
+    sums = [line for line in lines if is_matrix_product(line) and line.inputs[1].shape[0] == rows]
     if not sums or _work(lines) < WORTH_IT:
         raise Undivided("too little work")
     largest = list(examples(max(sums, key=lambda line: _work([line]))))
@@ -317,12 +345,12 @@ def _shares(panels: Panels, threads: int) -> Iterator[list[list[Block]]]:
     yield [full[mine.start : mine.stop] for mine in _even(len(full), threads)]
 
 
-def same_in_one_thread(lines: list[Line]) -> bool:
+def same_in_one_thread(lines: Sequence[Line]) -> bool:
     """Whether the lines leave the same bits whatever number of threads BLAS uses."""
     for line in lines:
-        if line.kind in ("call", "effect") or (line.function is np.matmul and not is_product(line)):
+        if isinstance(line, Call | Change) or (line.function is np.matmul and not is_matrix_product(line)):
             return False  # there may be products in it
-        if is_product(line) and not _agree_in_one_thread(examples(line), np.matmul):
+        if is_matrix_product(line) and not _agree_in_one_thread(examples(line), np.matmul):
             return False
     return True
 

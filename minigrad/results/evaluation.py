@@ -26,7 +26,7 @@ from minigrad.optimizers import Adam
 from minigrad.parameter import Array
 from minigrad.plots import first_weights, image_side
 from minigrad.sequential import Sequential
-from minigrad.training.loop import History
+from minigrad.training.history import History
 
 Z = 1.959964  # the normal quantile of a 95 % interval
 FEW_ROWS = 10  # a class of fewer rows is hardly learned, and not measured at all

@@ -1,5 +1,5 @@
-"""Training: epochs of gradient steps, what `fit` makes of them, and what is kept of them."""
+"""Training: the loop, what `fit` makes of it, and what is kept of it."""
 
-from minigrad.training.loop import DivergenceError as DivergenceError
-from minigrad.training.loop import Epoch as Epoch
-from minigrad.training.loop import History as History
+from minigrad.training.history import DivergenceError as DivergenceError
+from minigrad.training.history import Epoch as Epoch
+from minigrad.training.history import History as History

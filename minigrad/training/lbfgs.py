@@ -11,7 +11,8 @@ import numpy as np
 from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
-from minigrad.training.loop import DivergenceError, History, as_examples
+from minigrad.training.history import DivergenceError, History
+from minigrad.training.targets import as_examples
 
 
 def minimize_lbfgs(
@@ -47,7 +48,7 @@ def minimize_lbfgs(
     def value_and_gradient(theta: Array) -> tuple[float, Array]:
         with np.errstate(over="ignore", invalid="ignore"):
             model.theta[...] = theta
-            value = float(objective.differentiate(*batch))
+            value = objective.gradient(*batch)
         if not math.isfinite(value) or not np.isfinite(model.dtheta).all():
             before.restore()
             raise DivergenceError(

@@ -26,24 +26,29 @@ from minigrad import (
     Tanh,
     parameter,
 )
-from minigrad.programs import blocks, threads
+from minigrad.programs import blocks, making, threads
 from minigrad.programs import running as program
-from minigrad.programs.steps import Step, write
+from minigrad.programs.blocks import Blocks, Undivided
+from minigrad.programs.making import make
+from minigrad.programs.steps import Step
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
 
 
 def written(step, monkeypatch):
-    """What `write` makes of a step, and the blocks that there were before they were tried."""
+    """What is made of a step, and the blocks that there were before they were tried."""
     made = []
-    original = Step.blocks
 
-    def making(self, plan):
+    def blocks_of(program):
         made.append("an error")
-        made[-1] = original(self, plan)
+        try:
+            made[-1] = Blocks(program)
+        except Undivided:
+            made[-1] = None
+            raise
         return made[-1]
 
-    monkeypatch.setattr(Step, "blocks", making)
-    return write(step), made[0]
+    monkeypatch.setattr(making, "Blocks", blocks_of)
+    return make(step, in_blocks=True), made[0]
 
 
 @st.composite

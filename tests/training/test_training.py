@@ -47,7 +47,6 @@ from minigrad.data.split import split_rows
 from minigrad.model import Snapshot
 from minigrad.programs import running as program
 from minigrad.schedules import cosine, warmup
-from minigrad.training import loop as training
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=12)  # each example trains several networks
@@ -760,7 +759,7 @@ def test_a_memory_mapped_x_is_not_copied(tmp_path: Any, kind: Any, monkeypatch: 
             super().__init__(*args, **options)
             made.append(self)
 
-    monkeypatch.setattr(training, "Examples", Recording)
+    monkeypatch.setattr("minigrad.training.targets.Examples", Recording)
     fitted = [network(1, Sigmoid()) for _ in range(2)]
     for model, rows in zip(fitted, (mapped, np.array(mapped)), strict=True):
         model.fit(rows, t, **binary(validation=0.2, optimizer=SGD(0.01)))

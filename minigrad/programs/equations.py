@@ -1,0 +1,160 @@
+"""Names and formulas for the lines of a program, the same for whoever writes or shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.programs.form import (
+    Call,
+    Change,
+    Copy,
+    Line,
+    Opaque,
+    Place,
+    Program,
+    Reduce,
+    Value,
+    View,
+    function_name,
+)
+
+OPERATORS = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "matmul": "@",
+    "greater": ">",
+    "less": "<",
+    "greater_equal": ">=",
+    "less_equal": "<=",
+    "equal": "==",
+}
+VERBS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
+
+
+class Names:
+    """A name for every view: the textbook's where it has one, W1T for a transpose, else v1, v2 and so on.
+
+    The name is that of the view's place, whatever version of it: what Python calls an array that is changed in place.
+    """
+
+    def __init__(self, hints: Mapping[Place, str]) -> None:
+        self._hints = hints
+        self._beginning: dict[tuple[int, int], list[tuple[Place, str]]] = {}
+        for place, name in hints.items():
+            self._beginning.setdefault(place[:2], []).append((place, name))
+        self._names: dict[Place, str] = dict(hints)
+        self._taken = set(hints.values())
+        self._temporaries = 0
+
+    def __call__(self, view: View) -> str:
+        """The name of a view; the same for the same place."""
+        place = view.place
+        if place not in self._names:
+            name = self._derived(view)
+            if name is None:
+                self._temporaries += 1
+                name = f"v{self._temporaries}"
+            self._names[place] = self.free(name)
+        return self._names[place]
+
+    def free(self, name: str) -> str:
+        """The name, with a number behind it where it is taken; it is taken from now on."""
+        unique, count = name, 1
+        while unique in self._taken:
+            count += 1
+            unique = f"{name}_{count}"
+        self._taken.add(unique)
+        return unique
+
+    def _derived(self, view: View) -> str | None:
+        """W1T for the transpose of W1, W1_flat and b1_row for the same elements in one axis or two."""
+        memory, offset, shape, strides = view.place
+        if len(shape) == 2 and (turned := self._hints.get((memory, offset, shape[::-1], strides[::-1]))):
+            return f"{turned}T"
+        for place, name in self._beginning.get((memory, offset), ()):
+            whole = View(view.value, *place[1:])
+            if whole.span == view.span and len(shape) == 1 < len(whole.shape):
+                return f"{name}_flat"
+            if whole.span == view.span and len(shape) == 2 and shape[0] == 1 == len(whole.shape):
+                return f"{name}_row"
+        return None
+
+
+def equation(line: Line, name: Callable[[View], str]) -> str:
+    """What a line does, as a formula in the names of its views."""
+    if isinstance(line, Change) or (isinstance(line, Opaque) and line.out.extent == 0):
+        return _call(line, name)
+    if isinstance(line, Call):
+        return f"{name(line.out)} = {_call(line, name)}"
+    if isinstance(line, Copy):
+        return f"{name(line.out)} = {argument(line.inputs[0], name)}"
+    if isinstance(line, Reduce):
+        shown = ", ".join(f"{option}={value}" for option, value in line.options.items() if value is not None)
+        verb = VERBS.get(line.ufunc.__name__, line.ufunc.__name__)
+        return f"{name(line.out)} = {name(line.inputs[0])}.{verb}({shown})"
+    operands = [name(value) if isinstance(value, View) else f"{value:g}" for value in line.inputs]
+    return f"{name(line.out)} = {formula(line.function.__name__, operands)}"
+
+
+def formula(ufunc: str, operands: list[str]) -> str:
+    """A ufunc of some operands, with Python's operator where there is one."""
+    if ufunc in OPERATORS and len(operands) == 2:
+        return f"{operands[0]} {OPERATORS[ufunc]} {operands[1]}"
+    return f"-{operands[0]}" if ufunc == "negative" else f"{ufunc}({', '.join(operands)})"
+
+
+def argument(value: Any, name: Callable[[View], str]) -> str:
+    """A view, number, slice or tuple of them as an argument in a formula."""
+    if isinstance(value, View):
+        return name(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(argument(item, name) for item in value)}{',' * (len(value) == 1)})"
+    if isinstance(value, list):
+        return f"[{', '.join(argument(item, name) for item in value)}]"
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    return "..." if value is Ellipsis else getattr(value, "__name__", repr(value))
+
+
+def _call(line: Line, name: Callable[[View], str]) -> str:
+    options = [f"{option}={argument(value, name)}" for option, value in line.options.items()]
+    return f"{function_name(line.function)}({', '.join([*(argument(v, name) for v in line.inputs), *options])})"
+
+
+def named_values(program: Program) -> dict[str, View]:
+    """A name for every array of a program that is to be shown: {name: the version that it means}.
+
+    What is given has its own name (`W1`, `theta`), its last version, where it is changed, the same with `_new` behind
+    it. Of a gradient only the last version means anything. What lines make has its name in its last version.
+    """
+    names = Names(program.names)
+    first: dict[int, Value] = {value.memory: value for value in program.given}
+    last: dict[int, Value] = dict(first)
+    views: dict[Place, View] = {}
+    for value in program.given:
+        views[value.whole.place] = value.whole
+    for line in program.lines:
+        for view in line.writes():
+            last[view.memory] = view.value
+            first.setdefault(view.memory, view.value)
+            views.setdefault(view.place, view)
+    for place in program.names:
+        if place[0] in first:
+            views.setdefault(place, View(first[place[0]], *place[1:]))
+    named: dict[str, View] = {}
+    for view in views.values():
+        old, new = first[view.memory], last[view.memory]
+        if view.extent == 0:
+            continue
+        if old.role in ("made", "gradient"):
+            named[names(view)] = view.of(new)
+        else:
+            named[names(view)] = view.of(old)
+            if new is not old:
+                named[f"{names(view)}_new"] = view.of(new)
+    return named

@@ -1,0 +1,94 @@
+"""What a program computes, value by value: the numbers that a page shows, and what every writer is compared with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.programs.form import Change, Line, Opaque, Program, Value, View, exchange
+
+
+def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Value, Array]:
+    """Run a program line by line, and return an array of its own for each value; nothing that is given is changed.
+
+    `batch` is (x, t) or (x, t, w), in place of what stands at the program's inputs. Random numbers are drawn from
+    copies of the generators. Code that could not be recorded runs as it is, on the arrays of its layer.
+
+    Raises ValueError for a batch of another number of arrays, or of other shapes.
+    """
+    arrays = {value: _copy(value, array) for value, array in program.given.items()}
+    for value, given in zip(program.inputs, _batch(program, batch), strict=True):
+        arrays[value] = _copy(value, given)
+    generators: dict[int, Any] = {}
+    for line in program.lines:
+        for view in line.writes():
+            arrays[view.value] = _made(view.value, arrays)
+        if isinstance(line, Opaque):
+            _run_as_it_is(program, line, arrays)
+            continue
+        own = line.out.value if isinstance(line, Change) else None
+
+        def seen(view: View, own: Value | None = own) -> Array:
+            value = own if own is not None and view.value is own.follows else view.value
+            return view.array(arrays[value])
+
+        line = _with_copied_generator(line, generators)
+        line.run(
+            exchange(line.inputs, seen), exchange(dict(line.options), seen), line.out.array(arrays[line.out.value])
+        )
+    return arrays
+
+
+def _batch(program: Program, batch: Sequence[Any] | None) -> list[Array]:
+    places = [program.given[value] for value in program.inputs]
+    if batch is None:
+        return places
+    given = [np.array(array, place.dtype) for array, place in zip(batch, places, strict=False)]
+    if len(batch) != len(places) or any(a.shape != p.shape for a, p in zip(given, places, strict=True)):
+        shapes = ", ".join(str(place.shape) for place in places)
+        raise ValueError(f"this program takes a batch of {len(places)} arrays of the shapes {shapes}")
+    return given
+
+
+def _made(value: Value, arrays: dict[Value, Array]) -> Array:
+    """The array of a new value, which begins as a copy of the version before it."""
+    return value.empty() if value.follows is None else _copy(value, arrays[value.follows])
+
+
+def _copy(value: Value, array: Array) -> Array:
+    memory = value.empty()
+    memory[...] = array
+    return memory
+
+
+def _with_copied_generator(line: Line, generators: dict[int, Any]) -> Line:
+    home: Any = getattr(line.function, "__self__", None)
+    if not isinstance(home, np.random.Generator):
+        return line
+    own = generators.setdefault(id(home), copy.deepcopy(home))
+    function: Callable[..., Any] = getattr(own, line.function.__name__)
+    return type(line)(function, line.inputs, line.options, line.out, line.part)
+
+
+def _run_as_it_is(program: Program, line: Opaque, arrays: dict[Value, Array]) -> None:
+    """Run a layer's own code: its arrays get their values for as long as it runs."""
+    homes = [program.homes[view.memory] for view in line.before]
+    saved = [home.copy() for home in homes]
+    try:
+        for home, view in zip(homes, line.before, strict=True):
+            home[...] = arrays[view.value]
+
+        def seen(view: View) -> Array:
+            return view.array(arrays[view.value])
+
+        out = line.out.array(arrays[line.out.value])
+        line.run(exchange(line.inputs, seen), exchange(dict(line.options), seen), out)
+        for home, view in zip(homes, line.after, strict=True):
+            arrays[view.value][...] = home
+    finally:
+        for home, before in zip(homes, saved, strict=True):
+            home[...] = before

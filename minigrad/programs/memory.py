@@ -1,0 +1,105 @@
+"""Where values lie: what a program that works in place may overwrite, and what memory it uses again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.programs.arrays import address
+from minigrad.programs.form import Copy, Elementwise, Line, Product, Reduce, View
+from minigrad.programs.planning import in_place
+
+ALIGNMENT = 64  # bytes: a cache line
+
+
+def bytes_of(view: View) -> int:
+    """The bytes from the first element to the end of the last."""
+    return view.extent * view.dtype.itemsize
+
+
+def allocate(lines: Sequence[Line], kept: set[int], scalars: set[int]) -> tuple[dict[int, int], int]:
+    """Where in one block of bytes each memory that the lines make goes, but the scalars, and how many bytes that takes.
+
+    Memory is used again when its last reader is past, unless it is `kept`; an elementwise line may overwrite an operand
+    that it is the last to read. What code of its own has seen may be kept by it, so it is never used again.
+    """
+    last: dict[int, int] = {}
+    lasting = set(kept)
+    for number, line in enumerate(lines):
+        for view in (*line.reads(), *line.writes()):
+            last[view.memory] = number
+            if not line.pure:
+                lasting.add(view.memory)
+    slots: list[tuple[int, int]] = []  # (bytes, the memory that holds it)
+    slot_of: dict[int, int] = {}
+    whole = {line.out.memory: line.out for line in lines if line.fresh}
+    for number, line in enumerate(lines):
+        if not line.fresh or line.out.memory in scalars:
+            continue
+        memory, size = line.out.memory, bytes_of(line.out.value.whole)
+        slot = None
+        if memory not in lasting:
+            slot = _operand_slot(line, number, last, lasting, whole, slot_of)
+            if slot is None:
+                free = [s for s, (_, held) in enumerate(slots) if held not in lasting and last[held] < number]
+                fitting = [s for s in free if slots[s][0] >= size]
+                slot = min(fitting, key=lambda s: slots[s][0]) if fitting else (free[-1] if free else None)
+        if slot is None:
+            slot = len(slots)
+            slots.append((0, memory))
+        slots[slot] = (max(slots[slot][0], size), memory)
+        slot_of[memory] = slot
+    starts, total = [], 0
+    for size, _ in slots:
+        starts.append(total)
+        total += -(-size // ALIGNMENT) * ALIGNMENT
+    return {memory: starts[slot] for memory, slot in slot_of.items()}, total
+
+
+def _operand_slot(
+    line: Line,
+    number: int,
+    last: Mapping[int, int],
+    lasting: set[int],
+    whole: Mapping[int, View],
+    slot_of: Mapping[int, int],
+) -> int | None:
+    if not isinstance(line, Elementwise):
+        return None
+    for view in line.reads():
+        mine = view.memory in slot_of and view.memory not in lasting and last[view.memory] == number
+        if (
+            mine
+            and view.place == whole[view.memory].place
+            and (view.shape, view.strides) == (line.out.shape, line.out.strides)
+            and view.dtype.itemsize == line.out.dtype.itemsize
+            and in_place(line, view)
+        ):
+            return slot_of[view.memory]
+    return None
+
+
+def scalars_in(lines: Sequence[Line]) -> set[int]:
+    """The memories of single numbers that are computed once: they can be NumPy's scalars, not arrays."""
+    found = {
+        line.out.memory: line.out.place
+        for line in lines
+        if line.fresh and line.out.shape == () and isinstance(line, Elementwise | Product | Reduce)
+    }
+    for line in lines:
+        plain = isinstance(line, Elementwise | Product | Reduce | Copy)
+        for view in line.reads():
+            if not plain or view.place != found.get(view.memory):
+                found.pop(view.memory, None)
+        if not line.fresh:
+            found.pop(line.out.memory, None)
+    return set(found)
+
+
+def aligned(size: int) -> Array:
+    """So many bytes that begin with a cache line."""
+    block = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -address(block) % ALIGNMENT
+    return block[start : start + size]

@@ -1,0 +1,182 @@
+"""Programs that are run over and over: a training step for one batch after the other, a prediction for some rows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from minigrad.data.examples import Batches, WeightedMean, taker
+from minigrad.model import Model
+from minigrad.parameter import Array, walk
+from minigrad.programs.blocks import Blocks, same_in_one_thread
+from minigrad.programs.contents import NUMBERS_AND_WORDS, Guards
+from minigrad.programs.equations import named_values
+from minigrad.programs.form import Program
+from minigrad.programs.interpreter import interpret
+from minigrad.programs.making import make
+from minigrad.programs.steps import Inference, Step, set_coefficients
+from minigrad.programs.threads import Pace, blas_threads, one_blas_thread
+from minigrad.programs.writers import numpy_file
+
+WHOLE, IN_ONE_THREAD, IN_BLOCKS = range(3)
+"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows."""
+
+
+class StepProgram(Program):
+    """A training step as a program: to read, to save, and to run.
+
+    `str()` is the source of the function that runs, with the equation of each line; `lines` and `values` are the form
+    that writers take, `code` is what was written and runs. `buffers` is the bytes of intermediate results, `opaque`
+    says which layers run as they are, and why. It holds the model's arrays, not the model.
+
+    Raises PartError where the step can't be recorded.
+    """
+
+    def __init__(self, step: Step) -> None:
+        made = make(step, in_blocks=True)
+        super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
+        self.opaque, self.code, self._blocks = made.opaque, made.code, made.blocks
+        set_coefficients(step.optimizer, step.coefficients)
+        self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
+        self._x, self._t, self._weights = step.x, step.t, step.weights
+        self._guards = Guards(step.parts, made.recording.objects, made.recording.attributes)
+        ways = [WHOLE]
+        if self._blocks is not None:
+            ways.append(IN_BLOCKS)
+        elif blas_threads() > 1 and same_in_one_thread(self.lines):
+            ways.append(IN_ONE_THREAD)
+        self._pace = Pace(ways)
+
+    @property
+    def buffers(self) -> int:
+        """The bytes of its intermediate results."""
+        return self.code.block.nbytes
+
+    def holds(self) -> bool:
+        """Whether what the layers hold, beside what a program's key tells apart, is as it was when it was recorded."""
+        return self._guards.hold()
+
+    def __str__(self) -> str:
+        source = self.code.source.rstrip()
+        if self._blocks is not None:
+            source += f"\n    # fit makes this step in {self._blocks}, with the same bits"
+        return source
+
+    def __repr__(self) -> str:
+        return f"<a training step of {self._model}: {len(self.lines)} lines, {self.buffers:,} bytes of results>"
+
+    def interpret(self, batch: Any = None) -> dict[str, Array]:
+        """Every number of the step for a batch (x, t) or (x, t, w), by name; nothing is changed, and nothing is kept.
+
+        What the step changes is there as it was (`W1`, `theta`) and as it becomes (`W1_new`, `theta_new`); gradients
+        are those of this step. Raises ValueError for a batch of other shapes than the program's.
+        """
+        values = interpret(self, batch)
+        return {name: view.array(values[view.value]) for name, view in named_values(self).items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the step as a Python file that needs NumPy alone, with the parameters beside it in a .npz file.
+
+        The file defines `step()`: fill its arrays x, t (and w), call it, and theta has made a step. Raises ValueError
+        where a part of the step is code of its own that can't be written down.
+        """
+        about = [
+            f"One training step of {self._model}.",
+            "",
+            "Fill x[...] and t[...] with a batch and call step(): it returns the loss before its update of theta.",
+            f"The optimizer, {self._optimizer!r}, had these numbers for this step: {', '.join(self._coefficients)}.",
+            "Written by minigrad; it needs NumPy alone.",
+            "",
+        ]
+        numpy_file.write(self, self.code, Path(path), "\n".join(about))
+
+    def run(self, batches: Batches, mean: WeightedMean, change: Callable[[Array], None] | None = None) -> None:
+        """Replay the step for one batch after another; `mean` learns their values. `change` is given each x, to change.
+
+        Batches without weight are passed over.
+        """
+        x, table, into, at, size = batches.x, batches.table, self._x, self._t, batches.size
+        take, pick = taker(x, into), taker(table, at)
+        replay, optimizer = self.code.function, self._optimizer
+        changing = optimizer.changing or callable(optimizer.learning_rate)
+        set_coefficients(optimizer, self._coefficients)
+        share: float = size
+        total, weight = mean.total, mean.weight
+        weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
+        # Augmenting the rows may use BLAS, too: then its threads are left alone.
+        with self._fastest_way(len(batches.rows)) if change is None else nullcontext() as blocks:
+            for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
+                if weights is not None and self._weights is not None:
+                    self._weights[...] = next(weights)
+                    share = float(self._weights.sum())
+                    if share == 0:
+                        continue
+                # What `gather` does, without its calls, which a step of one row would feel.
+                if pick is not None:
+                    pick(numbers, 0, at, "clip")
+                else:
+                    at[...] = table[numbers]
+                if changing:
+                    set_coefficients(optimizer, self._coefficients)
+                if blocks is not None:
+                    total += blocks(x, rows) * share
+                else:
+                    if take is not None:
+                        take(rows, 0, into, "clip")
+                    else:
+                        into[...] = x[rows]
+                    if change is not None:
+                        change(into)
+                    total += replay() * share
+                weight += share
+                optimizer.steps += 1
+        mean.total, mean.weight = total, weight
+
+    @contextmanager
+    def _fastest_way(self, amount: int) -> Iterator[Blocks | None]:
+        """In here BLAS has the threads of the fastest way for so many rows; gives the blocks if that is it."""
+        way, begun = self._pace.way, time.perf_counter()
+        with nullcontext(True) if way == WHOLE else one_blas_thread() as able:
+            yield self._blocks if able and way == IN_BLOCKS else None
+        if able:
+            self._pace.learn(time.perf_counter() - begun, amount)
+
+
+class Forward:
+    """A prediction for so many rows as one straight-line function, and what it takes for granted of the layers.
+
+    Raises PartError where the layers can't be recorded.
+    """
+
+    def __init__(self, model: Model, x: Array) -> None:
+        work = Inference(model, x)
+        made = make(work)
+        self.opaque = made.opaque
+        self._x, self._thread = work.inputs[0], threading.get_ident()
+        self._function: Callable[[], Any] = made.code.function
+        layers = list(walk([model]))
+        settled = [
+            (layer, n, v) for layer in layers for n, v in vars(layer).items() if isinstance(v, NUMBERS_AND_WORDS)
+        ]
+        declared = [(layer, n, v) for layer in layers for n, v in (layer.params | layer.states).items()]
+        # Of what training leaves in the layers for `backward`, arrays for the most part, a prediction reads nothing.
+        read = {id(array) for array in made.program.known.values()}
+        recording = made.recording
+        self._guards = Guards(
+            model.chain(), recording.objects, recording.attributes, read=read, also=[*settled, *declared]
+        )
+
+    def holds(self) -> bool:
+        """Whether the layers are still as they were recorded, and this is the thread that recorded them."""
+        return self._guards.hold() and threading.get_ident() == self._thread
+
+    def __call__(self, x: Array) -> Array:
+        """The prediction, a fresh array."""
+        self._x[...] = x
+        y: Array = self._function().copy()
+        return y

@@ -1,0 +1,81 @@
+"""Trials: whether two ways to compute something give the same, on numbers at random or on a batch.
+
+Whether a quicker form of a line gives the same bits may depend on the machine, so each is tried before it is taken.
+`differences` is the one comparison that every writer has to pass, against the interpreter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from math import ceil, prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.programs.form import Line, View
+
+Example: TypeAlias = tuple[list[Array], Array]
+
+NUMBERS_COMPARED = 100  # two ways to add up give one and the same number every other time, by chance
+
+
+def same_bits(one: Any, two: Any) -> bool:
+    """Whether two arrays are equal: NaN equals NaN, and either zero the other."""
+    one, two = np.asarray(one), np.asarray(two)
+    return np.array_equal(one, two, equal_nan=one.dtype.kind in "fc")
+
+
+def same_to_rounding(one: Any, two: Any) -> bool:
+    """Whether two arrays differ by no more than the rounding of a few operations, relative to their largest number."""
+    one, two = np.asarray(one), np.asarray(two)
+    if one.dtype.kind not in "fc":
+        return same_bits(one, two)
+    scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
+    precision = 1e3 * float(np.finfo(one.dtype).eps)
+    return np.allclose(one, two, rtol=precision, atol=precision * scale, equal_nan=True)
+
+
+PROMISES: dict[str, Callable[[Any, Any], bool]] = {"same bits": same_bits, "to rounding": same_to_rounding}
+
+
+def differences(promise: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """The names of what a writer's program leaves otherwise than expected, by what its writer promises."""
+    agree = PROMISES[promise]
+    return [name for name, array in expected.items() if name not in found or not agree(array, found[name])]
+
+
+def agree_on_random_numbers(quicker: Callable[..., Any], line: Line) -> bool:
+    """Whether a quicker function, called with the operands and the place of the result, gives the line's very bits."""
+    try:
+        for operands, expected in examples(line):
+            result = random_array(line.out, np.random.default_rng(1))
+            quicker(*operands, result)
+            if not np.array_equal(expected, result):
+                return False
+    except ValueError:
+        return False
+    return True
+
+
+def examples(line: Line, part: float = 1.0) -> Iterator[Example]:
+    """Operands of numbers at random, lying in memory as the line's do, and its result.
+
+    There are enough of them to tell chance apart in the smallest `part` of the result that is compared.
+    """
+    rng = np.random.default_rng(0)
+    for _ in range(ceil(NUMBERS_COMPARED / max(1.0, part * prod(line.out.shape)))):
+        operands = [random_array(value, rng) for value in line.inputs if isinstance(value, View)]
+        arguments = iter(operands)
+        given = [next(arguments) if isinstance(value, View) else value for value in line.inputs]
+        expected = random_array(line.out, rng)
+        line.run(given, line.options, expected)
+        yield operands, expected
+
+
+def random_array(view: View, rng: np.random.Generator) -> Array:
+    """An array of a view's shape and strides, of numbers around 0 that repeat themselves after a while."""
+    low, high = view.span
+    numbers = np.resize(rng.normal(size=1021), max(high - low, 1)).astype(view.dtype)
+    strides = [stride * view.dtype.itemsize for stride in view.strides]
+    return np.lib.stride_tricks.as_strided(numbers[view.offset - low :], view.shape, strides)

@@ -1,0 +1,287 @@
+"""A program as the source of one Python function that calls NumPy with as little ado as possible.
+
+Some lines have a quicker form with the same bits, such as `dot` for the `matmul` of two matrices. Whether the bits are
+the same may depend on the machine, so each is tried on numbers at random before it is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.programs.equations import OPERATORS, Names, equation, formula
+from minigrad.programs.form import (
+    Call,
+    Change,
+    Copy,
+    Elementwise,
+    Line,
+    Opaque,
+    Program,
+    Reduce,
+    View,
+    function_name,
+    is_matrix_product,
+)
+from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.trials import agree_on_random_numbers
+
+PROMISE = "same bits"
+
+EXTREMA = (np.maximum, np.minimum)
+"""NumPy deprecates their out as a third argument. Against a single number they take up to four times as long (2.4)."""
+ROWS_FOR_EINSUM = 100
+HEADINGS = {"value": "loss"}
+
+
+@dataclass(frozen=True)
+class Code:
+    """A program's `source`, the `function` that it defines, what the names in it mean, and where its results lie.
+
+    `statements` are its lines without the equations, in the order of the program's. `block` holds the results; `starts`
+    says at which of its bytes each memory that is made begins.
+    """
+
+    source: str
+    statements: list[str]
+    function: Callable[[], Any]
+    namespace: dict[str, Any]
+    views: dict[str, View]
+    block: Array
+    starts: dict[int, int]
+
+
+def write(program: Program) -> Code:
+    """The straight-line function, without arguments, that runs the program on its given arrays, in place."""
+    scalars = scalars_in(program.lines)
+    starts, size = allocate(program.lines, {program.result.memory}, scalars)
+    block = aligned(size)
+    made: dict[Any, Array] = {}
+
+    def array_of(view: View) -> Array:
+        if view.memory not in starts:
+            return program.array(view)
+        offset = starts[view.memory] + view.offset * view.dtype.itemsize
+        where = (offset, view.shape, view.strides, view.dtype)
+        if where not in made:  # NumPy is quicker where an operand and the result are one object, not two of one memory
+            strides = [stride * view.dtype.itemsize for stride in view.strides]
+            made[where] = np.ndarray(view.shape, view.dtype, block.data, offset, strides)
+        return made[where]
+
+    source = Source(array_of, Names(program.names), scalars)
+    text, statements = source.function(program.lines, program.result, program.title), source.statements
+    return Code(text, statements, source.defined(text), source.namespace, source.views, block, starts)
+
+
+class Source:
+    """Writes lines down, and collects in `namespace` what the names in them mean.
+
+    `views` are the views among them, `statements` those of the latest function. `scalars` are the memories that hold
+    one number, a local name.
+    """
+
+    def __init__(self, array_of: Callable[[View], Array], names: Names, scalars: set[int]) -> None:
+        self._array_of, self._names, self._scalars = array_of, names, scalars
+        self._bound: dict[Any, str] = {}
+        self._constants = 0
+        self.statements: list[str] = []
+        self.namespace: dict[str, Any] = {}
+        self.views: dict[str, View] = {}
+
+    def function(self, lines: Iterable[Line], result: View | None, title: str) -> str:
+        """The source of `step()`, which runs the lines and returns the number, or the array, at `result`, if any."""
+        returned = None if result is None else self._name(result)
+        lines = list(lines)
+        self.statements = [self._statement(line) for line in lines]
+        wide = min(max(map(len, self.statements), default=0), 64)
+        text, heading = [f"def step():  # {title}"], ""
+        for line, statement in zip(lines, self.statements, strict=True):
+            part = HEADINGS.get(line.part.verb, line.part.verb)
+            if part != heading:
+                text.append(f"    # {part}")
+                heading = part
+            text.append(f"    {statement:<{wide}}  # {equation(line, self._names)}   {line.out.shape}")
+        value = returned if result is None or result.shape else f"float({returned})"
+        return "\n".join([*text, f"    return {value}"]) + "\n"
+
+    def defined(self, text: str) -> Any:
+        """The function that a source defines."""
+        exec(compile(text, "<minigrad program>", "exec"), self.namespace)
+        return self.namespace["step"]
+
+    # -------------------------------------------------------------------------------------------------------- names
+    def _name(self, view: View) -> str:
+        name = self._names(view)
+        if view.memory not in self._scalars and name not in self.views:
+            self.views[name] = view
+            self.namespace[name] = self._array_of(view)
+        return name
+
+    def _bind(self, name: str, value: Any, key: Any) -> str:
+        """A name for a function or a constant; the same for the same `key`."""
+        if key not in self._bound:
+            self._bound[key] = unique = self._names.free(name)
+            self.namespace[unique] = value
+        return self._bound[key]
+
+    def _function(self, function: Callable[..., Any]) -> str:
+        return self._bind(function_name(function).replace(".", "_").lower(), function, _identity(function))
+
+    def _number(self, name: str, number: Any) -> str:
+        return self._bind(
+            name, number, (type(number), number.dtype, number.shape, number.tobytes())
+        )  # 0 and -0 are two
+
+    # ---------------------------------------------------------------------------------------------------- arguments
+    def _text(self, value: Any) -> str:
+        """A Python expression for an argument."""
+        if isinstance(value, View):
+            return self._name(value)
+        if isinstance(value, tuple):
+            return f"({', '.join(map(self._text, value))}{',' * (len(value) == 1)})"
+        if isinstance(value, list):
+            return f"[{', '.join(map(self._text, value))}]"
+        if value is Ellipsis:
+            return "..."
+        if type(value) is float and not isfinite(value):
+            return f'float("{value}")'
+        if value is None or isinstance(value, bool | int | str | slice) or type(value) is float:
+            return repr(value)
+        self._constants += 1
+        return self._bind(f"c{self._constants}", value, _identity(value))
+
+    def _call(self, line: Line) -> str:
+        options = [f"{name}={self._text(value)}" for name, value in line.options.items()]
+        return f"{self._function(line.function)}({', '.join([*map(self._text, line.inputs), *options])})"
+
+    def _operands(self, line: Line) -> list[str]:
+        """The operands of a ufunc: Python's numbers as NumPy's, which it takes in less time.
+
+        An operand that only lacks axes of length 1 gets them: NumPy is quicker where nothing is broadcast.
+        """
+        if line.options:
+            return [self._text(value) for value in line.inputs]
+        dtypes = line.function.resolve_dtypes((*map(_promoted, line.inputs), None))  # type: ignore[attr-defined]
+        scalar = line.out.memory in self._scalars
+        texts = []
+        for value, dtype in zip(line.inputs, dtypes, strict=False):
+            if isinstance(value, View):
+                widened = isinstance(line, Elementwise) and value.memory not in self._scalars
+                texts.append(self._name(_widened(value, line.out) if widened else value))
+            elif line.function in EXTREMA and not scalar:
+                number = np.array(value, dtype)
+                texts.append(self._number(f"_{_label(number)}s", np.full(line.out.shape, number)))
+            else:
+                number = np.asarray(value)[()] if _typed(value) else np.array(value, dtype)[()]
+                name = f"{'n' if scalar else '_'}{_label(value)}"
+                texts.append(self._number(name, number if scalar else np.asarray(number)))
+        return texts
+
+    # --------------------------------------------------------------------------------------------------- statements
+    def _statement(self, line: Line) -> str:
+        """The statement that runs a line."""
+        if isinstance(line, Change) or (isinstance(line, Opaque) and line.out.extent == 0):
+            return self._call(line)
+        if isinstance(line, Copy):
+            return f"{self._name(line.out)}[...] = {self._text(line.inputs[0])}"
+        if isinstance(line, Call):
+            return f"{self._name(line.out)}[...] = {self._call(line)}"
+        return self._reduction(line) if isinstance(line, Reduce) else self._ufunc(line)
+
+    def _ufunc(self, line: Line) -> str:
+        operands, out = self._operands(line), self._name(line.out)
+        options = "".join(f", {name}={self._text(value)}" for name, value in line.options.items())
+        if line.out.memory in self._scalars:
+            if line.function.__name__ in OPERATORS and not options:
+                return f"{out} = {formula(line.function.__name__, operands)}"
+            return f"{out} = {self._function(line.function)}({', '.join(operands)}{options})"
+        function: Callable[..., Any] = line.function
+        if not options and is_matrix_product(line) and agree_on_random_numbers(np.dot, line):
+            function = np.dot
+        elif not options and _is_one_over(line) and agree_on_random_numbers(np.reciprocal, line):
+            function, operands = np.reciprocal, operands[1:]
+        place = f"out={out}" if options or function in EXTREMA else out
+        return f"{self._function(function)}({', '.join(operands)}{options}, {place})"
+
+    def _reduction(self, line: Reduce) -> str:
+        operand, out = line.inputs[0], self._name(line.out)
+        options = dict(line.options)
+        axis, keepdims = options.pop("axis", 0), options.pop("keepdims", False)
+        if options:
+            return f"{out}[...] = {self._call(line)}"
+        if line.out.memory in self._scalars:
+            return f"{out} = {self._function(line.function)}({self._name(operand)}, {axis})"
+        if isinstance(axis, int) and operand.shape[axis] == 1 and operand.dtype == line.out.dtype:
+            single = operand if keepdims else _without(operand, axis % len(operand.shape))
+            return f"{out}[...] = {self._name(single)}"
+        if _is_column_sum(line, axis, keepdims) and agree_on_random_numbers(_column_sum, line):
+            return f'{self._function(np.einsum)}("ij->j", {self._name(operand)}, out={out})'
+        kept = ", True" if keepdims else ""
+        return f"{self._function(line.function)}({self._name(operand)}, {axis!r}, None, {out}{kept})"
+
+
+def _identity(value: Any) -> Any:
+    """What tells functions and constants apart: their value where that can be asked for."""
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return type(value), value
+
+
+def _label(number: Any) -> str:
+    """A number as a part of a name."""
+    return f"{number:g}".replace(".", "_").replace("-", "m").replace("+", "")
+
+
+def _typed(value: Any) -> bool:
+    return isinstance(value, np.generic | bool)
+
+
+def _promoted(value: Any) -> Any:
+    """What decides about the dtype of a result: a dtype, or the type of a Python number, which gives way."""
+    if isinstance(value, View):
+        return value.dtype
+    return np.asarray(value).dtype if _typed(value) else type(value)
+
+
+def _widened(view: View, out: View) -> View:
+    missing = len(out.shape) - len(view.shape)
+    shape = (1,) * missing + view.shape
+    if missing == 0 or shape != out.shape:
+        return view
+    return replace(view, shape=shape, strides=(view.extent,) * missing + view.strides)
+
+
+def _without(view: View, axis: int) -> View:
+    shape, strides = view.shape, view.strides
+    return replace(view, shape=shape[:axis] + shape[axis + 1 :], strides=strides[:axis] + strides[axis + 1 :])
+
+
+# ------------------------------------------------------------------------------------------- quicker forms, same bits
+def _is_one_over(line: Line) -> bool:
+    value = line.inputs[0]
+    return line.function is np.divide and isinstance(value, int | float) and value == 1
+
+
+def _is_column_sum(line: Reduce, axis: Any, keepdims: bool) -> bool:
+    """Whether a line adds up many rows of several columns of floats."""
+    operand = line.inputs[0]
+    return (
+        line.ufunc is np.add
+        and axis == 0
+        and not keepdims
+        and len(operand.shape) == 2
+        and operand.shape[0] >= ROWS_FOR_EINSUM
+        and operand.shape[1] > 1
+        and operand.dtype.kind == "f"
+    )
+
+
+def _column_sum(a: Array, out: Array) -> Any:
+    return np.einsum("ij->j", a, out=out)

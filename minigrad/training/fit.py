@@ -1,0 +1,205 @@
+"""fit: epochs of training, with a hold-out, early stopping and checkpoints around them.
+
+It is a method of Sequential; here `model` is its self.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from minigrad import metrics
+from minigrad.configured import require
+from minigrad.data.examples import Examples, WeightedMean
+from minigrad.data.split import split_rows
+from minigrad.losses import Loss
+from minigrad.model import Model, Snapshot
+from minigrad.objective import Objective
+from minigrad.optimizers import Optimizer
+from minigrad.parameter import Array
+from minigrad.training.history import DivergenceError, Epoch, History
+from minigrad.training.loop import Augment, require_count, train
+from minigrad.training.targets import ClassWeight, as_examples, strata
+
+ROWS_AT_ONCE = 1024  # of those that are not trained on
+SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
+SECONDS_BETWEEN_CHECKPOINTS = 1.0  # writing one takes as long as many epochs of a small network
+
+
+def fit(
+    model: Model,
+    x: Any,
+    t: Any,
+    *,
+    loss: Loss,
+    optimizer: Optimizer,
+    epochs: int,
+    batch_size: int = 32,
+    validation: float | tuple[Any, Any] | None = None,
+    shuffle: bool = True,
+    patience: int | None = None,
+    l2: float = 0.0,
+    l1: float = 0.0,
+    sample_weight: Any = None,
+    class_weight: ClassWeight | None = None,
+    augment: Augment | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+    seed: int | None = 0,
+) -> History:
+    """Train for `epochs` epochs (see `epochs` for x, t and the rest) and return the history.
+
+    `validation` is a fraction of the rows, drawn at random and stratified by class, or a pair (x, t) of one's own.
+    With `patience`, training stops after so many epochs without a lower validation loss, and the parameters and state
+    of the best epoch are restored, whatever ended training. `class_weight` maps labels to weights, or is "balanced":
+    each class weighs the same in sum. `progress` shows a bar; by default it does on a terminal and in a notebook.
+
+    `fit` of 4 epochs and then of 6, with the same optimizer, is bit for bit `fit` of 10.
+
+    With `checkpoint=path`, a training that was stopped or killed goes on when the same program is run again. The file
+    holds the model (`minigrad.load` makes it), the optimizer and the history; it is written after the first epoch, then
+    after the epochs that end a second or more after the last time (later where writing takes long: it takes no more
+    than a twentieth of the time), and at the end. Where there is one, model and optimizer take up what it holds,
+    `epochs` counts its epochs too, and the result is bit for bit that of one run. `epochs` and `patience` may be others
+    than before; if anything else is, or the data are, ValueError names the difference.
+    """
+    if checkpoint is not None:
+        from minigrad.saving import (
+            models as files,  # `import minigrad` is to be quick: who keeps no checkpoint does without
+        )
+
+    objective, history, best = Objective(model, loss, l2, l1), History(), None
+    require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
+    require_count("epochs", epochs, "train for at least one")
+    require_count("batch_size", batch_size, "a batch has at least one row")
+    if patience is not None and validation is None:
+        raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
+    if patience is not None:
+        require_count("patience", patience, "wait for at least one epoch")
+    examples, held_out = as_examples(model, x, t, loss, sample_weight, class_weight), None
+    if isinstance(validation, tuple) and len(validation) == 2:
+        try:
+            held_out = as_examples(model, *validation, loss, None, class_weight)
+        except ValueError as error:
+            raise ValueError(f"validation: {error}") from error
+    elif isinstance(validation, int | float | np.number):
+        try:
+            kept, held = split_rows(strata(examples, loss), validation, seed=seed or 0)
+        except ValueError as error:
+            raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
+        examples, held_out = examples.select(kept), examples.select(held)
+    elif validation is not None:
+        raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
+    examples.check_weights("training")
+    if held_out is not None:
+        held_out.check_weights("validation")
+
+    settings: dict[str, Any] = {}
+    if checkpoint is not None:
+        settings = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "l2": l2,
+            "l1": l1,
+            "augment": augment,
+            "seed": seed,
+            "early stopping": patience is not None,
+            "data": _fingerprint(examples),
+            "validation": None if held_out is None else _fingerprint(held_out),
+        }
+        found = files.read_checkpoint(checkpoint, model, optimizer, settings)
+        if found is not None:
+            history, best = History(**found[0]), found[1]
+    best_loss = history.validation_loss[history.best_epoch - 1] if history.best_epoch else math.inf
+
+    def ended() -> bool:
+        waited = len(history) - (history.best_epoch or 0)
+        return len(history) >= epochs or (patience is not None and waited >= patience)
+
+    due = -math.inf
+    try:
+        training = train(objective, optimizer, examples, batch_size, shuffle, augment, seed)
+        for epoch in () if ended() else _bar(training, len(history), epochs, progress):
+            history.loss.append(epoch.loss)
+            history.seconds.append(epoch.seconds)
+            if held_out is not None:
+                validation_loss, measured = _evaluate(objective, held_out)
+                history.validation_loss.append(validation_loss)
+                for name, value in measured.items():
+                    history.metrics.setdefault(f"validation_{name}", []).append(value)
+                if patience is not None and validation_loss < best_loss:
+                    best, best_loss, history.best_epoch = Snapshot([model]), validation_loss, len(history)
+            done = ended()
+            if checkpoint is not None and (done or time.monotonic() >= due):
+                begun = time.monotonic()
+                files.write_checkpoint(checkpoint, model, optimizer, settings, asdict(history), best)
+                due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS * max(1, 20 * (time.monotonic() - begun))
+            if done:
+                break
+    except DivergenceError as error:
+        error.history = history
+        raise
+    finally:
+        if best is not None:
+            best.restore()
+    return history
+
+
+def _evaluate(objective: Objective, held_out: Examples) -> tuple[float, dict[str, float]]:
+    """The loss (without the penalty) and the metrics on rows that are not trained on."""
+    mean, ps, ts = WeightedMean(), [], []
+    for batch in held_out.batches(held_out.order(0, 0, shuffle=False), ROWS_AT_ONCE):
+        z, p = objective.predict(batch.x)
+        if weight := batch.weight:
+            mean.add(objective.loss_of(z, batch.t, batch.w), weight)
+        ps.append(p)
+        ts.append(batch.t)
+    return float(mean), _measure(objective, np.concatenate(ps), np.concatenate(ts))
+
+
+def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
+    if not objective.classifies:
+        return {"r2": metrics.r2_score(t, p)} if len(t) > 1 else {}
+    if p.ndim == 2 and p.shape[1] > 1 and np.all(t.sum(axis=1) == 1):
+        return {"accuracy": metrics.accuracy(t.argmax(axis=1), p.argmax(axis=1))}
+    right = (p >= objective.model.boundary) == (t >= 0.5)
+    return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}
+
+
+def _fingerprint(examples: Examples) -> str:
+    """Shapes and a digest of some of the rows, targets and weights: enough to tell other data from the same."""
+    rows = examples.order(0, 0, shuffle=False)
+    rows = rows[:: max(1, len(rows) // 256)]
+    x, t, w = examples.x[rows], examples.targets(rows), examples.weights(rows)
+    import hashlib
+
+    digest = hashlib.sha256()
+    for array in (x, t) if w is None else (x, t, w):
+        digest.update(array.tobytes())
+    return f"{len(examples)} rows of {x.shape[1:]} {x.dtype} and {t.shape[1:]} {t.dtype}, {digest.hexdigest()[:16]}"
+
+
+def _bar(training: Iterator[Epoch], begun: int, epochs: int, progress: bool | None) -> Iterator[Epoch]:
+    """The epochs, with a progress bar where one can be seen."""
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not progress:
+        yield from training
+        return
+    from tqdm.auto import tqdm
+
+    bar = tqdm(initial=begun, total=epochs, unit="epoch", desc="training", mininterval=SECONDS_BETWEEN_BARS)
+    with bar:
+        for epoch in training:
+            bar.set_postfix(loss=f"{epoch.loss:.4f}", refresh=False)
+            bar.update()
+            yield epoch

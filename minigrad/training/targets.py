@@ -1,0 +1,110 @@
+"""From x and t as users have them to checked examples: labels become targets, and weights count."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from minigrad.data.examples import Examples, as_numbers, check_fractions
+from minigrad.data.labels import LabelEncoder, label_array
+from minigrad.layers.activations import Sigmoid
+from minigrad.losses import CategoricalCrossEntropy, Loss, check_weights
+from minigrad.model import Model
+from minigrad.parameter import Array
+
+log = logging.getLogger("minigrad")
+
+ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
+
+
+def as_examples(
+    model: Model, x: Any, t: Any, loss: Loss, sample_weight: Any, class_weight: ClassWeight | None
+) -> Examples:
+    """The rows, checked against each other and against the model; labels make `model.classes`."""
+    if isinstance(loss, CategoricalCrossEntropy) and isinstance(model.chain()[-1], Sigmoid):
+        log.warning(
+            "CategoricalCrossEntropy after a Sigmoid is least where every output is 1, whatever the class, since "
+            "nothing ties a sigmoid's outputs together: end the model in Softmax(), or train with BinaryCrossEntropy()"
+        )
+    dtype = model.theta.dtype
+    x = as_numbers("x", x, dtype)
+    outputs = model.output_shape(x.shape[1:])
+    labels = loss.labels and np.ndim(t) == 1
+    t = label_array(t) if labels else as_numbers("t", t, dtype)
+    if len(x) != len(t):
+        raise ValueError(f"x has {len(x)} rows, t has {len(t)}")
+    encoder = _encoder(model, loss, t, outputs) if labels else None
+    if encoder is None:
+        if t.ndim == 1 and outputs == (1,):
+            t = t[:, None]
+        if t.shape[1:] != outputs:
+            hint = "" if loss.labels else f"; if t holds class labels, train with a cross-entropy instead of {loss!r}"
+            if loss.labels and t.shape[1:] == (1,):
+                hint = "; if t holds one label for each row, make it one-dimensional: t[:, 0]"
+            raise ValueError(
+                f"t has rows of shape {t.shape[1:]}, but the model's outputs have rows of shape {outputs}{hint}"
+            )
+        if loss.labels:
+            check_fractions("t", t, f"{loss!r} takes class labels as one-dimensional t, or a matrix of probabilities")
+    if sample_weight is not None:
+        sample_weight = as_numbers("sample_weight", sample_weight, dtype)
+        if sample_weight.shape != (len(x),):
+            raise ValueError(f"sample_weight has the shape {sample_weight.shape}; {len(x)} rows need ({len(x)},)")
+        check_weights(sample_weight)
+    weights = None if class_weight is None else _class_weights(class_weight, encoder, t)
+    if encoder is not None:
+        model.classes = encoder.classes
+    model.boundary = loss.boundary
+    return Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=math.prod(outputs), class_weight=weights)
+
+
+def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) -> LabelEncoder:
+    encoder = LabelEncoder(labels)
+    if model.classes is not None:
+        unseen = sorted(set(encoder.classes.tolist()) - set(model.classes.tolist()), key=str)
+        if unseen:
+            raise ValueError(f"t holds the label {unseen[0]!r}; this model has been trained on {_shown(model.classes)}")
+        encoder = LabelEncoder(model.classes)
+    classes = len(encoder.classes)
+    two_in_one = classes == 2 and loss.binary
+    if classes < 2 or outputs not in [(classes,), (1,)][: 1 + two_in_one]:
+        raise ValueError(
+            f"t has {classes} classes ({_shown(encoder.classes)}), which take {'1 or ' * two_in_one}{classes} outputs, "
+            f"but the model's outputs have the shape {outputs}"
+        )
+    return encoder
+
+
+def strata(examples: Examples, loss: Loss) -> Any:
+    """What a hold-out is stratified by: labels, the single or largest target, or nothing but a number of rows."""
+    if examples.encoder is not None:
+        return examples.t
+    if not loss.labels or examples.t.ndim != 2:
+        return len(examples)
+    return examples.t[:, 0] if examples.t.shape[1] == 1 else examples.t.argmax(axis=1)
+
+
+def _shown(classes: Array) -> str:
+    return ", ".join(map(repr, classes[:10].tolist())) + (", …" if len(classes) > 10 else "")
+
+
+def _class_weights(class_weight: ClassWeight, encoder: LabelEncoder | None, labels: Array) -> Array:
+    if encoder is None:
+        raise ValueError("class_weight needs t to be labels, one for each row")
+    classes = encoder.classes.tolist()
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"class_weight={class_weight!r}: give a mapping from label to weight, or 'balanced'")
+        counts = np.bincount(encoder.encode(labels), minlength=len(classes))
+        return len(labels) / (len(classes) * np.maximum(counts, 1))
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ValueError(f"class_weight names {unknown[0]!r}, which is none of the classes {_shown(encoder.classes)}")
+    for label, weight in class_weight.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"class_weight of {label!r} is {weight}; weights must be finite and not negative")
+    return np.array([class_weight.get(label, 1.0) for label in classes], np.float64)
