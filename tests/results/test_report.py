@@ -461,7 +461,7 @@ class Everywhere(Layer):
 
 
 def shares(*layers, **options):
-    return [row[-1] for row in Sequential(layers, **options)._table()[1:]]
+    return [row[-1] for row in Sequential(layers, **options)._table()[1]]
 
 
 def test_compute_is_counted_at_every_position():
