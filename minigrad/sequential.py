@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.data.examples import as_numbers
-from minigrad.display import html_table
+from minigrad.display import html_table, layer_table, text_table
 from minigrad.layer import Layer
 from minigrad.model import Model, claim, put, run_backward, run_forward, run_predict
-from minigrad.parameter import Array, pack, walk
+from minigrad.parameter import Array, pack
 from minigrad.training.fit import fit
 from minigrad.training.loop import epochs
 
@@ -252,32 +251,14 @@ class Sequential(Model):
         decays, of two axes or more) is used once at every position, that is at every place of all but the last axis of
         the output's row. So it is exact for Dense and for convolutions with channels last.
         """
-        head, *rows = self._table()
-        wide = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-        lines = [
-            f"{n:>{wide[0]}}  {a:<{wide[1]}}  {b:<{wide[2]}}  {c:>{wide[3]}}  {d:>{wide[4]}}"
-            for n, a, b, c, d in (head, *rows)
-        ]
-        return "\n".join([*(line.rstrip() for line in lines), self._total()])
+        return text_table(*self._table(), align="><<>>")
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the same table as `summary`."""
-        head, *rows = self._table()
-        return html_table(head, rows, caption=self._total())
+        return html_table(*self._table())
 
-    def _total(self) -> str:
-        return f"{self.theta.size:,} parameters, {self.dtype}, {self.theta.nbytes:,} bytes"
-
-    def _table(self) -> list[list[str]]:
-        shapes = self._shapes(self.row_shape)
-        products = [_products(*around) for around in zip(self.layers, shapes[:-1], shapes[1:], strict=True)]
-        total = None if None in products else sum(count for count in products if count)
-        rows = [["", "layer", "output of a row", "parameters", "compute"]]
-        for position, (layer, shape, count) in enumerate(zip(self.layers, shapes[1:], products, strict=True), 1):
-            size = sum(array.size for inner in walk([layer]) for array in inner.params.values())
-            part = "" if count == 0 else "?" if count is None or total is None else f"{count / total:.0%}"
-            rows.append([str(position), repr(layer), "?" if shape is None else str(shape), f"{size:,}", part])
-        return rows
+    def _table(self) -> tuple[list[str], list[list[str]], str]:
+        return layer_table(self.layers, self._shapes(self.row_shape), self.theta)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -299,20 +280,6 @@ class Sequential(Model):
     def _is_a_chain(self) -> bool:
         """Whether it is its layers, one after the other, and no subclass with a forward or backward of its own."""
         return type(self).forward is Sequential.forward and type(self).backward is Sequential.backward
-
-
-def _products(layer: Layer, given: tuple[int, ...] | None, shape: tuple[int, ...] | None) -> int | None:
-    """How many multiplications by weights a row costs; None where the shapes are not known."""
-    weights = [w for inner in walk([layer]) for name in inner.decaying if (w := inner.params[name]).ndim > 1]
-    if not weights:
-        return 0
-    if given is None or shape is None:
-        return None
-    if len(shape) == len(given) + 1:  # a table of vectors, which are looked up
-        return 0
-    # A layer that returns only its last step, as a recurrent one may, has gone through all that it was given.
-    positions = math.prod(shape[:-1] if len(shape) == len(given) else given[:-1])
-    return positions * sum(w.size for w in weights)
 
 
 def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:

@@ -38,8 +38,8 @@ from minigrad.metrics import (
 )
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.results import evaluation
-from minigrad.results.page import amount
 from minigrad.results.report import Result, as_json, matrix_lines, summary, write_html
+from minigrad.results.words import amount
 from minigrad.saving.models import ModelFileError, load
 from minigrad.sequential import Sequential
 from minigrad.training.history import DivergenceError, History

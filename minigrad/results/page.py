@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import importlib.util
-import io
-import math
-import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -16,18 +11,11 @@ import numpy as np
 
 from minigrad import plots
 from minigrad.display import Markup, html_table, marked
-from minigrad.parameter import Array
-from minigrad.results.evaluation import (
-    BASELINE_STEPS,
-    Baseline,
-    Classification,
-    Evaluation,
-    Mistake,
-    Regression,
-    percent,
-)
+from minigrad.results.baselines import BASELINE_STEPS
+from minigrad.results.drawing import drawing, tile
+from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression
+from minigrad.results.words import against, amount, percent, score_text, spread_text
 
-INK = "#010203"  # stands for the page's own text colour in what matplotlib draws
 UNITS_SHOWN = 32  # pictures of weights
 CLASSES_DRAWN = 40  # a larger confusion matrix can't be read
 
@@ -113,7 +101,7 @@ def render(
     """The whole page. `data` is the name of the data, `settings` and `notes` are those of a `Result`."""
     drawn = importlib.util.find_spec("matplotlib") is not None
     outcome = found.outcome
-    parts = [_first_screen(data, found), _warnings(found), _baselines(found)]
+    parts = [_first_screen(data, found), _cautions(found), _baselines(found)]
     if not drawn:
         parts.append(
             "<p><strong>This report comes without pictures</strong>, since matplotlib is not installed. "
@@ -133,66 +121,6 @@ def render(
         + "\n<footer>Made by minigrad. Every number is about rows that the network has not seen, unless it says "
         "“training”.</footer>\n</main></body></html>\n"
     )
-
-
-def verdict(found: Evaluation) -> str:
-    """The result in two sentences."""
-    outcome = found.outcome
-    if isinstance(outcome, Classification):
-        low, high = outcome.interval
-        right = int(outcome.right.sum())
-        first = (
-            f"{right:,} of {found.held_out_rows:,} held-out rows are answered rightly, {percent(outcome.score)} "
-            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
-        )
-    else:
-        first = (
-            f"The network explains {percent(max(outcome.score, 0.0))} of the variance of {found.held_out_rows:,} "
-            f"held-out rows (R² {outcome.score:.3f}, 95 % interval {outcome.interval[0]:.3f} to "
-            f"{outcome.interval[1]:.3f}) and misses by {amount(outcome.error)} on average"
-        )
-    return f"{first}. {_against(found)}"
-
-
-def _against(found: Evaluation) -> str:
-    outcome, (simplest, linear) = found.outcome, found.baselines
-    simple, straight = (f"{other.name} ({_score(other.score, outcome)})" for other in (simplest, linear))
-    if simplest.verdict != "better":
-        return f"That is {simplest.verdict} than {simple}: nothing that helps has been learned."
-    if linear.verdict == "better":
-        return f"That is clearly better than {simple} and than a {straight}."
-    if linear.verdict == "worse":
-        return f"That is clearly better than {simple}, but worse than a {straight}: use the simpler model."
-    return (
-        f"That is clearly better than {simple}, but not clearly better than a {straight}: on these rows, "
-        "the hidden layers have not earned their place."
-    )
-
-
-def amount(value: float) -> str:
-    """A number in the target's own unit as people write it: 0.01234, 1.5, 9,628 and 160,300."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
-
-
-def spread_text(found: Evaluation) -> str:
-    """The scores of several seeds in a sentence."""
-    scores, outcome = np.array(found.spread), found.outcome
-    each = ", ".join(_score(score, outcome) for score in found.spread)
-    deviation = float(scores.std(ddof=1)) if len(scores) > 1 else 0.0
-    middle = float(scores.mean())
-    shown = f"{100 * middle:.1f} ± {100 * deviation:.1f} %" if _is_share(outcome) else f"{middle:.3f} ± {deviation:.3f}"
-    return (
-        f"over {len(scores)} seeds: {outcome.measure} {shown} (mean and standard deviation; {each}). "
-        "Each seed draws another split, other first weights and another order of the rows"
-    )
-
-
-def _is_share(outcome: Classification | Regression) -> bool:
-    return isinstance(outcome, Classification)
-
-
-def _score(score: float, outcome: Classification | Regression) -> str:
-    return percent(score) if _is_share(outcome) else f"{round(score, 3) + 0.0:.3f}"  # never -0.000
 
 
 # ---------------------------------------------------------------------------------------------------------- sections
@@ -223,7 +151,7 @@ def _first_screen(data: str, found: Evaluation) -> str:
         return (
             f"<dt {row}{' class=own' if band else ''}>{escape(name)}</dt>"
             f'<dd {row} class="bar-cell">{track}</dd>'
-            f'<dd {row} class="number">{_score(score, outcome)}</dd>'
+            f'<dd {row} class="number">{score_text(score, outcome)}</dd>'
         )
 
     lanes = [lane(0, "this network", outcome.score, outcome.interval)]
@@ -231,30 +159,30 @@ def _first_screen(data: str, found: Evaluation) -> str:
     return (
         f'<p class="kicker">minigrad report</p><h1>{escape(data)}</h1>\n<section class="verdict">'
         f'<p class="score">{number}</p><p class="what">{escape(what)}</p><dl class="race">{"".join(lanes)}</dl>'
-        f'<p class="words">{escape(_against(found))}</p></section>'
+        f'<p class="words">{escape(against(found))}</p></section>'
     )
 
 
-def _warnings(found: Evaluation) -> str:
+def _cautions(found: Evaluation) -> str:
     return "\n".join(
-        f'<aside class="warning"><strong>{escape(warning.title)}</strong><p>{escape(warning.text)}</p></aside>'
-        for warning in found.warnings
+        f'<aside class="warning"><strong>{escape(caution.title)}</strong><p>{escape(caution.text)}</p></aside>'
+        for caution in found.cautions
     )
 
 
 def _baselines(found: Evaluation) -> str:
     outcome = found.outcome
-    unit, scale = ("points", 100) if _is_share(outcome) else ("", 1)
-    digits = 1 if _is_share(outcome) else 3
-    errors = isinstance(outcome, Regression)
+    model, unit, scale, digits = "linear", "", 1, 3
+    if isinstance(outcome, Classification):
+        model, unit, scale, digits = "logistic", "points", 100, 1
 
     def gain(other: Baseline) -> Markup:
         low, high = other.gain
         between = f"{scale * low:+.{digits}f} to {scale * high:+.{digits}f} {unit}".rstrip()
         return Markup(f"{escape(other.verdict)}<small>{between}</small>")
 
-    rows: list[list[object]] = [["this network", _score(outcome.score, outcome), ""]]
-    rows += [[other.name, _score(other.score, outcome), gain(other)] for other in reversed(found.baselines)]
+    rows: list[list[object]] = [["this network", score_text(outcome.score, outcome), ""]]
+    rows += [[other.name, score_text(other.score, outcome), gain(other)] for other in reversed(found.baselines)]
     head: list[object] = ["", outcome.measure, "the network is …"]
     if isinstance(outcome, Regression):
         head.insert(2, "mean error")
@@ -263,7 +191,6 @@ def _baselines(found: Evaluation) -> str:
         ):
             assert error is not None  # it is, of numbers
             row.insert(2, amount(error))
-    model = "linear" if errors else "logistic"
     words = (
         f"The {model} model has no hidden layer. minigrad trained it on the same {found.train_rows:,} rows, with L2, "
         f"for at least {BASELINE_STEPS:,} steps of Adam. Better and worse are meant by the 95 % interval of the "
@@ -278,14 +205,14 @@ def _learning(found: Evaluation, drawn: bool) -> str:
     words = (
         f"{len(history)} epochs. The training loss is the mean over the epoch, before each step and with the penalty, "
         f"so it can lie above that of the validation rows, which are not trained on. At the end, {outcome.measure} is "
-        f"{_score(outcome.train_score, outcome)} on the training rows and {_score(outcome.score, outcome)} on those "
-        "held out."
+        f"{score_text(outcome.train_score, outcome)} on the training rows and {score_text(outcome.score, outcome)} on "
+        "those held out."
     )
     if history.best_epoch is not None:
         place = ", where the dotted line stands" if drawn else ""
         words += f" The parameters are those of epoch {history.best_epoch}{place}."
     if drawn:
-        shown = _drawing(lambda ax: plots.learning_curves(history, ax), (5.6, 2.6), "loss by epoch")
+        shown = drawing(lambda ax: plots.learning_curves(history, ax), (5.6, 2.6), "loss by epoch")
     else:
         shown = history._repr_html_()
     return f"<h2>Learning</h2><p>{escape(words)}</p>{shown}"
@@ -321,12 +248,12 @@ def _confusion(outcome: Classification, drawn: bool) -> str:
         table = html_table(["true \\ predicted", *classes], rows)
         return f'<h2>What is taken for what</h2><div class="scroll">{table}</div>'
     side = min(max(3.8, 0.42 * len(classes) + 1), 9)
-    left = _drawing(
+    left = drawing(
         lambda ax: plots.confusion(matrix, classes, ax), (side, side), "confusion matrix",
         "Held-out rows by true class (down) and answer (across); right answers lie on the diagonal.",
     )  # fmt: skip
     probable = outcome.confidence.min() >= 0 and outcome.confidence.max() <= 1
-    right = _drawing(
+    right = drawing(
         lambda ax: plots.reliability(outcome.confidence, outcome.right, ax), (4.4, 4.4), "reliability",
         "Can the outputs be believed? Each point is a tenth of the held-out rows. Above the line, the network is "
         "right more often than its output says; below it, less often.",
@@ -335,7 +262,7 @@ def _confusion(outcome: Classification, drawn: bool) -> str:
 
 
 def _residuals(outcome: Regression) -> str:
-    picture = _drawing(
+    picture = drawing(
         lambda ax: plots.residuals(outcome.truth, outcome.answers, ax), (5.6, 3), "residuals against predictions",
         "Each point is a held-out row. A band around 0 of even height is what a good model leaves; a bend is something "
         "it has missed, a funnel means that large answers are less certain.",
@@ -357,7 +284,7 @@ def _mistakes(found: Evaluation, drawn: bool) -> str:
     if drawn and found.pictures:
         low, high = (float(f([mistake.x for mistake in found.mistakes])) for f in (np.min, np.max))
         tiles = "".join(
-            f"<li>{_tile(m.x, 'gray', low, high, f'row {m.row}')}<span>{_told(m, classes)}</span></li>"
+            f"<li>{tile(m.x, 'gray', low, high, f'row {m.row}')}<span>{_told(m, classes)}</span></li>"
             for m in found.mistakes
         )
         return f'<h2>{title}</h2><p>{words}</p><ul class="tiles">{tiles}</ul>'
@@ -386,7 +313,7 @@ def _weights(found: Evaluation) -> str:
     units = found.first_weights
     high = float(abs(units).max())
     tiles = "".join(
-        f"<li>{_tile(unit, plots.signed_colors(), -high, high, f'weights of unit {place}')}</li>"
+        f"<li>{tile(unit, plots.signed_colors(), -high, high, f'weights of unit {place}')}</li>"
         for place, unit in enumerate(units[:UNITS_SHOWN], 1)
     )
     some = f"The first {UNITS_SHOWN} of {len(units)} units" if len(units) > UNITS_SHOWN else f"All {len(units)} units"
@@ -426,40 +353,3 @@ def _method(found: Evaluation, settings: dict[str, Any], notes: Sequence[tuple[s
 
 def _shown(value: Any) -> str:
     return amount(value) if isinstance(value, float) else ", ".join(map(amount, value))
-
-
-# ---------------------------------------------------------------------------------------------------------- pictures
-def _drawing(draw: Callable[[Any], Any], size: tuple[float, float], name: str, caption: str = "") -> str:
-    """What `draw` draws, as SVG in the page itself, so that it takes on the page's colours."""
-    import matplotlib.style
-    from matplotlib.figure import Figure
-
-    colors = dict.fromkeys(
-        ["text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "legend.labelcolor"], INK
-    )
-    style = {"svg.fonttype": "none", "svg.hashsalt": name, "axes.facecolor": "none", **colors}
-    file = io.StringIO()
-    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's font draws the text, and has the glyph
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure.subplots())
-        figure.savefig(file, format="svg", transparent=True, dpi=200, metadata={"Date": None})
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", file.getvalue(), flags=re.DOTALL)
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    known = set(re.findall(r"#([\w-]+)", svg))
-    svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in known else "", svg)
-    svg = svg.replace(INK, "currentColor").replace("<svg", f'<svg role="img" aria-label="{escape(name)}"', 1)
-    width = f"{size[0] * 120:.0f}px"
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure style="max-width:{width}">{svg.strip()}{below}</figure>'
-
-
-def _tile(row: Array, colors: Any, low: float, high: float, name: str) -> str:
-    """A row as a small picture, one pixel for each number."""
-    from matplotlib.image import imsave
-
-    side, file = math.isqrt(row.size), io.BytesIO()
-    imsave(file, row.reshape(side, side), cmap=colors, vmin=low, vmax=high, format="png")
-    encoded = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{encoded}">'

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from minigrad.atomic import replacing
 from minigrad.metrics import wilson_interval
-from minigrad.results.evaluation import Classification, Evaluation, Regression
-from minigrad.results.page import amount, render, spread_text, verdict
+from minigrad.results.outcome import Classification, Evaluation, Regression
+from minigrad.results.page import render
+from minigrad.results.words import amount, spread_text, verdict
 
 MATRIX_LIMIT = 20  # classes whose confusion matrix still fits on a page
 SHOWN = 10  # classes named in a line
@@ -63,7 +64,7 @@ def as_json(result: Result) -> dict[str, Any]:
             for other in found.baselines
         ],
         "spread": found.spread,
-        "warnings": [f"{warning.title}. {warning.text}" for warning in found.warnings],
+        "warnings": [f"{caution.title}. {caution.text}" for caution in found.cautions],
         "notes": [f"{name}: {text}".removeprefix(": ") for name, text in result.notes],
         "seconds_reading": result.reading_seconds,
         "seconds_training": result.training_seconds,
@@ -81,7 +82,7 @@ def summary(result: Result) -> str:
     else:
         parts += [_errors(found, found.outcome)]
     said = [f"in short: {verdict(found)}", *([f"{spread_text(found)}."] if found.spread else [])]
-    said += [f"warning: {warning.title}. {warning.text}" for warning in found.warnings]
+    said += [f"warning: {caution.title}. {caution.text}" for caution in found.cautions]
     return "\n\n".join([*parts, *(textwrap.fill(text, WIDTH) for text in said), _times(result)])
 
 

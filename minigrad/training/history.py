@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minigrad.display import html_table
+from minigrad.display import html_table, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +54,7 @@ class History:
     def summary(self) -> str:
         """A table of some of the epochs: the first, the last, the best, and some between."""
         head, *rows = self._rows()
-        wide = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-        return "\n".join("  ".join(f"{cell:>{w}}" for cell, w in zip(row, wide, strict=True)) for row in (head, *rows))
+        return text_table(head, rows)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the same table as `summary`."""

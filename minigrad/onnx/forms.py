@@ -1,0 +1,211 @@
+"""What each layer is in ONNX: a function for each, and FORMS, where a graph looks them up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from minigrad.layer import Layer
+from minigrad.layers.activations import (
+    ELU,
+    GELU,
+    A,
+    B,
+    HardSigmoid,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Softsign,
+    Swish,
+    Tanh,
+)
+from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.convolution import Conv1D, Conv2D
+from minigrad.layers.dense import Dense
+from minigrad.layers.dropout import Dropout
+from minigrad.layers.embedding import Embedding
+from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from minigrad.layers.rectifiers import CELU, SELU, SELU_SCALE, SELU_SCALE_ALPHA, PReLU
+from minigrad.layers.shape import Columns, Flatten, Reshape
+from minigrad.layers.standardize import Standardize
+from minigrad.layers.windows import Windowed
+from minigrad.onnx.graph import Form, Graph
+
+
+def _operation(name: str, **attributes: Any) -> Form:
+    """A layer that is one of ONNX's operations."""
+    return lambda g, layer, x: g(name, x, **attributes)
+
+
+# An attribute of an ONNX operation is a float32. Where a layer has a number of its own, it is a constant of the model's
+# dtype here, so that a float64 model keeps its digits.
+def _nothing(g: Graph, layer: Layer, x: str) -> str:
+    return x
+
+
+def _dense(g: Graph, layer: Dense, x: str) -> str:
+    y = g("MatMul", x, g.constant(layer.W, "W"))
+    return g("Add", y, g.constant(layer.b, "b")) if layer.bias else y
+
+
+def _leaky_relu(g: Graph, layer: LeakyReLU, x: str) -> str:
+    return g("PRelu", x, float(layer.slope))
+
+
+def _prelu(g: Graph, layer: PReLU, x: str) -> str:
+    return g("PRelu", x, g.constant(layer.a, "a"))
+
+
+def _elu(g: Graph, layer: ELU, x: str) -> str:
+    return g("Add", g("Relu", x), g("Mul", g("Elu", g("Min", x, 0.0)), float(layer.alpha)))
+
+
+def _selu(g: Graph, layer: SELU, x: str) -> str:
+    return g("Add", g("Mul", g("Relu", x), SELU_SCALE), g("Mul", g("Elu", g("Min", x, 0.0)), SELU_SCALE_ALPHA))
+
+
+def _celu(g: Graph, layer: CELU, x: str) -> str:
+    return g("Mul", g("Elu", g("Div", x, float(layer.alpha))), float(layer.alpha))
+
+
+def _hard_sigmoid(g: Graph, layer: HardSigmoid, x: str) -> str:
+    return g("Div", g("Min", g("Max", g("Add", x, 3.0), 0.0), 6.0), 6.0)
+
+
+def _swish(g: Graph, layer: Swish, x: str) -> str:
+    return g("Mul", x, g("Sigmoid", x))
+
+
+def _gelu(g: Graph, layer: GELU, x: str) -> str:
+    if layer.approximate == "tanh":
+        near = g("Max", g("Min", x, 25.0), -25.0)
+        w = g("Mul", near, g("Add", g("Mul", g("Mul", near, near), B), A))
+        return g("Mul", x, g("Sigmoid", w))
+    return g("Mul", x, g("Mul", g("Add", g("Erf", g("Mul", x, float(np.sqrt(0.5)))), 1.0), 0.5))
+
+
+def _batch_norm(g: Graph, layer: BatchNorm, x: str) -> str:
+    r = 1 / np.sqrt(layer.running_var + layer.eps)
+    u = g("Mul", g("Sub", x, g.constant(layer.running_mean, "mean")), g.constant(layer.gamma * r, "scale"))
+    return g("Add", u, g.constant(layer.beta, "beta"))
+
+
+def _layer_norm(g: Graph, layer: LayerNorm, x: str) -> str:
+    d = g("Sub", x, g("ReduceMean", x, [-1], keepdims=1))
+    return g("Add", _rms_norm(g, layer, d), g.constant(layer.beta, "beta"))
+
+
+def _rms_norm(g: Graph, layer: RMSNorm | LayerNorm, x: str) -> str:
+    mean = g("ReduceMean", g("Mul", x, x), [-1], keepdims=1)
+    u = g("Div", x, g("Sqrt", g("Add", mean, float(layer.eps))))
+    return g("Mul", u, g.constant(layer.gamma, "gamma"))
+
+
+def _standardize(g: Graph, layer: Standardize, x: str) -> str:
+    return g("Div", g("Sub", x, g.constant(layer.mean, "mean")), g.constant(layer.scale, "scale"))
+
+
+def _flatten(g: Graph, layer: Flatten, x: str) -> str:
+    return g("Flatten", x, axis=1)
+
+
+def _reshape(g: Graph, layer: Reshape, x: str) -> str:
+    return g("Reshape", x, [0, *layer.shape])  # 0: as many rows as there are
+
+
+def _columns(g: Graph, layer: Columns, x: str) -> str:
+    y = g("Slice", x, [layer.start], [layer.stop], [-1])
+    if not layer.integers:
+        return y
+    nearest = g("Round", y)
+    whole = g("Less", g("Abs", g("Sub", y, nearest)), 1e-3)
+    return g("Cast", g("Where", whole, nearest, -1.0), to=onnx.TensorProto.INT64)
+
+
+def _embedding(g: Graph, layer: Embedding, x: str) -> str:
+    # ONNX counts negative numbers from the end; the number behind the last is an error there as it is here.
+    return g("Gather", g.constant(layer.W, "W"), g("Where", g("Less", x, 0), layer.vocabulary, x), axis=0)
+
+
+def _residual(g: Graph, layer: Residual, x: str) -> str:
+    return g("Add", x, g.chain(layer.layers, x))
+
+
+def _concatenate(g: Graph, layer: Concatenate, x: str) -> str:
+    return g("Concat", *(g.layer(layer.layers, branch, x) for branch in range(len(layer.layers))), axis=-1)
+
+
+def _windows(g: Graph, operation: str, layer: Windowed, x: str, *constants: str, **attributes: Any) -> str:
+    """An operation on windows. ONNX has channels first, so x is turned before it and y is turned back."""
+    last = layer.sliding + 1
+    attributes |= {"kernel_shape": layer.window, "strides": layer._stride}
+    before, after = zip(*layer.margins(g.shapes[x][:-1]), strict=True)
+    attributes["pads"] = [*before, *after]
+    y = g(operation, g("Transpose", x, perm=[0, last, *range(1, last)]), *constants, **attributes)
+    return g("Transpose", y, perm=[0, *range(2, last + 1), 1])
+
+
+def _convolution(g: Graph, layer: Conv1D | Conv2D, x: str) -> str:
+    constants = [g.constant(np.moveaxis(layer.W, (-1, -2), (0, 1)), "W")]  # (k, I/G, O) -> (O, I/G, k)
+    if layer.bias:
+        constants.append(g.constant(layer.b, "b"))
+    return _windows(g, "Conv", layer, x, *constants, dilations=layer._dilation, group=layer.groups)
+
+
+def _max_pool(g: Graph, layer: MaxPool2D, x: str) -> str:
+    return _windows(g, "MaxPool", layer, x)
+
+
+def _avg_pool(g: Graph, layer: AvgPool2D, x: str) -> str:
+    return _windows(g, "AveragePool", layer, x, count_include_pad=1)
+
+
+def _global_avg_pool(g: Graph, layer: GlobalAvgPool2D, x: str) -> str:
+    return g("ReduceMean", x, [1, 2], keepdims=0)
+
+
+FORMS: dict[type[Layer], Form] = {
+    AvgPool2D: _avg_pool,
+    BatchNorm: _batch_norm,
+    CELU: _celu,
+    Columns: _columns,
+    Concatenate: _concatenate,
+    Conv1D: _convolution,
+    Conv2D: _convolution,
+    Dense: _dense,
+    Dropout: _nothing,
+    ELU: _elu,
+    Embedding: _embedding,
+    Flatten: _flatten,
+    GELU: _gelu,
+    GlobalAvgPool2D: _global_avg_pool,
+    HardSigmoid: _hard_sigmoid,
+    Identity: _nothing,
+    LayerNorm: _layer_norm,
+    LeakyReLU: _leaky_relu,
+    LogSoftmax: _operation("LogSoftmax", axis=-1),
+    MaxPool2D: _max_pool,
+    Mish: _operation("Mish"),
+    PReLU: _prelu,
+    RMSNorm: _rms_norm,
+    ReLU: _operation("Relu"),
+    Reshape: _reshape,
+    Residual: _residual,
+    SELU: _selu,
+    Sigmoid: _operation("Sigmoid"),
+    Softmax: _operation("Softmax", axis=-1),
+    Softplus: _operation("Softplus"),
+    Softsign: _operation("Softsign"),
+    Standardize: _standardize,
+    Swish: _swish,
+    Tanh: _operation("Tanh"),
+}
+"""The form of every layer; a layer without one can't be exported."""

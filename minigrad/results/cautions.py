@@ -1,0 +1,123 @@
+"""Cautions: what makes the numbers of an evaluation worth less than they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigrad.data.labels import LabelEncoder
+from minigrad.parameter import Array
+from minigrad.results.outcome import Caution, Classification, Regression
+from minigrad.results.words import percent
+
+FEW_ROWS = 10  # a class of fewer rows is hardly learned, and not measured at all
+GAP, R2_GAP = 0.05, 0.1  # training scores so far above the held-out one are named
+NAMED = 8  # columns or classes named in a caution
+
+
+def find_cautions(
+    outcome: Classification | Regression, x: Array, t: Array, train: Array, test: Array, names: Sequence[str] | None
+) -> list[Caution]:
+    """All that there is to be said of these rows, of x (rows, columns) and t in the order of the user's data."""
+    found = [
+        _repeated(outcome, x, train, test),
+        _far_above(outcome),
+        _rare(t) if isinstance(outcome, Classification) else None,
+        _sorted(t, isinstance(outcome, Classification)),
+        _constant(x[train], names),
+    ]
+    return [caution for caution in found if caution is not None]
+
+
+def _repeated(outcome: Classification | Regression, x: Array, train: Array, test: Array) -> Caution | None:
+    zero = np.zeros((), x.dtype)
+    keys = [hash((row + zero).tobytes()) for row in x]  # -0.0 + 0 is 0.0; hashes, since x may be large
+    known = {keys[i] for i in train}
+    again = np.array([keys[i] in known for i in test])
+    if not again.any():
+        return None
+    count, rows = int(again.sum()), len(test)
+    new = ""
+    if isinstance(outcome, Classification) and not again.all():
+        new = f" On the {rows - count:,} other rows the accuracy is {percent(outcome.right[~again].mean())}."
+    return Caution(
+        f"{count:,} of the {rows:,} held-out rows also stand among the training rows",
+        "They are equal in every column of x, so the network has seen them, and they say little about new rows; "
+        f"remove the copies from the data, or keep them on one side of the split.{new}",
+    )
+
+
+def _far_above(outcome: Classification | Regression) -> Caution | None:
+    gap = outcome.train_score - outcome.score
+    if isinstance(outcome, Classification):
+        if not (gap > GAP and outcome.train_score > outcome.interval[1]):
+            return None
+        scores = f"{percent(outcome.train_score)} on the training rows, {percent(outcome.score)} on the held-out ones"
+        rule = f"more than {100 * GAP:.0f} points above, and above the held-out accuracy's 95 % interval"
+    else:
+        if not gap > R2_GAP:
+            return None
+        scores = f"R² {outcome.train_score:.3f} on the training rows, {outcome.score:.3f} on the held-out ones"
+        rule = f"more than {R2_GAP} above"
+    return Caution(
+        "The network knows its training rows much better than new ones",
+        f"{scores} (the rule: {rule}). It has probably learned rows by heart. More rows, fewer hidden units, "
+        "a larger L2 or fewer epochs help; only the held-out number says what to expect of new rows.",
+    )
+
+
+def _rare(labels: Array) -> Caution | None:
+    classes, counts = np.unique(labels, return_counts=True)
+    few = [
+        f"{name} ({count})" for name, count in zip(classes.tolist(), counts.tolist(), strict=True) if count < FEW_ROWS
+    ]
+    if not few:
+        return None
+    one = len(few) == 1
+    return Caution(
+        f"{'One class has' if one else f'{len(few)} classes have'} fewer than {FEW_ROWS} rows",
+        f"{_listed(few)}. So few rows are hardly enough to learn a class, and next to none are left to measure it by; "
+        f"what is said of {'it' if one else 'them'} here is little more than a guess.",
+    )
+
+
+def _sorted(t: Array, classes: bool) -> Caution | None:
+    if t.ndim != 1 or len(t) < 3:
+        return None
+    if classes:
+        codes = LabelEncoder(t).encode(t)
+        blocks, kinds = int(np.count_nonzero(np.diff(codes))) + 1, len(np.unique(codes))
+        # In a random order the class changes from row to row with the probability that two rows differ.
+        expected = (len(t) - 1) * (1 - np.sum((np.bincount(codes) / len(t)) ** 2)) + 1
+        if not (blocks == kinds > 1 and blocks < expected / 2):
+            return None
+        what = "each class is one block of rows"
+    else:
+        steps = np.diff(t)
+        if not ((steps >= 0).all() or (steps <= 0).all()) or not steps.any():
+            return None
+        what = "the target only rises, or only falls, from row to row"
+    return Caution(
+        "The data are sorted",
+        f"In the file, {what}. It has been shuffled here, so nothing is wrong with this result; but whoever holds out "
+        "the last rows of such a file tests on rows unlike those trained on, and batches in file order teach one thing "
+        "at a time. If the order is time, a random hold-out is too kind: hold out the latest rows instead.",
+    )
+
+
+def _constant(x: Array, names: Sequence[str] | None) -> Caution | None:
+    columns = np.flatnonzero(x.min(axis=0) == x.max(axis=0))
+    if not len(columns):
+        return None
+    one = len(columns) == 1
+    shown = [str(i + 1) if names is None else repr(names[i]) for i in columns.tolist()]
+    return Caution(
+        f"{len(columns):,} of {x.shape[1]:,} columns {'is' if one else 'are'} constant",
+        f"Column{'' if one else 's'} {_listed(shown)} {'has' if one else 'have'} the same value in every training row: "
+        "nothing can be learned from that, and another value in a new row would be answered at random.",
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
