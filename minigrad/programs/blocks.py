@@ -94,7 +94,7 @@ class Blocks:
         else:
             raise Undivided("too little of the work is done row by row")
 
-        kept = {program.result.memory} | {view.memory for line in (*before, *after) for view in line.reads()}
+        kept = {program.result.memory} | {view.memory for line in (*before, *after) for view in line.reads}
         self._before = self._whole(before, None)
         self._tasks = list(self._for_threads(rows, kept))
         self._after = self._whole(after, program.result)
@@ -121,7 +121,7 @@ class Blocks:
         for line in lines:
             if not line.pure and not isinstance(line, Draw):
                 raise Undivided(f"what {line.function} does can't be told")
-            phase = given = max((written.get(view.memory, BEFORE) for view in line.reads()), default=BEFORE)
+            phase = given = max((written.get(view.memory, BEFORE) for view in line.reads), default=BEFORE)
             if not line.pure:
                 phase = max(phase, drawn)  # random numbers are drawn in their order
             if not line.fresh:
@@ -139,7 +139,7 @@ class Blocks:
             if not line.pure:
                 drawn = phase
             written[line.out.memory] = max(phase, written.get(line.out.memory, BEFORE))
-            for view in line.reads():
+            for view in line.reads:
                 read[view.memory] = max(phase, read.get(view.memory, BEFORE))
             if line.fresh and line.out.shape[:1] == (self._rows,) and _contiguous(line.out):
                 self._width[line.out.memory] = line.out.strides[0]
@@ -156,7 +156,7 @@ class Blocks:
         shape = line.out.shape
         if shape[:1] != (self._rows,) or not (_contiguous(line.out) if line.fresh else self._axis(line.out) == 0):
             return False
-        of_rows = [self._axis(view) for view in line.reads() if view.memory in self._width]
+        of_rows = [self._axis(view) for view in line.reads if view.memory in self._width]
         if any(axis != 0 for axis in of_rows):
             return False  # a transpose, or some of the rows: all blocks would need them
         if isinstance(line, Reduce):
@@ -168,7 +168,7 @@ class Blocks:
                 len(view.shape) == len(shape)
                 if view.memory in self._width
                 else len(view.shape) < len(shape) or view.shape[0] == 1
-                for view in line.reads()
+                for view in line.reads
             )
         if is_matrix_product(line):
             a, b = line.inputs

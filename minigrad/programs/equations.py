@@ -139,7 +139,7 @@ def named_values(program: Program) -> dict[str, View]:
     for value in program.given:
         views[value.whole.place] = value.whole
     for line in program.lines:
-        for view in line.writes():
+        for view in line.writes:
             last[view.memory] = view.value
             first.setdefault(view.memory, view.value)
             views.setdefault(view.place, view)

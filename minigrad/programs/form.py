@@ -8,7 +8,7 @@ versions of one array share, tells a writer that works in place what may be over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -65,7 +65,7 @@ class Value:
         return f"<{self.role} value {self.number}, {self.shape} {self.dtype}>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class View:
     """Some elements of a value as an array: the first one lies at `offset`, `strides` lead on; both count elements."""
 
@@ -103,6 +103,9 @@ class View:
         low, high = self.span
         return high - low
 
+    def __repr__(self) -> str:
+        return f"<{self.shape} at {self.offset} of value {self.value.number}>"
+
     def of(self, value: Value) -> View:
         """The same elements of another value."""
         return self if value is self.value else replace(self, value=value)
@@ -116,7 +119,7 @@ class View:
         return np.lib.stride_tricks.as_strided(elements[self.offset :], self.shape, bytes_apart)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Line:
     """One operation: `function` of the `inputs` (views, numbers, nested tuples of them) with `options` makes `out`.
 
@@ -136,13 +139,15 @@ class Line:
         """Run it with arrays in place of the views."""
         raise NotImplementedError
 
-    def reads(self) -> list[View]:
+    @cached_property
+    def reads(self) -> Sequence[View]:
         """The views that it reads."""
-        return list(views_in((self.inputs, self.options)))
+        return tuple(views_in((self.inputs, self.options)))
 
-    def writes(self) -> list[View]:
+    @property
+    def writes(self) -> Sequence[View]:
         """The views that it makes."""
-        return [self.out]
+        return (self.out,)
 
     @property
     def fresh(self) -> bool:
@@ -159,7 +164,11 @@ class Line:
         )
 
     def __str__(self) -> str:
-        return f"{self.part.verb} of {self.part.title}: {function_name(self.function)} -> {self.out.shape}"
+        return f"{function_name(self.function)}, in {self.part.verb} of {self.part.title}"
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(map(repr, self.inputs))
+        return f"<{type(self).__name__} {function_name(self.function)}({inputs}) -> {self.out!r}, {self.part.verb}>"
 
 
 class Into(Line):
@@ -218,7 +227,7 @@ class Change(Line):
         self.function(*inputs, **options)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Opaque(Call):
     """Code that could not be recorded, run as it is; `out` is what it returns (of no elements, where that is nothing).
 
@@ -236,13 +245,15 @@ class Opaque(Call):
         if returned is not None:
             out[...] = returned
 
-    def reads(self) -> list[View]:
+    @cached_property
+    def reads(self) -> Sequence[View]:
         """The arguments, and the layer's arrays."""
-        return [*super().reads(), *self.before]
+        return (*super().reads, *self.before)
 
-    def writes(self) -> list[View]:
+    @property
+    def writes(self) -> Sequence[View]:
         """The result, and the layer's arrays."""
-        return [self.out, *self.after]
+        return (self.out, *self.after)
 
     def with_views(self, change: Callable[[View], View]) -> Line:
         """The same line with other views."""
@@ -271,7 +282,7 @@ class Program:
     @property
     def values(self) -> list[Value]:
         """Every value, given or made, in the order of their numbers."""
-        made = [view.value for line in self.lines for view in line.writes()]
+        made = [view.value for line in self.lines for view in line.writes]
         return sorted({*self.given, *made}, key=lambda value: value.number)
 
     @property
@@ -290,15 +301,13 @@ class Program:
         return {value.memory: array for value, array in self.given.items()}
 
 
-def views_in(value: Any) -> Iterator[View]:
+def views_in(value: Any) -> list[View]:
     """All views in nested tuples, lists and dicts."""
     if isinstance(value, View):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from views_in(item)
-    elif isinstance(value, dict):
-        yield from views_in(list(value.values()))
+        return [value]
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    return [view for item in value for view in views_in(item)] if isinstance(value, tuple | list) else []
 
 
 def exchange(value: Any, change: Callable[[View], Any]) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.parameter import Array
+from minigrad.layer import Layer
+from minigrad.parameter import Array, walk
+from minigrad.programs.contents import RestorePoint
 from minigrad.programs.form import Change, Line, Opaque, Program, Value, View, exchange
 
 
@@ -16,16 +18,25 @@ def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Valu
     """Run a program line by line, and return an array of its own for each value; nothing that is given is changed.
 
     `batch` is (x, t) or (x, t, w), in place of what stands at the program's inputs. Random numbers are drawn from
-    copies of the generators. Code that could not be recorded runs as it is, on the arrays of its layer.
+    copies of the generators. Code that could not be recorded runs as it is, and what its layer holds is put back.
 
     Raises ValueError for a batch of another number of arrays, or of other shapes.
     """
+    opaque = [line.function.__self__ for line in program.lines if isinstance(line, Opaque)]  # type: ignore[attr-defined]
+    before = RestorePoint(inner for each in opaque for inner in (walk([each]) if isinstance(each, Layer) else [each]))
+    try:
+        return _values(program, batch)
+    finally:
+        before.restore()
+
+
+def _values(program: Program, batch: Sequence[Any] | None) -> dict[Value, Array]:
     arrays = {value: _copy(value, array) for value, array in program.given.items()}
     for value, given in zip(program.inputs, _batch(program, batch), strict=True):
         arrays[value] = _copy(value, given)
     generators: dict[int, Any] = {}
     for line in program.lines:
-        for view in line.writes():
+        for view in line.writes:
             arrays[view.value] = _made(view.value, arrays)
         if isinstance(line, Opaque):
             _run_as_it_is(program, line, arrays)

@@ -28,7 +28,7 @@ def allocate(lines: Sequence[Line], kept: set[int], scalars: set[int]) -> tuple[
     last: dict[int, int] = {}
     lasting = set(kept)
     for number, line in enumerate(lines):
-        for view in (*line.reads(), *line.writes()):
+        for view in (*line.reads, *line.writes):
             last[view.memory] = number
             if not line.pure:
                 lasting.add(view.memory)
@@ -68,7 +68,7 @@ def _operand_slot(
 ) -> int | None:
     if not isinstance(line, Elementwise):
         return None
-    for view in line.reads():
+    for view in line.reads:
         mine = view.memory in slot_of and view.memory not in lasting and last[view.memory] == number
         if (
             mine
@@ -90,7 +90,7 @@ def scalars_in(lines: Sequence[Line]) -> set[int]:
     }
     for line in lines:
         plain = isinstance(line, Elementwise | Product | Reduce | Copy)
-        for view in line.reads():
+        for view in line.reads:
             if not plain or view.place != found.get(view.memory):
                 found.pop(view.memory, None)
         if not line.fresh:

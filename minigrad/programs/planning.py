@@ -40,7 +40,7 @@ def plan(
     ends = [current(tape.view(array)).value for array in lasting]
     wanted = {*ends, returned.value}
     lines = prune(redirect(lines, {value.memory for value in wanted}), wanted)
-    used = {view.value for line in lines for view in (*line.reads(), *line.writes())} | wanted
+    used = {view.value for line in lines for view in (*line.reads, *line.writes)} | wanted
     memories = {value.memory for value in used}
     given = {value: array for value, array in tape.given.items() if value.memory in memories or value.role == "batch"}
     here = {value.memory for value in given}
@@ -52,7 +52,7 @@ def plan(
 def merge(lines: Iterable[Line]) -> tuple[list[Line], dict[Value, Value]]:
     """Drop each pure line that computes what an earlier one has; also returns which value stands for which."""
     lines = list(lines)
-    followed = {view.value.follows for line in lines for view in line.writes()}
+    followed = {view.value.follows for line in lines for view in line.writes}
     stands_for: dict[Value, Value] = {}
     seen: dict[Any, Value] = {}
     kept = []
@@ -119,7 +119,7 @@ def redirect(lines: Iterable[Line], wanted: set[int]) -> list[Line]:
     lines = list(lines)
     touching: dict[int, list[int]] = {}
     for number, line in enumerate(lines):
-        for memory in {view.memory for view in (*line.reads(), *line.writes())}:
+        for memory in {view.memory for view in (*line.reads, *line.writes)}:
             touching.setdefault(memory, []).append(number)
     dropped = set()
     for number, line in enumerate(lines):
@@ -146,7 +146,7 @@ def redirect(lines: Iterable[Line], wanted: set[int]) -> list[Line]:
 
 def in_place(line: Line, target: View) -> bool:
     """Whether the line may write its result over those of its operands that lie in the target's memory."""
-    mine = (view for view in line.reads() if view.memory == target.memory)
+    mine = (view for view in line.reads if view.memory == target.memory)
     return isinstance(line, Elementwise) and all(view.place == target.place for view in mine)
 
 
@@ -154,10 +154,10 @@ def prune(lines: Iterable[Line], wanted: set[Value]) -> list[Line]:
     """Only what the wanted values depend on, and what has effects that can't be seen."""
     needed, kept = set(wanted), []
     for line in reversed(list(lines)):
-        if not line.pure or any(view.value in needed for view in line.writes()):
+        if not line.pure or any(view.value in needed for view in line.writes):
             kept.append(line)
-            needed.update(view.value for view in line.reads())
-            needed.update(view.value.follows for view in line.writes() if view.value.follows and not _covers(view))
+            needed.update(view.value for view in line.reads)
+            needed.update(view.value.follows for view in line.writes if view.value.follows and not _covers(view))
     return kept[::-1]
 
 

@@ -106,7 +106,7 @@ class Tap:
         function, tape = getattr(self._target, verb), self._tape
 
         def call(*arguments: Any) -> Any:
-            tape.part = Part(verb, self._position, repr(self._target))
+            tape.part = Part(verb, self._position, _title(self._target))
             if self._opaque:
                 plain = raw(arguments)
                 held = isinstance(self._target, Layer)
@@ -123,6 +123,14 @@ class Tap:
             return result
 
         return call
+
+
+def _title(target: Any) -> str:
+    """The repr of a layer or a loss; of one that has a fault there, its class."""
+    try:
+        return repr(target)
+    except Exception:
+        return type(target).__name__
 
 
 def tapped(parts: Sequence[Layer], tape: Tape, opaque: Collection[Position]) -> tuple[Layer, ...]:

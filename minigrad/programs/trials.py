@@ -6,14 +6,16 @@ Whether a quicker form of a line gives the same bits may depend on the machine, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil, prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigrad.parameter import Array
-from minigrad.programs.form import Line, View
+from minigrad.programs.equations import Names
+from minigrad.programs.form import Line, Program, View
+from minigrad.programs.interpreter import interpret
 
 Example: TypeAlias = tuple[list[Array], Array]
 
@@ -37,6 +39,14 @@ def same_to_rounding(one: Any, two: Any) -> bool:
 
 
 PROMISES: dict[str, Callable[[Any, Any], bool]] = {"same bits": same_bits, "to rounding": same_to_rounding}
+
+
+def outcome(program: Program, batch: Sequence[Any]) -> dict[str, Array]:
+    """What a program is to leave for a batch: its result, and what outlives it, by the names of their places."""
+    values = interpret(program, batch)
+    names = Names(program.names)
+    left = {names(value.whole): values[value] for value in program.lasting}
+    return left | {"the result": program.result.array(values[program.result.value])}
 
 
 def differences(promise: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

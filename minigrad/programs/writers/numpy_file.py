@@ -61,7 +61,7 @@ def _array(program: Program, code: Code, roots: Mapping[int, str], view: View) -
     size, start = view.dtype.itemsize, code.starts.get(view.memory, 0)
     base = "block" if view.memory in code.starts else roots.get(view.memory)
     if base is None:
-        line = next(line for line in program.lines if any(read.memory == view.memory for read in line.reads()))
+        line = next(line for line in program.lines if any(read.memory == view.memory for read in line.reads))
         raise Unwritable(line, f"it uses an array of shape {view.shape} that is neither parameter nor state")
     strides = tuple(stride * size for stride in view.strides)
     return f"np.ndarray({view.shape}, np.{view.dtype}, {base}, {start + view.offset * size}, {strides})"
