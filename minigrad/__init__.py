@@ -58,13 +58,14 @@ from minigrad.losses import (
 from minigrad.objective import Objective
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
+from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential
 from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.training.loop import DivergenceError, Epoch, History
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 if TYPE_CHECKING:
-    from minigrad.saving.models import ModelFileError, load
+    from minigrad.saving.models import load
 
 __all__ = [
     "CELU",
@@ -138,9 +139,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`load` and its error, imported when they are asked for: `import minigrad` is to be quick."""
-    if name not in ("ModelFileError", "load"):
+    """`load`, imported when it is asked for: `import minigrad` is to be quick."""
+    if name != "load":
         raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
-    from minigrad.saving import models as files
+    from minigrad.saving import models
 
-    return getattr(files, name)
+    return models.load

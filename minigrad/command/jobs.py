@@ -40,7 +40,8 @@ from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.results import evaluation
 from minigrad.results.page import amount
 from minigrad.results.report import Result, as_json, matrix_lines, summary, write_html
-from minigrad.saving.models import ModelFileError, load
+from minigrad.saving import ModelFileError
+from minigrad.saving.models import load
 from minigrad.sequential import Sequential
 from minigrad.training.loop import DivergenceError, History
 

@@ -1,39 +1,21 @@
-"""Model files: a whole model, or a training under way, in one safetensors file. Nothing in it is ever run.
+"""A model as tensors and a description of its layers, and back.
 
-The tensors stand under the names and in the layout that PyTorch's users expect: a Dense at position 0 gives `0.weight`
-(O, I) and `0.bias` (O,). All else is one JSON text in the header's metadata, under "minigrad":
-
-    format        the version of this format, FORMAT
-    sha256        the digest of all bytes of the file, taken with 64 zeros in its own place
-    minigrad      the version that wrote the file
-    model         {"class": …, "config": {…}}, in which a layer among the arguments is again such a pair
-    generators    the states of random generators, {"1.rng": {…}}
-    classes       {"dtype": "int64", "labels": [1, 2, …]}, or null
-    boundary, preparation   the model's attributes
-    checkpoint    where a training stands, in the file of a training; its arrays are tensors named "checkpoint.…"
-
-safetensors runs no code and checks its offsets; it notices no flipped bit and no wrong shape, and writes a transposed
-array as if it were not (https://github.com/safetensors/safetensors/issues/825). So a file is read in this order: the
-header by hand, the digest, the tensors; then the layers are made, within a budget of what the file can fill; then
-every tensor is checked against its place.
+A description is no proof that its file is harmless: layers are made by the classes that the registry knows, within a
+budget of what the file can fill, and then every tensor is checked against its place.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
 import json
 import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import safetensors.numpy
 
 import minigrad
 from minigrad import initializers
@@ -48,17 +30,13 @@ from minigrad.layers.rectifiers import PReLU
 from minigrad.model import Model, Snapshot, put
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
+from minigrad.saving import ModelFileError
+from minigrad.saving.format import NUMBERS, as_json, decode, encode, making, naming, read, short
 
 if TYPE_CHECKING:
     from minigrad.sequential import Sequential
 
-FORMAT = 1
-NO_DIGEST = "0" * 64
-NUMBERS, ROW = 1 << 20, 1 << 24  # what a config may ask for beyond the file's size: widths in all, numbers in a row
-BYTES = {
-    "F64": 8, "F32": 4, "F16": 2, "BOOL": 1,
-    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1,
-}  # fmt: skip
+ROW = 1 << 24  # numbers in one row that a description may ask for beyond what fills the file
 GENERATORS = ("PCG64", "PCG64DXSM")  # their states are plain numbers, which can't point outside of an array
 
 # (class, parameter or state): the name in PyTorch, and PyTorch's axes in terms of ours. What is not listed keeps both.
@@ -77,10 +55,6 @@ TORCH: dict[tuple[type[Layer], str], tuple[str, tuple[int, ...] | None]] = {
     (Embedding, "W"): ("weight", None),
     (PReLU, "a"): ("weight", None),
 }
-
-
-class ModelFileError(ValueError):
-    """What is wrong with a model file, in one line that names the file."""
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
@@ -105,8 +79,8 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     Layers of one's own must have been defined, or their module imported, before. Raises ModelFileError, a ValueError,
     for a file that is damaged, foreign, or not consistent with itself, and FileNotFoundError for one that is not there.
     """
-    with _naming(path):
-        return cast("Sequential", _model(*_read(path)))
+    with naming(path):
+        return cast("Sequential", _model(*read(path)))
 
 
 def write_checkpoint(
@@ -153,8 +127,8 @@ def read_checkpoint(
     if not target_of(path).exists():
         _loadable(model, path)
         return None
-    with _naming(path):
-        metadata, tensors = _read(path)
+    with naming(path):
+        metadata, tensors = read(path)
         held, checkpoint = _model(metadata, tensors), metadata["checkpoint"]
         if checkpoint is None:
             raise ModelFileError("holds a model, but no training to go on with; give the checkpoint another name")
@@ -167,13 +141,13 @@ def read_checkpoint(
         "classes": _classes(model),
     }
     then = {"settings": checkpoint["settings"], "model": metadata["model"], "classes": metadata["classes"]}
-    if then != json.loads(_json(now)):
+    if then != json.loads(as_json(now)):
         raise ValueError(
-            f"{path} is the checkpoint of another training: {_difference('', then, json.loads(_json(now)))}; "
+            f"{path} is the checkpoint of another training: {_difference('', then, json.loads(as_json(now)))}; "
             f"give this one another name, or delete the file to begin anew"
         )
     state = {**checkpoint["optimizer"], **_within("checkpoint.optimizer.", tensors)}
-    with _naming(path), _making(f"a state of {optimizer!r}"):
+    with naming(path), making(f"a state of {optimizer!r}"):
         trial = copy.deepcopy(optimizer)
         trial.load_state(state)
         trial.prepare(model.theta)
@@ -223,7 +197,7 @@ def _loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
     """The bytes of the model's file; they have been loaded once. Raises ValueError where that fails."""
     written = _written(model, Snapshot([model]), {}, None)
     try:
-        _model(*_parsed(written))
+        _model(*decode(written))
     except ModelFileError as error:
         raise ValueError(f"{path} can't be written, since this model could not be loaded: it {error}") from error
     return written
@@ -232,10 +206,7 @@ def _loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
 def _written(model: Model, snapshot: Snapshot, tensors: dict[str, Array], checkpoint: dict[str, Any] | None) -> bytes:
     """The bytes of the file."""
     arrays, generators = _contents(model, snapshot)
-    metadata = {
-        "format": FORMAT,
-        "sha256": NO_DIGEST,
-        "minigrad": minigrad.__version__,
+    description = {
         "model": _architecture(model),
         "generators": generators,
         "classes": _classes(model),
@@ -243,10 +214,7 @@ def _written(model: Model, snapshot: Snapshot, tensors: dict[str, Array], checkp
         "preparation": _preparation(model),
         "checkpoint": checkpoint,
     }
-    written = bytearray(safetensors.numpy.save(arrays | tensors, {"minigrad": _json(metadata)}))
-    start = written.index(NO_DIGEST.encode())
-    written[start : start + len(NO_DIGEST)] = hashlib.sha256(written).hexdigest().encode()
-    return bytes(written)
+    return encode(description, arrays | tensors)
 
 
 def _architecture(layer: Layer) -> dict[str, Any]:
@@ -295,16 +263,12 @@ def _classes(model: Model) -> dict[str, Any] | None:
 
 def _preparation(model: Model) -> dict[str, Any] | None:
     try:
-        same = json.loads(_json(model.preparation)) == model.preparation
+        same = json.loads(as_json(model.preparation)) == model.preparation
     except (TypeError, ValueError):
         same = False
     if not same:
         raise ValueError(f"the model can't be saved: its preparation is no JSON: {model.preparation!r}")
     return model.preparation
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
 
 
 def _columns(history: dict[str, Any]) -> dict[str, list[float]]:
@@ -336,172 +300,7 @@ def _difference(place: str, then: Any, now: Any) -> str:
             if item != other:
                 return _difference(f"{place}[{position}]", item, other)
         return f"its {place} has {len(then)} items, here it has {len(now)}"
-    return f"its {place} is {_short(then)}, here it is {_short(now)}"
-
-
-def _short(value: Any) -> str:
-    """A value, or why it is wrong, in one line that is not too long."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= 300 else text[:300] + "…"
-
-
-# Reading
-
-
-@contextmanager
-def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Put the file's name before what is wrong with it."""
-    try:
-        yield
-    except ModelFileError as error:
-        raise ModelFileError(f"{path} {error}") from error.__cause__
-
-
-@contextmanager
-def _making(what: str) -> Iterator[None]:
-    """Say which part of the file it was that something could not be made of."""
-    try:
-        yield
-    except ModelFileError:
-        raise
-    except Exception as error:  # a constructor may raise anything about arguments that it never expected
-        raise ModelFileError(f"holds {what} that can't be used: {_short(error) or type(error).__name__}") from error
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    if path.is_dir():
-        raise ModelFileError("is a folder; give the name of a model file")
-    if not path.is_file():
-        raise ModelFileError("is a device or a pipe; give the name of a model file")
-    return _parsed(path.read_bytes())
-
-
-def _parsed(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The metadata and the tensors, after all checks that need no layer."""
-    header, start = _header(data)
-    texts = header.pop("__metadata__", None)
-    if not isinstance(texts, dict) or not isinstance(texts.get("minigrad"), str):
-        raise ModelFileError(
-            "is a safetensors file of another program: it holds tensors but no model of minigrad; "
-            "safetensors.numpy.load_file reads its tensors"
-        )
-    metadata = _object(texts["minigrad"])
-    if metadata.get("format") != FORMAT:
-        raise ModelFileError(
-            f"is in format {_short(metadata.get('format'))}, written by minigrad {_short(metadata.get('minigrad'))}; "
-            f"minigrad {minigrad.__version__} reads format {FORMAT}"
-        )
-    _check_extent(header, len(data) - start)
-    _check_digest(data, metadata.get("sha256"))
-    _check_fields("the model", metadata, FIELDS)
-    if metadata["checkpoint"] is not None:
-        _check_fields("the checkpoint", metadata["checkpoint"], CHECKPOINT_FIELDS)
-    with _making("tensors"):
-        return metadata, safetensors.numpy.load(data)
-
-
-OTHERS = {
-    b"PK": "is a zip archive (.npz, .xlsx, or PyTorch's own format)",
-    b"\x80": "is a pickle, which can run any code when it is loaded",
-    b"\x89HDF": "is an HDF5 file",
-}
-FIELDS: dict[str, tuple[type, ...]] = {
-    "format": (int,),
-    "sha256": (str,),
-    "minigrad": (str,),
-    "model": (dict,),
-    "generators": (dict,),
-    "classes": (dict, type(None)),
-    "boundary": (float,),
-    "preparation": (dict, type(None)),
-    "checkpoint": (dict, type(None)),
-}
-CHECKPOINT_FIELDS: dict[str, tuple[type, ...]] = {
-    "settings": (dict,),
-    "best_epoch": (int, type(None)),
-    "optimizer": (dict,),
-    "generators": (dict,),
-}
-
-
-def _header(data: bytes) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where the tensors' bytes begin."""
-    if not data:
-        raise ModelFileError("is an empty file of 0 bytes")
-    for beginning, what in OTHERS.items():
-        if data.startswith(beginning) and data[8:9] != b"{":
-            raise ModelFileError(f"{what}, not a model file of minigrad")
-    start = 8 + int.from_bytes(data[:8], "little")
-    if data[8:9] != b"{" or start > 1 << 27:
-        raise ModelFileError("is not a model file of minigrad")
-    if start > len(data):
-        raise ModelFileError(f"is cut off: it has {len(data)} bytes, and its header alone has {start}")
-    return _object(data[8:start]), start
-
-
-def _object(text: str | bytes) -> dict[str, Any]:
-    """The JSON object that a text is, where no name stands twice."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a name stands twice")
-        return found
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no JSON")
-
-    try:
-        found = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"is damaged: its header can't be read ({_short(error)})") from error
-    if not isinstance(found, dict):
-        raise ModelFileError("is damaged: its header is no JSON object")
-    return found
-
-
-def _check_extent(header: dict[str, Any], size: int) -> None:
-    """Raise unless the tensors fill the `size` bytes after the header one after the other, as their shapes say."""
-    places = []
-    for name, spec in header.items():
-        match spec:
-            case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(begin), int(end)], **rest} if (
-                not rest
-                and dtype in BYTES
-                and len(shape) <= 64
-                and all(type(n) is int and 0 <= n <= max(size, NUMBERS) for n in shape)
-            ):
-                places.append((begin, end, math.prod(shape) * BYTES[dtype], name))
-            case _:
-                raise ModelFileError(f"is damaged: its header has no proper entry for the tensor {_short(name)}")
-    reached = 0
-    for begin, end, length, name in sorted(places):
-        if begin != reached or end != begin + length:
-            raise ModelFileError(f"is damaged: the tensor {_short(name)} has not the bytes that its shape takes")
-        reached = end
-    if reached > size:
-        raise ModelFileError(f"is cut off: {reached - size} bytes are missing at its end")
-    if reached < size:
-        raise ModelFileError(f"is damaged: {size - reached} bytes at its end belong to no tensor")
-
-
-def _check_digest(data: bytes, digest: Any) -> None:
-    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise ModelFileError("is damaged: it has no checksum")
-    start = data.index(digest.encode())
-    found = hashlib.sha256(memoryview(data)[:start])
-    found.update(NO_DIGEST.encode())
-    found.update(memoryview(data)[start + len(digest) :])
-    if found.hexdigest() != digest:
-        raise ModelFileError("is damaged: its checksum is another than when it was written; copy or download it again")
-
-
-def _check_fields(what: str, found: dict[str, Any], fields: dict[str, tuple[type, ...]]) -> None:
-    if found.keys() != fields.keys() or any(type(found[name]) not in types for name, types in fields.items()):
-        raise ModelFileError(f"is not consistent: {what} is not described as format {FORMAT} does")
+    return f"its {place} is {short(then)}, here it is {short(now)}"
 
 
 def _within(prefix: str, tensors: dict[str, Array]) -> dict[str, Array]:
@@ -520,7 +319,7 @@ def _model(metadata: dict[str, Any], tensors: dict[str, Array]) -> Model:
         raise ModelFileError("is not consistent: its boundary between two classes is not finite")
     model.boundary, model.preparation = metadata["boundary"], metadata["preparation"]
     if metadata["classes"] is not None:
-        with _making("classes"):
+        with making("classes"):
             model.classes = _labels(metadata["classes"])
     return model
 
@@ -542,9 +341,9 @@ class _Maker:
         """The layer that {"class": …, "config": …} describes."""
         name, config = node.get("class"), node.get("config")
         if not node.keys() <= {"class", "config", "arguments"} or type(name) is not str or type(config) is not dict:
-            raise ModelFileError(f"is not consistent: {_short(node)} describes no layer")
+            raise ModelFileError(f"is not consistent: {short(node)} describes no layer")
         cls = self.named(name)
-        with _making(f"a {name}"):
+        with making(f"a {name}"):
             arguments = self.argument("", node.get("arguments", []))
             options = {key: self.argument(key, value) for key, value in config.items()}
             if cls._parameters and "init" not in options:
@@ -566,11 +365,11 @@ class _Maker:
         module, _, own = name.rpartition(":")
         if not module:
             raise ModelFileError(
-                f"holds the layer {_short(name)}, which minigrad {minigrad.__version__} does not have; "
-                f"the file was written by minigrad {_short(self.version)}"
+                f"holds the layer {short(name)}, which minigrad {minigrad.__version__} does not have; "
+                f"the file was written by minigrad {short(self.version)}"
             )
         way = f"define {own}" if module == "__main__" or "<locals>" in own else f"import {module}, which defines it,"
-        raise ModelFileError(f"holds the layer {_short(own)}, which is not known yet: {_short(way)} before loading")
+        raise ModelFileError(f"holds the layer {short(own)}, which is not known yet: {short(way)} before loading")
 
     def argument(self, name: str, value: Any) -> Any:
         """An argument of a constructor: lists become tuples, pairs of class and config become layers."""
@@ -582,12 +381,12 @@ class _Maker:
             for item in items:
                 size *= item if type(item) is int else 1
                 if abs(size) > self.row:
-                    raise ModelFileError(f"asks for arrays of shape {_short(items)}, for which it is much too small")
+                    raise ModelFileError(f"asks for arrays of shape {short(items)}, for which it is much too small")
             return items
         if type(value) is int and name != "seed":
             self.widths -= abs(value)
             if self.widths < 0:
-                raise ModelFileError(f"asks for {_short(name)}={_short(value)}, for which it is much too small")
+                raise ModelFileError(f"asks for {short(name)}={short(value)}, for which it is much too small")
         return value
 
     def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -598,7 +397,7 @@ class _Maker:
     def take(self, numbers: int, what: str) -> None:
         self.numbers -= numbers
         if self.numbers < 0:
-            raise ModelFileError(f"asks for {_short(what)}, for which it is much too small")
+            raise ModelFileError(f"asks for {short(what)}, for which it is much too small")
 
 
 def _values(model: Model, tensors: dict[str, Array], generators: dict[str, Any]) -> list[Any]:
@@ -611,9 +410,9 @@ def _values(model: Model, tensors: dict[str, Array], generators: dict[str, Any])
         if expected != found.keys():
             missing, extra = sorted(expected - found.keys()), sorted(found.keys() - expected)
             raise ModelFileError(
-                f"lacks {_short(missing[0])}, which its layers need"
+                f"lacks {short(missing[0])}, which its layers need"
                 if missing
-                else f"holds {_short(extra[0])}, for which none of its layers has a place"
+                else f"holds {short(extra[0])}, for which none of its layers has a place"
             )
     values: list[Any] = []
     for layer, name, tensor, axes, held in slots:
@@ -624,7 +423,7 @@ def _values(model: Model, tensors: dict[str, Array], generators: dict[str, Any])
         shape = held.shape if axes is None else tuple(held.shape[axis] for axis in axes)
         if array.shape != shape or array.dtype != held.dtype:
             raise ModelFileError(
-                f"holds {tensor} of shape {_short(array.shape)} and {array.dtype}, where {_short(repr(layer))} "
+                f"holds {tensor} of shape {short(array.shape)} and {array.dtype}, where {short(repr(layer))} "
                 f"takes {shape} and {held.dtype}"
             )
         if name in layer.params and not np.isfinite(array).all():
@@ -637,7 +436,7 @@ def _generator(name: str, held: np.random.Generator, state: Any) -> np.random.Ge
     kind = type(held.bit_generator).__name__
     if kind not in GENERATORS or not isinstance(state, dict) or state.get("bit_generator") != kind:
         raise ModelFileError(f"holds another kind of random generator for {name} than its layer, which has {kind}")
-    with _making(f"a random generator for {name}"):
+    with making(f"a random generator for {name}"):
         made = np.random.Generator(getattr(np.random, kind)(0))
         made.bit_generator.state = state
         if made.bit_generator.state != state:
@@ -662,7 +461,7 @@ def _labels(written: dict[str, Any]) -> Array:
     elif re.fullmatch("[<>|][biufU][0-9]{1,9}", dtype) and len(labels) * np.dtype(dtype).itemsize <= ROW:
         classes = np.array(labels, dtype)
     else:
-        raise ValueError(f"no labels are of {_short(dtype)}")
+        raise ValueError(f"no labels are of {short(dtype)}")
     if list(map(repr, classes.tolist())) != list(map(repr, labels)):
         raise ValueError(f"the labels are not of {dtype}")
     return classes

@@ -57,6 +57,7 @@ from minigrad import (
     state,
 )
 from minigrad.saving import models as files
+from minigrad.saving.format import decode
 from minigrad.schedules import cosine, warmup
 from minigrad.training import loop as training
 
@@ -297,7 +298,7 @@ def test_every_flipped_bit_is_noticed(path):
         data = bytearray(written)
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(ModelFileError):
-            files._parsed(bytes(data))
+            decode(bytes(data))
     damaged.write_bytes(bytes(data))
     with pytest.raises(ModelFileError, match="damaged is damaged: its checksum is another"):
         load(damaged)
@@ -323,13 +324,13 @@ def test_every_truncation_is_noticed(path):
     written = path.read_bytes()
     for length in range(len(written)):
         with pytest.raises(ModelFileError):
-            files._parsed(written[:length])
+            decode(written[:length])
     with pytest.raises(ModelFileError, match="is cut off: 3 bytes are missing"):
-        files._parsed(written[:-3])
+        decode(written[:-3])
     with pytest.raises(ModelFileError, match="is cut off: it has 100 bytes, and its header alone has"):
-        files._parsed(written[:100])
+        decode(written[:100])
     with pytest.raises(ModelFileError, match="1 bytes at its end belong to no tensor"):
-        files._parsed(written + b"\0")
+        decode(written + b"\0")
 
 
 def archive(path):
@@ -374,7 +375,7 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path):
 def test_a_header_that_is_no_json(header, message):
     text = header.encode("latin-1")
     with pytest.raises(ModelFileError, match=message):
-        files._parsed(len(text).to_bytes(8, "little") + text + b"\0")
+        decode(len(text).to_bytes(8, "little") + text + b"\0")
 
 
 @pytest.mark.parametrize(
@@ -398,7 +399,7 @@ def test_a_tensor_that_is_not_as_its_header_says(entry):
     header = {"__metadata__": {"minigrad": '{"format": 1}'}, "a": entry}
     text = json.dumps(header).encode()
     with pytest.raises(ModelFileError, match=r"is damaged: (the tensor a|its header has no proper entry)"):
-        files._parsed(len(text).to_bytes(8, "little") + text + bytes(8))
+        decode(len(text).to_bytes(8, "little") + text + bytes(8))
 
 
 # Forgeries: files with a right checksum, by someone who means harm or has made a mistake
@@ -409,7 +410,7 @@ def forge(path, change):
     model = Sequential([Dense(3, 2), Noise(2), Dense(2, 1)], seed=0)
     model.classes = np.array([3, 4])
     model.save(path)
-    metadata, tensors = files._parsed(path.read_bytes())
+    metadata, tensors = decode(path.read_bytes())
     metadata["sha256"] = "0" * 64
     change(metadata, tensors)
     data = bytearray(safetensors.numpy.save(tensors, {"minigrad": json.dumps(metadata)}))
@@ -943,7 +944,7 @@ def test_a_killed_training_goes_on_in_a_new_process(tmp_path):
 
     path = tmp_path / "checkpoint"
     run(path, 6)
-    assert len(files._parsed(path.read_bytes())[1]["checkpoint.history.loss"]) == 2
+    assert len(decode(path.read_bytes())[1]["checkpoint.history.loss"]) == 2
     assert run(path, 0) == run("-", 0)
 
 
@@ -1053,7 +1054,7 @@ def test_paths_that_are_no_checkpoints_are_told_before_training(tmp_path):
 def test_a_forged_checkpoint_is_refused(tmp_path, name, value, message):
     path = tmp_path / "checkpoint"
     begin(path)
-    metadata, tensors = files._parsed(path.read_bytes())
+    metadata, tensors = decode(path.read_bytes())
     metadata["sha256"] = "0" * 64
     tensors[name] = value
     data = bytearray(safetensors.numpy.save(tensors, {"minigrad": json.dumps(metadata)}))
