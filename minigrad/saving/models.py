@@ -68,7 +68,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     for a path that can't be written to.
     """
     target_of(path)
-    written = _loadable(model, path)
+    written = loadable(model, path)
     with replacing(path) as file:
         file.write(written)
 
@@ -80,7 +80,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     for a file that is damaged, foreign, or not consistent with itself, and FileNotFoundError for one that is not there.
     """
     with naming(path):
-        return cast("Sequential", _model(*read(path)))
+        return cast("Sequential", build(*read(path)))
 
 
 def write_checkpoint(
@@ -97,7 +97,7 @@ def write_checkpoint(
     what `load` makes, and the latest values stand beside it.
     """
     latest = Snapshot([model])
-    arrays, generators = _contents(model, latest)
+    arrays, generators = tensors_of(model, latest)
     tensors = {} if best is None else {f"checkpoint.latest.{name}": array for name, array in arrays.items()}
     for name, values in _columns(history).items():
         tensors[f"checkpoint.history.{name}"] = np.array(values, np.float64)
@@ -111,7 +111,7 @@ def write_checkpoint(
         "optimizer": {name: value for name, value in state.items() if not isinstance(value, np.ndarray)},
         "generators": generators,
     }
-    written = _written(model, best or latest, tensors, checkpoint)
+    written = encode_model(model, best or latest, tensors, checkpoint)
     with replacing(path) as file:
         file.write(written)
 
@@ -125,20 +125,20 @@ def read_checkpoint(
     ModelFileError for one that is damaged or no checkpoint; model and optimizer are then as they were.
     """
     if not target_of(path).exists():
-        _loadable(model, path)
+        loadable(model, path)
         return None
     with naming(path):
         metadata, tensors = read(path)
-        held, checkpoint = _model(metadata, tensors), metadata["checkpoint"]
+        held, checkpoint = build(metadata, tensors), metadata["checkpoint"]
         if checkpoint is None:
             raise ModelFileError("holds a model, but no training to go on with; give the checkpoint another name")
         history = _history(checkpoint, _within("checkpoint.history.", tensors))
         latest = _within("checkpoint.latest.", tensors)
-        values = _values(held, latest, checkpoint["generators"]) if latest else None
+        values = checked_values(held, latest, checkpoint["generators"]) if latest else None
     now = {
         "settings": {name: _described(value) for name, value in settings.items()},
-        "model": _architecture(model),
-        "classes": _classes(model),
+        "model": describe(model),
+        "classes": describe_classes(model),
     }
     then = {"settings": checkpoint["settings"], "model": metadata["model"], "classes": metadata["classes"]}
     if then != json.loads(as_json(now)):
@@ -152,15 +152,16 @@ def read_checkpoint(
         trial.load_state(state)
         trial.prepare(model.theta)
     optimizer.load_state(state)
-    _put(model, [value for _, _, value in Snapshot([held]).saved])
+    fill(model, [value for _, _, value in Snapshot([held]).saved])
     if values is None:
         return history, None
     best = Snapshot([model])
-    _put(model, values)
+    fill(model, values)
     return history, best
 
 
-def _put(model: Model, values: Sequence[Any]) -> None:
+def fill(model: Model, values: Sequence[Any]) -> None:
+    """Write the values, in the order of a Snapshot, into the model's parameters and states."""
     for (layer, name, *_), value in zip(_slots(model), values, strict=True):
         put(layer, name, value)
 
@@ -178,7 +179,7 @@ def _slots(layer: Layer, prefix: str = "") -> Iterator[tuple[Layer, str, str, tu
         yield from _slots(inner, f"{prefix}{position}.")
 
 
-def _contents(model: Model, snapshot: Snapshot) -> tuple[dict[str, Array], dict[str, Any]]:
+def tensors_of(model: Model, snapshot: Snapshot) -> tuple[dict[str, Array], dict[str, Any]]:
     """What a snapshot of the model holds: the arrays as the file's tensors, and the states of the generators."""
     arrays, generators = {}, {}
     for (layer, name, tensor, axes), (_, _, value) in zip(_slots(model), snapshot.saved, strict=True):
@@ -193,23 +194,25 @@ def _contents(model: Model, snapshot: Snapshot) -> tuple[dict[str, Array], dict[
     return arrays, generators
 
 
-def _loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
+def loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
     """The bytes of the model's file; they have been loaded once. Raises ValueError where that fails."""
-    written = _written(model, Snapshot([model]), {}, None)
+    written = encode_model(model, Snapshot([model]), {}, None)
     try:
-        _model(*decode(written))
+        build(*decode(written))
     except ModelFileError as error:
         raise ValueError(f"{path} can't be written, since this model could not be loaded: it {error}") from error
     return written
 
 
-def _written(model: Model, snapshot: Snapshot, tensors: dict[str, Array], checkpoint: dict[str, Any] | None) -> bytes:
+def encode_model(
+    model: Model, snapshot: Snapshot, tensors: dict[str, Array], checkpoint: dict[str, Any] | None
+) -> bytes:
     """The bytes of the file."""
-    arrays, generators = _contents(model, snapshot)
+    arrays, generators = tensors_of(model, snapshot)
     description = {
-        "model": _architecture(model),
+        "model": describe(model),
         "generators": generators,
-        "classes": _classes(model),
+        "classes": describe_classes(model),
         "boundary": float(model.boundary),
         "preparation": _preparation(model),
         "checkpoint": checkpoint,
@@ -217,7 +220,7 @@ def _written(model: Model, snapshot: Snapshot, tensors: dict[str, Array], checkp
     return encode(description, arrays | tensors)
 
 
-def _architecture(layer: Layer) -> dict[str, Any]:
+def describe(layer: Layer) -> dict[str, Any]:
     """A layer as {"class": …, "config": …}, with the arguments of a constructor's `*layers` as "arguments"."""
     config = {name: _argument(layer, name, value) for name, value in layer.config().items()}
     node: dict[str, Any] = {"class": _class_name(type(layer)), "config": config}
@@ -229,7 +232,7 @@ def _architecture(layer: Layer) -> dict[str, Any]:
 
 def _argument(layer: Layer, name: str, value: Any) -> Any:
     if isinstance(value, Layer):
-        return _architecture(value)
+        return describe(value)
     if isinstance(value, list | tuple):
         return [_argument(layer, name, item) for item in value]
     if isinstance(value, np.generic):
@@ -250,7 +253,8 @@ def _class_name(cls: type[Layer]) -> str:
     return cls.__qualname__ if cls.__module__.startswith("minigrad.") else f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _classes(model: Model) -> dict[str, Any] | None:
+def describe_classes(model: Model) -> dict[str, Any] | None:
+    """The class labels as JSON. Raises ValueError for one that is neither number, text nor bool."""
     if model.classes is None:
         return None
     labels = [label.item() if isinstance(label, np.generic) else label for label in model.classes.tolist()]
@@ -307,14 +311,14 @@ def _within(prefix: str, tensors: dict[str, Array]) -> dict[str, Array]:
     return {name.removeprefix(prefix): tensors[name] for name in sorted(tensors) if name.startswith(prefix)}
 
 
-def _model(metadata: dict[str, Any], tensors: dict[str, Array]) -> Model:
+def build(metadata: dict[str, Any], tensors: dict[str, Array]) -> Model:
     """The model itself, made by the classes that the registry knows, with the tensors in it."""
     model = _Maker(tensors, metadata["minigrad"]).layer(metadata["model"])
     if not isinstance(model, Model):
         raise ModelFileError(f"holds {model!r} by itself, which is a layer and not a model")
     if metadata["checkpoint"] is not None:
         tensors = {name: array for name, array in tensors.items() if not name.startswith("checkpoint.")}
-    _put(model, _values(model, tensors, metadata["generators"]))
+    fill(model, checked_values(model, tensors, metadata["generators"]))
     if not math.isfinite(metadata["boundary"]):
         raise ModelFileError("is not consistent: its boundary between two classes is not finite")
     model.boundary, model.preparation = metadata["boundary"], metadata["preparation"]
@@ -400,7 +404,7 @@ class _Maker:
             raise ModelFileError(f"asks for {short(what)}, for which it is much too small")
 
 
-def _values(model: Model, tensors: dict[str, Array], generators: dict[str, Any]) -> list[Any]:
+def checked_values(model: Model, tensors: dict[str, Array], generators: dict[str, Any]) -> list[Any]:
     """The value of each slot of the model, checked against what it is to replace."""
     slots = [(*slot, vars(slot[0])[slot[1]]) for slot in _slots(model)]
     wanted: dict[bool, set[str]] = {True: set(), False: set()}

@@ -1,0 +1,186 @@
+"""A training as a file: what it needs to go on bit for bit, and what tells that it is the same training."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from minigrad.atomic import replacing, target_of
+from minigrad.configured import Configured
+from minigrad.data.examples import Examples
+from minigrad.model import Model, Snapshot
+from minigrad.optimizers import Optimizer
+from minigrad.parameter import Array
+from minigrad.saving import ModelFileError
+from minigrad.saving.format import as_json, making, naming, read, short
+from minigrad.saving.models import (
+    build,
+    checked_values,
+    describe,
+    describe_classes,
+    encode_model,
+    fill,
+    loadable,
+    tensors_of,
+)
+
+SECONDS_BETWEEN = 1.0  # writing a checkpoint takes as long as many epochs of a small network
+LARGEST_SHARE = 1 / 20  # of the time of a training that writing may take
+
+
+class Checkpoint:
+    """The file in which the training of a model by an optimizer is kept, to go on with after a stop or a kill.
+
+    `settings` are what must be the same when it goes on: numbers, functions, losses, the optimizer and Examples. They
+    are put in words when the training begins, since that is when they are compared.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], model: Model, optimizer: Optimizer, settings: dict[str, Any]
+    ) -> None:
+        self.path, self.model, self.optimizer = path, model, optimizer
+        self.settings = {name: in_words(value) for name, value in settings.items()}
+        self._next = -math.inf
+
+    def resume(self) -> tuple[dict[str, Any], Snapshot | None] | None:
+        """Put model and optimizer where the training in the file stands, and return (history, best); None without one.
+
+        `history` holds the fields of a History, `best` what the best epoch left, with early stopping. Raises ValueError
+        that names the difference when the file belongs to another model or another training, or when there is no file
+        and the model could not be saved, and ModelFileError for a file that is damaged or no checkpoint; model and
+        optimizer are then as they were.
+        """
+        if not target_of(self.path).exists():
+            loadable(self.model, self.path)
+            return None
+        with naming(self.path):
+            metadata, tensors = read(self.path)
+            held, checkpoint = build(metadata, tensors), metadata["checkpoint"]
+            if checkpoint is None:
+                raise ModelFileError("holds a model, but no training to go on with; give the checkpoint another name")
+            history = _history(checkpoint, _within("checkpoint.history.", tensors))
+            latest = _within("checkpoint.latest.", tensors)
+            values = checked_values(held, latest, checkpoint["generators"]) if latest else None
+        self._compare(metadata)
+        state = {**checkpoint["optimizer"], **_within("checkpoint.optimizer.", tensors)}
+        with naming(self.path), making(f"a state of {self.optimizer!r}"):
+            trial = copy.deepcopy(self.optimizer)
+            trial.load_state(state)
+            trial.prepare(self.model.theta)
+        self.optimizer.load_state(state)
+        fill(self.model, [value for _, _, value in Snapshot([held]).saved])
+        if values is None:
+            return history, None
+        best = Snapshot([self.model])
+        fill(self.model, values)
+        return history, best
+
+    def due(self) -> bool:
+        """Whether it is time to write: at first, then a second after the last time, or later where writing is slow."""
+        return time.monotonic() >= self._next
+
+    def write(self, history: dict[str, Any], best: Snapshot | None) -> None:
+        """Write where the training stands, as `save` does; `history` holds the fields of a History.
+
+        With `best`, that is what `load` makes of the file, and the latest values stand beside it.
+        """
+        begun = time.monotonic()
+        latest = Snapshot([self.model])
+        arrays, generators = tensors_of(self.model, latest)
+        tensors = {} if best is None else {f"checkpoint.latest.{name}": array for name, array in arrays.items()}
+        for name, values in _columns(history).items():
+            tensors[f"checkpoint.history.{name}"] = np.array(values, np.float64)
+        state = self.optimizer.state()
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                tensors[f"checkpoint.optimizer.{name}"] = np.array(value, order="C")
+        checkpoint = {
+            "settings": self.settings,
+            "best_epoch": history["best_epoch"],
+            "optimizer": {name: value for name, value in state.items() if not isinstance(value, np.ndarray)},
+            "generators": generators,
+        }
+        written = encode_model(self.model, best or latest, tensors, checkpoint)
+        with replacing(self.path) as file:
+            file.write(written)
+        ended = time.monotonic()
+        self._next = ended + SECONDS_BETWEEN * max(1, (ended - begun) / LARGEST_SHARE)
+
+    def _compare(self, metadata: dict[str, Any]) -> None:
+        """Raise ValueError that names the first difference between the training in the file and this one."""
+        described = {"settings": self.settings, "model": describe(self.model), "classes": describe_classes(self.model)}
+        now, held = json.loads(as_json(described)), metadata["checkpoint"]["settings"]
+        then = {"settings": held, "model": metadata["model"], "classes": metadata["classes"]}
+        if then != now:
+            raise ValueError(
+                f"{self.path} is the checkpoint of another training: {_difference('', then, now)}; "
+                f"give this one another name, or delete the file to begin anew"
+            )
+
+
+def in_words(value: Any) -> str:
+    """A setting in words that are the same in every process; a function by its name and what it has closed over."""
+    if isinstance(value, Configured):
+        arguments = (f"{name}={in_words(argument)}" for name, argument in value.config().items())
+        return f"{type(value).__qualname__}({', '.join(arguments)})"
+    if isinstance(value, Examples):
+        return repr(_fingerprint(value))
+    if callable(value):
+        named = value if hasattr(value, "__qualname__") else type(value)
+        closed = [in_words(cell.cell_contents) for cell in getattr(value, "__closure__", None) or ()]
+        return f"{named.__module__}.{named.__qualname__}" + (f" with {', '.join(closed)}" if closed else "")
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _fingerprint(examples: Examples) -> str:
+    """Shapes and a digest of some of the rows, targets and weights: enough to tell other data from the same."""
+    rows = examples.order(0, 0, shuffle=False)
+    rows = rows[:: max(1, len(rows) // 256)]
+    x, t, w = examples.x[rows], examples.targets(rows), examples.weights(rows)
+    digest = hashlib.sha256()
+    for array in (x, t) if w is None else (x, t, w):
+        digest.update(array.tobytes())
+    return f"{len(examples)} rows of {x.shape[1:]} {x.dtype} and {t.shape[1:]} {t.dtype}, {digest.hexdigest()[:16]}"
+
+
+def _difference(place: str, then: Any, now: Any) -> str:
+    """The first difference of two trees of JSON, in words."""
+    if isinstance(then, dict) and isinstance(now, dict) and then.keys() == now.keys():
+        key = next(key for key in then if then[key] != now[key])
+        inner = place if key in ("settings", "config") else f"{place}.{key}".removeprefix(".")
+        return _difference(inner, then[key], now[key])
+    if isinstance(then, list) and isinstance(now, list):
+        for position, (item, other) in enumerate(zip(then, now, strict=False)):
+            if item != other:
+                return _difference(f"{place}[{position}]", item, other)
+        return f"its {place} has {len(then)} items, here it has {len(now)}"
+    return f"its {place} is {short(then)}, here it is {short(now)}"
+
+
+def _columns(history: dict[str, Any]) -> dict[str, list[float]]:
+    """The lists of a history, by flat names."""
+    lists = {name: values for name, values in history.items() if isinstance(values, list)}
+    return lists | {f"metrics.{name}": values for name, values in history["metrics"].items()}
+
+
+def _history(checkpoint: dict[str, Any], columns: dict[str, Array]) -> dict[str, Any]:
+    """The fields of a History."""
+    lists = {name: column.tolist() for name, column in columns.items() if column.dtype == np.float64}
+    length, validated = (len(lists.get(name, ())) for name in ("loss", "validation_loss"))
+    if not length or lists.keys() != columns.keys() or any(c.shape not in ((0,), (length,)) for c in columns.values()):
+        raise ModelFileError("is not consistent: the lists of its history do not fit each other")
+    if checkpoint["best_epoch"] is not None and not 1 <= checkpoint["best_epoch"] <= validated:
+        raise ModelFileError("is not consistent: its best epoch is none of its epochs")
+    metrics = {name: lists.pop(f"metrics.{name}") for name in _within("metrics.", columns)}
+    return {**lists, "metrics": metrics, "best_epoch": checkpoint["best_epoch"]}
+
+
+def _within(prefix: str, tensors: dict[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): tensors[name] for name in sorted(tensors) if name.startswith(prefix)}
