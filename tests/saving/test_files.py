@@ -770,7 +770,7 @@ def decaying(rate):
 
 
 OPTIMIZERS = {
-    "SGD": lambda: SGD(3.0),
+    "SGD": lambda: SGD(0.5),
     "SGD with momentum": lambda: SGD(0.1, momentum=0.9),
     "SGD with Nesterov's": lambda: SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
     "SGD with a schedule": lambda: SGD(halved),
