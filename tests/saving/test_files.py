@@ -56,10 +56,11 @@ from minigrad import (
     parameter,
     state,
 )
+from minigrad.saving import checkpoint
 from minigrad.saving import models as files
+from minigrad.saving.checkpoint import Checkpoint
 from minigrad.saving.format import decode
 from minigrad.schedules import cosine, warmup
-from minigrad.training import loop as training
 
 ROOT = Path(__file__).parents[2]
 
@@ -853,7 +854,7 @@ def test_a_resumed_training_is_bit_for_bit_an_uninterrupted_one(
     history = whole.fit(X, LABELS, loss=Interrupting(), optimizer=optimizer, **options)
 
     path.unlink(missing_ok=True)
-    training.SECONDS_BETWEEN_CHECKPOINTS, before = 0, training.SECONDS_BETWEEN_CHECKPOINTS
+    checkpoint.SECONDS_BETWEEN, before = 0, checkpoint.SECONDS_BETWEEN
     try:
         for stop in (*stops, math.inf):
             resumed, loss, other = noisy(), Interrupting(), make()
@@ -863,7 +864,7 @@ def test_a_resumed_training_is_bit_for_bit_an_uninterrupted_one(
             except Interrupted:
                 continue
     finally:
-        training.SECONDS_BETWEEN_CHECKPOINTS = before
+        checkpoint.SECONDS_BETWEEN = before
 
     assert same(whole, resumed) and same(whole, load(path))
     assert other.state().keys() == optimizer.state().keys()
@@ -913,9 +914,9 @@ CONTINUED = """
 import os, signal, sys
 import numpy as np
 from minigrad import AdamW, Dense, MeanSquaredError, Sequential, Tanh
-from minigrad.training import loop as training
+from minigrad.saving import checkpoint
 
-training.SECONDS_BETWEEN_CHECKPOINTS = 0
+checkpoint.SECONDS_BETWEEN = 0
 path, kill = sys.argv[1], int(sys.argv[2])
 x = np.random.default_rng(0).normal(size=(50, 3))
 model = Sequential([Dense(3, 5), Tanh(), Dense(5, 1)], seed=0)
@@ -929,8 +930,8 @@ class Killing(MeanSquaredError):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().value(*arguments)
 
-checkpoint = None if path == "-" else path
-history = model.fit(x, x[:, 0] ** 2, loss=Killing(), optimizer=AdamW(0.01), epochs=6, checkpoint=checkpoint)
+kept = None if path == "-" else path
+history = model.fit(x, x[:, 0] ** 2, loss=Killing(), optimizer=AdamW(0.01), epochs=6, checkpoint=kept)
 print(model.theta.tobytes().hex(), history.loss)
 """
 
@@ -1072,19 +1073,19 @@ def test_a_forged_checkpoint_is_refused(tmp_path, name, value, message):
 def test_the_first_and_the_last_epoch_are_written_always(tmp_path, monkeypatch, seconds, writes):
     lengths = []
 
-    def counting(path, model, optimizer, settings, history, best, write=files.write_checkpoint):
+    def counting(self, history, best, write=Checkpoint.write):
         lengths.append(len(history["loss"]))
-        write(path, model, optimizer, settings, history, best)
+        write(self, history, best)
 
-    monkeypatch.setattr(files, "write_checkpoint", counting)
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", seconds)
+    monkeypatch.setattr(Checkpoint, "write", counting)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", seconds)
     begin(tmp_path / "checkpoint", epochs=5, patience=50)
     assert len(lengths) == writes
     assert (lengths[0], lengths[-1]) == (1, 5)
 
 
 def test_a_diverging_training_keeps_its_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0)
     model = Sequential([Dense(3, 1)], seed=0)
     with pytest.raises(DivergenceError) as caught:
         model.fit(
