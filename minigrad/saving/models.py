@@ -6,7 +6,6 @@ budget of what the file can fill, and then every tensor is checked against its p
 
 from __future__ import annotations
 
-import copy
 import inspect
 import json
 import math
@@ -20,7 +19,6 @@ import numpy as np
 import minigrad
 from minigrad import initializers
 from minigrad.atomic import replacing, target_of
-from minigrad.configured import Configured
 from minigrad.layer import Layer
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
@@ -28,7 +26,6 @@ from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import PReLU
 from minigrad.model import Model, Snapshot, put
-from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.saving import ModelFileError
 from minigrad.saving.format import NUMBERS, as_json, decode, encode, making, naming, read, short
@@ -81,92 +78,6 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     """
     with naming(path):
         return cast("Sequential", build(*read(path)))
-
-
-def write_checkpoint(
-    path: str | os.PathLike[str],
-    model: Model,
-    optimizer: Optimizer,
-    settings: dict[str, Any],
-    history: dict[str, Any],
-    best: Snapshot | None,
-) -> None:
-    """Write where a training stands to `path`, as `save` does.
-
-    `settings` are what must be the same when it goes on; `history` holds the fields of a History. With `best`, that is
-    what `load` makes, and the latest values stand beside it.
-    """
-    latest = Snapshot([model])
-    arrays, generators = tensors_of(model, latest)
-    tensors = {} if best is None else {f"checkpoint.latest.{name}": array for name, array in arrays.items()}
-    for name, values in _columns(history).items():
-        tensors[f"checkpoint.history.{name}"] = np.array(values, np.float64)
-    state = optimizer.state()
-    for name, value in state.items():
-        if isinstance(value, np.ndarray):
-            tensors[f"checkpoint.optimizer.{name}"] = np.array(value, order="C")
-    checkpoint = {
-        "settings": {name: _described(value) for name, value in settings.items()},
-        "best_epoch": history["best_epoch"],
-        "optimizer": {name: value for name, value in state.items() if not isinstance(value, np.ndarray)},
-        "generators": generators,
-    }
-    written = encode_model(model, best or latest, tensors, checkpoint)
-    with replacing(path) as file:
-        file.write(written)
-
-
-def read_checkpoint(
-    path: str | os.PathLike[str], model: Model, optimizer: Optimizer, settings: dict[str, Any]
-) -> tuple[dict[str, Any], Snapshot | None] | None:
-    """Put model and optimizer where the training in `path` stands, and return (history, best); None without a file.
-
-    Raises ValueError that names the difference when the file belongs to another model or another training, and
-    ModelFileError for one that is damaged or no checkpoint; model and optimizer are then as they were.
-    """
-    if not target_of(path).exists():
-        loadable(model, path)
-        return None
-    with naming(path):
-        metadata, tensors = read(path)
-        held, checkpoint = build(metadata, tensors), metadata["checkpoint"]
-        if checkpoint is None:
-            raise ModelFileError("holds a model, but no training to go on with; give the checkpoint another name")
-        history = _history(checkpoint, _within("checkpoint.history.", tensors))
-        latest = _within("checkpoint.latest.", tensors)
-        values = checked_values(held, latest, checkpoint["generators"]) if latest else None
-    now = {
-        "settings": {name: _described(value) for name, value in settings.items()},
-        "model": describe(model),
-        "classes": describe_classes(model),
-    }
-    then = {"settings": checkpoint["settings"], "model": metadata["model"], "classes": metadata["classes"]}
-    if then != json.loads(as_json(now)):
-        raise ValueError(
-            f"{path} is the checkpoint of another training: {_difference('', then, json.loads(as_json(now)))}; "
-            f"give this one another name, or delete the file to begin anew"
-        )
-    state = {**checkpoint["optimizer"], **_within("checkpoint.optimizer.", tensors)}
-    with naming(path), making(f"a state of {optimizer!r}"):
-        trial = copy.deepcopy(optimizer)
-        trial.load_state(state)
-        trial.prepare(model.theta)
-    optimizer.load_state(state)
-    fill(model, [value for _, _, value in Snapshot([held]).saved])
-    if values is None:
-        return history, None
-    best = Snapshot([model])
-    fill(model, values)
-    return history, best
-
-
-def fill(model: Model, values: Sequence[Any]) -> None:
-    """Write the values, in the order of a Snapshot, into the model's parameters and states."""
-    for (layer, name, *_), value in zip(_slots(model), values, strict=True):
-        put(layer, name, value)
-
-
-# Writing
 
 
 def _slots(layer: Layer, prefix: str = "") -> Iterator[tuple[Layer, str, str, tuple[int, ...] | None]]:
@@ -273,42 +184,6 @@ def _preparation(model: Model) -> dict[str, Any] | None:
     if not same:
         raise ValueError(f"the model can't be saved: its preparation is no JSON: {model.preparation!r}")
     return model.preparation
-
-
-def _columns(history: dict[str, Any]) -> dict[str, list[float]]:
-    """The lists of a history, by flat names."""
-    lists = {name: values for name, values in history.items() if isinstance(values, list)}
-    return lists | {f"metrics.{name}": values for name, values in history["metrics"].items()}
-
-
-def _described(value: Any) -> str:
-    """A setting in words that are the same in every process; a function by its name and what it has closed over."""
-    if isinstance(value, Configured):
-        arguments = (f"{name}={_described(argument)}" for name, argument in value.config().items())
-        return f"{type(value).__qualname__}({', '.join(arguments)})"
-    if callable(value):
-        named = value if hasattr(value, "__qualname__") else type(value)
-        closed = [_described(cell.cell_contents) for cell in getattr(value, "__closure__", None) or ()]
-        return f"{named.__module__}.{named.__qualname__}" + (f" with {', '.join(closed)}" if closed else "")
-    return repr(value.item() if isinstance(value, np.generic) else value)
-
-
-def _difference(place: str, then: Any, now: Any) -> str:
-    """The first difference of two trees of JSON, in words."""
-    if isinstance(then, dict) and isinstance(now, dict) and then.keys() == now.keys():
-        key = next(key for key in then if then[key] != now[key])
-        inner = place if key in ("settings", "config") else f"{place}.{key}".removeprefix(".")
-        return _difference(inner, then[key], now[key])
-    if isinstance(then, list) and isinstance(now, list):
-        for position, (item, other) in enumerate(zip(then, now, strict=False)):
-            if item != other:
-                return _difference(f"{place}[{position}]", item, other)
-        return f"its {place} has {len(then)} items, here it has {len(now)}"
-    return f"its {place} is {short(then)}, here it is {short(now)}"
-
-
-def _within(prefix: str, tensors: dict[str, Array]) -> dict[str, Array]:
-    return {name.removeprefix(prefix): tensors[name] for name in sorted(tensors) if name.startswith(prefix)}
 
 
 def build(metadata: dict[str, Any], tensors: dict[str, Array]) -> Model:
@@ -471,13 +346,7 @@ def _labels(written: dict[str, Any]) -> Array:
     return classes
 
 
-def _history(checkpoint: dict[str, Any], columns: dict[str, Array]) -> dict[str, Any]:
-    """The fields of a History."""
-    lists = {name: column.tolist() for name, column in columns.items() if column.dtype == np.float64}
-    length, validated = (len(lists.get(name, ())) for name in ("loss", "validation_loss"))
-    if not length or lists.keys() != columns.keys() or any(c.shape not in ((0,), (length,)) for c in columns.values()):
-        raise ModelFileError("is not consistent: the lists of its history do not fit each other")
-    if checkpoint["best_epoch"] is not None and not 1 <= checkpoint["best_epoch"] <= validated:
-        raise ModelFileError("is not consistent: its best epoch is none of its epochs")
-    metrics = {name: lists.pop(f"metrics.{name}") for name in _within("metrics.", columns)}
-    return {**lists, "metrics": metrics, "best_epoch": checkpoint["best_epoch"]}
+def fill(model: Model, values: Sequence[Any]) -> None:
+    """Write the values, in the order of a Snapshot, into the model's parameters and states."""
+    for (layer, name, *_), value in zip(_slots(model), values, strict=True):
+        put(layer, name, value)
