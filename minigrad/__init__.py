@@ -9,8 +9,6 @@ Read on in this order: parameter, layer, model, functions, layers, losses, objec
 sequential.
 """
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
 from minigrad import schedules
@@ -59,13 +57,10 @@ from minigrad.objective import Objective
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
 from minigrad.saving import ModelFileError
-from minigrad.sequential import Sequential
+from minigrad.sequential import Sequential, load
 from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.training.loop import DivergenceError, Epoch, History
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
-
-if TYPE_CHECKING:
-    from minigrad.saving.models import load
 
 __all__ = [
     "CELU",
@@ -136,12 +131,3 @@ __all__ = [
     "schedules",
     "state",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """`load`, imported when it is asked for: `import minigrad` is to be quick."""
-    if name != "load":
-        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
-    from minigrad.saving import models
-
-    return models.load

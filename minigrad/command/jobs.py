@@ -41,8 +41,7 @@ from minigrad.results import evaluation
 from minigrad.results.page import amount
 from minigrad.results.report import Result, as_json, matrix_lines, summary, write_html
 from minigrad.saving import ModelFileError
-from minigrad.saving.models import load
-from minigrad.sequential import Sequential
+from minigrad.sequential import Sequential, load
 from minigrad.training.loop import DivergenceError, History
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,6 @@ from minigrad.model import Model, Snapshot, put
 from minigrad.parameter import Array, walk
 from minigrad.saving import ModelFileError
 from minigrad.saving.format import NUMBERS, as_json, decode, encode, making, naming, read, short
-
-if TYPE_CHECKING:
-    from minigrad.sequential import Sequential
 
 ROW = 1 << 24  # numbers in one row that a description may ask for beyond what fills the file
 GENERATORS = ("PCG64", "PCG64DXSM")  # their states are plain numbers, which can't point outside of an array
@@ -70,43 +67,14 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         file.write(written)
 
 
-def load(path: str | os.PathLike[str]) -> Sequential:
-    """The model that `save` wrote to `path`, or that a training with `checkpoint=path` had made up to then.
-
-    Layers of one's own must have been defined, or their module imported, before. Raises ModelFileError, a ValueError,
-    for a file that is damaged, foreign, or not consistent with itself, and FileNotFoundError for one that is not there.
-    """
+def load(path: str | os.PathLike[str]) -> Model:
+    """The model in a file that `save` or a Checkpoint wrote; `minigrad.load` says what is raised."""
     with naming(path):
-        return cast("Sequential", build(*read(path)))
-
-
-def _slots(layer: Layer, prefix: str = "") -> Iterator[tuple[Layer, str, str, tuple[int, ...] | None]]:
-    """Every parameter and state in the order of a Snapshot: the layer, the name, the tensor's name, its axes."""
-    for name in layer.params | layer.states:
-        listed = (TORCH[cls, name] for cls in type(layer).__mro__ if (cls, name) in TORCH)
-        torch, axes = next(listed, (name, None))
-        yield layer, name, prefix + torch, axes
-    for position, inner in enumerate(layer.layers):
-        yield from _slots(inner, f"{prefix}{position}.")
-
-
-def tensors_of(model: Model, snapshot: Snapshot) -> tuple[dict[str, Array], dict[str, Any]]:
-    """What a snapshot of the model holds: the arrays as the file's tensors, and the states of the generators."""
-    arrays, generators = {}, {}
-    for (layer, name, tensor, axes), (_, _, value) in zip(_slots(model), snapshot.saved, strict=True):
-        if isinstance(value, np.random.Generator):
-            generators[tensor] = value.bit_generator.state
-            if generators[tensor]["bit_generator"] not in GENERATORS:
-                raise ValueError(f"{layer!r} can't be saved: its {name} is {value!r}; use np.random.default_rng(…)")
-        elif value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
-            raise ValueError(f"{layer!r} can't be saved: its {name} is of {value.dtype}, and a file holds numbers")
-        else:
-            arrays[tensor] = np.array(value if axes is None else value.transpose(axes), order="C")
-    return arrays, generators
+        return build(*read(path))
 
 
 def loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
-    """The bytes of the model's file; they have been loaded once. Raises ValueError where that fails."""
+    """The bytes of the model's file, after loading them once. Raises ValueError for a model that can't be loaded."""
     written = encode_model(model, Snapshot([model]), {}, None)
     try:
         build(*decode(written))
@@ -118,7 +86,7 @@ def loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
 def encode_model(
     model: Model, snapshot: Snapshot, tensors: dict[str, Array], checkpoint: dict[str, Any] | None
 ) -> bytes:
-    """The bytes of the file."""
+    """The bytes of a file with what the snapshot holds; `tensors` stand beside the model's own."""
     arrays, generators = tensors_of(model, snapshot)
     description = {
         "model": describe(model),
@@ -184,6 +152,31 @@ def _preparation(model: Model) -> dict[str, Any] | None:
     if not same:
         raise ValueError(f"the model can't be saved: its preparation is no JSON: {model.preparation!r}")
     return model.preparation
+
+
+def tensors_of(model: Model, snapshot: Snapshot) -> tuple[dict[str, Array], dict[str, Any]]:
+    """What a snapshot of the model holds: the arrays as the file's tensors, and the states of the generators."""
+    arrays, generators = {}, {}
+    for (layer, name, tensor, axes), (_, _, value) in zip(_slots(model), snapshot.saved, strict=True):
+        if isinstance(value, np.random.Generator):
+            generators[tensor] = value.bit_generator.state
+            if generators[tensor]["bit_generator"] not in GENERATORS:
+                raise ValueError(f"{layer!r} can't be saved: its {name} is {value!r}; use np.random.default_rng(…)")
+        elif value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
+            raise ValueError(f"{layer!r} can't be saved: its {name} is of {value.dtype}, and a file holds numbers")
+        else:
+            arrays[tensor] = np.array(value if axes is None else value.transpose(axes), order="C")
+    return arrays, generators
+
+
+def _slots(layer: Layer, prefix: str = "") -> Iterator[tuple[Layer, str, str, tuple[int, ...] | None]]:
+    """Every parameter and state in the order of a Snapshot: the layer, the name, the tensor's name, its axes."""
+    for name in layer.params | layer.states:
+        listed = (TORCH[cls, name] for cls in type(layer).__mro__ if (cls, name) in TORCH)
+        torch, axes = next(listed, (name, None))
+        yield layer, name, prefix + torch, axes
+    for position, inner in enumerate(layer.layers):
+        yield from _slots(inner, f"{prefix}{position}.")
 
 
 def build(metadata: dict[str, Any], tensors: dict[str, Array]) -> Model:
