@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 
 import safetensors.numpy
 
-import minigrad
+from minigrad import __version__
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
 
@@ -68,7 +68,7 @@ CHECKPOINT_FIELDS: dict[str, tuple[type, ...]] = {
 
 def encode(description: dict[str, Any], tensors: dict[str, Array]) -> bytes:
     """The bytes of a file; `description` has the fields from "model" on. The arrays must be in C's order."""
-    metadata = {"format": FORMAT, "sha256": NO_DIGEST, "minigrad": minigrad.__version__, **description}
+    metadata = {"format": FORMAT, "sha256": NO_DIGEST, "minigrad": __version__, **description}
     written = bytearray(safetensors.numpy.save(tensors, {"minigrad": as_json(metadata)}))
     start = written.index(NO_DIGEST.encode())
     written[start : start + len(NO_DIGEST)] = hashlib.sha256(written).hexdigest().encode()
@@ -104,7 +104,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     if metadata.get("format") != FORMAT:
         raise ModelFileError(
             f"is in format {short(metadata.get('format'))}, written by minigrad {short(metadata.get('minigrad'))}; "
-            f"minigrad {minigrad.__version__} reads format {FORMAT}"
+            f"minigrad {__version__} reads format {FORMAT}"
         )
     _check_extent(header, len(data) - start)
     _check_digest(data, metadata.get("sha256"))

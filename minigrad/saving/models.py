@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-import minigrad
-from minigrad import initializers
+from minigrad import __version__, initializers
 from minigrad.atomic import replacing, target_of
 from minigrad.layer import Layer
 from minigrad.layers.convolution import Conv1D, Conv2D
@@ -102,7 +101,7 @@ def encode_model(
 def describe(layer: Layer) -> dict[str, Any]:
     """A layer as {"class": …, "config": …}, with the arguments of a constructor's `*layers` as "arguments"."""
     config = {name: _argument(layer, name, value) for name, value in layer.config().items()}
-    node: dict[str, Any] = {"class": _class_name(type(layer)), "config": config}
+    node: dict[str, Any] = {"class": class_name(type(layer)), "config": config}
     for name, argument in inspect.signature(type(layer)).parameters.items():
         if argument.kind is argument.VAR_POSITIONAL and "layers" not in config:
             node["arguments"] = _argument(layer, name, getattr(layer, name, layer.layers))
@@ -127,7 +126,7 @@ def _argument(layer: Layer, name: str, value: Any) -> Any:
     )
 
 
-def _class_name(cls: type[Layer]) -> str:
+def class_name(cls: type[Layer]) -> str:
     """A layer's name in a file: Dense for minigrad's own, module:Class for all others."""
     return cls.__qualname__ if cls.__module__.startswith("minigrad.") else f"{cls.__module__}:{cls.__qualname__}"
 
@@ -232,12 +231,12 @@ class _Maker:
 
     def named(self, name: str) -> type[Layer]:
         for cls in Layer.registry.values():
-            if _class_name(cls) == name:
+            if class_name(cls) == name:
                 return cls
         module, _, own = name.rpartition(":")
         if not module:
             raise ModelFileError(
-                f"holds the layer {short(name)}, which minigrad {minigrad.__version__} does not have; "
+                f"holds the layer {short(name)}, which minigrad {__version__} does not have; "
                 f"the file was written by minigrad {short(self.version)}"
             )
         way = f"define {own}" if module == "__main__" or "<locals>" in own else f"import {module}, which defines it,"
