@@ -33,6 +33,7 @@ from minigrad.saving.models import (
 
 SECONDS_BETWEEN = 1.0  # writing a checkpoint takes as long as many epochs of a small network
 LARGEST_SHARE = 1 / 20  # of the time of a training that writing may take
+LISTS = {"loss", "validation_loss", "seconds"}  # of a History, beside those of its metrics
 
 
 class Checkpoint:
@@ -172,14 +173,21 @@ def _columns(history: dict[str, Any]) -> dict[str, list[float]]:
 
 def _history(checkpoint: dict[str, Any], columns: dict[str, Array]) -> dict[str, Any]:
     """The fields of a History."""
-    lists = {name: column.tolist() for name, column in columns.items() if column.dtype == np.float64}
-    length, validated = (len(lists.get(name, ())) for name in ("loss", "validation_loss"))
-    if not length or lists.keys() != columns.keys() or any(c.shape not in ((0,), (length,)) for c in columns.values()):
+    names = {name for name in columns if not name.startswith("metrics.")}
+    if names - LISTS:
+        raise ModelFileError(f"is not consistent: its history has no list of {short(min(names - LISTS))}")
+    if LISTS - names:
+        raise ModelFileError(f"is not consistent: its history lacks the list of {min(LISTS - names)}")
+    length, validated = columns["loss"].size, columns["validation_loss"].size
+    if not length or any(c.shape not in ((0,), (length,)) or c.dtype != np.float64 for c in columns.values()):
         raise ModelFileError("is not consistent: the lists of its history do not fit each other")
     if checkpoint["best_epoch"] is not None and not 1 <= checkpoint["best_epoch"] <= validated:
         raise ModelFileError("is not consistent: its best epoch is none of its epochs")
-    metrics = {name: lists.pop(f"metrics.{name}") for name in _within("metrics.", columns)}
-    return {**lists, "metrics": metrics, "best_epoch": checkpoint["best_epoch"]}
+    return {
+        **{name: columns[name].tolist() for name in sorted(LISTS)},
+        "metrics": {name: column.tolist() for name, column in _within("metrics.", columns).items()},
+        "best_epoch": checkpoint["best_epoch"],
+    }
 
 
 def _within(prefix: str, tensors: dict[str, Array]) -> dict[str, Array]:

@@ -4,6 +4,7 @@ import math
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from minigrad import (
     ClipByValue,
     Dense,
     DivergenceError,
+    History,
     MeanSquaredError,
     ModelFileError,
     Optimizer,
@@ -332,6 +334,9 @@ def test_checkpoint_path_is_checked_before_training(tmp_path):
         ("checkpoint.history.loss", np.zeros(0), "the lists of its history do not fit"),
         ("checkpoint.history.loss", np.zeros((2, 2)), "the lists of its history do not fit"),
         ("checkpoint.history.validation_loss", np.zeros(0), "its best epoch is none of its epochs"),
+        ("checkpoint.history.x", np.zeros(2), "its history has no list of x"),
+        ("checkpoint.history.best_epoch", np.zeros(2), "its history has no list of best_epoch"),
+        ("checkpoint.history.seconds", None, "its history lacks the list of seconds"),
     ],
 )
 def test_forged_checkpoint_is_refused(tmp_path, name, value, message):
@@ -339,12 +344,13 @@ def test_forged_checkpoint_is_refused(tmp_path, name, value, message):
     begin(path)
     metadata, tensors = decode(path.read_bytes())
     tensors[name] = value
-    write_forged(path, metadata, tensors)
-    model = noisy()
+    write_forged(path, metadata, {name: tensor for name, tensor in tensors.items() if tensor is not None})
+    model, optimizer = noisy(), Adam(0.01)
     theta = model.theta.copy()
     with pytest.raises(ModelFileError, match=message):
-        begin(path, model=model, epochs=4)
+        begin(path, model=model, optimizer=optimizer, epochs=4)
     assert np.array_equal(model.theta, theta)
+    assert optimizer.state() == {"steps": 0, "epochs": 0}
 
 
 @pytest.mark.parametrize(("seconds", "writes"), [(0, 5), (math.inf, 2)])
@@ -360,6 +366,11 @@ def test_checkpoint_is_written_after_the_first_and_the_last_epoch(tmp_path, monk
     begin(tmp_path / "checkpoint", epochs=5, patience=50)
     assert len(lengths) == writes
     assert (lengths[0], lengths[-1]) == (1, 5)
+
+
+def test_a_history_has_the_lists_that_a_checkpoint_holds():
+    lists = {field.name for field in fields(History)} - {"metrics", "best_epoch"}
+    assert lists == set(checkpoint.LISTS)
 
 
 def test_diverging_training_keeps_its_checkpoint(tmp_path, monkeypatch):
