@@ -24,6 +24,7 @@ from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import PReLU
+from minigrad.layers.standardize import Standardize
 from minigrad.model import Model, Snapshot, put
 from minigrad.parameter import Array, walk
 from minigrad.saving import ModelFileError
@@ -48,6 +49,7 @@ TORCH: dict[tuple[type[Layer], str], tuple[str, tuple[int, ...] | None]] = {
     (Embedding, "W"): ("weight", None),
     (PReLU, "a"): ("weight", None),
 }
+NOT_NEGATIVE = {(BatchNorm, "running_var"), (Standardize, "scale")}
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
@@ -297,10 +299,20 @@ def checked_values(model: Model, tensors: dict[str, Array], generators: dict[str
                 f"holds {tensor} of shape {short(array.shape)} and {array.dtype}, where {short(repr(layer))} "
                 f"takes {shape} and {held.dtype}"
             )
-        if name in layer.params and not np.isfinite(array).all():
-            raise ModelFileError(f"holds {tensor} with {array[~np.isfinite(array)][0]} among its weights")
+        _check_numbers(layer, name, tensor, array, held)
         values.append(array if axes is None else array.transpose(np.argsort(axes)))
     return values
+
+
+def _check_numbers(layer: Layer, name: str, tensor: str, array: Array, held: Array) -> None:
+    """Raise for numbers that no training leaves; a state may have those with which its layer begins, as inf is."""
+    weights = name in layer.params
+    finite = np.isfinite(array)
+    if not finite.all() and (weights or np.isfinite(held).all()):
+        what = "weights" if weights else "numbers"
+        raise ModelFileError(f"holds {tensor} with {array[~finite][0]} among its {what}")
+    if any((cls, name) in NOT_NEGATIVE for cls in type(layer).__mro__) and (array < 0).any():
+        raise ModelFileError(f"holds {tensor} with {array.min()}, which must not be negative")
 
 
 def _generator(name: str, held: np.random.Generator, state: Any) -> np.random.Generator:

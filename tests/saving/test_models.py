@@ -31,9 +31,11 @@ from minigrad import (
     PReLU,
     RMSNorm,
     Sequential,
+    Standardize,
     initializers,
     load,
     parameter,
+    state,
 )
 from minigrad.saving.format import decode
 from minigrad.saving.models import class_name
@@ -316,6 +318,47 @@ def test_load_of_any_forgery_is_refused_or_makes_a_model(path, data):
         assert isinstance(load(path), Sequential)
     except ModelFileError as error:
         assert str(error).startswith(str(path)) and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value", "message"),
+    [
+        (lambda: BatchNorm(2), "running_var", [1, math.nan], "0.running_var with nan among its numbers"),
+        (lambda: BatchNorm(2), "running_var", [-1, 1], "0.running_var with -1.0, which must not be negative"),
+        (lambda: BatchNorm(2), "running_mean", [math.inf, 0], "0.running_mean with inf among its numbers"),
+        (lambda: Standardize(2, fitted=True), "scale", [-1, 1], "0.scale with -1.0, which must not be negative"),
+        (lambda: Noise(2), "mean", [math.nan, 0], "0.mean with nan among its numbers"),
+    ],
+)
+def test_load_and_save_refuse_a_state_that_no_training_leaves(tmp_path, make, name, value, message):
+    model = Sequential([make()])
+    model.save(tmp_path / "model")
+    metadata, tensors = decode((tmp_path / "model").read_bytes())
+    tensors[f"0.{name}"] = np.array(value, tensors[f"0.{name}"].dtype)
+    write_forged(tmp_path / "forged", metadata, tensors)
+    with pytest.raises(ModelFileError, match=f"forged holds {message}"):
+        load(tmp_path / "forged")
+    setattr(model[0], name, np.array(value, np.float32))
+    with pytest.raises(ValueError, match=f"could not be loaded: it holds {message}"):
+        model.save(tmp_path / "model")
+
+
+class Extremes(Layer):
+    """A layer whose state begins with infinity."""
+
+    least = state()
+
+    def __init__(self, features):
+        self.features, self.least = features, np.full(features, np.inf)
+
+    def forward(self, x):
+        self.least = np.minimum(self.least, x.min(axis=0))
+        return x
+
+
+def test_save_and_load_keep_infinities_in_a_state_that_begins_with_them(path):
+    Sequential([Extremes(2)]).save(path)
+    assert load(path)[0].least.tolist() == [math.inf, math.inf]
 
 
 def test_load_takes_a_forgery_that_changes_nothing(path):
