@@ -300,6 +300,59 @@ def test_checkpoint_of_another_training_is_refused_by_its_difference(tmp_path, m
     assert np.array_equal(model.theta, theta) and optimizer.state() == counts
 
 
+MANY = np.random.default_rng(1).normal(size=(2000, 3)).astype(np.float32)
+RARE = np.where(np.isin(np.arange(2000), [5, 778, 1901]), "rare", "usual")
+ONE_LABEL, ONE_NUMBER, ONE_WEIGHT = RARE.copy(), MANY.copy(), np.ones(2000)
+ONE_LABEL[1], ONE_NUMBER[1, 2], ONE_WEIGHT[1] = "rare", 9, 2
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("data", {"x": ONE_NUMBER}),
+        ("data", {"t": ONE_LABEL}),
+        ("data", {"sample_weight": ONE_WEIGHT}),
+        ("data", {"class_weight": {"rare": 500}}),
+        ("validation", {"validation": (ONE_NUMBER, RARE)}),
+    ],
+)
+def test_checkpoint_is_refused_where_one_row_of_many_is_another(tmp_path, name, changed):
+    options = {
+        "x": MANY,
+        "t": RARE,
+        "validation": (MANY, RARE),
+        "batch_size": 500,
+        "sample_weight": np.ones(2000),
+        "class_weight": {"rare": 50},
+    }
+    begin(tmp_path / "checkpoint", **options)
+    with pytest.raises(ValueError, match=f"its digest of {name} is .*, here it is"):
+        begin(tmp_path / "checkpoint", epochs=4, **(options | changed))
+    begin(tmp_path / "checkpoint", epochs=4, **options)
+
+
+def test_checkpoint_does_not_depend_on_where_its_rows_are_kept(tmp_path):
+    begin(tmp_path / "checkpoint", x=MANY, t=RARE, batch_size=500)
+    np.save(tmp_path / "x.npy", MANY)
+    for x in (np.load(tmp_path / "x.npy", mmap_mode="r"), np.asfortranarray(MANY)):
+        _, history = begin(tmp_path / "checkpoint", x=x, t=RARE, batch_size=500, epochs=3)
+        assert len(history) == 3
+
+
+def test_checkpoint_without_digests_of_its_rows_is_compared_by_some_of_them(tmp_path):
+    """As the first files are."""
+    path = tmp_path / "checkpoint"
+    begin(path)
+    metadata, tensors = decode(path.read_bytes())
+    for name in ("digest of data", "digest of validation"):
+        metadata["checkpoint"]["settings"].pop(name)
+    write_forged(path, metadata, tensors)
+    with pytest.raises(ValueError, match=r"its data is '21 rows of .*', here it is '21 rows of"):
+        begin(path, x=X + 1e-9, epochs=4)
+    _, history = begin(path, epochs=4)
+    assert len(history) == 4
+
+
 def test_checkpoint_with_other_classes_is_refused(tmp_path):
     begin(tmp_path / "checkpoint")
     other = np.where(LABELS == "yes", "z", "a")
