@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import json
 import math
 import os
+import re
 import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -134,18 +139,51 @@ class Checkpoint:
             )
 
 
-def in_words(value: Any) -> str:
-    """A setting in words that are the same in every process; a function by its name and what it has closed over."""
-    if isinstance(value, Configured):
-        arguments = (f"{name}={in_words(argument)}" for name, argument in value.config().items())
-        return f"{type(value).__qualname__}({', '.join(arguments)})"
-    if isinstance(value, Examples):
-        return repr(_fingerprint(value))
-    if callable(value):
-        named = value if hasattr(value, "__qualname__") else type(value)
-        closed = [in_words(cell.cell_contents) for cell in getattr(value, "__closure__", None) or ()]
-        return f"{named.__module__}.{named.__qualname__}" + (f" with {', '.join(closed)}" if closed else "")
-    return repr(value.item() if isinstance(value, np.generic) else value)
+def in_words(value: Any, around: tuple[Any, ...] = ()) -> str:
+    """A setting in words that are the same in every process.
+
+    A function is told by its name, what it has closed over, and its default arguments; an object that can be called, or
+    has a method that is, by its class and its attributes. What the body of a function does is not looked at. `around`
+    are the values that hold this one.
+    """
+    if any(value is other for other in around):
+        return "…"
+    around = (*around, value)
+
+    def brings(name: str, values: Iterable[Any], named: Mapping[str, Any]) -> str:
+        words = [in_words(each, around) for each in values]
+        words += [f"{key}={in_words(each, around)}" for key, each in named.items()]
+        return f"{name} with {', '.join(words)}" if words else name
+
+    match value:
+        case Configured():
+            arguments = (f"{name}={in_words(argument, around)}" for name, argument in value.config().items())
+            return f"{type(value).__qualname__}({', '.join(arguments)})"
+        case Examples():
+            return repr(_fingerprint(value))
+        case np.ndarray() if not value.dtype.hasobject:
+            digest = hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()[:16]
+            return f"array of {value.shape} {value.dtype}, {digest}"
+        case partial():
+            return brings(in_words(value.func, around), value.args, value.keywords)
+        case MethodType():
+            return brings(in_words(value.__func__, around), [value.__self__], {})
+        case FunctionType():
+            closed = [cell.cell_contents for cell in value.__closure__ or ()]
+            parameters = inspect.signature(value, follow_wrapped=False).parameters.values()
+            defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+            return brings(_name(value), closed, defaults)
+    if hasattr(value, "__qualname__"):
+        return _name(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    without_addresses = re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
+    if callable(value) or (text != without_addresses and hasattr(value, "__dict__")):
+        return brings(_name(type(value)), [], getattr(value, "__dict__", {}))
+    return without_addresses
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
 
 
 def _fingerprint(examples: Examples) -> str:

@@ -1,10 +1,12 @@
 """Trainings as files: one that was stopped goes on bit for bit, and another one is told from it by name."""
 
+import copy
 import math
 import signal
 import subprocess
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ from minigrad import (
     load,
 )
 from minigrad.saving import checkpoint
-from minigrad.saving.checkpoint import Checkpoint
+from minigrad.saving.checkpoint import Checkpoint, in_words
 from minigrad.saving.format import decode
 from minigrad.schedules import cosine, warmup
 from tests.saving.material import Noise, same, small, write_forged
@@ -351,6 +353,65 @@ def test_checkpoint_without_digests_of_its_rows_is_compared_by_some_of_them(tmp_
         begin(path, x=X + 1e-9, epochs=4)
     _, history = begin(path, epochs=4)
     assert len(history) == 4
+
+
+def scaled(x, rng, scale=0.1, *, shift=0.0):
+    return x * scale + shift
+
+
+class Scaled:
+    """An object that can be called, and one with a method."""
+
+    def __init__(self, scale, rng=None):
+        self.scale, self.rng = scale, rng
+
+    def __call__(self, x, rng):
+        return x * self.scale
+
+    def method(self, x, rng):
+        return x * self.scale
+
+
+def with_default(scale):
+    return lambda x, rng, scale=scale: x * scale
+
+
+def with_keyword_default(scale):
+    return lambda x, rng, *, scale=scale: x * scale
+
+
+def with_table(last):
+    table = np.linspace(0, last, 2000)
+    return lambda x, rng: x * table[-1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        (partial(scaled, scale=0.1), partial(scaled, scale=0.5), r"scaled with scale=0.1, shift=0.0 with scale=0.1"),
+        (partial(Scaled.method, Scaled(0.1)), partial(Scaled.method, Scaled(0.5)), r"Scaled.method with .*0.1"),
+        (Scaled(0.1), Scaled(0.5), r"Scaled with scale=0.1, rng=None"),
+        (Scaled(0.1).method, Scaled(0.5).method, r"Scaled.method with .*Scaled with scale=0.1"),
+        (with_default(0.1), with_default(0.5), r"with_default.<locals>.<lambda> with scale=0.1"),
+        (with_keyword_default(0.1), with_keyword_default(0.5), r"<lambda> with scale=0.1"),
+        (with_table(1.0), with_table(2.0), r"<lambda> with array of \(2000,\) float64, [0-9a-f]+"),
+    ],
+)
+def test_checkpoint_of_another_function_is_refused_by_what_it_brings_along(tmp_path, one, other, words):
+    begin(tmp_path / "checkpoint", augment=one)
+    with pytest.raises(ValueError, match=f"its augment is .*{words}.*, here it is"):
+        begin(tmp_path / "checkpoint", augment=other, epochs=4)
+    _, history = begin(tmp_path / "checkpoint", augment=copy.deepcopy(one), epochs=4)
+    assert len(history) == 4
+
+
+def test_settings_in_words_are_the_same_in_every_process():
+    for make in (lambda: Scaled(0.1, np.random.default_rng(0)), lambda: Scaled(0.1, object())):
+        assert in_words(make()) == in_words(make()) and " at 0x" not in in_words(make())
+    ring = Scaled(0.1)
+    ring.rng = ring
+    assert in_words(ring).endswith("Scaled with scale=0.1, rng=…")
+    assert in_words(halved) == f"{__name__}.halved" and in_words(len) == "builtins.len"
 
 
 def test_checkpoint_with_other_classes_is_refused(tmp_path):
