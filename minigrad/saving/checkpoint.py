@@ -161,8 +161,8 @@ def in_words(value: Any, around: tuple[Any, ...] = ()) -> str:
             return f"{type(value).__qualname__}({', '.join(arguments)})"
         case Examples():
             return repr(_fingerprint(value))
-        case np.ndarray() if not value.dtype.hasobject:
-            digest = hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()[:16]
+        case np.ndarray() if value.dtype.kind in "fiubcmMSU":
+            digest = hashlib.sha256(value.tobytes()).hexdigest()[:16]
             return f"array of {value.shape} {value.dtype}, {digest}"
         case partial():
             return brings(in_words(value.func, around), value.args, value.keywords)
