@@ -499,6 +499,16 @@ def test_kill_while_saving_leaves_the_old_file_or_the_new(tmp_path):
     ]
 
 
+def test_save_removes_what_a_killed_save_has_left_long_ago(tmp_path):
+    long_ago, others = [".model.0123abcd.tmp"], [".model.89efcdef.tmp", ".other.0123abcd.tmp", ".model.notes.tmp"]
+    for name in (*long_ago, *others):
+        (tmp_path / name).touch()
+    for name in (*long_ago, *others[1:]):
+        os.utime(tmp_path / name, (0, 0))
+    small().save(tmp_path / "model")
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*others, "model"])
+
+
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("where", ["fsync", "replace"])
 def test_full_disk_while_saving_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failure, where):
