@@ -9,8 +9,6 @@ Read on in this order: parameter, layer, model, functions, layers, losses, objec
 sequential.
 """
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
 from minigrad import schedules
@@ -58,13 +56,11 @@ from minigrad.losses import (
 from minigrad.objective import Objective
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
-from minigrad.sequential import Sequential
+from minigrad.saving import ModelFileError
+from minigrad.sequential import Sequential, load
 from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
-
-if TYPE_CHECKING:
-    from minigrad.saving.models import ModelFileError, load
 
 __all__ = [
     "CELU",
@@ -135,12 +131,3 @@ __all__ = [
     "schedules",
     "state",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """`load` and its error, imported when they are asked for: `import minigrad` is to be quick."""
-    if name not in ("ModelFileError", "load"):
-        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
-    from minigrad.saving import models as files
-
-    return getattr(files, name)

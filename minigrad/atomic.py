@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+SECONDS_UNTIL_ABANDONED = 600.0  # without a change of a temporary file, which the slowest write makes all the time
 
 
 @contextmanager
@@ -17,8 +21,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     A symbolic link stays, and the file that it points to is replaced. The new file has the permissions of the old one;
     where there was none, those of any new file. Raises what `target_of` raises.
+
+    A process that is killed can't clean up: the file that it leaves is removed by the first writing to the same path
+    that comes ten minutes later.
     """
     target = target_of(path)
+    _remove_abandoned(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -49,6 +57,14 @@ def target_of(path: str | os.PathLike[str]) -> Path:
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(f"{path} is protected against writing; choose another name, or change its permissions")
     return target
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove the temporary files of the target that nobody has written to for ten minutes."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 8}.tmp"):
+        with suppress(OSError):  # another process may be removing it too
+            if time.time() - left.stat().st_mtime > SECONDS_UNTIL_ABANDONED:
+                left.unlink()
 
 
 def _sync(folder: Path) -> None:

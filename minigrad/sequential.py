@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -280,6 +280,17 @@ class Sequential(Model):
     def _is_a_chain(self) -> bool:
         """Whether it is its layers, one after the other, and no subclass with a forward or backward of its own."""
         return type(self).forward is Sequential.forward and type(self).backward is Sequential.backward
+
+
+def load(path: str | os.PathLike[str]) -> Sequential:
+    """The model that `save` wrote to `path`, or that a training with `checkpoint=path` had made up to then.
+
+    Layers of one's own must have been defined, or their module imported, before. Raises ModelFileError, a ValueError,
+    for a file that is damaged, foreign, or not consistent with itself, and FileNotFoundError for one that is not there.
+    """
+    from minigrad.saving import models as files
+
+    return cast(Sequential, files.load(path))
 
 
 def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import SGD, ClipByNorm, schedules
-from minigrad.saving.models import _described
+from minigrad.saving.checkpoint import in_words
 from minigrad.schedules import (
     ReduceOnPlateau,
     Schedule,
@@ -61,7 +61,7 @@ def test_it_is_told_from_others_by_what_it_shows(kind, data):
     one, other, k = data.draw(TABLE[kind]), data.draw(TABLE[kind]), data.draw(steps)
     again = eval(repr(one), vars(schedules))
     assert repr(again) == repr(one) and again(k) == one(k) == pickle.loads(pickle.dumps(one))(k)
-    assert (_described(one) == _described(other)) == (repr(one) == repr(other))
+    assert (in_words(one) == in_words(other)) == (repr(one) == repr(other))
     assert repr(SGD(one)) == f"SGD(learning_rate={one!r})"
 
 

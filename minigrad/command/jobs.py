@@ -40,8 +40,8 @@ from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.results import evaluation
 from minigrad.results.report import Result, as_json, matrix_lines, summary, write_html
 from minigrad.results.words import amount
-from minigrad.saving.models import ModelFileError, load
-from minigrad.sequential import Sequential
+from minigrad.saving import ModelFileError
+from minigrad.sequential import Sequential, load
 from minigrad.training.history import DivergenceError, History
 
 if TYPE_CHECKING:

@@ -34,8 +34,7 @@ from minigrad.losses import BinaryCrossEntropy
 from minigrad.metrics import accuracy
 from minigrad.results.evaluation import evaluate
 from minigrad.results.report import Result
-from minigrad.saving.models import load
-from minigrad.sequential import Sequential
+from minigrad.sequential import Sequential, load
 from minigrad.testing import GradientError, check_layer
 from minigrad.training.history import DivergenceError
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -30,7 +29,6 @@ from minigrad.training.targets import ClassWeight, as_examples, strata
 
 ROWS_AT_ONCE = 1024  # of those that are not trained on
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
-SECONDS_BETWEEN_CHECKPOINTS = 1.0  # writing one takes as long as many epochs of a small network
 
 
 def fit(
@@ -70,11 +68,6 @@ def fit(
     `epochs` counts its epochs too, and the result is bit for bit that of one run. `epochs` and `patience` may be others
     than before; if anything else is, or the data are, ValueError names the difference.
     """
-    if checkpoint is not None:
-        from minigrad.saving import (
-            models as files,  # `import minigrad` is to be quick: who keeps no checkpoint does without
-        )
-
     objective, history, best = Objective(model, loss, l2, l1), History(), None
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     require_count("epochs", epochs, "train for at least one")
@@ -83,26 +76,16 @@ def fit(
         raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
     if patience is not None:
         require_count("patience", patience, "wait for at least one epoch")
-    examples, held_out = as_examples(model, x, t, loss, sample_weight, class_weight), None
-    if isinstance(validation, tuple) and len(validation) == 2:
-        try:
-            held_out = as_examples(model, *validation, loss, None, class_weight)
-        except ValueError as error:
-            raise ValueError(f"validation: {error}") from error
-    elif isinstance(validation, int | float | np.number):
-        try:
-            kept, held = split_rows(strata(examples, loss), validation, seed=seed or 0)
-        except ValueError as error:
-            raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
-        examples, held_out = examples.select(kept), examples.select(held)
-    elif validation is not None:
-        raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
+    examples = as_examples(model, x, t, loss, sample_weight, class_weight)
+    examples, held_out = _hold_out(model, examples, validation, loss, class_weight, seed)
     examples.check_weights("training")
     if held_out is not None:
         held_out.check_weights("validation")
 
-    settings: dict[str, Any] = {}
+    saved = None
     if checkpoint is not None:
+        from minigrad.saving.checkpoint import Checkpoint  # `import minigrad` is to be quick: few trainings keep one
+
         settings = {
             "loss": loss,
             "optimizer": optimizer,
@@ -113,10 +96,11 @@ def fit(
             "augment": augment,
             "seed": seed,
             "early stopping": patience is not None,
-            "data": _fingerprint(examples),
-            "validation": None if held_out is None else _fingerprint(held_out),
+            "data": examples,
+            "validation": held_out,
         }
-        found = files.read_checkpoint(checkpoint, model, optimizer, settings)
+        saved = Checkpoint(checkpoint, model, optimizer, settings)
+        found = saved.resume()
         if found is not None:
             history, best = History(**found[0]), found[1]
     best_loss = history.validation_loss[history.best_epoch - 1] if history.best_epoch else math.inf
@@ -125,7 +109,6 @@ def fit(
         waited = len(history) - (history.best_epoch or 0)
         return len(history) >= epochs or (patience is not None and waited >= patience)
 
-    due = -math.inf
     try:
         training = train(objective, optimizer, examples, batch_size, shuffle, augment, seed)
         for epoch in () if ended() else _bar(training, len(history), epochs, progress):
@@ -139,10 +122,8 @@ def fit(
                 if patience is not None and validation_loss < best_loss:
                     best, best_loss, history.best_epoch = Snapshot([model]), validation_loss, len(history)
             done = ended()
-            if checkpoint is not None and (done or time.monotonic() >= due):
-                begun = time.monotonic()
-                files.write_checkpoint(checkpoint, model, optimizer, settings, asdict(history), best)
-                due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS * max(1, 20 * (time.monotonic() - begun))
+            if saved is not None and (done or saved.due()):
+                saved.write(asdict(history), best)
             if done:
                 break
     except DivergenceError as error:
@@ -152,6 +133,31 @@ def fit(
         if best is not None:
             best.restore()
     return history
+
+
+def _hold_out(
+    model: Model,
+    examples: Examples,
+    validation: Any,
+    loss: Loss,
+    class_weight: ClassWeight | None,
+    seed: int | None,
+) -> tuple[Examples, Examples | None]:
+    """The rows to train on, and those that `validation` keeps from that."""
+    if validation is None:
+        return examples, None
+    if isinstance(validation, tuple) and len(validation) == 2:
+        try:
+            return examples, as_examples(model, *validation, loss, None, class_weight)
+        except ValueError as error:
+            raise ValueError(f"validation: {error}") from error
+    if not isinstance(validation, int | float | np.integer | np.floating):
+        raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
+    try:
+        kept, held = split_rows(strata(examples, loss), validation, seed=seed or 0)
+    except ValueError as error:
+        raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
+    return examples.select(kept), examples.select(held)
 
 
 def _evaluate(objective: Objective, held_out: Examples) -> tuple[float, dict[str, float]]:
@@ -173,19 +179,6 @@ def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
         return {"accuracy": metrics.accuracy(t.argmax(axis=1), p.argmax(axis=1))}
     right = (p >= objective.model.boundary) == (t >= 0.5)
     return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}
-
-
-def _fingerprint(examples: Examples) -> str:
-    """Shapes and a digest of some of the rows, targets and weights: enough to tell other data from the same."""
-    rows = examples.order(0, 0, shuffle=False)
-    rows = rows[:: max(1, len(rows) // 256)]
-    x, t, w = examples.x[rows], examples.targets(rows), examples.weights(rows)
-    import hashlib
-
-    digest = hashlib.sha256()
-    for array in (x, t) if w is None else (x, t, w):
-        digest.update(array.tobytes())
-    return f"{len(examples)} rows of {x.shape[1:]} {x.dtype} and {t.shape[1:]} {t.dtype}, {digest.hexdigest()[:16]}"
 
 
 def _bar(training: Iterator[Epoch], begun: int, epochs: int, progress: bool | None) -> Iterator[Epoch]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minigrad import SGD, BinaryCrossEntropy, Dense, Sequential, Sigmoid
 from minigrad.data.augment import rotations, sample, shifts
-from minigrad.saving.models import _described
+from minigrad.saving.checkpoint import in_words
 
 seeds = st.integers(0, 2**32 - 1)
 kinds = pytest.mark.parametrize("change", [shifts(2), shifts(0.7), rotations(15), rotations(180)], ids=repr)
@@ -101,7 +101,7 @@ def test_every_image_is_changed_on_its_own(seed):
 
 
 def test_they_are_told_apart_and_train():
-    assert repr(shifts(2)) == "shifts(2)" and _described(shifts(2)) != _described(shifts(1))
+    assert repr(shifts(2)) == "shifts(2)" and in_words(shifts(2)) != in_words(shifts(1))
     x, labels = np.random.default_rng(0).random((40, 16)), np.arange(40) % 2
     histories = []
     for augment in (None, shifts(1), shifts(1), lambda x, rng: shifts(1)(rotations(10)(x, rng), rng)):
