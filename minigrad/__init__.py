@@ -11,8 +11,6 @@ sequential.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 from minigrad import schedules
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
@@ -61,6 +59,7 @@ from minigrad.parameter import parameter, state
 from minigrad.sequential import Sequential
 from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.training.loop import DivergenceError, Epoch, History
+from minigrad.version import __version__
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 if TYPE_CHECKING:
