@@ -99,9 +99,8 @@ def test_convolutions_are_measured_whole_and_in_parts(monkeypatch):
     assert "| 2.00, 2.00 |" in convolution.report(found, 2)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory of another process is read from /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc: the memory of another process is read there")
 def test_scaling_writes_its_table_and_plot(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
     scaling.main(["--quick", "--out", str(tmp_path)])
     with (tmp_path / "scaling.csv").open(newline="") as file:
         points = list(csv.DictReader(file))

@@ -1,15 +1,13 @@
 """The estimators keep scikit-learn's rules, and minigrad's promises on weights, going on, dtypes and early stopping."""
 
 import pickle
+import unittest
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-pytest.importorskip("sklearn")
-
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
@@ -59,9 +57,19 @@ NUMBERS = (NUMBERS - NUMBERS.mean()) / NUMBERS.std()
 NOISY = [Dense(4, 8), BatchNorm(8), LeakyReLU(), Dropout(0.2), Dense(8, 3), Softmax()]
 
 
+NOTHING_TO_CHECK = {
+    "SCIPY_ARRAY_API is not set: not checking array_api input",  # the estimators compute with NumPy alone
+    "NetworkClassifier does not have a decision_function method.",  # it has predict_proba
+}
+"""Why scikit-learn passes over a check of its own."""
+
+
 @parametrize_with_checks([NetworkClassifier(), NetworkRegressor()])
 def test_scikit_learn_finds_no_fault(estimator, check):
-    check(estimator)
+    try:
+        check(estimator)
+    except unittest.SkipTest as passed_over:
+        assert str(passed_over) in NOTHING_TO_CHECK
 
 
 # ------------------------------------------------------------------------------------------------- with scikit-learn
