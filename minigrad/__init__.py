@@ -59,7 +59,7 @@ from minigrad.parameter import parameter, state
 from minigrad.sequential import Sequential
 from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.training.loop import DivergenceError, Epoch, History
-from minigrad.version import __version__
+from minigrad.version import __version__ as __version__
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 if TYPE_CHECKING:

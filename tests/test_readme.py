@@ -93,13 +93,6 @@ def test_files_that_it_names_exist():
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_files_in_the_reading_order_exist():
-    (table,) = re.findall(r"^\| file \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
-    files = [name for row in table.strip().splitlines()[2:] for name in re.findall(r"`([\w.]+/?)`", row.split("|")[1])]
-    assert len(files) >= 12
-    assert [name for name in files if not (ROOT / "minigrad" / name).exists()] == []
-
-
 def test_ci_runs_the_test_command_of_the_readme():
     commands = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
     tests = [command for command in commands if command.endswith("-m pytest")]
