@@ -125,7 +125,8 @@ def subclasses(cls):
 
 
 def test_every_loss_of_the_package_has_a_row():
-    assert {cls for cls in subclasses(Loss) if cls.__module__.split(".")[0] == "minigrad"} == {Loss, *TABLE}
+    own = {cls for cls in subclasses(Loss) if cls.__module__.split(".")[0] == "minigrad"}
+    assert own ^ {Loss, *TABLE} == set(), "give it a row in TABLE: its arguments, predictions and targets"
 
 
 def derivative(f, h=1e-4):

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import minigrad
+from minigrad import Layer, Loss, Optimizer
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -91,6 +94,26 @@ def test_files_that_it_names_exist():
     paths = {link or path for link, path in named}
     assert len(paths) >= 6
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_layer_loss_and_optimizer_is_public_and_named():
+    """What can be used is in `minigrad`, and stands under "What there is"; a loss on logits stands with its other."""
+    for base, folded in ((Layer, {"Sequential"}), (Loss, set()), (Optimizer, set())):
+        for name in {cls.__name__ for cls in subclasses(base) if usable(cls)} - folded:
+            assert name in minigrad.__all__, f"{name} is not imported in minigrad/__init__.py"
+            assert f"`{name.removesuffix('OnLogits')}`" in README, f"{name} is not in README.md's table 'What there is'"
+
+
+def usable(cls):
+    """Whether it is a class of the package with a formula of its own, and no base of such classes."""
+    formula = {Layer: "forward", Loss: "terms", Optimizer: "update"}
+    (base,) = (base for base in formula if issubclass(cls, base))
+    own = getattr(cls, formula[base]) is not getattr(base, formula[base])
+    return own and cls.__module__.startswith("minigrad.") and not cls.__name__.startswith("_")
+
+
+def subclasses(cls):
+    return {cls}.union(*map(subclasses, cls.__subclasses__()))
 
 
 def test_ci_runs_the_test_command_of_the_readme():
