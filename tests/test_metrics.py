@@ -23,7 +23,7 @@ NUMBERS = hnp.arrays(np.float64, (2, 7, 3), elements=st.floats(-100, 100, allow_
 
 
 @given(PAIRS)
-def test_counts_and_ratios_are_those_of_the_definitions(pair):
+def test_accuracy_confusion_and_report_are_those_of_the_definitions(pair):
     labels, predicted = pair
     classes = sorted({*labels, *predicted})
     both = list(zip(labels, predicted, strict=True))
@@ -42,7 +42,7 @@ def test_counts_and_ratios_are_those_of_the_definitions(pair):
 
 
 @given(PAIRS)
-def test_reports_agree_with_scikit_learn(pair):
+def test_classification_reports_agree_with_scikit_learn(pair):
     labels, predicted = map(np.array, pair)
     report = metrics.classification_report(labels, predicted)
     theirs = sklearn.metrics.precision_recall_fscore_support(labels, predicted, zero_division=0)
@@ -63,7 +63,7 @@ def test_given_classes_keep_their_order_and_may_be_absent():
     assert report.balanced_accuracy == 0.5
 
 
-def test_the_report_prints_as_a_table():
+def test_the_classification_report_prints_as_a_table():
     lines = str(metrics.classification_report(["cat", "dog", "dog"], ["cat", "dog", "cat"])).splitlines()
     assert lines[0].split() == ["precision", "recall", "F1", "rows"]
     assert lines[1].split() == ["cat", "0.500", "1.000", "0.667", "1"]
@@ -85,7 +85,7 @@ def test_the_report_prints_as_a_table():
         ([1, 2], [0.9, 2.0], "row 0: 0.9 is no class label"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(metric, labels, predicted, message):
+def test_labels_that_cannot_be_compared_are_refused(metric, labels, predicted, message):
     with pytest.raises(ValueError, match=message):
         metric(labels, predicted)
 

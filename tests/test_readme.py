@@ -49,14 +49,14 @@ def compare(expected, printed):
     assert skipping or position == len(lines), f"printed, but not in the README: {lines[position:]}"
 
 
-def test_comparison_sees_differences():
+def test_the_comparison_of_output_sees_differences():
     compare("a 1.00\n…\nb 2 …\n…", "a 1.01\nx\nb 2 c\ny\n")
     for expected in ("a 1.10\n…", "b 1.00\n…", "a 1.00", "a 1.00\n…\nc", "a 1.00\nb 2 …\n…"):
         with pytest.raises(AssertionError):
             compare(expected, "a 1.01\nx\nb 2 c\ny\n")
 
 
-def test_python_runs_as_written():
+def test_python_in_the_readme_runs_as_written():
     namespace = {"__name__": "readme"}
     compared = 0
     for (language, code), (following, output) in PAIRS:
@@ -89,7 +89,7 @@ def test_commands_print_what_the_readme_shows(tmp_path):
         compare(output, done.stdout)
 
 
-def test_files_that_it_names_exist():
+def test_files_that_the_readme_names_exist():
     named = re.findall(r"\]\(([^)]+)\)|`((?:examples|minigrad)/[\w./-]+)`", README)
     paths = {link or path for link, path in named}
     assert len(paths) >= 6
