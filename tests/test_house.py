@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from minigrad.version import __version__
+
 ROOT = Path(__file__).parent.parent
-FLOORS = re.search(
-    r"^## Floors$.*?^```text$(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M | re.S
-)[1].split()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+FLOORS = re.search(r"^## Floors$.*?^```text$(.*?)^```$", CONTRIBUTING, re.M | re.S)[1].split()
 READING_TABLES = re.findall(
     r"^\| file \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M
 )
@@ -187,6 +188,19 @@ def test_a_reading_table_is_in_import_order(table):
     assert not late, "\n".join(f"{each}, which README.md has its reader read later" for each in late)
     floors = [FLOORS.index(re.split(r"[./]", entry)[0]) for entry in entries_of(table) if entry != "__main__.py"]
     assert floors == sorted(floors), "README.md names files in another order than CONTRIBUTING.md has floors"
+
+
+# ------------------------------------------------------------------------------------------------------ for developers
+def test_files_that_contributing_names_exist():
+    named = set(re.findall(r"`((?:minigrad|tests|examples|\.ci)/[\w./]*)`", CONTRIBUTING))
+    assert len(named) >= 10
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_changelog_has_this_version():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    found = re.findall(r"^## (\S+)(?: - \d{4}-\d\d-\d\d)?$", changelog, re.M)
+    assert found[0] == "Unreleased" and found[1] == __version__, "the newest release stands after 'Unreleased'"
 
 
 # --------------------------------------------------------------------------------------------- what the tests run with
