@@ -99,6 +99,11 @@ def circles(imports):
     return found
 
 
+def refuse(faults, what_to_do):
+    if faults:
+        pytest.fail("\n".join([*faults, what_to_do]), pytrace=False)
+
+
 def test_every_module_stands_on_a_floor():
     names = {module.split(".")[1] for module in modules_of(ROOT / "minigrad") if "." in module} - {"__main__"}
     assert names - set(FLOORS) == set(), "give it its place under 'Floors' in CONTRIBUTING.md"
@@ -108,18 +113,17 @@ def test_every_module_stands_on_a_floor():
 
 def test_no_import_runs_back_up_the_floors():
     back = [each for each in imports_of(ROOT / "minigrad") if floor_of(each.imported) > floor_of(each.module)]
-    assert not back, (
-        "\n".join(f"{each}, which stands on a later floor" for each in back)
-        + "\nA file imports only from its own floor and from those before it (CONTRIBUTING.md, 'Floors'), also inside "
-        "functions and under TYPE_CHECKING. Move what is needed to an earlier floor, or let the caller hand it in."
+    refuse(
+        [f"{each}, which stands on a later floor" for each in back],
+        "A file imports only from its own floor and from those before it (CONTRIBUTING.md, 'Floors'), also inside "
+        "functions and under TYPE_CHECKING. Move what is needed to an earlier floor, or let the caller hand it in.",
     )
 
 
 def test_no_imports_run_in_a_circle():
-    found = circles(imports_of(ROOT / "minigrad"))
-    assert not found, (
-        "\n".join(", and ".join(map(str, circle)) for circle in found)
-        + "\nMove what both need into a file of its own before them, or let the caller hand it in."
+    refuse(
+        [", and ".join(map(str, circle)) for circle in circles(imports_of(ROOT / "minigrad"))],
+        "Move what both need into a file of its own before them, or let the caller hand it in.",
     )
 
 
@@ -185,7 +189,10 @@ def test_a_reading_table_is_in_import_order(table):
         for each in imports_of(ROOT / "minigrad")
         if position.get(names[each.imported], -1) > position.get(names[each.module], len(position))
     ]
-    assert not late, "\n".join(f"{each}, which README.md has its reader read later" for each in late)
+    refuse(
+        [f"{each}, which README.md has its reader read later" for each in late],
+        "Its tables under 'How to read it' name each file after those that it imports.",
+    )
     floors = [FLOORS.index(re.split(r"[./]", entry)[0]) for entry in entries_of(table) if entry != "__main__.py"]
     assert floors == sorted(floors), "README.md names files in another order than CONTRIBUTING.md has floors"
 
