@@ -23,6 +23,7 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
+from minigrad import __version__
 from minigrad.atomic import replacing, target_of
 from minigrad.data.preparation import Column, NumberColumn, Preparation, Target, TextColumn, is_of_table, table_of
 from minigrad.layer import Layer
@@ -57,7 +58,6 @@ from minigrad.layers.standardize import Standardize
 from minigrad.layers.windows import Windowed
 from minigrad.parameter import Array, walk
 from minigrad.sequential import Sequential
-from minigrad.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,3 +1,3 @@
-"""The version of minigrad, in the one place that the package, its files and its installer read it from."""
+"""The version, in one place."""
 
 __version__ = "0.1.0"

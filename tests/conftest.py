@@ -3,10 +3,12 @@
 Profiles of Hypothesis: `ci` (the default) draws the same examples every time, `dev` draws more, and new ones.
 
 All that a wheel brings belongs to the extra `test`, so a test that lacks it fails. A test may be skipped only where an
-engine of ENGINES is missing: its reason begins with the engine's name, and the run ends with a line that says so.
+engine of ENGINES is missing, and the run ends with a line that says so: `pytest.importorskip("torch")`, or for what is
+no module, a reason that begins with the engine's name, as in `pytest.skip("BLAS: adds up in another way")`.
 """
 
 import os
+import re
 from collections import Counter
 
 import pytest
@@ -24,7 +26,7 @@ settings.register_profile("dev", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 ENGINES = {
-    "PyTorch": "its own answers are not asked for, only those stored in tests/cases",
+    "torch": "its own answers are not asked for, only those stored in tests/cases",
     "BLAS": "this one adds up in another way than blocks of rows need, so steps in blocks are not seen",
     "fork": "threads in a forked process are not tried",
     "/proc": "the memory of a training is not measured",
@@ -39,15 +41,20 @@ def reason_of(report):
     return report.longrepr[2].removeprefix("Skipped: ")
 
 
+def missing(reason):
+    """The name that a reason for a skip begins with, or that of the module which could not be imported."""
+    return re.match(r"(?:could not import ')?([\w/]*)", reason)[1]
+
+
 def refuse(report):
     """Turn a skip for anything but a missing engine into a failure."""
     reason = reason_of(report)
-    if reason is not None and reason.partition(": ")[0] not in ENGINES:
+    if reason is not None and missing(reason) not in ENGINES:
         report.outcome = "failed"
         report.longrepr = (
             f"{report.nodeid} was skipped: {reason!r}. What a wheel brings belongs to the extra 'test' in "
-            f"pyproject.toml; what none brings is an engine: name it in ENGINES (tests/conftest.py) and let the reason "
-            f"begin with its name, 'PyTorch: …'. Now there are {', '.join(ENGINES)}."
+            f"pyproject.toml; what none brings is an engine, to be named in ENGINES (tests/conftest.py): "
+            f"now these are {', '.join(ENGINES)}."
         )
     return report
 
@@ -64,5 +71,5 @@ def pytest_make_collect_report():
 
 def pytest_terminal_summary(terminalreporter):
     reasons = map(reason_of, terminalreporter.stats.get("skipped", []))
-    for name, count in Counter(reason.partition(": ")[0] for reason in reasons).items():
+    for name, count in Counter(map(missing, reasons)).items():
         terminalreporter.write_line(f"missing engine: {name}, {count} skipped: {ENGINES[name]}")

@@ -73,7 +73,7 @@ def test_picture(tmp_path):
 
 
 def test_pytorch(tmp_path):
-    pytest.importorskip("torch", reason="PyTorch: not installed")
+    pytest.importorskip("torch")
     output = run("pytorch.py", tmp_path)
     ours, theirs = (float(number) for number in re.findall(r"(\d+\.\d)% by", output))
     assert ours == theirs > 90

@@ -719,6 +719,7 @@ def test_a_table_error_is_a_value_error_that_python_users_can_catch(tmp_path):
 
 
 def test_the_comparison_with_scikit_learn_reads_csv_and_xlsx_alike(tmp_path):
+    pytest.importorskip("sklearn")
     from benchmarks.tables import compare, holds, tables
 
     files = tables(tmp_path)

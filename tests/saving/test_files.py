@@ -240,7 +240,7 @@ def image_model():
 
 
 def test_pytorch_takes_the_state_of_an_image_model(path):
-    torch = pytest.importorskip("torch", reason="PyTorch: not installed")
+    torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 
     class Last(torch.nn.Module):
@@ -261,7 +261,7 @@ def test_pytorch_takes_the_state_of_an_image_model(path):
 
 
 def test_pytorch_takes_the_state_of_lines_and_codes(path):
-    torch = pytest.importorskip("torch", reason="PyTorch: not installed")
+    torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 
     model = Sequential([Embedding(5, 4), Conv1D(4, 3, 2)], seed=0, dtype=np.float64)
