@@ -1,1 +1,1 @@
-"""What minigrad is measured by: `python -m benchmarks.run`, `python -m benchmarks.scaling`."""
+"""What minigrad is measured by: `python -m benchmarks.run`, `.profile` and `.scaling` for time, `.walk` for reading."""

@@ -9,8 +9,6 @@ Read on in this order: parameter, layer, model, functions, layers, losses, objec
 sequential.
 """
 
-__version__ = "0.1.0"
-
 from minigrad import schedules
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
@@ -60,6 +58,7 @@ from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential, load
 from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.lbfgs import minimize_lbfgs
+from minigrad.version import __version__ as __version__
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 __all__ = [

@@ -1,7 +1,17 @@
-"""Hypothesis profiles: `ci` (the default) draws the same examples every time, `dev` draws more, and new ones."""
+"""What holds for every test: how many examples Hypothesis draws, and that nothing is skipped silently.
+
+Profiles of Hypothesis: `ci` (the default) draws the same examples every time, `dev` draws more, and new ones.
+
+All that a wheel brings belongs to the extra `test`, so a test that lacks it fails. A test may be skipped only where an
+engine of ENGINES is missing, and the run ends with a line that says so: `pytest.importorskip("torch")`, or for what is
+no module, a reason that begins with the engine's name, as in `pytest.skip("BLAS: adds up in another way")`.
+"""
 
 import os
+import re
+from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -14,3 +24,52 @@ settings.register_profile(
 )
 settings.register_profile("dev", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+ENGINES = {
+    "torch": "its own answers are not asked for, only those stored in tests/cases",
+    "BLAS": "this one adds up in another way than blocks of rows need, so steps in blocks are not seen",
+    "fork": "threads in a forked process are not tried",
+    "/proc": "the memory of a training is not measured",
+}
+"""What the package works without and no wheel of the extra `test` brings, and what a run without it leaves out."""
+
+
+def reason_of(report):
+    """Why this test or module was skipped, or None where it was not; an expected failure is no skip."""
+    if not report.skipped or hasattr(report, "wasxfail"):
+        return None
+    return report.longrepr[2].removeprefix("Skipped: ")
+
+
+def missing(reason):
+    """The name that a reason for a skip begins with, or that of the module which could not be imported."""
+    return re.match(r"(?:could not import ')?([\w/]*)", reason)[1]
+
+
+def refuse(report):
+    """Turn a skip for anything but a missing engine into a failure."""
+    reason = reason_of(report)
+    if reason is not None and missing(reason) not in ENGINES:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{report.nodeid} was skipped: {reason!r}. What a wheel brings belongs to the extra 'test' in "
+            f"pyproject.toml; what none brings is an engine, to be named in ENGINES (tests/conftest.py): "
+            f"now these are {', '.join(ENGINES)}."
+        )
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return refuse((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return refuse((yield))
+
+
+def pytest_terminal_summary(terminalreporter):
+    reasons = map(reason_of, terminalreporter.stats.get("skipped", []))
+    for name, count in Counter(map(missing, reasons)).items():
+        terminalreporter.write_line(f"missing engine: {name}, {count} skipped: {ENGINES[name]}")

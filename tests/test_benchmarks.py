@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import convolution, peers, profile, run, scaling
+from benchmarks import convolution, peers, profile, run, scaling, walk
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 
 ALWAYS = {"minigrad fit", "hand-written, preallocated"}  # they need nothing that minigrad does not
@@ -99,9 +99,30 @@ def test_convolutions_are_measured_whole_and_in_parts(monkeypatch):
     assert "| 2.00, 2.00 |" in convolution.report(found, 2)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory of another process is read from /proc")
+def test_a_walk_lists_the_functions_that_are_entered():
+    package = str(walk.ROOT / "minigrad")
+    gradient = walk.gradient(package)
+    assert gradient.listed()[0] == "layers/dense.py: Dense.backward"
+    assert gradient.figures()["functions"] == len(gradient.listed()) == len({*gradient.listed()})
+    assert gradient.figures()["lines run"] < gradient.figures()["code lines"]
+    plain, recorded = (walk.batch(package, steps).figures() for steps in (walk.PLAIN, walk.RECORDED))
+    for figures in (plain, recorded):
+        assert figures["rooms entered"] - figures["returns"] == figures["files"] <= figures["functions"]
+    assert plain["functions"] < recorded["functions"] and plain["code lines"] < recorded["code lines"]
+
+
+def test_two_packages_are_walked_side_by_side(capsys):
+    walk.main(["--package", str(walk.ROOT), "--package", str(walk.ROOT), "--functions", "table"])
+    table, listed = capsys.readouterr().out.split("\n\n", 1)
+    head, _, *rows = [line.split(" | ") for line in table.splitlines()]
+    assert head == ["|", str(walk.ROOT), f"{walk.ROOT} |"]
+    assert len(rows) == 6 * len(walk.WALKS) + 2
+    assert all(one == another.removesuffix(" |") != "0" for name, one, another in rows if "returns" not in name)
+    assert "layers/dense.py: Dense.forward" in listed.splitlines()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc: the memory of another process is read there")
 def test_scaling_writes_its_table_and_plot(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
     scaling.main(["--quick", "--out", str(tmp_path)])
     with (tmp_path / "scaling.csv").open(newline="") as file:
         points = list(csv.DictReader(file))

@@ -75,7 +75,9 @@ def test_picture(tmp_path):
 def test_pytorch(tmp_path):
     pytest.importorskip("torch")
     output = run("pytorch.py", tmp_path)
-    assert "the same" in output or "differ" in output
+    ours, theirs = (float(number) for number in re.findall(r"(\d+\.\d)% by", output))
+    assert ours == theirs > 90
+    assert numbers(output, "largest difference of two probabilities")[0] < 1e-5
 
 
 def test_digits_cnn(tmp_path):

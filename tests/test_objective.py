@@ -107,7 +107,7 @@ def slope(f: Callable[[float], float], h: float = 1e-2) -> tuple[float, float]:
     weighted=st.booleans(),
     seed=seeds,
 )
-def test_the_gradient_is_the_derivative_of_the_value(
+def test_the_gradient_of_an_objective_is_the_derivative_of_its_value(
     end: str, count: int, l2: float, l1: float, weighted: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def test_the_gradient_is_the_derivative_of_the_value(
 
 @pytest.mark.parametrize("end", ["sigmoid", "softmax", "inner-sigmoid"])
 @given(count=st.integers(1, 5), weighted=st.booleans(), seed=seeds)
-def test_absorbed_is_composed(end: str, count: int, weighted: bool, seed: int) -> None:
+def test_the_absorbed_pair_equals_the_composed_one(end: str, count: int, weighted: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     model, loss = network(end)
     x, t = rows(rng, count)
@@ -157,7 +157,7 @@ def test_absorbed_is_composed(end: str, count: int, weighted: bool, seed: int) -
     np.testing.assert_allclose(objective.loss_of(z, t, w), composed, rtol=1e-12)
 
 
-def test_what_is_absorbed_and_what_is_not() -> None:
+def test_which_last_layers_a_loss_absorbs() -> None:
     for end, layers in (("sigmoid", 4), ("softmax", 4), ("inner-sigmoid", 5)):
         model, loss = network(end)
         objective = Objective(model, loss)
@@ -178,7 +178,7 @@ def test_the_absorbed_pair_is_right_where_the_composed_one_is_not() -> None:
 
 
 @given(l2=st.floats(0, 10), l1=st.floats(0, 10), seed=seeds)
-def test_the_penalties_are_over_the_parameters_that_decay(l2: float, l1: float, seed: int) -> None:
+def test_l2_and_l1_are_over_the_parameters_that_decay(l2: float, l1: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     model, loss = network("sigmoid")
     model.theta[...] = rng.normal(size=model.theta.size)

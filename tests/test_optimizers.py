@@ -100,6 +100,11 @@ def spoil(state):
             value.fill(np.nan)
 
 
+def alike(state, other):
+    """Whether two states have the same names, and the same values under them."""
+    return set(state) == set(other) and all(np.array_equal(state[name], value) for name, value in other.items())
+
+
 def run(optimizer, theta, gradients):
     theta = theta.copy()
     for g in gradients:
@@ -112,11 +117,8 @@ def subclasses(cls):
 
 
 def test_every_optimizer_of_the_package_has_a_row():
-    assert {cls for cls in subclasses(Optimizer) if cls.__module__.split(".")[0] == "minigrad"} == {
-        Optimizer,
-        Wrapper,
-        *TABLE,
-    }
+    own = {cls for cls in subclasses(Optimizer) if cls.__module__.split(".")[0] == "minigrad"}
+    assert own ^ {Optimizer, Wrapper, *TABLE} == set(), "give it a row in TABLE: its arguments, and wrong ones"
 
 
 def fresh(optimizer):
@@ -136,7 +138,7 @@ def by_state(optimizer):
 @every_optimizer
 @pytest.mark.parametrize("again", [by_state, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
 @given(st.data())
-def test_what_is_put_back_continues_bit_for_bit(kind, again, data):
+def test_an_optimizer_put_back_to_its_state_continues_bit_for_bit(kind, again, data):
     optimizer, theta, gradients = drawn(data, kind)
     half = data.draw(st.integers(0, len(gradients)), "half")
     optimizer.epochs = 3
@@ -145,14 +147,14 @@ def test_what_is_put_back_continues_bit_for_bit(kind, again, data):
     assert (other.steps, other.epochs) == (half, 3)
     kept = other.state()
     expected = run(optimizer, theta, gradients[half:])
-    assert all(np.array_equal(kept[name], value) for name, value in other.state().items())  # nothing is shared
+    assert alike(kept, other.state())  # nothing is shared
     assert np.array_equal(run(other, theta, gradients[half:]), expected)
-    assert all(np.array_equal(optimizer.state()[name], value) for name, value in other.state().items())
+    assert alike(optimizer.state(), other.state())
 
 
 @every_optimizer
 @given(st.data())
-def test_a_state_is_a_copy_both_ways(kind, data):
+def test_the_state_of_an_optimizer_is_a_copy_both_ways(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
     run(optimizer, theta, gradients)
     expected = run(copy.deepcopy(optimizer), theta, gradients)
@@ -165,7 +167,7 @@ def test_a_state_is_a_copy_both_ways(kind, data):
 
 @every_optimizer
 @given(st.data())
-def test_a_foreign_state_is_refused_and_changes_nothing(kind, data):
+def test_the_state_of_another_optimizer_is_refused_and_changes_nothing(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
     run(optimizer, theta, gradients)
     expected = run(copy.deepcopy(optimizer), theta, gradients)
@@ -179,11 +181,11 @@ def test_a_foreign_state_is_refused_and_changes_nothing(kind, data):
     for state in foreign:
         with pytest.raises(ValueError, match="can't take a state of"):
             optimizer.load_state(state)
-        assert all(np.array_equal(own[name], value) for name, value in optimizer.state().items())
+        assert alike(own, optimizer.state())
     assert np.array_equal(run(optimizer, theta, gradients), expected)
 
 
-def test_a_part_of_the_memory_is_no_state():
+def test_a_state_with_a_part_of_the_memory_is_refused():
     sgd, rmsprop = SGD(momentum=0.9), RMSprop(momentum=0.9)
     sgd.step(np.ones(2), np.ones(2))
     with pytest.raises(
@@ -222,7 +224,7 @@ def test_coefficients_are_plain_floats_that_depend_on_the_step_alone(kind, data)
 
 @every_optimizer
 @given(st.data())
-def test_theta_keeps_its_dtype_and_place_and_the_gradient_its_values(kind, data):
+def test_a_step_keeps_the_dtype_and_place_of_theta_and_the_gradient(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
     whole = np.concatenate([theta, theta])
     part, rest = whole[: theta.size], whole[theta.size :]
@@ -251,7 +253,7 @@ def test_each_parameter_moves_on_its_own_but_for_a_norm(kind, data):
 
 
 @every_optimizer
-def test_it_finds_the_lowest_point_of_a_bowl(kind):
+def test_an_optimizer_finds_the_minimum_of_a_quadratic(kind):
     optimizer, theta = MADE[kind](learning_rate=lambda step: 0.3 * (1 - step / 2000)), np.array([3.0, -2.0])
     for _ in range(2000):
         optimizer.step(theta, theta * [1.0, 4.0])
@@ -268,7 +270,7 @@ def test_a_gradient_of_zero_moves_nothing(kind):
 
 
 @every_optimizer
-def test_a_second_model_is_refused(kind):
+def test_an_optimizer_refuses_a_second_model(kind):
     options = {"momentum": 0.9} if kind in (SGD, RMSprop, ClipByNorm, ClipByValue) else {}
     for other, said in ((np.ones(4, np.float32), "not for 4 of float32"), (np.ones(3), "not for 3 of float64")):
         optimizer = MADE[kind](**options)
@@ -277,11 +279,11 @@ def test_a_second_model_is_refused(kind):
         with pytest.raises(ValueError, match=f"used for 3 parameters of float32, {said}; every model needs"):
             optimizer.step(other, other)
         assert np.array_equal(other, kept)
-        assert all(np.array_equal(state[name], value) for name, value in optimizer.state().items())
+        assert alike(state, optimizer.state())
 
 
 @every_optimizer
-def test_wrong_arguments_are_named(kind):
+def test_wrong_arguments_of_an_optimizer_are_named(kind):
     everywhere = [("learning_rate", wrong) for wrong in (-0.1, np.inf, np.nan)] + [("weight_decay", -1e-3)]
     for name, value in [] if issubclass(kind, Wrapper) else everywhere:
         with pytest.raises(ValueError, match=f"{kind.__name__}: {name}={value}"):
@@ -298,12 +300,12 @@ def test_nesterov_needs_a_momentum():
 
 @every_optimizer
 @given(st.data())
-def test_it_shows_how_it_was_made(kind, data):
+def test_the_repr_of_an_optimizer_makes_it_again(kind, data):
     optimizer = data.draw(TABLE[kind].optimizers)
     assert repr(eval(repr(optimizer), {cls.__name__: cls for cls in TABLE})) == repr(optimizer)
 
 
-def test_the_decay_of_adamw_keeps_its_digits_in_float32():
+def test_the_weight_decay_of_adamw_keeps_its_digits_in_float32():
     """Each θ is rounded, but not all of them in one direction, as they would be by a rounded factor 1 - ηλ."""
     theta = np.random.default_rng(0).uniform(1, 2, 100_000).astype(np.float32)
     before = theta.astype(np.float64)
@@ -344,7 +346,7 @@ class Kept(Optimizer):
 
 
 @given(vectors, limits, dtypes)
-def test_a_norm_is_clipped_to_its_limit_and_the_direction_stays(g, limit, dtype):
+def test_clip_by_norm_keeps_the_limit_and_the_direction(g, limit, dtype):
     g, inner = g.astype(dtype), Kept(1.0)
     ClipByNorm(inner, limit).step(np.zeros_like(g), g)
     norm, eps = float(np.linalg.norm(g.astype(np.float64))), float(np.finfo(dtype).eps)
@@ -357,21 +359,21 @@ def test_a_norm_is_clipped_to_its_limit_and_the_direction_stays(g, limit, dtype)
 
 
 @given(vectors, limits, dtypes)
-def test_every_number_is_clipped_to_its_limit(g, limit, dtype):
+def test_clip_by_value_clips_every_number_to_its_limit(g, limit, dtype):
     g, inner = g.astype(dtype), Kept(1.0)
     ClipByValue(inner, limit).step(np.zeros_like(g), g)
     assert inner.given.dtype == dtype
     assert np.array_equal(inner.given, np.clip(g, -dtype(limit), dtype(limit)))
 
 
-def test_a_norm_whose_square_is_too_large_for_float32_is_clipped_too():
+def test_clip_by_norm_takes_a_norm_whose_square_overflows_float32():
     theta = np.zeros(3, np.float32)
     ClipByNorm(SGD(1.0), 1.0).step(theta, np.full(3, 1e30, np.float32))
     np.testing.assert_allclose(theta, -(3**-0.5), rtol=1e-6)
 
 
 @given(st.data())
-def test_an_average_is_the_sum_of_what_it_saw_with_fading_weights(data):
+def test_a_parameter_average_is_a_sum_with_fading_weights(data):
     optimizer, theta, gradients = drawn(data, ParameterAverage)
     seen, d, start = [], optimizer.decay, theta.copy()
     for g in gradients:
@@ -386,12 +388,12 @@ def test_an_average_is_the_sum_of_what_it_saw_with_fading_weights(data):
 
 
 @given(st.data())
-def test_an_average_and_what_it_wraps_take_the_same_steps(data):
+def test_a_parameter_average_takes_the_steps_of_what_it_wraps(data):
     optimizer, theta, gradients = drawn(data, ParameterAverage)
     assert np.array_equal(run(fresh(optimizer).optimizer, theta, gradients), run(optimizer, theta, gradients))
 
 
-def test_an_average_is_taken_away_when_its_block_fails():
+def test_a_parameter_average_is_taken_away_when_its_block_fails():
     optimizer, theta = ParameterAverage(SGD(0.5), 0.9), np.ones(2)
     for _ in range(3):
         optimizer.step(theta, theta)

@@ -133,7 +133,7 @@ def test_a_lone_layer_is_float64_and_its_gradient_exists_from_first_access() -> 
 
 
 @given(seed=seeds)
-def test_assignment_writes_into_the_array(seed: int) -> None:
+def test_assigning_a_parameter_writes_into_its_array(seed: int) -> None:
     rng = np.random.default_rng(seed)
     layer = Dense(2, 3)
     W, dW, values = layer.W, layer.dW, rng.normal(size=(2, 3))
@@ -151,7 +151,7 @@ def test_assignment_writes_into_the_array(seed: int) -> None:
 
 @pytest.mark.parametrize("name", ["W", "dW", "b", "db"])
 @pytest.mark.parametrize("shape", [(), (1,), (3, 2), (1, 3), (2, 1), (2, 3, 1)])
-def test_assignment_refuses_another_shape(name: str, shape: tuple[int, ...]) -> None:
+def test_assigning_a_parameter_refuses_another_shape(name: str, shape: tuple[int, ...]) -> None:
     layer = Dense(2, 3)
     before = vars(layer)[name].copy()
     with pytest.raises(ValueError, match=rf"Dense\.{name} has the shape .*{'2, 3' if 'W' in name else '3,'}"):
@@ -382,7 +382,7 @@ def test_gradients_land_in_dtheta(model: Sequential, seed: int) -> None:
     assert np.isfinite(model.dtheta).all()
 
 
-def test_what_is_shown_and_configured() -> None:
+def test_the_repr_and_config_of_a_layer() -> None:
     class Shift(Layer):
         def __init__(self, by: Any, *, times: Any = 1, gone: int = 2) -> None:
             self.by, self.times = by, times

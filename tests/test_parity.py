@@ -186,7 +186,7 @@ def test_every_stored_case_is_compared(case):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_hundred_steps_of_an_optimizer(case, name):
+def test_a_hundred_steps_of_an_optimizer_equal_pytorchs(case, name):
     stored, optimizer, path = case["trajectories"], copy.deepcopy(OPTIMIZERS[name]), []
     theta = stored["start"].copy()
     for g in stored["noise"]:
@@ -196,7 +196,7 @@ def test_a_hundred_steps_of_an_optimizer(case, name):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_hundred_steps_of_a_schedule(case, name):
+def test_a_hundred_steps_of_a_schedule_equal_pytorchs(case, name):
     stored, schedule, path = case["schedules"], SCHEDULES[name], []
     rates = [schedule(k) for k in range(100)]
     np.testing.assert_allclose(rates, stored[f"{name}_rates"], rtol=1e-10, atol=1e-16)
@@ -207,7 +207,7 @@ def test_a_hundred_steps_of_a_schedule(case, name):
     np.testing.assert_allclose(path[9::10], stored[f"{name}_path"], rtol=0, atol=1e-12)
 
 
-def test_a_hundred_epochs_of_a_plateau_schedule(case):
+def test_a_hundred_epochs_of_a_plateau_schedule_equal_pytorchs(case):
     optimizer, rates = SGD(0.2), []
     plateau = schedules.ReduceOnPlateau(optimizer, factor=0.5, patience=2, threshold=0.01, minimum=0.003)
     for loss in case["schedules"]["losses"]:
@@ -217,7 +217,7 @@ def test_a_hundred_epochs_of_a_plateau_schedule(case):
     np.testing.assert_allclose(rates, case["schedules"]["plateau"], rtol=1e-14)
 
 
-def test_a_hundred_steps_of_an_average(case):
+def test_a_hundred_steps_of_a_parameter_average_equal_pytorchs(case):
     optimizer, path, theta = ParameterAverage(Adam(0.02), 0.9), [], case["trajectories"]["start"].copy()
     for g in case["trajectories"]["noise"]:
         optimizer.step(theta, g + theta * theta * theta)
@@ -227,7 +227,7 @@ def test_a_hundred_steps_of_an_average(case):
 
 @both
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_an_activation(case, name, dtype):
+def test_an_activation_equals_pytorchs(case, name, dtype):
     stored, layer, eps = case["activations"], ACTIVATIONS[name], float(np.finfo(dtype).eps)
     y, dx = stored[f"{dtype}_{name}"]
     # Absolute tolerances, since there PyTorch itself has no more digits: it takes 1 - y from y close to 1, Φ from
@@ -239,7 +239,7 @@ def test_an_activation(case, name, dtype):
 
 @both
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss(case, name, dtype):
+def test_a_loss_equals_pytorchs(case, name, dtype):
     (loss, p, t), stored, eps = LOSSES[name], case["losses"], float(np.finfo(dtype).eps)
     p, t = stored[f"{dtype}_{p}"], stored[f"{dtype}_{t}"]
     terms, dp = stored[f"{dtype}_{name}"]
@@ -273,7 +273,7 @@ def assert_close(got, expected, dtype):
 @both
 @pytest.mark.parametrize("k", INPUTS)
 @pytest.mark.parametrize("name", NORMALIZATIONS)
-def test_a_layer_with_parameters(case, name, k, dtype):
+def test_a_layer_with_parameters_equals_pytorchs(case, name, k, dtype):
     (layer, parts), stored = NORMALIZATIONS[name], case["layers"]
     layer = packed(layer, dtype, **{own: stored[f"{dtype}_{k}_{part}"] for own, part in parts.items()})
     y, dx = stored[f"{dtype}_{k}_{name}"]
@@ -286,7 +286,7 @@ def test_a_layer_with_parameters(case, name, k, dtype):
 
 @both
 @pytest.mark.parametrize("k", INPUTS[1:])
-def test_batch_norm(case, k, dtype):
+def test_batch_norm_equals_pytorchs(case, k, dtype):
     stored = {name.removeprefix(f"{dtype}_{k}_"): value for name, value in case["layers"].items()}
     layer = packed(BatchNorm(3, momentum=0.3), dtype, gamma=stored["g"], beta=stored["b"])
     x, dy, n = stored["x"], stored["dy"], stored["x"].size // 3
@@ -305,7 +305,7 @@ def test_batch_norm(case, k, dtype):
 
 
 @both
-def test_an_embedding(case, dtype):
+def test_an_embedding_equals_pytorchs(case, dtype):
     stored = {name.removeprefix(f"{dtype}_embedding_"): value for name, value in case["layers"].items()}
     layer = packed(Embedding(5, 3), dtype, W=stored["W"])
     assert np.array_equal(layer.forward(stored["x"]), stored["y"])
@@ -315,7 +315,7 @@ def test_an_embedding(case, dtype):
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("name", CONVOLUTIONS | POOLS)
-def test_a_convolution_or_pool(case, name, batch):
+def test_a_convolution_or_pool_equals_pytorchs(case, name, batch):
     (dtype, rows), layer = batch.split("_"), (CONVOLUTIONS | POOLS)[name]
     row = (*((7,) if "line" in name else (6, 5)), getattr(layer, "in_channels", 2))
     x, y = (int(rows), *row), (int(rows), *layer.output_shape(row))
@@ -345,7 +345,7 @@ def batches():
         yield slice(step % 5 * 8, step % 5 * 8 + 8)
 
 
-def test_a_training_by_the_objective(case):
+def test_a_training_by_the_objective_equals_pytorchs(case):
     model, x, t, expected = fresh(case)
     objective, optimizer, path = Objective(model, BinaryCrossEntropy()), SGD(0.5), []
     for rows in batches():
@@ -355,7 +355,7 @@ def test_a_training_by_the_objective(case):
     np.testing.assert_allclose(path[9::10], expected, rtol=0, atol=1e-12)
 
 
-def test_a_training_by_a_loop_of_ones_own(case):
+def test_a_training_by_a_loop_of_ones_own_equals_pytorchs(case):
     model, x, t, expected = fresh(case)
     loss, optimizer, path = BinaryCrossEntropy(), SGD(0.5), []
     for rows in batches():
@@ -366,7 +366,7 @@ def test_a_training_by_a_loop_of_ones_own(case):
     np.testing.assert_allclose(path[9::10], expected, rtol=0, atol=1e-12)
 
 
-def test_a_training_by_fit(case):
+def test_a_training_by_fit_equals_pytorchs(case):
     model, x, t, expected = fresh(case)
     optimizer = SGD(0.5)
     for theta in expected:

@@ -1,6 +1,7 @@
 """The plots draw what they say, into the axes that they are given."""
 
 import inspect
+import re
 
 import matplotlib
 
@@ -33,7 +34,8 @@ DRAWINGS = {
 def test_every_plot_is_tried():
     functions = {name for name, value in vars(plots).items() if "ax" in getattr(value, "__annotations__", {})}
     assert functions - {"_axes"} == set(DRAWINGS)
-    assert all(name in inspect.getdoc(getattr(plots, name)).partition("\n\n")[2] for name in DRAWINGS)
+    for name in DRAWINGS:
+        assert re.search(rf"^ *{name}\(", inspect.getdoc(getattr(plots, name)), re.MULTILINE), "its docstring calls it"
 
 
 @pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
@@ -83,7 +85,7 @@ def test_images_show_rows_upright(shape):
 
 
 @pytest.mark.parametrize("shape", [(4, 10), (4, 8, 8, 3), (4, 2, 8), (0, 64), (4,)])
-def test_images_of_what_is_no_square(shape):
+def test_images_refuse_rows_that_are_no_squares(shape):
     with pytest.raises(ValueError, match="no rows that are square"):
         plots.images(np.zeros(shape))
 
@@ -93,7 +95,7 @@ def test_a_picture_is_a_square_and_not_a_small_table():
     assert [plots.image_side(row) for row in [(4,), (49,), (65,), (4, 16), (8, 8, 3), ()]] == [None] * 6
 
 
-def test_weights_are_those_of_the_first_dense():
+def test_weights_draw_those_of_the_first_dense():
     model = Sequential([Flatten(), Dense(64, 3), ReLU(), Dense(3, 2)], input_shape=(8, 8))
     W = model[1].params["W"]
     np.testing.assert_array_equal(plots.weights(model).images[2].get_array(), W[:, 2].reshape(8, 8).astype(np.float64))

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import minigrad
+from minigrad import Layer, Loss, Optimizer
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -46,14 +49,14 @@ def compare(expected, printed):
     assert skipping or position == len(lines), f"printed, but not in the README: {lines[position:]}"
 
 
-def test_comparison_sees_differences():
+def test_the_comparison_of_output_sees_differences():
     compare("a 1.00\n…\nb 2 …\n…", "a 1.01\nx\nb 2 c\ny\n")
     for expected in ("a 1.10\n…", "b 1.00\n…", "a 1.00", "a 1.00\n…\nc", "a 1.00\nb 2 …\n…"):
         with pytest.raises(AssertionError):
             compare(expected, "a 1.01\nx\nb 2 c\ny\n")
 
 
-def test_python_runs_as_written():
+def test_python_in_the_readme_runs_as_written():
     namespace = {"__name__": "readme"}
     compared = 0
     for (language, code), (following, output) in PAIRS:
@@ -86,18 +89,31 @@ def test_commands_print_what_the_readme_shows(tmp_path):
         compare(output, done.stdout)
 
 
-def test_files_that_it_names_exist():
+def test_files_that_the_readme_names_exist():
     named = re.findall(r"\]\(([^)]+)\)|`((?:examples|minigrad)/[\w./-]+)`", README)
     paths = {link or path for link, path in named}
     assert len(paths) >= 6
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_files_in_the_reading_order_exist():
-    (table,) = re.findall(r"^\| file \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
-    files = [name for row in table.strip().splitlines()[2:] for name in re.findall(r"`([\w.]+/?)`", row.split("|")[1])]
-    assert len(files) >= 12
-    assert [name for name in files if not (ROOT / "minigrad" / name).exists()] == []
+def test_every_layer_loss_and_optimizer_is_public_and_named():
+    """What can be used is in `minigrad`, and stands under "What there is"; a loss on logits stands with its other."""
+    for base, folded in ((Layer, {"Sequential"}), (Loss, set()), (Optimizer, set())):
+        for name in {cls.__name__ for cls in subclasses(base) if usable(cls)} - folded:
+            assert name in minigrad.__all__, f"{name} is not imported in minigrad/__init__.py"
+            assert f"`{name.removesuffix('OnLogits')}`" in README, f"{name} is not in README.md's table 'What there is'"
+
+
+def usable(cls):
+    """Whether it is a class of the package with a formula of its own, and no base of such classes."""
+    formula = {Layer: "forward", Loss: "terms", Optimizer: "update"}
+    (base,) = (base for base in formula if issubclass(cls, base))
+    own = getattr(cls, formula[base]) is not getattr(base, formula[base])
+    return own and cls.__module__.startswith("minigrad.") and not cls.__name__.startswith("_")
+
+
+def subclasses(cls):
+    return {cls}.union(*map(subclasses, cls.__subclasses__()))
 
 
 def test_ci_runs_the_test_command_of_the_readme():

@@ -44,12 +44,12 @@ def highest(schedule):
 
 
 def test_every_schedule_has_a_row():
-    assert set(Schedule.__subclasses__()) == set(TABLE)
+    assert set(Schedule.__subclasses__()) ^ set(TABLE) == set(), "give it a row in TABLE: how it is drawn"
 
 
 @every_schedule
 @given(st.data())
-def test_a_rate_is_a_float_between_0_and_the_highest(kind, data):
+def test_a_schedule_gives_a_float_between_0_and_its_highest_rate(kind, data):
     schedule, k = data.draw(TABLE[kind]), data.draw(steps)
     assert type(schedule(k)) is float
     assert 0 <= schedule(k) <= highest(schedule) * (1 + 1e-12)
@@ -57,7 +57,7 @@ def test_a_rate_is_a_float_between_0_and_the_highest(kind, data):
 
 @every_schedule
 @given(st.data())
-def test_it_is_told_from_others_by_what_it_shows(kind, data):
+def test_the_repr_of_a_schedule_tells_it_from_others(kind, data):
     one, other, k = data.draw(TABLE[kind]), data.draw(TABLE[kind]), data.draw(steps)
     again = eval(repr(one), vars(schedules))
     assert repr(again) == repr(one) and again(k) == one(k) == pickle.loads(pickle.dumps(one))(k)
@@ -87,7 +87,7 @@ def test_cosine_falls_to_its_minimum_and_stays(rate, n, minimum, k):
 
 
 @given(rates, counts, st.integers(1, 3), minima, steps)
-def test_warm_restarts_are_cosines_one_after_the_other(rate, n, factor, minimum, k):
+def test_cosine_warm_restarts_are_cosines_one_after_the_other(rate, n, factor, minimum, k):
     schedule, start, length = warm_restarts(rate, n, factor, minimum), 0, n
     for _ in range(4):
         j = k % length
@@ -136,7 +136,7 @@ def test_warmup_rises_in_equal_parts_to_what_follows(n, schedule, k):
         (lambda: ReduceOnPlateau(SGD(0.1), patience=-1), "patience=-1"),
     ],
 )
-def test_wrong_arguments_are_named(make, said):
+def test_wrong_arguments_of_a_schedule_are_named(make, said):
     with pytest.raises(ValueError, match=said):
         make()
 

@@ -152,7 +152,7 @@ def test_an_error_inside_a_layer_that_fits_is_told_as_it_is() -> None:
         Sequential([Faulty()])
 
 
-def test_the_first_x_completes_the_check() -> None:
+def test_the_first_x_completes_the_check_of_shapes() -> None:
     model = Sequential([ReLU(), Dense(4, 2)])
     message = r"layer 2 of 2, Dense\(4, 2\), takes rows of shape \(4,\) but is given rows of shape \(3,\) from layer 1"
     for call in (model.forward, model.predict):
@@ -166,7 +166,7 @@ def test_the_first_x_completes_the_check() -> None:
         fixed.forward(np.ones((5, 3)))
 
 
-def test_what_is_no_chain_of_layers() -> None:
+def test_a_sequential_refuses_what_is_no_chain_of_layers() -> None:
     with pytest.raises(ValueError, match="at least one layer"):
         Sequential([])
     with pytest.raises(TypeError, match=r"layer 2 of 2 is not a layer but .*Sigmoid.*write Sigmoid\(…\)"):
@@ -179,13 +179,13 @@ def test_what_is_no_chain_of_layers() -> None:
 
 @pytest.mark.parametrize("x", [3.0, np.float64(3), [], "text", ["a", "b"], [[1, "a"]], [[None, 1.0]], [[1j]]])
 @pytest.mark.parametrize("name", ["forward", "predict"])
-def test_x_that_is_no_table_of_numbers(x: Any, name: str) -> None:
+def test_x_that_is_no_table_of_numbers_is_refused(x: Any, name: str) -> None:
     with pytest.raises(ValueError, match=r"x is .*takes rows, x of|rows of shape \(\)|not real numbers|not a number"):
         getattr(Sequential([Dense(2, 2)]), name)(x)
 
 
 @given(dtype=dtypes, seed=seeds)
-def test_casts_at_the_door(dtype: Any, seed: int) -> None:
+def test_x_is_cast_to_the_dtype_of_the_model(dtype: Any, seed: int) -> None:
     model = Sequential([Dense(2, 3, seed=0), Sigmoid(), Dense(3, 2, seed=1)], dtype)
     x = np.random.default_rng(seed).integers(0, 200, size=(4, 2))
     truth = model.forward(x.astype(dtype))
@@ -329,7 +329,7 @@ def test_a_subclass_with_a_forward_of_its_own_predicts_by_it(nested: bool) -> No
     Skip([Table(3, 2)])._meet(np.zeros((2, 1), np.int64))  # asking for integers does not run in circles
 
 
-def test_errors_carry_the_layer() -> None:
+def test_an_error_inside_a_layer_names_the_layer() -> None:
     model = Sequential([Dense(2, 3), Broken()])
     for call in (model.forward, model.predict):
         with pytest.raises(KeyError) as caught:
@@ -380,7 +380,7 @@ def test_seeds_of_ones_own_are_kept_and_without_a_seed_nothing_is_drawn() -> Non
     np.testing.assert_array_equal(Sequential([layer], np.float64)[0].params["W"], W)
 
 
-def test_repr_config_and_summary() -> None:
+def test_repr_config_and_summary_of_a_sequential() -> None:
     model = Sequential([Dense(400, 25), Sigmoid(), Sequential([Dense(25, 10, bias=False)])], np.float64, seed=3)
     assert repr(model) == (
         "Sequential([Dense(400, 25), Sigmoid(), Sequential([Dense(25, 10, bias=False)], dtype='float64')], "
@@ -420,7 +420,7 @@ def test_the_latest_rows_of_an_inner_model_bind_no_outer_one() -> None:
     assert Sequential([inner, Dense(4, 2)]).predict(np.zeros((2, 4))).shape == (2, 2)
 
 
-def test_what_a_beginner_writes_is_told_what_to_write() -> None:
+def test_errors_tell_a_beginner_what_to_write() -> None:
     with pytest.raises(TypeError, match=r"takes a list of layers: Sequential\(\[Dense\(2, 1\), …\]\)"):
         Sequential(Dense(2, 1), Sigmoid())  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"a tuple, here \(2,\)"):

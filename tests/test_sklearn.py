@@ -1,15 +1,13 @@
 """The estimators keep scikit-learn's rules, and minigrad's promises on weights, going on, dtypes and early stopping."""
 
 import pickle
+import unittest
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-pytest.importorskip("sklearn")
-
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
@@ -59,9 +57,19 @@ NUMBERS = (NUMBERS - NUMBERS.mean()) / NUMBERS.std()
 NOISY = [Dense(4, 8), BatchNorm(8), LeakyReLU(), Dropout(0.2), Dense(8, 3), Softmax()]
 
 
+NOTHING_TO_CHECK = {
+    "SCIPY_ARRAY_API is not set: not checking array_api input",  # the estimators compute with NumPy alone
+    "NetworkClassifier does not have a decision_function method.",  # it has predict_proba
+}
+"""Why scikit-learn passes over a check of its own."""
+
+
 @parametrize_with_checks([NetworkClassifier(), NetworkRegressor()])
 def test_scikit_learn_finds_no_fault(estimator, check):
-    check(estimator)
+    try:
+        check(estimator)
+    except unittest.SkipTest as passed_over:
+        assert str(passed_over) in NOTHING_TO_CHECK
 
 
 # ------------------------------------------------------------------------------------------------- with scikit-learn
@@ -83,7 +91,7 @@ def test_parallel_folds_are_those_of_one_process():
     np.testing.assert_array_equal(one, two)
 
 
-def test_calibration():
+def test_probabilities_can_be_calibrated():
     calibrated = CalibratedClassifierCV(NetworkClassifier(hidden=(8,), epochs=100, random_state=0), cv=3).fit(X, NAMES)
     p = calibrated.predict_proba(X)
     np.testing.assert_allclose(p.sum(axis=1), 1)
@@ -109,14 +117,14 @@ def test_a_trained_network_brings_nothing_it_has_learned():
     np.testing.assert_array_equal(again.model_.theta, fresh.model_.theta)
 
 
-def test_pickle_and_file_answer_alike(tmp_path):
+def test_an_estimator_from_pickle_and_a_model_from_its_file_answer_alike(tmp_path):
     network = NetworkClassifier(NOISY, epochs=5, random_state=0).fit(X, NAMES)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(network)).predict_proba(X), network.predict_proba(X))
     network.model_.save(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(load(tmp_path / "m.safetensors").predict_classes(X), network.predict(X))
 
 
-def test_names_of_columns():
+def test_feature_names_are_kept_and_compared():
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
     network = NetworkClassifier(epochs=1).fit(frame, NAMES)
     assert network.feature_names_in_.tolist() == ["a", "b", "c", "d"]
@@ -177,14 +185,14 @@ def test_the_last_layer_chooses_the_loss(last, loss):
 
 
 @pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5)], ids=repr)
-def test_regression(loss):
+def test_a_regressor_learns_with_every_loss_of_numbers(loss):
     network = NetworkRegressor(loss=loss, epochs=50, random_state=0).fit(TABLE, NUMBERS)
     assert network.score(TABLE, NUMBERS) > 0.4
     both = np.column_stack([NUMBERS, -NUMBERS])
     assert network.fit(TABLE, both).predict(TABLE).shape == both.shape
 
 
-def test_counts():
+def test_a_regressor_learns_counts_by_poisson():
     rng = np.random.default_rng(0)
     counts = rng.poisson(np.exp(X[:, 0]))
     network = NetworkRegressor(loss=Poisson(), random_state=0, learning_rate=0.01).fit(X, counts)
@@ -192,7 +200,7 @@ def test_counts():
     assert np.corrcoef(network.predict(X), np.exp(X[:, 0]))[0, 1] > 0.9
 
 
-def test_several_labels_a_row():
+def test_a_classifier_learns_several_labels_a_row():
     x, y = make_multilabel_classification(200, 8, n_classes=3, random_state=0)
     x = StandardScaler().fit_transform(x)
     for layers in (None, [Dense(8, 16), ReLU(), Dense(16, 3)]):
@@ -208,7 +216,7 @@ def test_several_labels_a_row():
 # ------------------------------------------------------------------------------------------------------------ weights
 @given(seed=st.integers(0, 99), epochs=st.integers(1, 3), batch=st.sampled_from([2, 6, 64]), early=st.booleans())
 @settings(max_examples=15)
-def test_weights_of_one_are_none(seed, epochs, batch, early):
+def test_sample_weights_of_one_are_none(seed, epochs, batch, early):
     noisy = [Dense(4, 8), Dropout(0.2), LeakyReLU(), Dense(8, 3), Softmax()]
     for estimator, x, y in (
         (NetworkClassifier(noisy), X[:150:5], NAMES[:150:5]),
@@ -227,7 +235,7 @@ def test_weights_of_one_are_none(seed, epochs, batch, early):
 
 @given(seed=st.integers(0, 99), weights=st.lists(st.integers(0, 3), min_size=30, max_size=30))
 @settings(max_examples=15)
-def test_a_weight_of_two_is_the_row_twice(seed, weights):
+def test_a_sample_weight_of_two_is_the_row_twice(seed, weights):
     weights[0] = weights[10] = weights[29] = 1  # every class once
     for estimator, y in (
         (NetworkClassifier(hidden=(5,), activation=Tanh()), NAMES[::5]),
@@ -261,7 +269,7 @@ def test_class_weight_is_the_weight_of_its_rows():
 # ------------------------------------------------------------------------------------------- going on, stopping, dtypes
 @pytest.mark.parametrize("optimizer", [None, SGD(0.1, momentum=0.9), AdamW()], ids=repr)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_four_epochs_and_six_are_ten(optimizer, dtype):
+def test_warm_start_four_epochs_and_six_are_ten(optimizer, dtype):
     for estimator, y in ((NetworkClassifier(NOISY), NAMES), (NetworkRegressor(), X[:, 0])):
         estimator.set_params(optimizer=optimizer, random_state=3, epochs=10, batch_size=32)
         whole = clone(estimator).fit(X.astype(dtype), y)
@@ -276,7 +284,7 @@ def test_four_epochs_and_six_are_ten(optimizer, dtype):
             assert other.n_iter_ == whole.n_iter_ == len(whole.loss_curve_) == 10
 
 
-def test_partial_fit_goes_on_too():
+def test_partial_fit_goes_on_where_it_stopped():
     network = NetworkClassifier(NOISY, random_state=3, epochs=3).fit(X, NAMES)
     parts = NetworkClassifier(NOISY, random_state=3)
     for _ in range(3):
@@ -301,7 +309,7 @@ def test_partial_fit_with_few_of_the_classes():
     assert network.classes_.tolist() == ["setosa", "versicolor", "virginica"]
 
 
-def test_another_learning_rate_counts_when_going_on():
+def test_warm_start_takes_another_learning_rate():
     network = NetworkClassifier(warm_start=True, epochs=1, random_state=0).fit(X, Y)
     theta = network.model_.theta.copy()
     network.set_params(learning_rate=0.0).fit(X, Y)
@@ -322,7 +330,7 @@ def test_early_stopping_takes_the_best_epoch_and_keeps_the_curve(network, y):
     assert clone(network).set_params(early_stopping=False, epochs=1).fit(x, y).validation_curve_ == []
 
 
-def test_going_on_with_early_stopping_keeps_both_histories():
+def test_warm_start_with_early_stopping_keeps_both_histories():
     network = NetworkClassifier(early_stopping=True, warm_start=True, epochs=5, random_state=0).fit(X, NAMES)
     first = list(network.validation_curve_)
     network.fit(X, NAMES)
@@ -332,7 +340,7 @@ def test_going_on_with_early_stopping_keeps_both_histories():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
-def test_the_dtype_is_that_of_x(dtype):
+def test_an_estimator_computes_in_the_dtype_of_x(dtype):
     x = (10 * np.abs(X)).astype(dtype)
     expected = np.float32 if dtype is np.float32 else np.float64
     classifier = NetworkClassifier(NOISY, epochs=1).fit(x, NAMES, np.ones(150, np.float64))
@@ -340,7 +348,7 @@ def test_the_dtype_is_that_of_x(dtype):
     assert NetworkRegressor(epochs=1).fit(x, Y).predict(x).dtype == expected
 
 
-def test_random_state():
+def test_random_state_makes_a_training_repeatable():
     def theta(state):
         return NetworkClassifier(NOISY, epochs=1, random_state=state).fit(X, Y).model_.theta
 
@@ -372,12 +380,12 @@ def test_random_state():
         (lambda: NetworkClassifier(epochs=0).fit(X, Y), "epochs=0"),
     ],
 )
-def test_errors(act, message):
+def test_what_an_estimator_refuses(act, message):
     with pytest.raises(ValueError, match=message):
         act()
 
 
-def test_what_was_refused_is_not_fitted():
+def test_an_estimator_that_refused_is_not_fitted():
     network = NetworkClassifier([Dense(4, 2), Softmax()], warm_start=True, epochs=1)
     for _ in range(2):
         with pytest.raises(ValueError, match="3 classes"):

@@ -31,9 +31,9 @@ from typing import Any, NoReturn
 
 import safetensors.numpy
 
-from minigrad import __version__
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
+from minigrad.version import __version__
 
 FORMAT = 1
 NO_DIGEST = "0" * 64

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import __version__, initializers
+from minigrad import initializers
 from minigrad.atomic import replacing, target_of
 from minigrad.layer import Layer
 from minigrad.layers.convolution import Conv1D, Conv2D
@@ -29,6 +29,7 @@ from minigrad.model import Model, Snapshot, put
 from minigrad.parameter import Array, walk
 from minigrad.saving import ModelFileError
 from minigrad.saving.format import NUMBERS, as_json, decode, encode, making, naming, read, short
+from minigrad.version import __version__
 
 ROW = 1 << 24  # numbers in one row that a description may ask for beyond what fills the file
 GENERATORS = ("PCG64", "PCG64DXSM")  # their states are plain numbers, which can't point outside of an array

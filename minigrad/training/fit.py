@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -151,10 +151,10 @@ def _hold_out(
             return examples, as_examples(model, *validation, loss, None, class_weight)
         except ValueError as error:
             raise ValueError(f"validation: {error}") from error
-    if not isinstance(validation, int | float | np.integer | np.floating):
+    if not isinstance(validation, int | float | np.number):
         raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
     try:
-        kept, held = split_rows(strata(examples, loss), validation, seed=seed or 0)
+        kept, held = split_rows(strata(examples, loss), cast(float, validation), seed=seed or 0)
     except ValueError as error:
         raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
     return examples.select(kept), examples.select(held)

@@ -117,7 +117,7 @@ def test_training_in_blocks_is_the_plain_path_bit_for_bit(dtype, rows, monkeypat
     np.testing.assert_array_equal(model.theta, plain.theta)
     (made,) = program.programs_of(model)._programs.values()
     if made._blocks is None:
-        pytest.skip("this machine's BLAS adds up in panels that are not known here")
+        pytest.skip("BLAS: it adds up in panels that are not known here")
     rows_of_blocks = [rows for task in made._blocks._tasks for rows, _, _ in task]
     assert str(made).endswith(
         f"{len(rows_of_blocks)} blocks of rows by {len(made._blocks._tasks)} threads, with the same bits"
@@ -442,7 +442,7 @@ def test_tasks_are_done_when_no_thread_can_be_had(monkeypatch):
     assert done == [1, 2]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork: not on this system")
 def test_a_forked_process_shares_tasks_with_threads_of_its_own():
     share([lambda: None, lambda: None])
     child = os.fork()

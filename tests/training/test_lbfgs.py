@@ -22,7 +22,6 @@ from minigrad import (
 )
 from minigrad.data import load_digits, train_test_split
 
-pytest.importorskip("scipy")
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -1,0 +1,243 @@
+"""How far a reader goes who follows a batch, a gradient or a table through the package: functions, files, lines.
+
+    python -m benchmarks.walk [--package FOLDER]... [--functions WORD]
+
+Each walk is run and traced. Counted are the functions of the package that are entered, their files (the rooms of the
+house), their lines of code (without docstrings, comments and blank lines), and how many of these run. What runs on
+import is left out, and so are other threads. Whoever follows reads a function where it is first called: how often that
+leads into another room is "rooms entered", and how many of these had been left before is "returns". A step's calls and
+changes of file are those of one batch more.
+
+The counts do not depend on the machine. `--package` measures another checkout, by public names alone; given twice, two
+stand side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import csv
+import importlib
+import inspect
+import io
+import random
+import runpy
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+ROWS = 32
+PLAIN, RECORDED = 5, 60  # steps of a training: too few for it to be recorded, and more than enough
+INLINED = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # part of the function that they stand in
+
+
+@dataclass
+class Walk:
+    """What was entered while something ran, in order; used as a context."""
+
+    package: str
+    calls: list[CodeType] = field(default_factory=list)
+    lines: set[tuple[str, int]] = field(default_factory=set)
+    importing: int = 0
+
+    def __enter__(self) -> Walk:
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _called(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
+        code = frame.f_code
+        if not code.co_filename.startswith(self.package):
+            return None
+        if code.co_name == "<module>":
+            if frame.f_globals["__name__"] == "__main__":
+                return None
+            self.importing += 1
+            frame.f_trace_lines = False
+            return self._imported
+        if self.importing or not code.co_flags & inspect.CO_OPTIMIZED:  # the body of a class
+            return None
+        if code.co_name not in INLINED:
+            self.calls.append(code)
+        return self._ran
+
+    def _imported(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
+        self.importing -= event == "return"
+        return self._imported
+
+    def _ran(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
+        if event == "line":
+            self.lines.add((frame.f_code.co_filename, frame.f_lineno))
+        return self._ran
+
+    @property
+    def functions(self) -> list[CodeType]:
+        """Each function once, where it was first entered."""
+        return list(dict.fromkeys(self.calls))
+
+    @property
+    def changes(self) -> int:
+        """How often one function was followed by one of another file."""
+        return len(rooms(self.calls)) - 1
+
+    def figures(self) -> dict[str, int]:
+        """What is counted, under the names that the table has."""
+        entered = rooms(self.functions)
+        return {
+            "functions": len(self.functions),
+            "files": len(set(entered)),
+            "code lines": len(set().union(*map(code_lines, self.functions))),
+            "lines run": len(self.lines),
+            "rooms entered": len(entered),
+            "returns": len(entered) - len(set(entered)),
+        }
+
+    def listed(self) -> list[str]:
+        """The functions in the order in which they are read."""
+        return [f"{Path(code.co_filename).relative_to(self.package)}: {code.co_qualname}" for code in self.functions]
+
+
+def rooms(functions: list[CodeType]) -> list[str]:
+    """The files of these functions; those that follow each other in one file count once."""
+    return [name for name, _ in groupby(code.co_filename for code in functions)]
+
+
+@cache
+def functions_of(path: str) -> dict[int, set[int]]:
+    """The lines of code of every function of a file, by its first line."""
+    text = Path(path).read_text(encoding="utf-8")
+    written = {n for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.strip().startswith("#")}
+    found: dict[int, set[int]] = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            first = min(each.lineno for each in (node, *getattr(node, "decorator_list", [])))
+            lines = written & set(range(first, (node.end_lineno or first) + 1))
+            if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
+                lines -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+            found[first] = found.get(first, set()) | lines
+    return found
+
+
+def code_lines(function: CodeType) -> set[tuple[str, int]]:
+    """The lines of code of a function: its file, and where they stand there."""
+    path = function.co_filename
+    return {(path, line) for line in functions_of(path)[function.co_firstlineno]}
+
+
+def batch(package: str, steps: int) -> Walk:
+    """Batches through the canonical network: it is made and `fit` to digits, whose labels it is given."""
+    from minigrad import SGD, BinaryCrossEntropy, Dense, Sequential, Sigmoid
+    from minigrad.data import load_digits
+
+    x, labels = load_digits()
+    rows = np.random.default_rng(0).permutation(len(x))[: ROWS * steps]
+    x, labels = x[rows], labels[rows]
+    with Walk(package) as walk:
+        model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()], seed=0)
+        model.fit(x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=1, batch_size=ROWS)
+    return walk
+
+
+def gradient(package: str) -> Walk:
+    """dy through Dense."""
+    from minigrad import Dense
+
+    layer, rng = Dense(25, 10, seed=0), np.random.default_rng(0)
+    layer.forward(rng.normal(size=(ROWS, 25)))
+    dy = rng.normal(size=(ROWS, 10))
+    layer.backward(dy)
+    with Walk(package) as walk:
+        layer.backward(dy)
+    return walk
+
+
+def table(package: str) -> Walk:
+    """A table through the command, from its file to the model and the report in a folder."""
+    drawn, printed = random.Random(0), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "table.csv")
+        with path.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["length", "weight", "colour", "kind"])
+            for number in range(200):
+                size = drawn.gauss(number % 2, 0.5)
+                weight = "" if number % 50 == 0 else round(drawn.gauss(size, 1), 3)
+                rows.writerow([round(size, 3), weight, drawn.choice(["red", "blue"]), "ab"[number % 2]])
+        words = ["train", str(path), "--target", "kind", "--out", str(Path(folder, "out")), "--epochs", "60"]
+        before = sys.argv
+        sys.argv = ["minigrad", *words]
+        try:
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), Walk(package) as walk:
+                runpy.run_module("minigrad", run_name="__main__")
+        except SystemExit as ended:
+            if ended.code:
+                raise RuntimeError(f"minigrad {' '.join(words)}: {printed.getvalue()}") from None
+        finally:
+            sys.argv = before
+    return walk
+
+
+WALKS: dict[str, Callable[[str], Walk]] = {
+    "a batch through fit, layer by layer": lambda package: batch(package, PLAIN),
+    "a batch through fit, recorded": lambda package: batch(package, RECORDED),
+    "a gradient through Dense": gradient,
+    "a table through the command": table,
+}
+
+
+def measure(folder: str) -> tuple[dict[str, dict[str, int]], dict[str, list[str]]]:
+    """The figures of every walk through the package of this folder, and its functions; in a process of its own."""
+    sys.path.insert(0, folder)
+    package = str(Path(str(importlib.import_module("minigrad").__file__)).parent)
+    if Path(package).parent != Path(folder):
+        raise RuntimeError(f"{folder} has no folder minigrad: {package} was imported")
+    walks = {name: walk(package) for name, walk in WALKS.items()}
+    figures = {name: walk.figures() for name, walk in walks.items()}
+    one, more = batch(package, PLAIN), batch(package, PLAIN + 1)
+    figures["one plain step"] = {
+        "calls": len(more.calls) - len(one.calls),
+        "changes of file": more.changes - one.changes,
+    }
+    return figures, {name: walk.listed() for name, walk in walks.items()}
+
+
+def report(measured: list[dict[str, dict[str, int]]], folders: list[str]) -> str:
+    """A Markdown table: a row for each figure, a column for each package."""
+    lines = [f"| | {' | '.join(folders)} |", "|---" * (len(folders) + 1) + "|"]
+    for name, figures in measured[0].items():
+        for what in figures:
+            lines.append(f"| {name}: {what} | " + " | ".join(f"{each[name][what]:,}" for each in measured) + " |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--package", action="append", metavar="FOLDER", help="a checkout; without it, this one")
+    parser.add_argument("--functions", metavar="WORD", help="list the functions of the walks whose name contains WORD")
+    options = parser.parse_args(arguments)
+    folders = [str(Path(folder).resolve()) for folder in options.package or [ROOT]]
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
+        measured = list(alone.map(measure, folders))
+    print(report([figures for figures, _ in measured], folders))
+    for folder, (_, functions) in zip(folders, measured, strict=True):
+        for name, listed in functions.items():
+            if options.functions is not None and options.functions in name:
+                print("", f"{name}, in {folder}:", *listed, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
