@@ -137,7 +137,7 @@ def test_many_classes_have_no_matrix_on_the_page(tmp_path, capsys):
 
 def test_digits_writes_a_workbook_once(tmp_path, capsys, monkeypatch):
     x, labels = load_digits()
-    monkeypatch.setattr("minigrad.command.main.load_digits", lambda: (x[::500], labels[::500]))
+    monkeypatch.setattr("minigrad.command.others.load_digits", lambda: (x[::500], labels[::500]))
     path = tmp_path / "digits.xlsx"
     assert main(["digits", str(path)]) == 0
     assert "10 digits of 400 pixels" in capsys.readouterr().out
@@ -299,7 +299,7 @@ def test_an_unreadable_file_is_one_line(flowers, capsys, monkeypatch):
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied", flowers)
 
-    monkeypatch.setattr("minigrad.command.main.read_workbook", refuse)
+    monkeypatch.setattr("minigrad.command.sources.read_workbook", refuse)
     refused(capsys, ["train", flowers], f"{flowers}: Permission denied")
 
 
@@ -307,7 +307,7 @@ def test_ctrl_c_ends_quietly(flowers, capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("minigrad.command.main.Sequential.fit", interrupt)
+    monkeypatch.setattr("minigrad.command.networks.Sequential.fit", interrupt)
     assert main(["train", flowers]) == 130
     assert capsys.readouterr() == ("", "")
 

@@ -18,8 +18,10 @@ from openpyxl.styles import Font
 
 from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, load
 from minigrad.command.main import main
-from minigrad.command.networks import answer, train_table
+from minigrad.command.networks import answer, train_network
 from minigrad.command.progress import busy
+from minigrad.command.settings import Settings
+from minigrad.command.sources import Table
 from minigrad.data import Preparation, TableError, WorkbookError, read_table, write_workbook
 from minigrad.data.preparation import Target, table_of, target_values
 from minigrad.data.split import split_rows
@@ -269,7 +271,8 @@ def test_numbers_are_told_in_the_users_units():
     column = frame.pop("size") * 1000 + 1e6
     column.name = "size"
     target = Target.fit(column[:150], "regression")
-    model, history = train_table(frame[:150], column.to_numpy()[:150], target, epochs=60, optimizer=Adam(0.01))
+    split = Table(frame, column).prepare(np.arange(150), np.arange(150, 200))
+    model, history = train_network(split, Settings(epochs=60, learning_rate=0.01))
     told = answer(model, frame[150:]).values
     assert np.abs(told - column[150:]).mean() < 0.2 * column.std()
     assert len(history) == 60
@@ -277,10 +280,12 @@ def test_numbers_are_told_in_the_users_units():
 
 
 @pytest.mark.parametrize("rows", [199, 200])
-def test_train_table_is_the_fit_that_its_docstring_describes(rows):
+def test_train_network_on_a_table_is_the_fit_that_its_docstring_describes(rows):
     frame = plants(rows)
-    labels = frame.pop("species").to_numpy(str)
-    made, history = train_table(frame, labels, Target("species", "classification"), epochs=60, seed=3)
+    species = frame.pop("species")
+    split = Table(frame, species).prepare(np.arange(rows), np.arange(0))
+    made, history = train_network(split, Settings(epochs=60, seed=3))
+    labels = species.to_numpy(str)
     x = Preparation.fit(frame).transform(frame)
     model = Sequential([Dense(6, 64), ReLU(), Dense(64, 2), Softmax()], seed=3)
     early = {"validation": 0.1, "patience": 20} if rows == 200 else {}

@@ -42,9 +42,10 @@ from minigrad import (
     Tanh,
 )
 from minigrad.command import main as cli
-from minigrad.command.networks import answer, train_table
+from minigrad.command.networks import answer, train_network
+from minigrad.command.settings import Settings
+from minigrad.command.sources import Table
 from minigrad.data import Preparation
-from minigrad.data.preparation import Target
 from minigrad.onnx import FORMS, ExportError, Graph, export, made_up
 
 WIDE = Concatenate(
@@ -300,8 +301,9 @@ def flower_model(task="classification", unit=1.0):
     frame = flowers()
     size = frame["petal"].fillna(0) + 3 * (frame["site"] == "wood")
     values = np.where(size > 6, "rose", "daisy") if task == "classification" else unit * (size.to_numpy() + 100)
-    target = Target.fit(pd.Series(values, name="kind"), task)
-    return train_table(frame, values, target, hidden=[8], epochs=5)[0]
+    rows = np.arange(len(frame))
+    split = Table(frame, pd.Series(values, name="kind"), task).prepare(rows, rows[:0])
+    return train_network(split, Settings(hidden=(8,), epochs=5))[0]
 
 
 def test_a_table_goes_into_the_file_as_it_is(tmp_path):
