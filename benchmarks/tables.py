@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.command.networks import train_network
-from minigrad.command.settings import Settings
+from minigrad.command.options import Settings
 from minigrad.command.sources import Table
 from minigrad.data import read_table
 from minigrad.metrics import accuracy, r2_score

@@ -9,15 +9,28 @@ from __future__ import annotations
 import os
 import sys
 
-from minigrad.command.options import command_parser
+from minigrad.command.options import read_options
+from minigrad.command.others import check, digits, export
+from minigrad.command.train import train
+from minigrad.command.use import evaluate, predict, show
 from minigrad.training.loop import DivergenceError
+
+COMMANDS = {
+    "train": train,
+    "predict": predict,
+    "evaluate": evaluate,
+    "show": show,
+    "digits": digits,
+    "check": check,
+    "export": export,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments (by default, the process's own) and return its exit status."""
     try:
-        options = command_parser().parse_args(argv)
-        status: int = options.command(options)
+        options = read_options(argv)
+        status = COMMANDS[options.command](options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:

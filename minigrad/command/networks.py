@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.command.settings import ACTIVATIONS, Settings
+from minigrad.command.options import ACTIVATIONS, Settings
 from minigrad.data.preparation import Preparation, Target, is_of_table, table_of
 from minigrad.data.split import Rows
 from minigrad.layer import Layer

@@ -1,20 +1,24 @@
-"""The command line: what can be asked of each command, how it is checked, and what --help says of it."""
+"""The command line: what can be asked of each command, how it is checked, and what --help says of it.
+
+What `train` is asked for becomes its `Settings`, over what is customary for the kind of data; nothing else reads these
+options.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-from dataclasses import fields
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NoReturn
 
-from minigrad.command.checks import count
 from minigrad.command.folder import MODEL, REPORT
-from minigrad.command.others import check, digits, export
-from minigrad.command.settings import FOR_SHEETS, FOR_TABLES, Settings
-from minigrad.command.sources import DIGITS
-from minigrad.command.train import train
-from minigrad.command.use import evaluate, predict, show
+from minigrad.layer import Layer
+from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
+from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
+DIGITS = "digits"  # the word that stands for them where a file is expected
 EXAMPLES = """\
 examples:
   minigrad train digits                 train the tutorial's network on the digits that come with minigrad
@@ -31,7 +35,130 @@ examples:
   minigrad export model.safetensors model.onnx --data digits.xlsx
 """
 
+ACTIVATIONS: dict[str, type[Layer]] = {
+    layer.__name__.lower(): layer for layer in (Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Swish, Softplus, Identity)
+}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+SGD_RATE = 0.5  # at SGD's own default, 0.01, the default epochs are far too few
 
+
+# ------------------------------------------------------------------------------------- what an option's text must be
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    return _from(1, text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0 on."""
+    return _from(0, text)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on, parted by commas."""
+    return tuple(count(width.strip()) for width in text.split(","))
+
+
+def rate(text: str) -> float:
+    """A number above 0."""
+    if (number := _number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def penalty(text: str) -> float:
+    """A number from 0 on."""
+    if (number := _number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number between 0 and 1."""
+    if not 0 < (number := _number(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    return number
+
+
+def _from(least: int, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+# -------------------------------------------------------------------------------------------- settings of a training
+def _option(default: Any, help: str, **check: Any) -> Any:
+    """A field that is an option too, with its check and its help as argparse takes them.
+
+    In the help, {0} and {1} are what is customary for sheets and for tables.
+    """
+    return field(default=default, metadata={"help": help} | check)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a training depends on beside the data: each field is an option of `train`, and read from no other place.
+
+    The default values are those for tables.
+    """
+
+    hidden: tuple[int, ...] = _option(
+        (64,), "of hidden layers, as in 64,32 ({0}; for a table {1})", type=widths, metavar="WIDTHS"
+    )
+    activation: str = _option("relu", "of the hidden layers ({0}; for a table {1})", choices=ACTIVATIONS)
+    epochs: int = _option(200, "passes over the training rows ({0}; for a table {1} at most)", type=count, metavar="N")
+    batch_size: int = _option(32, "rows per step (default: {1})", type=count, metavar="N")
+    optimizer: str = _option("adam", "the rule of the steps ({0}; for a table {1})", choices=OPTIMIZERS)
+    learning_rate: float | None = _option(
+        None, f"default: {SGD_RATE} for sgd, else the optimizer's own", type=rate, metavar="RATE"
+    )
+    l2: float | None = _option(
+        1e-3, "penalty on the weights' squares (1 / rows; for a table {1})", type=penalty, metavar="L2"
+    )
+    seed: int = _option(0, "of the split, the first weights, the order (default: {1})", type=whole, metavar="N")
+    test_size: float = _option(0.2, "share of rows held out (default: {1})", type=fraction, metavar="SHARE")
+
+    def new_optimizer(self) -> Optimizer:
+        """An optimizer at the start of its training."""
+        chosen = SGD_RATE if self.learning_rate is None and self.optimizer == "sgd" else self.learning_rate
+        return OPTIMIZERS[self.optimizer](**({} if chosen is None else {"learning_rate": chosen}))
+
+    def penalty(self, rows: int) -> float:
+        """The L2 penalty for so many rows to train on: 1 / rows where no `l2` is set."""
+        return 1 / rows if self.l2 is None else self.l2
+
+    def told(self, rows: int) -> dict[str, Any]:
+        """What a report and a model's file say of training on so many rows.
+
+        Not the epochs: a model that is trained further by --resume is to be the one that was trained on in one go.
+        """
+        used = {"hidden": list(self.hidden), "learning_rate": self.new_optimizer().rate(0), "l2": self.penalty(rows)}
+        told = asdict(self) | used
+        del told["epochs"]
+        return told
+
+
+# Customary values, not tuned to any data; benchmarks/tables.py shows how good those for tables are.
+FOR_SHEETS = Settings(hidden=(25,), activation="sigmoid", epochs=20, optimizer="sgd", l2=None)
+FOR_TABLES = Settings()
+
+
+# ---------------------------------------------------------------------------------------------------------- parser
 class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Here, where the command is known, what it does not know is refused: its own --help is the one to look at."""
@@ -45,8 +172,17 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (see {self.prog} --help)")
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """What reads the command line: its result's `command` is the function to call with it."""
+def read_options(arguments: list[str] | None) -> argparse.Namespace:
+    """The options of one `command`; those of `train` with their `settings`. Raises ValueError for what is none."""
+    options = _parser().parse_args(arguments)
+    if options.command == "train":
+        customary = FOR_SHEETS if options.target is None else FOR_TABLES
+        asked = {name: value for name in asdict(customary) if (value := getattr(options, name)) is not None}
+        options.settings = replace(customary, **asked)
+    return options
+
+
+def _parser() -> _Parser:
     parser = _Parser(
         prog="minigrad",
         description="Train a small neural network, and learn honestly how good it is.",
@@ -54,7 +190,7 @@ def command_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     _add_train(commands)
 
     _add_uses(commands)
@@ -62,11 +198,9 @@ def command_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("digits", help="write the digits that come with minigrad as a workbook")
     command.add_argument("file", metavar="FILE.xlsx", help="the workbook to write")
     command.add_argument("--force", action="store_true", help="replace a file that exists")
-    command.set_defaults(command=digits)
 
     command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
     command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or a callable without arguments that makes one")
-    command.set_defaults(command=check)
 
     command = commands.add_parser("export", help="write a saved model as an ONNX file, verified", allow_abbrev=False)
     _add_model(command)
@@ -76,12 +210,11 @@ def command_parser() -> argparse.ArgumentParser:
     )
     _add_sheets(command)
     command.add_argument("--force", action="store_true", help="replace a file that exists")
-    command.set_defaults(command=export)
     return parser
 
 
-def _command(commands: Any, name: str, function: Any, help: str, description: str) -> Any:
-    command = commands.add_parser(
+def _command(commands: Any, name: str, help: str, description: str) -> Any:
+    return commands.add_parser(
         name,
         help=help,
         description=description,
@@ -89,15 +222,12 @@ def _command(commands: Any, name: str, function: Any, help: str, description: st
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    command.set_defaults(command=function)
-    return command
 
 
 def _add_train(commands: Any) -> None:
     command = _command(
         commands,
         "train",
-        train,
         "train a network on a table, a workbook or the digits",
         "Train a network, and measure it on rows that it has not seen. DATA is one of:\n"
         "  a table with a header, FILE.csv, FILE.tsv or a sheet of FILE.xlsx, with --target COLUMN;\n"
@@ -112,7 +242,7 @@ def _add_train(commands: Any) -> None:
     add("--y", metavar="SHEET", help="the sheet of labels (default: y)")
     for setting in fields(Settings):
         customary = [_word(getattr(settings, setting.name)) for settings in (FOR_SHEETS, FOR_TABLES)]
-        words = setting.metadata["help"].format(sheets=customary[0], tables=customary[1])
+        words = setting.metadata["help"].format(*customary)
         add(f"--{setting.name.replace('_', '-')}", **setting.metadata | {"help": words})
     add("--seeds", type=count, default=1, metavar="N", help="train with so many seeds, and tell how far results spread")
     add("--out", metavar="DIR", help=f"the folder to write the model to, as {MODEL}, and {REPORT}")
@@ -129,7 +259,6 @@ def _add_uses(commands: Any) -> None:
     command = _command(
         commands,
         "predict",
-        predict,
         "write a copy of a table with a model's predictions",
         "Write a copy of DATA with the prediction for each row and, for labels, the probability of each. Columns are\n"
         "found by their names. A copy of a workbook keeps other sheets, formats and formulas; what it can't is said.",
@@ -143,7 +272,6 @@ def _add_uses(commands: Any) -> None:
     command = _command(
         commands,
         "evaluate",
-        evaluate,
         "measure a model on rows with known answers",
         "Measure a model on rows with known answers. They should be rows that it was not trained on.",
     )
@@ -155,7 +283,6 @@ def _add_uses(commands: Any) -> None:
     command = _command(
         commands,
         "show",
-        show,
         "tell what is in the file of a model",
         "Tell the layers of a model, what each column becomes, its classes, and how it was trained.",
     )

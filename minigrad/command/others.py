@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.command.folder import model_file
+from minigrad.command.options import DIGITS
 from minigrad.command.rows import read_rows
-from minigrad.command.sources import DIGITS, with_source
+from minigrad.command.sources import with_source
 from minigrad.data.digits import load_digits
 from minigrad.data.preparation import is_of_table, table_of
 from minigrad.data.workbook import write_workbook

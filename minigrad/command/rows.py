@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from minigrad.command.networks import Answers, answer
+from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
-from minigrad.command.sources import DIGITS, DIGITS_TOLD, with_source
+from minigrad.command.sources import DIGITS_TOLD, with_source
 from minigrad.data.digits import load_digits
 from minigrad.data.preparation import is_of_table, table_of, target_values
 from minigrad.data.table import Cells, read_cells, shown
@@ -22,10 +21,11 @@ from minigrad.sequential import Sequential
 
 @dataclass(frozen=True)
 class Rows:
-    """The user's rows as a model takes them: numbers, or the frame of a `table`."""
+    """The user's rows as a model takes them, numbers or the frame of a `table`, and their answers, as far as known."""
 
     where: str
     x: Any
+    known: Any = None
     table: Cells | None = None
 
     def answered_by(self, model: Sequential) -> Answers:
@@ -37,60 +37,56 @@ class Rows:
         """What is new in these rows to a model of a table."""
         return [] if self.table is None else table_of(model)[0].surprises(self.x)
 
+    def refuse_unseen(self, model: Sequential) -> None:
+        """Raise ValueError for a known answer that is a label of which the model has learned nothing."""
+        if self.known is None or model.classes is None:
+            return
+        classes = set(model.classes.tolist())
+        for row, label in enumerate(self.known.tolist()):
+            if label not in classes:
+                place = f"row {row + 1} of the labels"
+                if self.table is not None:
+                    place = f"column {table_of(model)[1].name!r}, row {row + 2}"
+                raise ValueError(
+                    f"{self.where}: {place} holds the label {label!r}; the network was trained on "
+                    f"{shown(model.classes)}"
+                )
 
-def read_rows(model: Sequential, options: argparse.Namespace) -> Rows:
-    """The rows of DATA, whose answers need not be known."""
+
+def read_rows(model: Sequential, options: argparse.Namespace, *, answered: bool = False) -> Rows:
+    """The rows of DATA that this model is asked about; if they are to be `answered`, with their known answers."""
     if is_of_table(model):
-        preparation, _ = table_of(model)
-        with busy(f"reading {options.data}"):
-            cells = _cells(model, options)
-            frame, _ = cells.frame(only=preparation.names)
-        return Rows(cells.where, frame, cells)
-    name, _ = _sheet_names(model, options)
-    with busy(f"reading {options.data}"):
-        [sheet] = read_sheets(options.data, name)
-        rows = Rows(f"{options.data}: sheet {name!r}", sheet.numbers())
-    _refuse_width(model, rows)
-    return rows
-
-
-def read_examples(model: Sequential, options: argparse.Namespace) -> tuple[Rows, npt.NDArray[Any]]:
-    """The rows of DATA and their known answers, (m,): labels, or numbers."""
-    if is_of_table(model):
-        preparation, target = table_of(model)
-        with busy(f"reading {options.data}"):
-            cells = _cells(model, options)
-            frame, column = cells.frame(target.name, only=preparation.names)
-        assert column is not None
-        with with_source(cells.where):
-            _, _, known = target_values(column, target.task)
-        return Rows(cells.where, frame, cells), known
-    if options.data == DIGITS:
-        x: npt.NDArray[Any]
-        x, known = load_digits()
-        rows = Rows(DIGITS_TOLD, x)
-    else:
-        x_sheet, y_sheet = _sheet_names(model, options)
+        return _read_table(model, options, answered)
+    x: Any
+    known: Any = None
+    trained = model.preparation or {}
+    x_sheet, y_sheet = options.x or str(trained.get("x", "X")), options.y or str(trained.get("y", "y"))
+    if answered and options.data == DIGITS:
+        where, (x, known) = DIGITS_TOLD, load_digits()
+    elif answered:
         with busy(f"reading {options.data}"):
             x, known = read_workbook(options.data, x_sheet, y_sheet)
-        rows = Rows(f"{options.data}: sheets {x_sheet!r} and {y_sheet!r}", x)
-    _refuse_width(model, rows)
-    return rows, known
+        where = f"{options.data}: sheets {x_sheet!r} and {y_sheet!r}"
+    else:
+        with busy(f"reading {options.data}"):
+            [sheet] = read_sheets(options.data, x_sheet)
+            x = sheet.numbers()
+        where = f"{options.data}: sheet {x_sheet!r}"
+    if model.input_shape is not None and model.input_shape != x.shape[1:]:
+        raise ValueError(
+            f"{where}: has {x.shape[1]} columns of numbers, but the network takes rows of {model.input_shape}"
+        )
+    return Rows(where, x, known)
 
 
-def refuse_unseen(model: Sequential, rows: Rows, known: npt.NDArray[Any]) -> None:
-    """Raise ValueError for a known label that the model has not been trained on."""
-    if model.classes is None:
-        return
-    classes = set(model.classes.tolist())
-    for row, label in enumerate(known.tolist()):
-        if label not in classes:
-            place = f"row {row + 1} of the labels"
-            if rows.table is not None:
-                place = f"column {table_of(model)[1].name!r}, row {row + 2}"
-            raise ValueError(
-                f"{rows.where}: {place} holds the label {label!r}; the network was trained on {shown(model.classes)}"
-            )
+def _read_table(model: Sequential, options: argparse.Namespace, answered: bool) -> Rows:
+    preparation, target = table_of(model)
+    with busy(f"reading {options.data}"):
+        cells = _cells(model, options)
+        frame, column = cells.frame(target.name if answered else None, only=preparation.names)
+    with with_source(cells.where):
+        known = None if column is None else target_values(column, target.task)[2]
+    return Rows(cells.where, frame, known, cells)
 
 
 def _cells(model: Sequential, options: argparse.Namespace) -> Cells:
@@ -106,17 +102,3 @@ def _cells(model: Sequential, options: argparse.Namespace) -> Cells:
         with suppress(MissingSheetError):
             return read_cells(options.data, trained)
     return read_cells(options.data, options.sheet)
-
-
-def _sheet_names(model: Sequential, options: argparse.Namespace) -> tuple[str, str]:
-    """The names of the sheets of numbers and of labels."""
-    written = model.preparation or {}
-    return options.x or str(written.get("x", "X")), options.y or str(written.get("y", "y"))
-
-
-def _refuse_width(model: Sequential, rows: Rows) -> None:
-    """Raise ValueError for rows of another width than the network takes."""
-    if model.input_shape is not None and model.input_shape != rows.x.shape[1:]:
-        raise ValueError(
-            f"{rows.where}: has {rows.x.shape[1]} columns of numbers, but the network takes rows of {model.input_shape}"
-        )

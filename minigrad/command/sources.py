@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Split
+from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
-from minigrad.command.settings import FOR_SHEETS, FOR_TABLES, Settings
 from minigrad.data.digits import load_digits
 from minigrad.data.preparation import NumberColumn, Preparation, Target, Task, target_values
 from minigrad.data.split import Rows, split_rows
@@ -27,7 +27,6 @@ from minigrad.training.loop import History
 if TYPE_CHECKING:
     import pandas as pd
 
-DIGITS = "digits"  # the word that stands for them where a file is expected
 DIGITS_TOLD = "the digits that come with minigrad"
 LARGE = 30  # sizes of x from which sigmoids are flat, and training hardly moves
 LEAST_ROWS = 10  # of a table to train on
@@ -37,48 +36,34 @@ class Source(ABC):
     """Rows with known answers, of which `where` is the user's name, and `first_row` the number of the first row."""
 
     where: str
+    task: Task
     answers: npt.NDArray[Any]
     """(m,): labels, or numbers."""
-    task: Task
-    first_row: int
-    customary: Settings
+    first_row = 1
 
     def hold_out(self, test_size: float, seed: int) -> Split:
         """Hold rows out, and prepare all by the others. Raises ValueError where one can't learn, or can't test."""
-        self.refuse_split(test_size)
-        labels = self.answers if self.task == "classification" else len(self.answers)
-        return self.prepare(*split_rows(labels, test_size, seed=seed))
-
-    @abstractmethod
-    def refuse_split(self, test_size: float) -> None:
-        """Raise ValueError where there is nothing to tell apart, or no way to train and to test."""
+        if self.task == "regression":
+            return self.prepare(*split_rows(len(self.answers), test_size, seed=seed))
+        _refuse_impossible_split(len(self.answers), len(np.unique(self.answers)), test_size)
+        return self.prepare(*split_rows(self.answers, test_size, seed=seed))
 
     @abstractmethod
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """All rows as a network takes them, by what the rows to train on tell."""
 
-    def notes(self, split: Split, history: History) -> tuple[tuple[str, str], ...]:
-        """The choices that were made for the user: what they are about, and the choice."""
-        return ()
-
-    def facts(self, split: Split, history: History) -> dict[str, Any]:
-        """What --json tells of these choices."""
-        return {}
+    def told(self, split: Split, history: History) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
+        """What was chosen for the user: in lines (what they are about, the choice), and for --json."""
+        return (), {}
 
 
 class Sheets(Source):
     """A sheet of numbers x and one of labels, both without a header; the digits are told as if they were such."""
 
     task: Task = "classification"
-    first_row = 1
-    customary = FOR_SHEETS
 
     def __init__(self, where: str, names: tuple[str, str], x: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
         self.where, self.names, self.x, self.answers = where, names, x, labels
-
-    def refuse_split(self, test_size: float) -> None:
-        """Raise ValueError where there is nothing to tell apart, or no way to train and to test."""
-        _refuse_impossible_split(len(self.x), len(np.unique(self.answers)), test_size)
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """The numbers as they are."""
@@ -91,7 +76,6 @@ class Table(Source):
     """The columns of a table with a header, and the one to predict, whose task is found out unless it is asked for."""
 
     first_row = 2  # the header is the first
-    customary = FOR_TABLES
 
     def __init__(
         self,
@@ -106,23 +90,21 @@ class Table(Source):
         self.task, why, self.answers = target_values(column, task)
         self.why = f"{why}, so this is a {self.task} ({'as --task says' if task else '--task overrides this'})"
 
-    def refuse_split(self, test_size: float) -> None:
-        """Raise ValueError where there is nothing to tell apart, or no way to train and to test."""
+    def hold_out(self, test_size: float, seed: int) -> Split:
+        """Hold rows out, and prepare all by the others. Raises ValueError where one can't learn, or can't test."""
         name, total, different = self.column.name, len(self.answers), self.column.nunique()
         if total < LEAST_ROWS:
             raise ValueError(f"has {total} rows; {LEAST_ROWS} are the least to learn from and to test on")
         if different < 2:
             raise ValueError(f"column {name!r}: all {total} rows hold the same; there is nothing to tell")
-        if self.task == "regression":
-            if round(test_size * total) < 2:
-                raise ValueError(f"--test-size {test_size:g} of {total} rows holds out fewer than two")
-            return
-        if 2 * different > total:
+        if self.task == "regression" and round(test_size * total) < 2:
+            raise ValueError(f"--test-size {test_size:g} of {total} rows holds out fewer than two")
+        if self.task == "classification" and 2 * different > total:
             raise ValueError(
                 f"column {name!r} has {different} different labels in {total} rows; that is too few rows of each to "
                 f"learn from"
             )
-        _refuse_impossible_split(total, different, test_size)
+        return super().hold_out(test_size, seed)
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """Each column as `Preparation` and `Target` encode it."""
@@ -138,17 +120,13 @@ class Table(Source):
         recipe = LABELS if self.task == "classification" else NUMBERS
         return Split(x, t, self.answers, train, held_out, recipe, facts, preparation, target)
 
-    def notes(self, split: Split, history: History) -> tuple[tuple[str, str], ...]:
+    def told(self, split: Split, history: History) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
         """How the target was taken, what became of each column, and what ended the training."""
         assert split.preparation is not None
         columns = zip_longest(["columns"], _column_lines(split.preparation), fillvalue="")
-        return ("target", f"{self.column.name}: {self.why}"), *columns, ("stopping", _stopping(history))
-
-    def facts(self, split: Split, history: History) -> dict[str, Any]:
-        """The same for --json."""
-        assert split.preparation is not None
+        lines = ("target", f"{self.column.name}: {self.why}"), *columns, ("stopping", _stopping(history))
         notes = dict(split.preparation.notes())
-        return {"task": self.task, "preparation": notes, "best_epoch": history.best_epoch}
+        return lines, {"task": self.task, "preparation": notes, "best_epoch": history.best_epoch}
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.command.folder import REPORT, refuse_out, writing_model
-from minigrad.command.networks import Split, train_network
-from minigrad.command.settings import Settings
-from minigrad.command.sources import Source, read_source, with_source
+from minigrad.command.networks import train_network
+from minigrad.command.options import Settings
+from minigrad.command.sources import read_source, with_source
 from minigrad.results.evaluation import evaluate
 from minigrad.results.report import Result, as_json, summary, write_html
 
@@ -20,19 +20,22 @@ from minigrad.results.report import Result, as_json, summary, write_html
 def train(options: argparse.Namespace) -> int:
     """Run the command, and return its exit status."""
     started = time.perf_counter()
+    settings: Settings = options.settings
     refuse_out(options)
     source = read_source(options)
     read = time.perf_counter()
 
-    settings = source.customary.overridden(options)
     with with_source(source.where):  # what is wrong with the data is said before a folder is made
         split = source.hold_out(settings.test_size, settings.seed)
     with writing_model(options) as path:
         model, history = train_network(split, settings, path)
     trained = time.perf_counter()
-    others = _other_scores(source, settings, options.seeds)
+    others = []
+    for seed in range(settings.seed + 1, settings.seed + options.seeds):
+        other = source.hold_out(settings.test_size, seed)
+        others.append(other.score(train_network(other, replace(settings, seed=seed))[0]))
 
-    told = settings.told(len(split.train))
+    used, (notes, facts) = settings.told(len(split.train)), source.told(split, history)
     result = Result(
         data=source.where,
         evaluation=evaluate(
@@ -42,39 +45,29 @@ def train(options: argparse.Namespace) -> int:
             split.answers,
             split.train,
             split.held_out,
-            l2=told["l2"],
+            l2=used["l2"],
             names=None if split.preparation is None else split.preparation.features,
             first_row=source.first_row,
             others=others,
             decode=split.decode,
             seed=settings.seed,
         ),
-        settings=told,
+        settings=used,
         reading_seconds=read - started,
         training_seconds=trained - read,
         seconds=time.perf_counter() - started,
-        notes=source.notes(split, history),
+        notes=notes,
     )
-    print_result(result, source.facts(split, history), path, as_json_object=options.json)
+    print_result(options, result, facts, path)
     return 0
 
 
-def _other_scores(source: Source, settings: Settings, seeds: int) -> list[float]:
-    """The scores of networks with the seeds after the first that --seeds asks for."""
-    scores = []
-    for seed in range(settings.seed + 1, settings.seed + seeds):
-        split: Split = source.hold_out(settings.test_size, seed)
-        model, _ = train_network(split, replace(settings, seed=seed))
-        scores.append(split.score(model))
-    return scores
-
-
-def print_result(result: Result, facts: dict[str, Any], path: Path | None, *, as_json_object: bool) -> None:
+def print_result(options: argparse.Namespace, result: Result, facts: dict[str, Any], path: Path | None) -> None:
     """Print the result, as text or as JSON with the `facts` in it; write the report beside the model, if it is kept."""
     report = None if path is None else path.with_name(REPORT)
     if report is not None:
         write_html(result, report)
-    if as_json_object:
+    if options.json:
         files = {"model": None if path is None else str(path), "report": None if report is None else str(report)}
         print(json.dumps(as_json(result) | facts | files))
         return

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minigrad.command.answers import check_output, write_beside, write_sheet
 from minigrad.command.folder import load_model, model_file
 from minigrad.command.networks import Answers
 from minigrad.command.progress import busy
-from minigrad.command.rows import read_examples, read_rows, refuse_unseen
+from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
 from minigrad.data.preparation import is_of_table, table_of
 from minigrad.data.table import shown
@@ -64,13 +63,13 @@ def _columns(model: Sequential, found: Answers) -> dict[str, list[Any]]:
 def evaluate(options: argparse.Namespace) -> int:
     """`minigrad evaluate MODEL DATA`: how good the network's answers are about rows with known ones."""
     model = load_model(options.model)
-    rows, known = read_examples(model, options)
+    rows = read_rows(model, options, answered=True)
     found = rows.answered_by(model)
-    refuse_unseen(model, rows, known)
+    rows.refuse_unseen(model)
     if rows.table is not None and found.probabilities is None:
-        return _evaluate_numbers(rows.where, known, found.values, options)
-    matrix = confusion_matrix(known, found.values, model.classes)
-    report = classification_report(known, found.values, model.classes)
+        return _evaluate_numbers(rows, found, options)
+    matrix = confusion_matrix(rows.known, found.values, model.classes)
+    report = classification_report(rows.known, found.values, model.classes)
     right, total = int(np.trace(matrix)), int(matrix.sum())
     low, high = wilson_interval(right, total)
     if options.json:
@@ -85,14 +84,14 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate_numbers(where: str, known: npt.NDArray[Any], found: npt.NDArray[Any], options: argparse.Namespace) -> int:
-    with with_source(where):
-        r2, mae = r2_score(known, found), mean_absolute_error(known, found)
+def _evaluate_numbers(rows: Rows, found: Answers, options: argparse.Namespace) -> int:
+    with with_source(rows.where):
+        r2, mae = r2_score(rows.known, found.values), mean_absolute_error(rows.known, found.values)
     if options.json:
-        print(json.dumps({"data": where, "rows": len(known), "r2": r2, "mae": mae}))
+        print(json.dumps({"data": rows.where, "rows": len(found.values), "r2": r2, "mae": mae}))
         return 0
-    print(f"data      {where}")
-    print(f"R²        {r2:.3f} of {len(known):,} rows (1 is perfect; 0 is what their own mean gets)")
+    print(f"data      {rows.where}")
+    print(f"R²        {r2:.3f} of {len(found.values):,} rows (1 is perfect; 0 is what their own mean gets)")
     print(f"error     {amount(mae)} on average (mean absolute error)")
     return 0
 

@@ -19,8 +19,8 @@ from openpyxl.styles import Font
 from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, load
 from minigrad.command.main import main
 from minigrad.command.networks import answer, train_network
+from minigrad.command.options import Settings
 from minigrad.command.progress import busy
-from minigrad.command.settings import Settings
 from minigrad.command.sources import Table
 from minigrad.data import Preparation, TableError, WorkbookError, read_table, write_workbook
 from minigrad.data.preparation import Target, table_of, target_values

@@ -43,7 +43,7 @@ from minigrad import (
 )
 from minigrad.command import main as cli
 from minigrad.command.networks import answer, train_network
-from minigrad.command.settings import Settings
+from minigrad.command.options import Settings
 from minigrad.command.sources import Table
 from minigrad.data import Preparation
 from minigrad.onnx import FORMS, ExportError, Graph, export, made_up
