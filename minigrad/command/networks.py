@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from minigrad.command.options import ACTIVATIONS, Settings
-from minigrad.data.preparation import Preparation, Target, is_of_table, table_of
+from minigrad.data.preparation import Target, is_of_table, table_of
 from minigrad.data.split import Rows
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid, Softmax
@@ -50,8 +50,9 @@ class Split:
     """Examples as a network takes them, and which rows of them are to `train` on and which are `held_out`.
 
     x (m, features) and t are those of all rows, in the order of the user's data, made by what the rows to train on
-    tell; `answers` (m,) are the labels, or the numbers in the user's units. `facts` are kept with the model. The
-    `preparation` made x and the `target` made t, where they were columns of a table.
+    tell; `answers` (m,) are the labels, or the numbers in the user's units. `facts` are kept with the model. Of a table
+    there are the `names` of x's columns, the `target` that made t, and the choices that were made for the user: in
+    `notes` (what each is about, the choice), and `for_json`.
     """
 
     x: Array
@@ -61,8 +62,10 @@ class Split:
     held_out: Rows
     recipe: Recipe
     facts: dict[str, Any]
-    preparation: Preparation | None = None
+    names: list[str] | None = None
     target: Target | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+    for_json: dict[str, Any] = field(default_factory=dict)
 
     @property
     def decode(self) -> Callable[[Array], Any] | None:
@@ -83,11 +86,12 @@ def train_network(
     Where the recipe is to stop early, a tenth of these rows is kept for that, if that is 20 at least. Else the held-out
     rows are watched, for the curve alone: nothing is chosen by it.
     """
-    x, t, recipe = split.x[split.train], split.t[split.train], split.recipe
+    used, recipe = settings.told(len(split.train)), split.recipe
+    x, t = split.x[split.train], split.t[split.train]
     outputs = 1 if recipe is NUMBERS else len(np.unique(t))
     stack = dense_stack([x.shape[1], *settings.hidden, outputs], ACTIVATIONS[settings.activation])
     model = Sequential([*stack, *(layer() for layer in recipe.end)], seed=settings.seed)
-    model.preparation = split.facts | {"settings": settings.told(len(x))}
+    model.preparation = split.facts | {"settings": used}
     watched: Any = VALIDATION if VALIDATION * len(x) >= LEAST_VALIDATION else None
     if not recipe.early_stopping:
         watched = split.x[split.held_out], split.t[split.held_out]
@@ -100,7 +104,7 @@ def train_network(
         batch_size=settings.batch_size,
         validation=watched,
         patience=PATIENCE if recipe.early_stopping and watched is not None else None,
-        l2=settings.penalty(len(x)),
+        l2=used["l2"],
         seed=settings.seed,
         checkpoint=checkpoint,
     )

@@ -138,17 +138,13 @@ class Settings:
         chosen = SGD_RATE if self.learning_rate is None and self.optimizer == "sgd" else self.learning_rate
         return OPTIMIZERS[self.optimizer](**({} if chosen is None else {"learning_rate": chosen}))
 
-    def penalty(self, rows: int) -> float:
-        """The L2 penalty for so many rows to train on: 1 / rows where no `l2` is set."""
-        return 1 / rows if self.l2 is None else self.l2
-
     def told(self, rows: int) -> dict[str, Any]:
         """What a report and a model's file say of training on so many rows.
 
         Not the epochs: a model that is trained further by --resume is to be the one that was trained on in one go.
         """
-        used = {"hidden": list(self.hidden), "learning_rate": self.new_optimizer().rate(0), "l2": self.penalty(rows)}
-        told = asdict(self) | used
+        l2 = 1 / rows if self.l2 is None else self.l2
+        told = asdict(self) | {"hidden": list(self.hidden), "learning_rate": self.new_optimizer().rate(0), "l2": l2}
         del told["epochs"]
         return told
 

@@ -22,7 +22,6 @@ from minigrad.data.preparation import NumberColumn, Preparation, Target, Task, t
 from minigrad.data.split import Rows, split_rows
 from minigrad.data.table import is_text_file, read_cells
 from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook
-from minigrad.training.loop import History
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,10 +50,6 @@ class Source(ABC):
     @abstractmethod
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """All rows as a network takes them, by what the rows to train on tell."""
-
-    def told(self, split: Split, history: History) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
-        """What was chosen for the user: in lines (what they are about, the choice), and for --json."""
-        return (), {}
 
 
 class Sheets(Source):
@@ -116,17 +111,20 @@ class Table(Source):
             "target": {"name": target.name, "task": target.task, "mean": target.mean, "scale": target.scale},
             "sheet": self.sheet,
         }
-        x, t = preparation.transform(self.frame), target.encode(self.answers)
-        recipe = LABELS if self.task == "classification" else NUMBERS
-        return Split(x, t, self.answers, train, held_out, recipe, facts, preparation, target)
-
-    def told(self, split: Split, history: History) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
-        """How the target was taken, what became of each column, and what ended the training."""
-        assert split.preparation is not None
-        columns = zip_longest(["columns"], _column_lines(split.preparation), fillvalue="")
-        lines = ("target", f"{self.column.name}: {self.why}"), *columns, ("stopping", _stopping(history))
-        notes = dict(split.preparation.notes())
-        return lines, {"task": self.task, "preparation": notes, "best_epoch": history.best_epoch}
+        columns = zip_longest(["columns"], _column_lines(preparation), fillvalue="")
+        return Split(
+            x=preparation.transform(self.frame),
+            t=target.encode(self.answers),
+            answers=self.answers,
+            train=train,
+            held_out=held_out,
+            recipe=LABELS if self.task == "classification" else NUMBERS,
+            facts=facts,
+            names=preparation.features,
+            target=target,
+            notes=(("target", f"{self.column.name}: {self.why}"), *columns),
+            for_json={"task": self.task, "preparation": dict(preparation.notes())},
+        )
 
 
 @contextmanager
@@ -219,13 +217,3 @@ def _column_lines(preparation: Preparation) -> list[str]:
     plain = [column.name for column in numbers if column.kind == "number" and not column.flagged]
     lines = [f"numbers, standardised: {', '.join(plain)}"] if plain else []
     return lines + [f"{name}: {text}" for name, text in preparation.notes() if name not in plain]
-
-
-def _stopping(history: History) -> str:
-    """What ended the training, in words."""
-    if history.best_epoch is None:
-        return f"after all {len(history)} epochs; there were too few rows to watch the validation loss"
-    return (
-        f"after {len(history)} epochs; the parameters are those of epoch {history.best_epoch}, whose loss on "
-        f"a tenth of the training rows, kept for that, was lowest"
-    )

@@ -15,6 +15,7 @@ from minigrad.command.options import Settings
 from minigrad.command.sources import read_source, with_source
 from minigrad.results.evaluation import evaluate
 from minigrad.results.report import Result, as_json, summary, write_html
+from minigrad.training.loop import History
 
 
 def train(options: argparse.Namespace) -> int:
@@ -35,7 +36,9 @@ def train(options: argparse.Namespace) -> int:
         other = source.hold_out(settings.test_size, seed)
         others.append(other.score(train_network(other, replace(settings, seed=seed))[0]))
 
-    used, (notes, facts) = settings.told(len(split.train)), source.told(split, history)
+    used, notes, for_json = settings.told(len(split.train)), split.notes, split.for_json
+    if split.recipe.early_stopping:
+        notes, for_json = (*notes, ("stopping", _stopping(history))), for_json | {"best_epoch": history.best_epoch}
     result = Result(
         data=source.where,
         evaluation=evaluate(
@@ -46,7 +49,7 @@ def train(options: argparse.Namespace) -> int:
             split.train,
             split.held_out,
             l2=used["l2"],
-            names=None if split.preparation is None else split.preparation.features,
+            names=split.names,
             first_row=source.first_row,
             others=others,
             decode=split.decode,
@@ -58,18 +61,28 @@ def train(options: argparse.Namespace) -> int:
         seconds=time.perf_counter() - started,
         notes=notes,
     )
-    print_result(options, result, facts, path)
+    print_result(options, result, for_json, path)
     return 0
 
 
-def print_result(options: argparse.Namespace, result: Result, facts: dict[str, Any], path: Path | None) -> None:
-    """Print the result, as text or as JSON with the `facts` in it; write the report beside the model, if it is kept."""
+def _stopping(history: History) -> str:
+    """What ended the training, in words."""
+    if history.best_epoch is None:
+        return f"after all {len(history)} epochs; there were too few rows to watch the validation loss"
+    return (
+        f"after {len(history)} epochs; the parameters are those of epoch {history.best_epoch}, whose loss on "
+        f"a tenth of the training rows, kept for that, was lowest"
+    )
+
+
+def print_result(options: argparse.Namespace, result: Result, for_json: dict[str, Any], path: Path | None) -> None:
+    """Print the result, as text or as JSON with more `for_json`; write the report beside the model, if it is kept."""
     report = None if path is None else path.with_name(REPORT)
     if report is not None:
         write_html(result, report)
     if options.json:
         files = {"model": None if path is None else str(path), "report": None if report is None else str(report)}
-        print(json.dumps(as_json(result) | facts | files))
+        print(json.dumps(as_json(result) | for_json | files))
         return
     print(summary(result))
     if path is not None:
