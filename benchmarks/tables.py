@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.command.networks import answer, train_table
+from minigrad.command.networks import train_network
+from minigrad.command.options import Settings
+from minigrad.command.sources import Table
 from minigrad.data import read_table
-from minigrad.data.preparation import Target, target_values
 from minigrad.metrics import accuracy, r2_score
 
 TABLES = ("iris", "wine", "breast_cancer", "diabetes")
@@ -53,16 +54,17 @@ def compare(path: Path, folds: int, seeds: int) -> dict[str, Any]:
 
     frame, column = read_table(path, target="target")
     assert column is not None
-    task, _, values = target_values(column)
-    score = accuracy if task == "classification" else r2_score
+    table = Table(frame, column)
+    classes, values = table.task == "classification", table.answers
+    score = accuracy if classes else r2_score
     found: dict[str, list[float]] = {"minigrad": [], "scikit-learn": []}
     for seed in range(seeds):
-        kind = StratifiedKFold if task == "classification" else KFold
+        kind = StratifiedKFold if classes else KFold
         for train, test in kind(folds, shuffle=True, random_state=seed).split(frame, values):
-            target = Target.fit(column.iloc[train], task)
-            model, _ = train_table(frame.iloc[train], values[train], target, seed=seed)
-            found["minigrad"].append(score(values[test], answer(model, frame.iloc[test]).values))
-            if task == "classification":
+            split = table.prepare(train, test)
+            model, _ = train_network(split, Settings(seed=seed))
+            found["minigrad"].append(split.score(model))
+            if classes:
                 peer = make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))
             else:
                 network = make_pipeline(StandardScaler(), MLPRegressor(random_state=seed))
@@ -71,7 +73,7 @@ def compare(path: Path, folds: int, seeds: int) -> dict[str, Any]:
                 warnings.simplefilter("ignore")  # its defaults stop before they have converged, and it says so
                 peer.fit(frame.iloc[train], values[train])
             found["scikit-learn"].append(score(values[test], peer.predict(frame.iloc[test])))
-    return {"score": "accuracy" if task == "classification" else "R²", **found}
+    return {"score": "accuracy" if classes else "R²", **found}
 
 
 def holds(found: dict[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.functions import sigmoid, softmax
 from minigrad.layer import Layer
 from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softplus
-from minigrad.layers.dense import Dense
+from minigrad.layers.stack import dense_stack
 from minigrad.losses import (
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
@@ -110,12 +110,8 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.__dict__.pop("model_", None)
         seed = self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if self.layers is None:
-            layers: list[Layer] = []
-            width = X.shape[1]
-            for units in self.hidden:
-                layers += [Dense(width, units), copy.deepcopy(ReLU() if self.activation is None else self.activation)]
-                width = units
-            layers.append(Dense(width, outputs))
+            activation = ReLU() if self.activation is None else self.activation
+            layers = dense_stack([X.shape[1], *self.hidden, outputs], lambda: copy.deepcopy(activation))
             if loss is not None and type(loss) in LAST:
                 layers.append(LAST[type(loss)]())
         else:

@@ -1,37 +1,114 @@
-"""Networks for tables: made, trained and used as the command does it, for the columns of a frame.
+"""Networks as the command makes them, trains them and asks them: Dense layers with an end that suits the answers.
 
-The network ends in a softmax for labels, and in one linear unit for numbers. What its columns mean, the units of its
-target and how it was trained stand in `model.preparation`, so the model's file alone is enough to predict.
+What a table's columns mean, the units of its target and how the network was trained stand in `model.preparation`, so
+the model's file alone is enough to predict.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.labels import LabelEncoder
-from minigrad.data.preparation import Preparation, Target, table_of
+from minigrad.command.options import ACTIVATIONS, Settings
+from minigrad.data.preparation import Target, is_of_table, table_of
+from minigrad.data.split import Rows
 from minigrad.layer import Layer
-from minigrad.layers.activations import ReLU, Softmax
-from minigrad.layers.dense import Dense
-from minigrad.losses import CategoricalCrossEntropy, Loss, MeanSquaredError
-from minigrad.optimizers import Adam, Optimizer
+from minigrad.layers.activations import Sigmoid, Softmax
+from minigrad.layers.stack import dense_stack
+from minigrad.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, MeanSquaredError
+from minigrad.metrics import accuracy, r2_score
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
 from minigrad.training.history import History
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# Customary values, not tuned to any table; benchmarks/tables.py shows how good they are.
-HIDDEN, EPOCHS, BATCH, L2 = (64,), 200, 32, 1e-3
 VALIDATION, PATIENCE = 0.1, 20
 LEAST_VALIDATION = 20  # rows: a loss on fewer is more luck than measure, so training goes on to its end
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What comes after the last scores, the loss, and whether a tenth of the training rows is kept to stop early by."""
+
+    end: tuple[type[Layer], ...]
+    loss: type[Loss]
+    early_stopping: bool
+
+
+YES_OR_NO = Recipe((Sigmoid,), BinaryCrossEntropy, early_stopping=False)
+"""The tutorial's: a yes or no for each class."""
+LABELS = Recipe((Softmax,), CategoricalCrossEntropy, early_stopping=True)
+NUMBERS = Recipe((), MeanSquaredError, early_stopping=True)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples as a network takes them, and which rows of them are to `train` on and which are `held_out`.
+
+    x (m, features) and t are those of all rows, in the order of the user's data, made by what the rows to train on
+    tell; `answers` (m,) are the labels, or the numbers in the user's units. `facts` are kept with the model. Of a table
+    there are the `names` of x's columns, the `target` that made t, and the choices that were made for the user: in
+    `notes` (what each is about, the choice), and `for_json`.
+    """
+
+    x: Array
+    t: npt.NDArray[Any]
+    answers: npt.NDArray[Any]
+    train: Rows
+    held_out: Rows
+    recipe: Recipe
+    facts: dict[str, Any]
+    names: list[str] | None = None
+    target: Target | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+    for_json: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def decode(self) -> Callable[[Array], Any] | None:
+        """What turns a network's outputs into the user's units, where they are others."""
+        return None if self.target is None or self.target.task == "classification" else self.target.decode
+
+    def score(self, model: Sequential) -> float:
+        """The accuracy, or R², of the model on the held-out rows."""
+        measure = r2_score if model.classes is None else accuracy
+        return measure(self.answers[self.held_out], _decoded(model, self.x[self.held_out], self.target).values)
+
+
+def train_network(
+    split: Split, settings: Settings, checkpoint: str | os.PathLike[str] | None = None
+) -> tuple[Sequential, History]:
+    """A network trained on the training rows of the split, and what happened.
+
+    Where the recipe is to stop early, a tenth of these rows is kept for that, if that is 20 at least. Else the held-out
+    rows are watched, for the curve alone: nothing is chosen by it.
+    """
+    used, recipe = settings.told(len(split.train)), split.recipe
+    x, t = split.x[split.train], split.t[split.train]
+    outputs = 1 if recipe is NUMBERS else len(np.unique(t))
+    stack = dense_stack([x.shape[1], *settings.hidden, outputs], ACTIVATIONS[settings.activation])
+    model = Sequential([*stack, *(layer() for layer in recipe.end)], seed=settings.seed)
+    model.preparation = split.facts | {"settings": used}
+    watched: Any = VALIDATION if VALIDATION * len(x) >= LEAST_VALIDATION else None
+    if not recipe.early_stopping:
+        watched = split.x[split.held_out], split.t[split.held_out]
+    history = model.fit(
+        x,
+        t,
+        loss=recipe.loss(),
+        optimizer=settings.new_optimizer(),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        validation=watched,
+        patience=PATIENCE if recipe.early_stopping and watched is not None else None,
+        l2=used["l2"],
+        seed=settings.seed,
+        checkpoint=checkpoint,
+    )
+    return model, history
 
 
 @dataclass(frozen=True)
@@ -42,81 +119,21 @@ class Answers:
     probabilities: Array | None
 
 
-def table_network(
-    features: int,
-    outputs: int | None,
-    *,
-    hidden: Sequence[int] = HIDDEN,
-    activation: type[Layer] = ReLU,
-    seed: int = 0,
-) -> Sequential:
-    """Dense layers of these widths, then a softmax over `outputs` classes, or one linear unit for None."""
-    layers: list[Layer] = []
-    for width in hidden:
-        layers += [Dense(features, width), activation()]
-        features = width
-    end: list[Layer] = [Dense(features, 1)] if outputs is None else [Dense(features, outputs), Softmax()]
-    return Sequential([*layers, *end], seed=seed)
+def answer(model: Sequential, rows: Any) -> Answers:
+    """The network's answers about the user's rows: numbers or, for a model of a table, a frame.
 
-
-def train_table(
-    frame: pd.DataFrame,
-    values: npt.NDArray[Any],
-    target: Target,
-    *,
-    hidden: Sequence[int] = HIDDEN,
-    activation: type[Layer] = ReLU,
-    optimizer: Optimizer | None = None,
-    epochs: int = EPOCHS,
-    batch_size: int = BATCH,
-    l2: float = L2,
-    seed: int = 0,
-    notes: dict[str, Any] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-) -> tuple[Sequential, History]:
-    """A network trained on these rows to tell the target's `values` (m,).
-
-    A tenth of the rows, if that is 20 at least, is kept for early stopping. `notes` are kept in `model.preparation`.
+    The frame has the columns that the model was trained on, and maybe others.
     """
-    preparation = Preparation.fit(frame)
-    x = preparation.transform(frame)
-    classes = len(LabelEncoder(values).classes) if target.task == "classification" else None
-    model = table_network(x.shape[1], classes, hidden=hidden, activation=activation, seed=seed)
-    model.preparation = {
-        "format": "table",
-        **preparation.to_json(),
-        "target": {"name": target.name, "task": target.task, "mean": target.mean, "scale": target.scale},
-        **(notes or {}),
-    }
-    loss: Loss = MeanSquaredError() if classes is None else CategoricalCrossEntropy()
-    watched = VALIDATION * len(x) >= LEAST_VALIDATION
-    history = model.fit(
-        x,
-        target.encode(values),
-        loss=loss,
-        optimizer=optimizer or Adam(),
-        epochs=epochs,
-        batch_size=batch_size,
-        validation=VALIDATION if watched else None,
-        patience=PATIENCE if watched else None,
-        l2=l2,
-        seed=seed,
-        checkpoint=checkpoint,
-    )
-    return model, history
-
-
-def answer(model: Sequential, frame: pd.DataFrame) -> Answers:
-    """The network's answers about the rows of a frame that has the columns it was trained on, and maybe others."""
+    if not is_of_table(model):
+        return _decoded(model, rows, None)
     preparation, target = table_of(model)
-    return answers(model, preparation.transform(frame), target)
+    return _decoded(model, preparation.transform(rows), target)
 
 
-def answers(model: Sequential, x: Array, target: Target | None = None) -> Answers:
-    """The network's answers about prepared rows; one output without classes is a number."""
+def _decoded(model: Sequential, x: Array, target: Target | None) -> Answers:
     outputs = model.predict(x)
     if target is not None and target.task == "regression":
         return Answers(target.decode(outputs), None)
-    if model.classes is None and outputs.shape[1:] == (1,):
+    if model.classes is None and outputs.shape[1:] == (1,):  # one output without classes is a number
         return Answers(outputs[:, 0].astype(np.float64), None)
     return Answers(model.predict_classes(x), outputs)

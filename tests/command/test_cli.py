@@ -63,7 +63,7 @@ def test_train_names_the_classes_in_the_users_words(flowers, capsys):
     assert "no mistakes" in out
 
 
-def test_train_tells_what_the_same_lines_of_python_tell(tmp_path, capsys):
+def test_train_of_sheets_prints_what_the_same_lines_of_python_give(tmp_path, capsys):
     x, labels = load_digits()
     x, labels = x[::20], labels[::20]
     write_workbook(tmp_path / "some.xlsx", x, labels)
@@ -97,7 +97,7 @@ def test_train_tells_what_the_same_lines_of_python_tell(tmp_path, capsys):
     assert told["seconds"] >= told["seconds_training"] > 0
 
 
-def test_options_reach_the_network(flowers, capsys):
+def test_train_options_reach_the_network(flowers, capsys):
     options = ["--hidden", "6,5", "--activation", "relu", "--optimizer", "adam", "--l2", "0", "--epochs", "1"]
     assert main(["train", flowers, "--json", *options]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -106,13 +106,13 @@ def test_options_reach_the_network(flowers, capsys):
     assert told["settings"]["l2"] == 0
 
 
-def test_sheets_have_names_of_their_own(tmp_path, capsys):
+def test_train_with_x_and_y_reads_sheets_of_other_names(tmp_path, capsys):
     write_workbook(tmp_path / "a.xlsx", np.eye(8), [1, 2] * 4, x_sheet="pixels", y_sheet="digit")
     assert main(["train", str(tmp_path / "a.xlsx"), "--x", "pixels", "--y", "digit", "--epochs", "1"]) == 0
     assert "8 rows of 8 numbers" in capsys.readouterr().out
 
 
-def test_the_progress_bar_reaches_its_end(flowers, capsys, monkeypatch):
+def test_train_progress_bar_reaches_its_end(flowers, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(["train", flowers, "--epochs", "3"]) == 0
     out, err = capsys.readouterr()
@@ -121,13 +121,13 @@ def test_the_progress_bar_reaches_its_end(flowers, capsys, monkeypatch):
     assert err.endswith("\n")
 
 
-def test_large_values_get_a_note(tmp_path, capsys):
+def test_train_notes_large_values_of_x(tmp_path, capsys):
     write_workbook(tmp_path / "a.xlsx", np.arange(40.0).reshape(20, 2) * 100, [1, 2] * 10)
     assert main(["train", str(tmp_path / "a.xlsx"), "--epochs", "1"]) == 0
     assert capsys.readouterr().err.startswith("minigrad: note: values on sheet 'X' reach 3900;")
 
 
-def test_many_classes_have_no_matrix_on_the_page(tmp_path, capsys):
+def test_train_of_many_classes_prints_no_confusion_matrix(tmp_path, capsys):
     write_workbook(tmp_path / "a.xlsx", np.eye(75), np.arange(75) // 3)
     assert main(["train", str(tmp_path / "a.xlsx"), "--epochs", "1", "--test-size", "0.34"]) == 0
     out = capsys.readouterr().out
@@ -137,7 +137,7 @@ def test_many_classes_have_no_matrix_on_the_page(tmp_path, capsys):
 
 def test_digits_writes_a_workbook_once(tmp_path, capsys, monkeypatch):
     x, labels = load_digits()
-    monkeypatch.setattr("minigrad.command.main.load_digits", lambda: (x[::500], labels[::500]))
+    monkeypatch.setattr("minigrad.command.others.load_digits", lambda: (x[::500], labels[::500]))
     path = tmp_path / "digits.xlsx"
     assert main(["digits", str(path)]) == 0
     assert "10 digits of 400 pixels" in capsys.readouterr().out
@@ -246,7 +246,7 @@ def refused(capsys, arguments, *words):
         (["--test-size", "0.001"], "0 rows to hold out"),
     ],
 )
-def test_a_bad_option_is_one_line(flowers, capsys, options, words):
+def test_train_with_a_bad_option_is_one_line_of_error(flowers, capsys, options, words):
     refused(capsys, ["train", flowers, *options], words)
 
 
@@ -268,7 +268,7 @@ def test_a_bad_option_is_one_line(flowers, capsys, options, words):
         (["digits", "missing/digits.xlsx"], "there is no directory missing"),
     ],
 )
-def test_a_bad_name_is_one_line(flowers, tmp_path, monkeypatch, capsys, arguments, words):
+def test_command_with_a_bad_name_is_one_line_of_error(flowers, tmp_path, monkeypatch, capsys, arguments, words):
     (tmp_path / "table.csv").write_text("1,2\n")
     (tmp_path / "folder.xlsx").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -287,7 +287,7 @@ def test_a_bad_name_is_one_line(flowers, tmp_path, monkeypatch, capsys, argument
         ([[1], [2], [-1e300], [4]], [1, 2, 1, 2], "X!A3 holds -1e+300, which is too large"),
     ],
 )
-def test_a_bad_workbook_is_one_line(tmp_path, capsys, x, y, words):
+def test_train_on_a_bad_workbook_is_one_line_of_error(tmp_path, capsys, x, y, words):
     path = sheets(tmp_path / "bad.xlsx", x, y)
     assert main(["train", path, "--test-size", "0.5"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
@@ -295,24 +295,24 @@ def test_a_bad_workbook_is_one_line(tmp_path, capsys, x, y, words):
     assert words in last
 
 
-def test_an_unreadable_file_is_one_line(flowers, capsys, monkeypatch):
+def test_train_on_an_unreadable_file_is_one_line_of_error(flowers, capsys, monkeypatch):
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied", flowers)
 
-    monkeypatch.setattr("minigrad.command.main.read_workbook", refuse)
+    monkeypatch.setattr("minigrad.command.sources.read_workbook", refuse)
     refused(capsys, ["train", flowers], f"{flowers}: Permission denied")
 
 
-def test_ctrl_c_ends_quietly(flowers, capsys, monkeypatch):
+def test_ctrl_c_ends_train_with_status_130(flowers, capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("minigrad.command.main.Sequential.fit", interrupt)
+    monkeypatch.setattr("minigrad.command.networks.Sequential.fit", interrupt)
     assert main(["train", flowers]) == 130
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_closed_pipe_ends_quietly(flowers, tmp_path):
+def test_closed_pipe_ends_train_with_status_141(flowers, tmp_path):
     read, write = os.pipe()
     os.close(read)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -323,7 +323,7 @@ def test_a_closed_pipe_ends_quietly(flowers, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
-def test_help_has_examples(capsys, arguments):
+def test_help_prints_examples(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 0
@@ -332,7 +332,7 @@ def test_help_has_examples(capsys, arguments):
     assert "minigrad digits digits.xlsx" in out
 
 
-def test_the_main_job_is_done_right_and_needs_no_slow_imports(tmp_path):
+def test_train_digits_is_accurate_and_imports_nothing_slow(tmp_path):
     code = (
         "import sys; from minigrad.command.main import main; status = main(['train', 'digits', '--json']);"
         "slow = {'pandas', 'openpyxl', 'python_calamine', 'matplotlib', 'hypothesis'} & set(sys.modules);"
@@ -347,7 +347,7 @@ def test_the_main_job_is_done_right_and_needs_no_slow_imports(tmp_path):
     assert sum(map(sum, told["confusion_matrix"])) == 1000
 
 
-def test_the_module_runs_as_the_command(tmp_path):
+def test_python_m_minigrad_is_the_command(tmp_path):
     done = python("-m", "minigrad", "train", "digits", "--json", "--epochs", "1", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["epochs"] == 1
@@ -359,7 +359,7 @@ def test_import_minigrad_imports_nothing_slow(tmp_path):
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_the_network_is_as_good_as_promised_over_five_seeds(capsys):
+def test_train_digits_is_as_accurate_as_promised_over_five_seeds(capsys):
     accuracies = []
     for seed in range(5):
         assert main(["train", "digits", "--json", "--seed", str(seed)]) == 0

@@ -1,4 +1,4 @@
-"""Tables: what is read, how columns are prepared, what the commands make of it, and one line for what is wrong."""
+"""The commands on tables: train, predict, evaluate and show, and one line for what is wrong."""
 
 import json
 import os
@@ -10,266 +10,29 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 from openpyxl.styles import Font
 
 from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, load
 from minigrad.command.main import main
-from minigrad.command.networks import answer, train_table
+from minigrad.command.networks import answer, train_network
+from minigrad.command.options import Settings
 from minigrad.command.progress import busy
-from minigrad.data import Preparation, TableError, WorkbookError, read_table, write_workbook
-from minigrad.data.preparation import Target, table_of, target_values
+from minigrad.command.sources import Table
+from minigrad.data import Preparation, read_table, write_workbook
+from minigrad.data.preparation import Target, table_of
 from minigrad.data.split import split_rows
-
-ROWS = 40
-
-
-def plants(rows=ROWS):
-    """A frame of every kind of column whose species follows from two of them; "size" is a number that does."""
-    rng = np.random.default_rng(0)
-    color = np.array(["red", "blue", "white"])[rng.integers(0, 3, rows)]
-    height = rng.normal(10, 3, rows).round(2)
-    return pd.DataFrame(
-        {
-            "height": height,
-            "color": color,
-            "wild": rng.integers(0, 2, rows).astype(bool),
-            "species": np.where((color == "red") | (height > 11), "rose", "daisy"),
-            "size": (3 * height + 5 * (color == "red")).round(2),
-        }
-    )
+from tests.tables import ROWS, plants, write
 
 
-def write(path, frame):
-    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_excel(path, index=False, sheet_name="plants")
-    return str(path)
-
-
-# ------------------------------------------------------------------------------------------------------ reading
-@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
-def test_a_table_is_read_with_the_rows_of_the_file_as_its_index(tmp_path, suffix):
-    frame = plants()
-    found, target = read_table(write(tmp_path / f"a{suffix}", frame), target="species")
-    assert found.columns.tolist() == ["height", "color", "wild", "size"]
-    assert [found[name].dtype.kind for name in found] == ["f", "O", "b", "f"]
-    for name in found:
-        assert found[name].tolist() == frame[name].tolist()
-    assert target.tolist() == frame["species"].tolist()
-    assert found.index.tolist() == list(range(2, ROWS + 2))
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_delimiters_and_encodings(tmp_path, delimiter, encoding):
-    lines = [["größe", "wort"], ["1.5", '"a\nb"'], ["", "NA"], ["-2e3", " c "]]
-    (tmp_path / "a.csv").write_bytes("\r\n".join(delimiter.join(line) for line in lines).encode(encoding))
-    frame, _ = read_table(tmp_path / "a.csv")
-    assert frame["wort"].tolist() == ["a\nb", None, "c"]
-    np.testing.assert_array_equal(frame["größe"], [1.5, np.nan, -2000])
-
-
-def test_decimal_commas_dates_bools_numbers_in_text_and_a_counter_of_rows(tmp_path):
-    (tmp_path / "a.csv").write_text(
-        ";price;day;door;open;code\n0;1.234,5;2024-02-29;12a;TRUE;1_0\n"
-        "1;7;2024-03-01 10:00;007;false;1_1\n2;?;;b;NA;2_0\n"
-    )
-    frame, _ = read_table(tmp_path / "a.csv")
-    assert frame.columns.tolist() == ["price", "day", "door", "open", "code"]
-    assert frame["code"].tolist() == ["1_0", "1_1", "2_0"]
-    np.testing.assert_array_equal(frame["price"], [1234.5, 7, np.nan])
-    assert [str(day) for day in frame["day"][:2]] == ["2024-02-29", "2024-03-01"]
-    assert frame["door"].tolist() == ["12a", "007", "b"]
-    assert frame["open"].tolist() == [True, False, None]
-
-
-PIECES = st.sampled_from(
-    ["a", "b", ",", ";", "\t", "\n", "\r", '"', "1", "-2.5", "NA", "2024-02-30", "é", "\ufeff", "inf"]
-)
-
-
-@given(st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=40).map(lambda some: "".join(some).encode())))
-def test_any_bytes_are_a_table_or_one_clear_error(path, data):
-    path.with_suffix(".csv").write_bytes(data)
-    read_or_refuse(path.with_suffix(".csv"))
-
-
-@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
-def test_a_workbook_with_wrong_bytes_is_read_or_refused(path, small, changes):
-    content = bytearray(small)
-    for place, byte in changes:
-        content[place % len(content)] = byte
-    path.write_bytes(content)
-    read_or_refuse(path)
-
-
-def read_or_refuse(path):
-    try:
-        frame, _ = read_table(path)
-    except WorkbookError as error:
-        assert str(path) in str(error)
-        assert "\n" not in str(error)
-    else:
-        assert len(frame) > 0
-        assert frame.columns.is_unique
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("tables") / "a.xlsx"
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """The bytes of a workbook of ten rows."""
-    path = tmp_path_factory.mktemp("small") / "a.xlsx"
-    write(path, plants(10))
-    return path.read_bytes()
-
-
-# -------------------------------------------------------------------------------------------------- preparation
-def test_numbers_bools_and_text_become_what_the_docstring_says():
-    frame = pd.DataFrame(
-        {
-            "n": [1.0, 3.0, np.nan, 5.0],
-            "b": [True, False, True, True],
-            "t": ["x", "x", None, "once"],
-            "constant": [7, 7, 7, 7],
-            "name": list("abcd"),
-            "day": pd.date_range("2024-01-01", periods=4),
-            "nothing": [None] * 4,
-        }
-    )
-    preparation = Preparation.fit(frame)
-    assert preparation.features == ["n", "n missing", "b", "t = x", "t = (other)", "t = (missing)"]
-    assert list(preparation.left_out) == ["constant", "name", "day", "nothing"]
-    x = preparation.transform(frame)
-    assert x.dtype == np.float32
-    filled = np.array([1, 3, 3, 5])
-    np.testing.assert_allclose(x[:, 0], (filled - 3) / filled.std(), rtol=1e-6)
-    np.testing.assert_allclose(x[:, 2], (np.array([1, 0, 1, 1]) - 0.75) / np.sqrt(3 / 16), rtol=1e-6)
-    assert x[:, [1, 3, 4, 5]].T.tolist() == [[0, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
-    new = pd.DataFrame({"n": [5.0], "b": [None], "t": ["never seen"]})
-    assert preparation.transform(new)[0, [3, 4, 5]].tolist() == [0, 1, 0]
-    assert preparation.transform(new)[0, 2] > 0
-    assert preparation.surprises(new) == [
-        "column 'b': 1 missing, of which training had none",
-        "column 't': taken as 'other': 'never seen'",
-    ]
-
-
-def test_every_kind_of_column_that_pandas_has_is_taken():
-    plain = pd.DataFrame({"0": [1.0, 2.0, np.nan], "1": [1, 0, 0], "2": ["a", None, "a"], "3": [True, None, False]})
-    plain["3"] = plain["3"].astype(object)
-    nullable = pd.DataFrame(
-        {
-            0: plain["0"].astype("Int64"),
-            1: plain["1"].astype("uint8"),
-            2: plain["2"].astype("category"),
-            3: plain["3"].astype("boolean"),
-        }
-    )
-    preparation = Preparation.fit(plain)
-    assert Preparation.fit(nullable) == preparation
-    assert preparation.features == ["0", "0 missing", "1", "2 = a", "2 = (missing)", "3", "3 missing"]
-    np.testing.assert_array_equal(preparation.transform(nullable), preparation.transform(plain))
-    with pytest.raises(ValueError, match="2 columns with the name '1'"):
-        Preparation.fit(nullable.rename(columns={0: "1"}))
-
-
-def test_a_counter_of_rows_is_left_out_also_among_some_of_the_rows():
-    frame = pd.DataFrame({"id": range(10, 40), "n": np.arange(30.0) ** 2}, index=range(2, 32))
-    chosen = frame.iloc[np.random.default_rng(0).permutation(30)[:20]]
-    assert Preparation.fit(chosen).names == ["n"]
-    assert Preparation.fit(chosen[["id"]]).names == ["id"]
-
-
-CELLS = {
-    "number": st.one_of(st.none(), st.floats(-1e6, 1e6)),
-    "text": st.one_of(st.none(), st.sampled_from(["a", "b", "é", "", "1"])),
-    "flag": st.one_of(st.none(), st.booleans()),
-}
-TABLES = st.lists(st.sampled_from(list(CELLS)), min_size=1, max_size=4).flatmap(
-    lambda kinds: st.integers(4, 9).flatmap(
-        lambda rows: st.tuples(
-            *(st.lists(CELLS[kind], min_size=rows, max_size=rows) for kind in kinds)
-        ).map(lambda columns: pd.DataFrame({f"c{i}": values for i, values in enumerate(columns)}, dtype=object))
-    )
-)  # fmt: skip
-
-
-@given(frame=TABLES, seed=st.integers(0, 99))
-def test_a_preparation_survives_json_goes_by_names_and_looks_at_each_row_alone(frame, seed):
-    try:
-        preparation = Preparation.fit(frame)
-    except ValueError as error:
-        assert "there is no column to learn from" in str(error)
-        return
-    x = preparation.transform(frame)
-    assert x.shape == (len(frame), len(preparation.features))
-    assert np.isfinite(x).all()
-    again = Preparation.from_json(json.loads(json.dumps(preparation.to_json())))
-    assert again == preparation
-    rng = np.random.default_rng(seed)
-    other = frame.assign(extra="e")[[*rng.permutation(frame.columns), "extra"]]
-    rows = rng.permutation(len(frame))
-    np.testing.assert_array_equal(again.transform(other.iloc[rows]), x[rows])
-    missing = preparation.names[0]
-    with pytest.raises(ValueError, match=f"there is no column '{missing}'"):
-        again.transform(frame.drop(columns=missing))
-
-
-def test_a_column_of_another_kind_than_in_training_is_named():
-    preparation = Preparation.fit(pd.DataFrame({"n": [1.0, 2.0], "t": ["a", "a"], "u": ["a", None]}))
-    with pytest.raises(ValueError, match="column 'n', row 0: holds text, where the network was trained on numbers"):
-        preparation.transform(pd.DataFrame({"n": ["a"], "u": ["a"]}))
-    with pytest.raises(ValueError, match="several kinds"):
-        preparation.transform(pd.DataFrame({"n": [1, "a"], "u": ["a", "a"]}))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda written: written.pop("columns"),
-        lambda written: written["columns"][0].pop("mean"),
-        lambda written: written["columns"][0].update(mean="much"),
-        lambda written: written["columns"][0].update(command="rm"),
-        lambda written: written.update(columns=7),
-    ],
-)
-def test_a_preparation_that_is_none_is_refused(change):
-    written = Preparation.fit(pd.DataFrame({"n": [1.0, 2.0]})).to_json()
-    change(written)
-    with pytest.raises(ValueError, match="the preparation is not consistent"):
-        Preparation.from_json(written)
-
-
-@pytest.mark.parametrize(
-    ("values", "task"),
-    [
-        (["a", "b"] * 3, "classification"),
-        ([True, False], "classification"),
-        ([3, 4], "classification"),
-        ([1, 2, 3] * 5, "classification"),
-        ([1, 2, 3] * 4, "regression"),
-        (list(range(21)) * 5, "regression"),
-        ([0.5, 1.5] * 9, "regression"),
-    ],
-)
-def test_the_task_is_found_by_the_rule_that_is_stated(values, task):
-    found, _, targets = target_values(pd.Series(values, name="t"))
-    assert found == task
-    assert targets.dtype.kind == ("f" if task == "regression" else np.asarray(values).dtype.kind)
-
-
-def test_numbers_are_told_in_the_users_units():
+def test_answers_of_a_regression_are_in_the_users_units():
     frame = plants(200)
     column = frame.pop("size") * 1000 + 1e6
     column.name = "size"
     target = Target.fit(column[:150], "regression")
-    model, history = train_table(frame[:150], column.to_numpy()[:150], target, epochs=60, optimizer=Adam(0.01))
+    split = Table(frame, column).prepare(np.arange(150), np.arange(150, 200))
+    model, history = train_network(split, Settings(epochs=60, learning_rate=0.01))
     told = answer(model, frame[150:]).values
     assert np.abs(told - column[150:]).mean() < 0.2 * column.std()
     assert len(history) == 60
@@ -277,10 +40,12 @@ def test_numbers_are_told_in_the_users_units():
 
 
 @pytest.mark.parametrize("rows", [199, 200])
-def test_train_table_is_the_fit_that_its_docstring_describes(rows):
+def test_train_network_on_a_table_is_the_fit_that_its_docstring_describes(rows):
     frame = plants(rows)
-    labels = frame.pop("species").to_numpy(str)
-    made, history = train_table(frame, labels, Target("species", "classification"), epochs=60, seed=3)
+    species = frame.pop("species")
+    split = Table(frame, species).prepare(np.arange(rows), np.arange(0))
+    made, history = train_network(split, Settings(epochs=60, seed=3))
+    labels = species.to_numpy(str)
     x = Preparation.fit(frame).transform(frame)
     model = Sequential([Dense(6, 64), ReLU(), Dense(64, 2), Softmax()], seed=3)
     early = {"validation": 0.1, "patience": 20} if rows == 200 else {}
@@ -305,7 +70,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "xlsx"])
-def test_train_says_each_choice(trained, capsys, suffix):
+def test_train_on_a_table_prints_each_choice(trained, capsys, suffix):
     assert main(["train", str(trained / f"plants.{suffix}"), "--target", "species", "--epochs", "2"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -317,7 +82,7 @@ def test_train_says_each_choice(trained, capsys, suffix):
     assert "after all 2 epochs" in out
 
 
-def test_nothing_is_learned_from_held_out_rows(trained):
+def test_train_learns_no_preparation_from_held_out_rows(trained):
     frame = plants()
     for target, labels in (("species", frame["species"]), ("size", len(frame))):
         rows, _ = split_rows(labels, 0.2, seed=0)
@@ -327,7 +92,7 @@ def test_nothing_is_learned_from_held_out_rows(trained):
             assert learned.mean == frame["size"].iloc[rows].mean()
 
 
-def test_json_of_a_regression(trained, capsys):
+def test_train_json_of_a_regression(trained, capsys):
     assert main(["train", str(trained / "plants.csv"), "--target", "size", "--epochs", "300", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["task"] == "regression"
@@ -338,7 +103,7 @@ def test_json_of_a_regression(trained, capsys):
     assert set(told["preparation"]) == {"height", "color", "wild", "species"}
 
 
-def test_the_task_can_be_chosen(tmp_path, capsys):
+def test_train_task_can_be_chosen(tmp_path, capsys):
     path = write(tmp_path / "a.csv", pd.DataFrame({"n": np.arange(30.0) ** 2, "t": [1, 2, 3] * 10}))
     for task in ("classification", "regression"):
         assert main(["train", path, "--target", "t", "--task", task, "--epochs", "1", "--json"]) == 0
@@ -346,7 +111,7 @@ def test_the_task_can_be_chosen(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("form", ["table", "sheets"])
-def test_resuming_is_bit_for_bit_one_training(trained, tmp_path, form):
+def test_train_resume_is_bit_for_bit_one_training(trained, tmp_path, form):
     data = [str(trained / "plants.csv"), "--target", "species"]
     if form == "sheets":
         data = [str(tmp_path / "a.xlsx")]
@@ -358,7 +123,7 @@ def test_resuming_is_bit_for_bit_one_training(trained, tmp_path, form):
     assert whole.preparation == parts.preparation
 
 
-def test_a_model_is_only_replaced_when_told(trained, tmp_path, capsys):
+def test_train_out_replaces_a_model_only_with_force(trained, tmp_path, capsys):
     arguments = ["train", str(trained / "plants.csv"), "--target", "species", "--out", str(tmp_path / "m")]
     assert main([*arguments, "--epochs", "1"]) == 0
     written = (tmp_path / "m/model.safetensors").read_bytes()
@@ -386,7 +151,7 @@ def test_predict_writes_what_the_model_says_beside_the_rows(trained, tmp_path, s
     np.testing.assert_array_equal(found.iloc[:, -2:].to_numpy(np.float32), told.probabilities)
 
 
-def test_a_workbook_comes_back_as_it_was_with_three_columns_more(trained, tmp_path, capsys):
+def test_predict_copies_a_workbook_as_it_was_with_three_columns_more(trained, tmp_path, capsys):
     book = openpyxl.load_workbook(trained / "plants.xlsx")
     sheet, other = book["plants"], book.create_sheet("other", 0)
     sheet["A1"].font, sheet["A2"].number_format = Font(bold=True, color="FF0000"), "0.000"
@@ -421,7 +186,7 @@ def test_a_workbook_comes_back_as_it_was_with_three_columns_more(trained, tmp_pa
     assert len(copy["other"]._charts) == 1
 
 
-def test_a_label_that_looks_like_a_formula_stays_text(tmp_path):
+def test_predict_writes_a_label_that_looks_like_a_formula_as_text(tmp_path):
     frame = plants().replace({"rose": "=A1", "daisy": "=B1"})
     data, copy = write(tmp_path / "a.csv", frame), str(tmp_path / "b.xlsx")
     assert main(["train", data, "--target", "species", "--epochs", "1", "--out", str(tmp_path / "m")]) == 0
@@ -431,7 +196,7 @@ def test_a_label_that_looks_like_a_formula_stays_text(tmp_path):
     assert {cell.value for cell in found["F"][1:]} <= {"=A1", "=B1"}
 
 
-def test_what_a_copy_can_not_keep_is_said(trained, tmp_path, capsys):
+def test_predict_says_what_a_copy_does_not_keep(trained, tmp_path, capsys):
     with zipfile.ZipFile(trained / "plants.xlsx") as old, zipfile.ZipFile(tmp_path / "a.xlsx", "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name))
@@ -443,7 +208,7 @@ def test_what_a_copy_can_not_keep_is_said(trained, tmp_path, capsys):
     assert "does not keep: 1 of 1 macros" in err
 
 
-def test_predict_says_what_is_new(trained, tmp_path, capsys):
+def test_predict_notes_values_that_training_has_not_met(trained, tmp_path, capsys):
     frame = plants().assign(color="green", size=np.nan)
     assert (
         main(["predict", str(trained / "species"), write(tmp_path / "a.csv", frame), "--out", str(tmp_path / "b.csv")])
@@ -454,7 +219,7 @@ def test_predict_says_what_is_new(trained, tmp_path, capsys):
     assert f"column 'size': {ROWS} missing, of which training had none" in err
 
 
-def test_the_tutorials_sheets_are_predicted_and_evaluated_too(tmp_path, capsys):
+def test_predict_and_evaluate_on_sheets_without_headers(tmp_path, capsys):
     x, labels = np.eye(20)[:, :4], np.array([3, 7] * 10)
     write_workbook(tmp_path / "a.xlsx", x, labels)
     model, data = str(tmp_path / "m"), str(tmp_path / "a.xlsx")
@@ -477,7 +242,7 @@ def test_the_tutorials_sheets_are_predicted_and_evaluated_too(tmp_path, capsys):
     assert told["accuracy"] == (network.predict_classes(x) == labels).mean()
 
 
-def test_evaluate_measures(trained, capsys):
+def test_evaluate_prints_accuracy_or_r2(trained, capsys):
     data = str(trained / "plants.csv")
     assert main(["evaluate", str(trained / "species"), data, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -493,7 +258,7 @@ def test_evaluate_measures(trained, capsys):
     assert f"R²        {told['r2']:.3f} of 40 rows" in capsys.readouterr().out
 
 
-def test_models_made_in_python_are_used_too(tmp_path):
+def test_predict_with_models_made_in_python(tmp_path):
     write_workbook(tmp_path / "a.xlsx", np.eye(6)[:, :3], [1, 2] * 3)
     x = np.eye(6)[:, :3]
     for layers, header in (
@@ -512,7 +277,7 @@ def test_models_made_in_python_are_used_too(tmp_path):
         np.testing.assert_array_equal(np.array([row[-1] for row in found[1:]], np.float32), expected[:, -1])
 
 
-def test_a_failed_write_leaves_the_old_file(trained, tmp_path, capsys, monkeypatch):
+def test_predict_that_fails_to_write_leaves_the_old_file(trained, tmp_path, capsys, monkeypatch):
     def fail(*arguments):
         raise OSError(28, "No space left on device", "b.xlsx")
 
@@ -525,7 +290,7 @@ def test_a_failed_write_leaves_the_old_file(trained, tmp_path, capsys, monkeypat
 
 
 @pytest.mark.parametrize("target", ["species", "size"])
-def test_show_tells_what_is_in_the_file(trained, capsys, target):
+def test_show_prints_what_is_in_the_models_file(trained, capsys, target):
     assert main(["show", str(trained / target / "model.safetensors")]) == 0
     out = capsys.readouterr().out
     assert ("Dense(6, 8)" if target == "species" else "Dense(7, 8)") in out
@@ -534,7 +299,7 @@ def test_show_tells_what_is_in_the_file(trained, capsys, target):
     assert (f"target    {target}: " in out) and ("'daisy', 'rose'" in out) == (target == "species" or "species" in out)
 
 
-def test_long_work_gives_a_sign_of_life_on_a_terminal(capsys, monkeypatch):
+def test_busy_gives_a_sign_of_life_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr("minigrad.command.progress.PATIENCE", 0.0)
     with busy("reading"):
         pass
@@ -644,7 +409,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_table_is_one_line_and_nothing_is_written(tmp_path, capsys, case):
+def test_train_on_a_malformed_table_is_one_line_of_error_and_writes_nothing(tmp_path, capsys, case):
     suffix, change, words = MALFORMED[case]
     path = tmp_path / f"a.{suffix}"
     write(path, plants())
@@ -663,7 +428,7 @@ NEW = {
 
 
 @pytest.mark.parametrize("case", NEW)
-def test_a_table_that_does_not_fit_the_model_is_one_line_and_nothing_is_written(trained, tmp_path, capsys, case):
+def test_predict_and_evaluate_refuse_a_table_that_does_not_fit_the_model_in_one_line(trained, tmp_path, capsys, case):
     change, words = NEW[case]
     data = write(tmp_path / "a.csv", change(plants()))
     out = ["--out", str(tmp_path / "b.xlsx")]
@@ -705,20 +470,16 @@ def test_a_table_that_does_not_fit_the_model_is_one_line_and_nothing_is_written(
         (["train", "plants.xlsx", "--target", "size", "--sheet", "Z"], "plants.xlsx has no sheet 'Z'"),
     ],
 )
-def test_a_bad_request_is_one_line_and_nothing_is_written(trained, capsys, monkeypatch, arguments, words):
+def test_command_with_a_bad_request_is_one_line_of_error_and_writes_nothing(
+    trained, capsys, monkeypatch, arguments, words
+):
     monkeypatch.chdir(trained)
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
     refused(capsys, arguments, words)
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
 
-def test_a_table_error_is_a_value_error_that_python_users_can_catch(tmp_path):
-    (tmp_path / "a.csv").write_text("a,a\n1,2\n")
-    with pytest.raises(TableError, match="2 columns with the name 'a'"):
-        read_table(tmp_path / "a.csv")
-
-
-def test_the_comparison_with_scikit_learn_reads_csv_and_xlsx_alike(tmp_path):
+def test_benchmark_of_tables_reads_csv_and_xlsx_alike(tmp_path):
     pytest.importorskip("sklearn")
     from benchmarks.tables import compare, holds, tables
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from minigrad.command.networks import train_table
-from minigrad.data.preparation import Target
+from minigrad.command.networks import train_network
+from minigrad.command.options import Settings
+from minigrad.command.sources import Table
 
 
 def flowers(rows=60):
@@ -36,5 +37,6 @@ def flower_model(task="classification", unit=1.0):
     frame = flowers()
     size = frame["petal"].fillna(0) + 3 * (frame["site"] == "wood")
     values = np.where(size > 6, "rose", "daisy") if task == "classification" else unit * (size.to_numpy() + 100)
-    target = Target.fit(pd.Series(values, name="kind"), task)
-    return train_table(frame, values, target, hidden=[8], epochs=5)[0]
+    rows = np.arange(len(frame))
+    split = Table(frame, pd.Series(values, name="kind"), task).prepare(rows, rows[:0])
+    return train_network(split, Settings(hidden=(8,), epochs=5))[0]

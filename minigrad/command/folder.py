@@ -1,0 +1,75 @@
+"""Where a model is kept: the folder of `train --out`, or the file that another command is given."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from minigrad.saving import ModelFileError
+from minigrad.sequential import Sequential, load
+from minigrad.training.history import DivergenceError
+
+MODEL, REPORT = "model.safetensors", "report.html"
+
+
+def refuse_out(options: argparse.Namespace) -> None:
+    """Raise ValueError, before the work, where --out, --resume and --force name no place for the model."""
+    if options.out is None:
+        if options.resume or options.force:
+            raise ValueError("--resume and --force need --out DIR, the folder of the model")
+        return
+    folder = Path(options.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{options.out} is a file; --out takes the name of a folder")
+    if not folder.parent.is_dir():
+        raise ValueError(f"{options.out}: there is no folder {folder.parent}; make it first")
+    if (folder / MODEL).exists() and not options.resume and not options.force:
+        raise ValueError(
+            f"{folder / MODEL} exists already; go on with it by --resume, replace it by --force, or choose another "
+            f"folder"
+        )
+    if options.resume and options.force:
+        raise ValueError("--resume goes on with a model and --force begins anew; give one of them")
+
+
+@contextmanager
+def writing_model(options: argparse.Namespace) -> Iterator[Path | None]:
+    """The file that --out has the model written to, in a folder that exists; a new training that fails leaves neither.
+
+    None without --out.
+    """
+    if options.out is None:
+        yield None
+        return
+    path = Path(options.out) / MODEL
+    made, begun = not path.parent.exists(), path.exists() and options.resume
+    path.parent.mkdir(exist_ok=True)
+    if options.force:
+        path.unlink(missing_ok=True)  # or the training would go on with it
+    try:
+        yield path
+    except (ValueError, OSError, DivergenceError):
+        if not begun:
+            path.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()
+        raise
+
+
+def model_file(name: str) -> Path:
+    """The model's file: itself, or in the folder that `train --out` made."""
+    path = Path(name)
+    return path / MODEL if path.is_dir() else path
+
+
+def load_model(name: str) -> Sequential:
+    """The model that is to look at data. Raises ValueError, with a hint, where the two may be in the wrong order."""
+    try:
+        return load(model_file(name))
+    except ModelFileError as error:
+        if Path(name).suffix.lower() not in (".csv", ".tsv", ".xlsx"):
+            raise
+        raise ValueError(f"{error}; the model comes first, then the data") from error

@@ -1,0 +1,297 @@
+"""The command line: what can be asked of each command, how it is checked, and what --help says of it.
+
+What `train` is asked for becomes its `Settings`, over what is customary for the kind of data; nothing else reads these
+options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NoReturn
+
+from minigrad.command.folder import MODEL, REPORT
+from minigrad.layer import Layer
+from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
+from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+DIGITS = "digits"  # the word that stands for them where a file is expected
+EXAMPLES = """\
+examples:
+  minigrad train digits                 train the tutorial's network on the digits that come with minigrad
+  minigrad digits digits.xlsx           write these digits as a workbook: sheet X the pixels, sheet y the labels
+  minigrad train digits.xlsx            the same from a workbook of your own
+  minigrad train digits --hidden 64,32 --activation relu --optimizer adam
+  minigrad train flowers.csv --target species --out flowers
+                                        learn to tell a column of a table from the others, and keep the model
+  minigrad predict flowers new.xlsx --out predicted.xlsx
+                                        a copy of new.xlsx with the predictions and their probabilities
+  minigrad evaluate flowers test.csv    how good the model is on rows whose species is known
+  minigrad show flowers                 its layers, what each column becomes, how it was trained
+  minigrad check mylayers:Scale         prove the derivatives of a layer of your own
+  minigrad export model.safetensors model.onnx --data digits.xlsx
+"""
+
+ACTIVATIONS: dict[str, type[Layer]] = {
+    layer.__name__.lower(): layer for layer in (Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Swish, Softplus, Identity)
+}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+SGD_RATE = 0.5  # at SGD's own default, 0.01, the default epochs are far too few
+
+
+# ------------------------------------------------------------------------------------- what an option's text must be
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    return _from(1, text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0 on."""
+    return _from(0, text)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on, parted by commas."""
+    return tuple(count(width.strip()) for width in text.split(","))
+
+
+def rate(text: str) -> float:
+    """A number above 0."""
+    if (number := _number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def penalty(text: str) -> float:
+    """A number from 0 on."""
+    if (number := _number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number between 0 and 1."""
+    if not 0 < (number := _number(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    return number
+
+
+def _from(least: int, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+# -------------------------------------------------------------------------------------------- settings of a training
+def _option(default: Any, help: str, **check: Any) -> Any:
+    """A field that is an option too, with its check and its help as argparse takes them.
+
+    In the help, {0} and {1} are what is customary for sheets and for tables.
+    """
+    return field(default=default, metadata={"help": help} | check)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a training depends on beside the data: each field is an option of `train`, and read from no other place.
+
+    The default values are those for tables.
+    """
+
+    hidden: tuple[int, ...] = _option(
+        (64,), "of hidden layers, as in 64,32 ({0}; for a table {1})", type=widths, metavar="WIDTHS"
+    )
+    activation: str = _option("relu", "of the hidden layers ({0}; for a table {1})", choices=ACTIVATIONS)
+    epochs: int = _option(200, "passes over the training rows ({0}; for a table {1} at most)", type=count, metavar="N")
+    batch_size: int = _option(32, "rows per step (default: {1})", type=count, metavar="N")
+    optimizer: str = _option("adam", "the rule of the steps ({0}; for a table {1})", choices=OPTIMIZERS)
+    learning_rate: float | None = _option(
+        None, f"default: {SGD_RATE} for sgd, else the optimizer's own", type=rate, metavar="RATE"
+    )
+    l2: float | None = _option(
+        1e-3, "penalty on the weights' squares (1 / rows; for a table {1})", type=penalty, metavar="L2"
+    )
+    seed: int = _option(0, "of the split, the first weights, the order (default: {1})", type=whole, metavar="N")
+    test_size: float = _option(0.2, "share of rows held out (default: {1})", type=fraction, metavar="SHARE")
+
+    def new_optimizer(self) -> Optimizer:
+        """An optimizer at the start of its training."""
+        chosen = SGD_RATE if self.learning_rate is None and self.optimizer == "sgd" else self.learning_rate
+        return OPTIMIZERS[self.optimizer](**({} if chosen is None else {"learning_rate": chosen}))
+
+    def told(self, rows: int) -> dict[str, Any]:
+        """What a report and a model's file say of training on so many rows.
+
+        Not the epochs: a model that is trained further by --resume is to be the one that was trained on in one go.
+        """
+        l2 = 1 / rows if self.l2 is None else self.l2
+        told = asdict(self) | {"hidden": list(self.hidden), "learning_rate": self.new_optimizer().rate(0), "l2": l2}
+        del told["epochs"]
+        return told
+
+
+# Customary values, not tuned to any data; benchmarks/tables.py shows how good those for tables are.
+FOR_SHEETS = Settings(hidden=(25,), activation="sigmoid", epochs=20, optimizer="sgd", l2=None)
+FOR_TABLES = Settings()
+
+
+# ---------------------------------------------------------------------------------------------------------- parser
+class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Here, where the command is known, what it does not know is refused: its own --help is the one to look at."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + "".join(f"; is {n} meant?" for n in near))
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def read_options(arguments: list[str] | None) -> argparse.Namespace:
+    """The options of one `command`; those of `train` with their `settings`. Raises ValueError for what is none."""
+    options = _parser().parse_args(arguments)
+    if options.command == "train":
+        customary = FOR_SHEETS if options.target is None else FOR_TABLES
+        asked = {name: value for name in asdict(customary) if (value := getattr(options, name)) is not None}
+        options.settings = replace(customary, **asked)
+    return options
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="minigrad",
+        description="Train a small neural network, and learn honestly how good it is.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    _add_train(commands)
+
+    _add_uses(commands)
+
+    command = commands.add_parser("digits", help="write the digits that come with minigrad as a workbook")
+    command.add_argument("file", metavar="FILE.xlsx", help="the workbook to write")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+
+    command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
+    command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or a callable without arguments that makes one")
+
+    command = commands.add_parser("export", help="write a saved model as an ONNX file, verified", allow_abbrev=False)
+    _add_model(command)
+    command.add_argument("file", metavar="FILE.onnx", help="the file to write")
+    command.add_argument(
+        "--data", metavar="DATA", help=f"rows to compare on: a table, a workbook, or {DIGITS}; else random ones"
+    )
+    _add_sheets(command)
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    return parser
+
+
+def _command(commands: Any, name: str, help: str, description: str) -> Any:
+    return commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _add_train(commands: Any) -> None:
+    command = _command(
+        commands,
+        "train",
+        "train a network on a table, a workbook or the digits",
+        "Train a network, and measure it on rows that it has not seen. DATA is one of:\n"
+        "  a table with a header, FILE.csv, FILE.tsv or a sheet of FILE.xlsx, with --target COLUMN;\n"
+        f"  a workbook FILE.xlsx with a sheet of numbers and one of labels, without headers; the word {DIGITS}.",
+    )
+    command.add_argument("data", metavar="DATA", help=f"a table, a workbook, or the word {DIGITS}")
+    add = command.add_argument
+    add("--target", metavar="COLUMN", help="the column to predict, of a table with a header")
+    add("--sheet", metavar="NAME", help="the sheet of the table (default: the first)")
+    add("--task", choices=("classification", "regression"), help="what the target is (default: found out, and said)")
+    add("--x", metavar="SHEET", help="the sheet of numbers (default: X)")
+    add("--y", metavar="SHEET", help="the sheet of labels (default: y)")
+    for setting in fields(Settings):
+        customary = [_word(getattr(settings, setting.name)) for settings in (FOR_SHEETS, FOR_TABLES)]
+        words = setting.metadata["help"].format(*customary)
+        add(f"--{setting.name.replace('_', '-')}", **setting.metadata | {"help": words})
+    add("--seeds", type=count, default=1, metavar="N", help="train with so many seeds, and tell how far results spread")
+    add("--out", metavar="DIR", help=f"the folder to write the model to, as {MODEL}, and {REPORT}")
+    add("--resume", action="store_true", help="go on with the training in DIR, bit for bit as if it had not stopped")
+    add("--force", action="store_true", help="replace the model in DIR")
+    add("--json", action="store_true", help="print the results as one JSON object")
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _add_uses(commands: Any) -> None:
+    command = _command(
+        commands,
+        "predict",
+        "write a copy of a table with a model's predictions",
+        "Write a copy of DATA with the prediction for each row and, for labels, the probability of each. Columns are\n"
+        "found by their names. A copy of a workbook keeps other sheets, formats and formulas; what it can't is said.",
+    )
+    _add_model(command)
+    command.add_argument("data", metavar="DATA", help="a table or workbook like the one that it was trained on")
+    command.add_argument("--out", metavar="FILE", required=True, help="the file to write: .xlsx, .csv or .tsv")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_sheets(command)
+
+    command = _command(
+        commands,
+        "evaluate",
+        "measure a model on rows with known answers",
+        "Measure a model on rows with known answers. They should be rows that it was not trained on.",
+    )
+    _add_model(command)
+    command.add_argument("data", metavar="DATA", help=f"a table or workbook with the answers, or the word {DIGITS}")
+    _add_sheets(command)
+    command.add_argument("--json", action="store_true", help="print the results as one JSON object")
+
+    command = _command(
+        commands,
+        "show",
+        "tell what is in the file of a model",
+        "Tell the layers of a model, what each column becomes, its classes, and how it was trained.",
+    )
+    _add_model(command)
+
+
+def _add_model(command: Any) -> None:
+    command.add_argument("model", metavar="MODEL", help="the file of a model, or the folder that train --out wrote")
+
+
+def _add_sheets(command: Any) -> None:
+    command.add_argument(
+        "--sheet", metavar="NAME", help="the sheet of the table (default: the training's, or the first)"
+    )
+    command.add_argument("--x", metavar="SHEET", help="the sheet of numbers without a header (default: the training's)")
+    command.add_argument("--y", metavar="SHEET", help="the sheet of labels without a header (default: the training's)")

@@ -1,0 +1,106 @@
+"""`minigrad digits`, `check` and `export`: data to begin with, layers of your own, models for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from minigrad.command.folder import model_file
+from minigrad.command.options import DIGITS
+from minigrad.command.rows import read_rows
+from minigrad.command.sources import with_source
+from minigrad.data.digits import load_digits
+from minigrad.data.preparation import is_of_table, table_of
+from minigrad.data.workbook import write_workbook
+from minigrad.layer import Layer
+from minigrad.sequential import Sequential, load
+from minigrad.testing import GradientError, check_layer
+
+
+def digits(options: argparse.Namespace) -> int:
+    """`minigrad digits FILE.xlsx`: the embedded digits as a workbook in the tutorial's format."""
+    path = Path(options.file)
+    if path.suffix.lower() != ".xlsx":
+        raise ValueError(f"{path}: the name of a workbook ends in .xlsx")
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory; give the name of a file")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no directory {path.parent}; make it first")
+    if path.exists() and not options.force:
+        raise ValueError(f"{path} exists already; choose another name, or replace it with --force")
+    x, labels = load_digits()
+    write_workbook(path, x, labels, overwrite=options.force, progress=sys.stderr.isatty())
+    print(f"{path}: sheet X has {len(x):,} digits of {x.shape[1]} pixels, sheet y their labels (10 is the digit 0)")
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """`minigrad check MODULE:NAME`: prove a layer of the user's own, or say what is wrong with it."""
+    layer = _imported(options.layer)
+    try:
+        print(check_layer(layer))
+    except GradientError as error:
+        print(f"minigrad: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _imported(place: str) -> Layer:
+    """The layer at MODULE:NAME, an instance or made by a callable without arguments."""
+    module_name, _, name = place.partition(":")
+    if not module_name or not name:
+        raise ValueError(f"{place!r} does not name a layer: write MODULE:NAME, as in mylayers:Scale")
+    sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ValueError(f"{module_name} can't be imported: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        raise ValueError(f"{module_name} has no {name!r}")
+    found = getattr(module, name)
+    if not isinstance(found, Layer) and callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            raise ValueError(
+                f"{place}() failed: {type(error).__name__}: {error}; "
+                f"name an instance, or a function without arguments that makes one"
+            ) from error
+    if not isinstance(found, Layer):
+        raise ValueError(f"{place} is not a layer but {found!r:.100}")
+    return found
+
+
+def export(options: argparse.Namespace) -> int:
+    """`minigrad export MODEL FILE.onnx`: the model as an ONNX file, once onnxruntime gives the same answers."""
+    try:
+        from minigrad.onnx import export as write
+    except ImportError as error:
+        raise ValueError(f"export needs onnx and onnxruntime ({error}): pip install 'minigrad-nn[onnx]'") from error
+    if Path(options.file).exists() and not options.force:
+        raise ValueError(f"{options.file} exists already; choose another name, or replace it with --force")
+    model = load(model_file(options.model))
+    x = None if options.data is None else _rows_to_compare(model, options)
+    difference = write(model, options.file, x)
+    rows = "random rows" if x is None else f"the {len(x):,} rows of {options.data}"
+    print(f"{options.file}: on {rows}, onnxruntime's answers differ from the model's by {difference:.2g} at most")
+    if is_of_table(model):
+        print(
+            'It takes the table\'s columns by name, each (rows, 1): float64, NaN where missing; text, "" where missing'
+        )
+    return 0
+
+
+def _rows_to_compare(model: Sequential, options: argparse.Namespace) -> Any:
+    """The rows of --data as the model takes them."""
+    if options.data == DIGITS and not is_of_table(model):
+        return load_digits()[0]
+    rows = read_rows(model, options)
+    if rows.table is not None:
+        with with_source(rows.where):  # `export` would not name the data
+            table_of(model)[0].transform(rows.x)
+    return rows.x
