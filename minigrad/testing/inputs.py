@@ -1,8 +1,8 @@
-"""What a layer is fed with: an input that it takes, and the situations in which layers go wrong."""
+"""What a layer is fed with: an input that it takes, the situations in which layers go wrong, and memory layouts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -120,3 +120,22 @@ def own_and_random(theta: Array, sizes: list[int], rng: np.random.Generator) -> 
         free[start : start + size] = typical * rng.standard_normal(size)
         start += size
     return varied, free
+
+
+def strided(a: Array) -> Array:
+    """The same numbers, with a gap after each."""
+    return np.repeat(a, 2, axis=-1)[..., ::2]
+
+
+def read_only(a: Array) -> Array:
+    """The same numbers, which nobody can write to."""
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "Fortran-ordered": lambda a: np.asfortranarray(a),
+    "strided": strided,
+    "read-only": read_only,
+}
