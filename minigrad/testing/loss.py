@@ -261,8 +261,8 @@ def weights(bench: LossBench) -> Skipped | None:
     given, expected = loss.forward(p, t, w), float(w @ each / w.sum())
     if not same_mean(given, expected, each):
         what = f"with weights forward gives {given:.9g} instead of {expected:.9g}"
-        symptom = "weights counted as rows" if same_mean(given, w @ each / len(p), each) else ""
-        raise Evidence(what, symptom, analytic=given, numeric=expected)
+        counted = same_mean(given, w @ each / len(p), each)
+        raise Evidence(what, "weights counted as rows" if counted else "", analytic=given, numeric=expected)
     slopes = loss.backward(p, t, w)
     column = (w / w.sum() * len(p)).reshape(-1, *[1] * (p.ndim - 1))
     if not same_slopes(slopes, dp * column, abs(dp).max()):

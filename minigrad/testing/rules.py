@@ -53,8 +53,8 @@ def runs(bench: LayerBench) -> str:
 
 def _dx_like_x(x: Array, dx: Any, situation: str) -> None:
     if not isinstance(dx, np.ndarray):
-        what, symptom = f"backward returns {dx!r} instead of the gradient of x", "no dx" if dx is None else ""
-        raise Evidence(what, symptom, situation=situation, parameter=INPUT)
+        what = f"backward returns {dx!r} instead of the gradient of x"
+        raise Evidence(what, "no dx" if dx is None else "", situation=situation, parameter=INPUT)
     if dx.shape != x.shape:
         raise WrongShape(x, dx, situation)
     if dx.dtype != np.float64:
