@@ -46,9 +46,9 @@ class LayerBench(Bench):
         self.x = self._rows(find_input(self.subject, self.rng) if x is None else self._given(x))
         self.own = self.subject.theta.copy()
         sizes = [part.span.stop - part.span.start for part in self.parameters()]
-        self.varied, self.free = own_and_random(self.own, sizes, self.rng)
+        varied, self.free = own_and_random(self.own, sizes, self.rng)
         # Biases of 0 and scales of 1 hide their own absence, so the rules run at other values, where those work.
-        self.theta = self.varied if self.finite(self.x, self.varied) else self.own
+        self.theta = varied if self.finite(self.x, varied) else self.own
         self.rounding = EPS  # the layer's own, relative to its output, once `derivative` has measured it
         self.coupled = False  # whether what the layer says of one row depends on the others
 
@@ -148,11 +148,6 @@ class LayerBench(Bench):
     def alike(self, a: Array, b: Array, size: float | None = None) -> bool:
         """Whether two results of the same mathematics agree to the layer's own rounding."""
         return same_to_noise(a, b, self.rounding, size)
-
-    def relative_noise(self, point: Point) -> float:
-        """The layer's rounding at a point, relative to its largest output."""
-        largest = float(abs(point.y).max(initial=0))
-        return min(float(self.prover.noise(point).max(initial=0)) / largest, 1e-4) if largest and point.v.size else EPS
 
     def parameters_kept(self, method: str) -> None:
         """Raise Evidence if this method has changed a parameter."""

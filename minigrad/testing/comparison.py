@@ -1,7 +1,7 @@
 """Every comparison that a check makes: what counts as equal, and whether a gradient is the measured derivative.
 
 Whether two results are equal depends on what may set them apart: nothing, the rounding of the same mathematics in
-another order, or float32. Each of these has a function here, and no other module has a tolerance of its own.
+another order, or float32. Each of these has a function here, so that no rule has a tolerance of its own.
 
 A gradient is compared by a `Prover`, which says where it differs, and whether rounding or a kink excuses it. The
 tolerance has no absolute part. It is relative to the gradient's own size, plus ten times the estimated error of the
@@ -310,6 +310,11 @@ class Prover:
         direction, finest = self._relative(point)
         found = slope(point.f, point.v, direction, finest=finest)
         return np.asarray(found.noise + 2 * EPS * np.where(np.isfinite(found.error), abs(found.value), 0))
+
+    def relative_noise(self, point: Point) -> float:
+        """The rounding of the outputs, relative to the largest of them."""
+        largest = float(abs(point.y).max(initial=0))
+        return min(float(self.noise(point).max(initial=0)) / largest, 1e-4) if largest and point.v.size else EPS
 
     def _compared(self, point: Point, direction: Array, found: Slope, noise: Array, relative: float) -> Measured:
         moved = direction != 0

@@ -17,7 +17,7 @@ from minigrad.testing.report import GradientError, Report
 from minigrad.testing.rule import Evidence, Rule, Skipped
 from minigrad.testing.rules import CONTRACT
 
-AnyBench = TypeVar("AnyBench", bound=Bench)
+SomeBench = TypeVar("SomeBench", bound=Bench)
 Result = TypeVar("Result")
 
 
@@ -44,14 +44,14 @@ def check(
     only_here: bool = False,
     rules: Iterable[Rule[LayerBench]] = CONTRACT,
 ) -> Report:
-    """The same by these rules: at inputs of many kinds, or `only_here`, at x itself."""
+    """What `check_layer` does, by these rules: at inputs of many kinds, or `only_here`, at x itself."""
     report = Report(repr(layer))
     with _evidence_entered(report, "forward runs"):
         bench = LayerBench(layer, x, seed, report, only_here)
     return run(bench, rules)
 
 
-def run(bench: AnyBench, rules: Iterable[Rule[AnyBench]]) -> Report:
+def run(bench: SomeBench, rules: Iterable[Rule[SomeBench]]) -> Report:
     """Try every rule on the bench; raise GradientError at the first that is broken."""
     report = bench.report
     for rule in rules:

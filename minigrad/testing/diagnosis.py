@@ -95,35 +95,36 @@ SENTENCES = {
 
 def of(evidence: Evidence, bench: Bench | None = None) -> str:
     """The likely bug behind this evidence; empty if none fits. Experiments are made on the bench of a layer."""
-    read = ""
-    if isinstance(evidence, WrongGradient) and evidence.case is not None and isinstance(bench, LayerBench):
-        read = of_mismatch(bench, evidence.case, evidence.mismatch)
-    elif isinstance(evidence, WrongGradient):
-        name, mismatch = evidence.mismatch.part.name, evidence.mismatch
-        read = _unset(name, mismatch.given, mismatch.wanted) or _constant(
-            mismatch.given, mismatch.wanted, evidence.counts
-        )
-    elif isinstance(evidence, Refused):
-        read = of_refused_value(evidence.error, evidence.rows)
-        if not read and isinstance(bench, LayerBench):
-            read = _of_refusal(bench)
-    elif isinstance(evidence, WrongShape) and isinstance(bench, LayerBench):
-        read = of_shape(bench, evidence.x, evidence.dx)
     sentence = SENTENCES[evidence.symptom] if evidence.symptom else ""
-    return read or evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
+    return _read(evidence, bench) or evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
 
 
-def of_mismatch(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
+def _read(evidence: Evidence, bench: Bench | None) -> str:
+    """What the numbers, the shapes or the exception say, and experiments where there is a layer to make them on."""
+    layer_bench = bench if isinstance(bench, LayerBench) else None
+    if isinstance(evidence, WrongGradient):
+        if layer_bench and evidence.case:
+            return _of_mismatch(layer_bench, evidence.case, evidence.mismatch, evidence.counts)
+        given, wanted = evidence.mismatch.given, evidence.mismatch.wanted
+        return _unset(evidence.mismatch.part.name, given, wanted) or _constant(given, wanted, evidence.counts)
+    if isinstance(evidence, Refused):
+        return _of_refused_value(evidence.error, evidence.rows) or (_of_refusal(layer_bench) if layer_bench else "")
+    if isinstance(evidence, WrongShape) and layer_bench:
+        return _of_shape(layer_bench, evidence.x, evidence.dx)
+    return ""
+
+
+def _of_mismatch(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str, int]) -> str:
     """The likely bug behind a gradient that differs from the numerical derivative; empty if none fits."""
     if not mismatch.positions:
         return (
             f"the parts of the gradient of {mismatch.part.name} are each possible, but not together: at a tie it goes "
             "to every one of the equal entries instead of to one"
         )
-    return next((text for text in _likely(bench, case, mismatch) if text), "")
+    return next((text for text in _likely(bench, case, mismatch, counts) if text), "")
 
 
-def _likely(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
+def _likely(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str, int]) -> Iterator[str]:
     part, positions = mismatch.part, np.array(mismatch.positions)
     given, wanted = mismatch.given, mismatch.wanted
     if not np.isfinite(given).all():
@@ -137,7 +138,7 @@ def _likely(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
     yield _stale(bench, case, positions, wanted)
     if not _is_first(case):
         yield _where(bench, case, mismatch)
-    yield _constant(given, wanted, {"batch size": len(case.x)})
+    yield _constant(given, wanted, counts)
     yield _transposed(bench, case, part, positions, given, wanted)
     yield _exchanged(bench, case, part, positions, wanted)
     yield _ignores_upstream(bench, case, part)
@@ -398,7 +399,7 @@ def _where(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     return ""
 
 
-def of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
+def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
     """The likely bug behind a dx of another shape than x's."""
     if dx.ndim == 2 and dx.shape == x.shape[::-1]:
         return "transposed: dx has its two axes exchanged"
@@ -423,7 +424,7 @@ def _of_refusal(bench: LayerBench) -> str:
     return ONE_ROW if len(bench.x) > 1 else ""
 
 
-def of_refused_value(error: Exception, rows: int) -> str:
+def _of_refused_value(error: Exception, rows: int) -> str:
     """What the value that an array did not take says of the bug, if that is the error."""
     refused = _refused(error)
     if refused is not None:

@@ -58,7 +58,7 @@ def _draws(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator) -> It
     yield rng.integers(0, vocabulary or 2, (5, *shape))
 
 
-def another(x: Array, rng: np.random.Generator) -> Array:
+def input_like(x: Array, rng: np.random.Generator) -> Array:
     """An input like x: of its shape, sizes and signs, with other numbers.
 
     In a table with columns of whole numbers beside others, those are taken for codes, and only change rows.
@@ -76,19 +76,19 @@ def another(x: Array, rng: np.random.Generator) -> Array:
 def with_rows(x: Array, rows: int, rng: np.random.Generator) -> Array:
     """X with that many rows: more than it has are made like those that it has."""
     while len(x) < rows:
-        x = np.concatenate([x, another(x, rng)])
+        x = np.concatenate([x, input_like(x, rng)])
     return x[:rows].copy()
 
 
 def situations(x: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
     """The inputs at which a layer is to be right, beside x itself: each with words for it."""
-    yield "another x after the first", another(x, rng)
+    yield "another x after the first", input_like(x, rng)
     yield "a batch of one", x[:1].copy()
     if x.dtype.kind == "f":
         yield "small inputs (x * 0.01)", x * 0.01
         yield "large inputs (x * 8)", x * 8
-        yield "negative inputs (-|x|)", -abs(another(x, rng))
-        yield "positive inputs (|x|)", abs(another(x, rng))
+        yield "negative inputs (-|x|)", -abs(input_like(x, rng))
+        yield "positive inputs (|x|)", abs(input_like(x, rng))
         yield "large negative inputs (-8 |x|)", -8 * abs(x)
         yield "ties and zeros in x", _tied(x, rng)
         yield "huge inputs (x * 1000)", x * 1000

@@ -23,7 +23,7 @@ from minigrad.testing.comparison import Mismatch
 from minigrad.testing.report import Report
 from minigrad.testing.subject import INPUT, Case
 
-Bench = TypeVar("Bench", contravariant=True)
+SomeBench = TypeVar("SomeBench", contravariant=True)
 
 
 @dataclass
@@ -38,18 +38,18 @@ Outcome: TypeAlias = str | Skipped | Report | None
 
 
 @dataclass(frozen=True)
-class Rule(Generic[Bench]):
+class Rule(Generic[SomeBench]):
     """A promise, and how it is tried: called with a bench, it raises Evidence where the promise is broken."""
 
     promise: str
-    tried: Callable[[Bench], Outcome]
+    tried: Callable[[SomeBench], Outcome]
 
-    def __call__(self, bench: Bench) -> Outcome:
+    def __call__(self, bench: SomeBench) -> Outcome:
         """Try it."""
         return self.tried(bench)
 
 
-def rule(promise: str) -> Callable[[Callable[[Bench], Outcome]], Rule[Bench]]:
+def rule(promise: str) -> Callable[[Callable[[SomeBench], Outcome]], Rule[SomeBench]]:
     """Make a function that tries this promise into a Rule."""
     return lambda tried: Rule(promise, tried)
 

@@ -13,7 +13,7 @@ from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.comparison import Mismatch, same, same_configs, same_in_float32, same_to_rounding
 from minigrad.testing.derivative import EPS
-from minigrad.testing.inputs import LAYOUTS, another, situations
+from minigrad.testing.inputs import LAYOUTS, input_like, situations
 from minigrad.testing.report import Report
 from minigrad.testing.rule import Evidence, Rule, Skipped, WrongGradient, WrongShape, rule
 from minigrad.testing.subject import INPUT, Case, Subject
@@ -144,7 +144,7 @@ def derivative(bench: LayerBench) -> str:
     points = [bench.point(case) for case in cases]
     for point in points:
         prover.learn(point)
-    bench.rounding = max(map(bench.relative_noise, points[:1]), default=EPS)
+    bench.rounding = max(map(prover.relative_noise, points[:1]), default=EPS)
     for number, (case, point) in enumerate(zip(cases, points, strict=True)):
         try:
             prover.prove(point, COORDINATES if number in (0, 2) else 0)
@@ -223,7 +223,7 @@ def linear(bench: LayerBench) -> None:
 def latest_forward(bench: LayerBench) -> None:
     """Results stay as they were returned, and layers made alike do not meddle with each other."""
     subject, twin = bench.subject, Subject(bench.layer)
-    other = another(bench.x, bench.rng)
+    other = input_like(bench.x, bench.rng)
     y = subject.forward(bench.x)
     kept, dy = y.copy(), bench.upstream(y)
     dx = subject.layer.backward(dy)
@@ -250,7 +250,7 @@ def inference(bench: LayerBench) -> None:
     dy = bench.upstream(y)
     expected = bench.gradient(dy)
     y = subject.forward(bench.x).copy()
-    state, x = subject.state(), another(bench.x, bench.rng)[: max(1, len(bench.x) - 2)]
+    state, x = subject.state(), input_like(bench.x, bench.rng)[: max(1, len(bench.x) - 2)]
     given = x.copy()
     with bench.trying("predict"):
         p = subject.layer.predict(x)
@@ -354,7 +354,7 @@ def single_precision(bench: LayerBench) -> str | None:
 
 def _far_apart(bench: LayerBench, small: Subject, attempt: int) -> str | None:
     """What differs between float32 and float64 by more than rounding, at an input of its own; None if nothing."""
-    x = bench.x if attempt == 0 else another(bench.x, bench.rng)
+    x = bench.x if attempt == 0 else input_like(bench.x, bench.rng)
     x32 = x.astype(np.float32) if x.dtype.kind == "f" else x
     x64 = x32.astype(np.float64) if x.dtype.kind == "f" else x
     bench.subject.theta[...] = small.theta
@@ -450,7 +450,7 @@ def sibling_of(bench: LayerBench, out_features: int) -> LayerBench:
 
 
 def try_gradients(bench: LayerBench) -> None:
-    """Try the rules of which wrong shapes break one."""
+    """Raise Evidence unless the gradients of this layer are right: the rules that experiments on siblings need."""
     for gradients_rule in (runs, gradients_are_set, derivative):
         gradients_rule(bench)
 

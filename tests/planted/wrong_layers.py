@@ -691,3 +691,22 @@ class DoublesArgument(Elementwise):
 
     def slope(self, x):
         return self.factor
+
+
+@planted("memory order")
+class ReliesOnMemoryOrder(Elementwise):
+    def f(self, x):
+        return np.tanh(x.ravel(order="K").reshape(x.shape))
+
+
+@planted("list it in self.layers", 3)
+class HidesInnerLayer(Layer):
+    def __init__(self, features):
+        self.features = features
+        self.inner = Dense(features, features, seed=0)
+
+    def forward(self, x):
+        return self.inner.forward(x)
+
+    def backward(self, dy):
+        return self.inner.backward(dy)

@@ -83,7 +83,7 @@ def test_check_model_catches_a_loss_that_overwrites_the_targets():
             t += 1.0
             return super().value(p, t, sample_weight)
 
-    with pytest.raises(GradientError, match="x or t is changed\n.*overwritten in place"):
+    with pytest.raises(GradientError, match=r"x or t is changed\n.*overwritten in place"):
         check_model(Sequential([Dense(4, 3)], seed=0), Overwrites(), X, T)
 
 

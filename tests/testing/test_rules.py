@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from minigrad import Dense, ReLU, Tanh
-from minigrad.testing import GradientError, bench, diagnosis, loss, model, rules
+from minigrad.testing import GradientError, bench, check_layer, check_loss, diagnosis, loss, model, rules
 from minigrad.testing.contract import check
 from minigrad.testing.rule import Evidence, Rule, Skipped, rule
+from tests.planted import losses, wrong_layers
 
 
 @rule("y is never negative")
@@ -73,3 +74,17 @@ def test_every_rule_of_a_module_is_in_its_contract_and_says_what_it_promises(con
     assert {value for value in vars(module).values() if isinstance(value, Rule)} == set(contract)
     assert len({rule.promise for rule in contract}) == len(contract)
     assert all(rule.tried.__doc__ for rule in contract)
+
+
+@pytest.mark.parametrize(
+    ("contract", "check_one", "bugs"),
+    [(rules.CONTRACT, check_layer, wrong_layers.BUGS), (loss.CONTRACT, check_loss, losses.BUGS)],
+    ids=["layers", "losses"],
+)
+def test_every_rule_is_broken_by_a_planted_bug(contract, check_one, bugs):
+    broken = set()
+    for make, _ in bugs.values():
+        with pytest.raises(GradientError) as caught:
+            check_one(make())
+        broken.add(caught.value.rule)
+    assert {rule.promise for rule in contract} <= broken
