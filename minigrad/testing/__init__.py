@@ -6,6 +6,10 @@
 
 `check_layer`, `check_loss` and `check_model` need NumPy alone. `layer_test` and the strategies `sizes`, `batches`,
 `layers` and `networks` need Hypothesis (`pip install minigrad-nn[testing]`), which is imported when one of them is.
+
+To see how a layer is checked, read `rules`, which try it on a `bench` and raise evidence, then `diagnosis`, which says
+what bug that is evidence of, and `contract`, which runs the one and asks the other. `derivative` and `comparison` say
+what a right gradient is.
 """
 
 from __future__ import annotations

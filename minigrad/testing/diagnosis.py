@@ -1,113 +1,189 @@
-"""The likely bug, in one sentence: what a wrong gradient is right for.
+"""The likely bug, in one sentence: what the evidence that a rule raised says of the code.
 
-Most bugs leave a signature in the numbers: the wrong gradient is the right one negated, doubled, divided by the number
-of rows, transposed, or some other parameter's. Others show by an experiment: it is right on a fresh copy, for one row,
-or once two of the arrays that forward kept are exchanged.
+Some evidence is a symptom of one bug; its sentence stands in `SENTENCES`. A wrong gradient has to be read. Most bugs
+leave a signature in the numbers: it is the right one negated, doubled, divided by the number of rows, transposed, or
+some other parameter's. Others show by an experiment on the bench: it is right on a fresh copy, for one row, or once
+two of the arrays that forward kept are exchanged.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array, Declared
+from minigrad.testing.bench import Bench, LayerBench
+from minigrad.testing.comparison import Mismatch, matches
 from minigrad.testing.derivative import slope
-from minigrad.testing.proof import Mismatch
-from minigrad.testing.report import GradientError
-from minigrad.testing.subject import INPUT, Part, Subject
+from minigrad.testing.rule import Evidence, Refused, WrongGradient, WrongShape
+from minigrad.testing.rules import sibling_of, try_gradients
+from minigrad.testing.subject import INPUT, Case, Part, Subject
 
-if TYPE_CHECKING:
-    from minigrad.testing.contract import Case, LayerCheck
-
-SQUARE = "right for square shapes only: two of its axes are confused"
 ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handled each on its own"
 UNSUMMED = "not summed over the batch: the gradient of a parameter is the sum of what every row contributes"
+UNSET = "the gradient of {parameter} is identically zero: it is never filled in"
+
+# What each symptom is a symptom of; braces take an attribute, or a fact, of the evidence.
+SENTENCES = {
+    # A layer.
+    "inner layer not listed": "the inner layer's parameters are never trained; list it in self.layers",
+    "undeclared parameter": "{parameter} is never trained; write {parameter}, d{parameter} = parameter() in the class",
+    "array replaced": "the array is replaced; write into it, say self.{held} = …",
+    "forward in a dtype of its own": "the layer computes in a dtype of its own; let it follow its input and parameters",
+    "backward in a dtype of its own": "the gradient is computed in another dtype; let it follow dy",
+    "constant of another dtype": "a constant of another dtype: use Python's floats (float(np.sqrt(2)), not "
+    "np.sqrt(2)), and declare arrays with state()",
+    "no dx": "backward does not return dx",
+    "x overwritten": "the input is overwritten in place; work on a copy, say x = x * … instead of x *= …",
+    "x overwritten by predict": "the input is overwritten in place; work on a copy",
+    "dy overwritten": "the upstream gradient is overwritten in place; work on a copy",
+    "y overwritten": "the output is overwritten in place by backward; work on a copy",
+    "returned array used again": "the layer returns an array that it uses again; return a fresh one",
+    "kept for all layers of the class": "what forward keeps is kept for all layers of the class; keep it on self",
+    "parameters changed": "only an optimizer may change them",
+    "state changed by backward": "only forward may change state",
+    "state changed by predict": "inference updates statistics or draws random numbers; "
+    "give the layer a predict of its own",
+    "undeclared randomness": "it draws random numbers from a generator that is not declared, or keeps what it should "
+    "not; write rng = state() in the class",
+    "never set": UNSET,
+    "accumulated over calls": "it is accumulated: added to instead of set, so that a second backward gives a factor of "
+    "two",
+    "left behind by an earlier call": "it depends on what an earlier call has left behind; set all of it, from what "
+    "forward kept",
+    "not all from dy": "something is added that does not come from dy (weight decay?), or dy is ignored",
+    "not linear in dy": "backward is not linear in the upstream gradient: it clips, normalises or ignores dy",
+    "random inference": "inference is random",
+    "predict overwrites what backward needs": "predict overwrites what forward keeps for backward",
+    "predict is another function": "predict and forward compute different functions",
+    "statistics of the batch": "inference uses statistics of the batch; keep running ones as state() for it",
+    "relies on the memory order": "the code relies on the memory order of its argument",
+    "divided by the rows, or old": "it divides by the number of rows, or keeps an older gradient",
+    "argument not kept": "every argument of __init__ must be kept as an attribute of the same name",
+    "argument changed": "an attribute does not hold the argument that __init__ was given",
+    "config loses something": "config() loses something that forward uses",
+    "square shapes only": "right for square shapes only: two of its axes are confused",
+    # A loss.
+    "loss not one number": "the loss is not summed to one number",
+    "loss not a float": "return float(…)",
+    "argument of a loss overwritten": "an argument is overwritten in place",
+    "dp used again": "return a fresh array",
+    "loss keeps what forward saw": "stale cache: backward uses what forward has kept; compute it from p and t",
+    "wrong in this domain": "wrong only for {domain}",
+    "summed over the rows": "it is summed over the rows instead of averaged",
+    "rows together": "rows of a batch do not count each on its own",
+    "averaged over the outputs": "too small by exactly the number of outputs, {outputs}: averaged over them, not "
+    "summed",
+    "weights counted as rows": "divided by the number of rows instead of Σ w",
+    "mean over no rows": "the mean over no rows is not a number",
+    "t broadcast": "t is broadcast against p",
+    "constant of another dtype in a loss": "a constant of another dtype: use Python's floats (float(np.sqrt(2)), not "
+    "np.sqrt(2))",
+    "config of a loss loses something": "config() loses something",
+    # A model.
+    "data overwritten": "the input is overwritten in place",
+    "undeclared randomness in a layer": "a layer draws random numbers from a generator that is not declared: "
+    "rng = state()",
+    "accumulated over steps": "it is accumulated: added to instead of set, so that a second step gives a factor of two",
+    "partly set": "not all of it is set: old values remain",
+    "wrong in a model": "check_layer on each layer and check_loss on the loss tell which of them is wrong",
+}
 
 
-def of_mismatch(check: LayerCheck, case: Case, mismatch: Mismatch) -> str:
+def of(evidence: Evidence, bench: Bench | None = None) -> str:
+    """The likely bug behind this evidence; empty if none fits. Experiments are made on the bench of a layer."""
+    sentence = SENTENCES[evidence.symptom] if evidence.symptom else ""
+    return _read(evidence, bench) or evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
+
+
+def _read(evidence: Evidence, bench: Bench | None) -> str:
+    """What the numbers, the shapes or the exception say, and experiments where there is a layer to make them on."""
+    layer_bench = bench if isinstance(bench, LayerBench) else None
+    if isinstance(evidence, WrongGradient):
+        if layer_bench and evidence.case:
+            return _of_mismatch(layer_bench, evidence.case, evidence.mismatch, evidence.counts)
+        given, wanted = evidence.mismatch.given, evidence.mismatch.wanted
+        return _unset(evidence.mismatch.part.name, given, wanted) or _constant(given, wanted, evidence.counts)
+    if isinstance(evidence, Refused):
+        return _of_refused_value(evidence.error, evidence.rows) or (_of_refusal(layer_bench) if layer_bench else "")
+    if isinstance(evidence, WrongShape) and layer_bench:
+        return _of_shape(layer_bench, evidence.x, evidence.dx)
+    return ""
+
+
+def _of_mismatch(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str, int]) -> str:
     """The likely bug behind a gradient that differs from the numerical derivative; empty if none fits."""
     if not mismatch.positions:
         return (
             f"the parts of the gradient of {mismatch.part.name} are each possible, but not together: at a tie it goes "
             "to every one of the equal entries instead of to one"
         )
-    return next((text for text in _likely(check, case, mismatch) if text), "")
+    return next((text for text in _likely(bench, case, mismatch, counts) if text), "")
 
 
-def _likely(check: LayerCheck, case: Case, mismatch: Mismatch) -> Iterator[str]:
+def _likely(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str, int]) -> Iterator[str]:
     part, positions = mismatch.part, np.array(mismatch.positions)
-    given = np.array([m.analytic for m in mismatch.measured])
-    wanted = np.array([m.numeric for m in mismatch.measured])
+    given, wanted = mismatch.given, mismatch.wanted
     if not np.isfinite(given).all():
-        yield f"the gradient is not finite; {_where(check, case, mismatch) or 'a quotient or a power overflows'}"
+        yield f"the gradient is not finite; {_where(bench, case, mismatch) or 'a quotient or a power overflows'}"
         return
-    yield _single(check, case)
-    if _matches(given, wanted, 1e-5):
+    yield _single(bench, case)
+    if matches(given, wanted, 1e-5):
         digits = int(-np.log10(max(abs(given - wanted).max() / abs(wanted).max(), 1e-15)))
         yield f"right to about {digits} digits: something is computed in float32, or a small term (eps?) is left out"
     yield _unset(part.name, given, wanted)
-    yield _stale(check, case, positions, wanted)
+    yield _stale(bench, case, positions, wanted)
     if not _is_first(case):
-        yield _where(check, case, mismatch)
-    yield _constant(given, wanted, {"batch size": len(case.x)})
-    yield _transposed(check, case, part, positions, given, wanted)
-    yield _exchanged(check, case, part, positions, wanted)
-    yield _ignores_upstream(check, case, part)
-    yield _decay(check, case, part, positions, given - wanted)
-    yield _other_part(check, mismatch, part, given)
-    yield _where(check, case, mismatch)
-    yield _at_output(check, case, part, positions, given)
-    yield _one_row(check, case, part)
-
-
-def of_single(name: str, given: Array, wanted: Array, counts: Mapping[str, int]) -> str:
-    """The likely bug of a gradient without a layer's anatomy, such as a loss's."""
-    return _unset(name, given, wanted) or _constant(given, wanted, counts)
+        yield _where(bench, case, mismatch)
+    yield _constant(given, wanted, counts)
+    yield _transposed(bench, case, part, positions, given, wanted)
+    yield _exchanged(bench, case, part, positions, wanted)
+    yield _ignores_upstream(bench, case, part)
+    yield _decay(bench, case, part, positions, given - wanted)
+    yield _other_part(bench, mismatch, part, given)
+    yield _where(bench, case, mismatch)
+    yield _at_output(bench, case, part, positions, given)
+    yield _one_row(bench, case, part)
 
 
 def _is_first(case: Case) -> bool:
     return case.situation.startswith("the first input")
 
 
-def _matches(a: Array, b: Array, relative: float = 1e-6) -> bool:
-    size = abs(b).max(initial=0)
-    return bool(size > 0 and a.shape == b.shape and (abs(a - b) <= relative * size).all())
-
-
-def _single(check: LayerCheck, case: Case) -> str:
+def _single(bench: LayerBench, case: Case) -> str:
     """Whether forward does not see more of x than float32 holds."""
     if case.x.dtype.kind != "f":
         return ""
     rounded = case.x.astype(np.float32).astype(np.float64)
-    check.subject.theta[...] = case.theta
-    y = np.array(check.subject.forward(case.x.copy()))
-    moved = np.array(check.subject.forward(case.x + 1e-3 * (1 + abs(case.x))))
+    bench.subject.theta[...] = case.theta
+    y = np.array(bench.subject.forward(case.x.copy()))
+    moved = np.array(bench.subject.forward(case.x + 1e-3 * (1 + abs(case.x))))
     if np.array_equal(rounded, case.x) or np.array_equal(y, moved):
         return ""
-    again = np.array(check.subject.forward(rounded))
+    again = np.array(bench.subject.forward(rounded))
     return "forward computes in float32: it does not see more digits of x" if np.array_equal(again, y) else ""
 
 
 def _unset(name: str, given: Array, wanted: Array) -> str:
     if given.any() or not wanted.any():
         return ""
-    return f"the gradient of {name} is identically zero: it is never filled in"
+    return UNSET.format(parameter=name)
 
 
-def _stale(check: LayerCheck, case: Case, positions: Array, wanted: Array) -> str:
-    fresh = Subject(check.layer)
+def _stale(bench: LayerBench, case: Case, positions: Array, wanted: Array) -> str:
+    fresh = Subject(bench.layer)
     try:
-        clone = type(check.layer)(**copy.deepcopy(check.layer.config()))
+        clone = type(bench.layer)(**copy.deepcopy(bench.layer.config()))
         made = Subject(clone)
         made.adopt(fresh)
         fresh = made
         gradient = fresh.gradient(case.x, case.theta, case.dy)
     except Exception:
         return ""
-    if len(gradient) <= positions.max() or not _matches(gradient[positions], wanted):
+    if len(gradient) <= positions.max() or not matches(gradient[positions], wanted):
         return ""
     return "stale cache: it is right after the first forward, but a later one does not replace what backward uses"
 
@@ -117,7 +193,7 @@ def _constant(given: Array, wanted: Array, counts: Mapping[str, int]) -> str:
     if not wanted.any() or not given.any():
         return ""
     factor = float(given @ wanted / (wanted @ wanted))
-    if not _matches(given, factor * wanted):
+    if not matches(given, factor * wanted):
         return ""
     sign, size = "sign flipped, and " if factor < 0 else "", abs(factor)
     if abs(size - 1) < 1e-6:
@@ -134,30 +210,30 @@ def _constant(given: Array, wanted: Array, counts: Mapping[str, int]) -> str:
     return f"{sign}wrong by a constant factor, {size:.6g}"
 
 
-def _transposed(check: LayerCheck, case: Case, part: Part, positions: Array, given: Array, wanted: Array) -> str:
+def _transposed(bench: LayerBench, case: Case, part: Part, positions: Array, given: Array, wanted: Array) -> str:
     text = "transposed: "
     size = part.span.stop - part.span.start
     if len(part.shape) == 2 and len(positions) == size and part.shape[0] > 1 < part.shape[1]:
         turned = given.reshape(part.shape[::-1]).T.ravel()
-        if _matches(turned, wanted):
+        if matches(turned, wanted):
             return f"{text}it is the gradient of {part.name} with its two axes exchanged"
     # Does backward use a parameter transposed? Then it is right once that parameter is.
-    for other in check.subject.parts(case.x):
+    for other in bench.subject.parts(case.x):
         if other.name == INPUT or len(other.shape) != 2 or other.shape[0] != other.shape[1] or other.shape[0] == 1:
             continue
 
         def turn(subject: Subject, other: Part = other) -> None:
-            span = check._theta_span(other.span)
+            span = bench.in_theta(other)
             subject.theta[span] = subject.theta[span].reshape(other.shape).T.ravel()
 
-        if _right_after(check, case, positions, wanted, turn):
+        if _right_after(bench, case, positions, wanted, turn):
             return f"{text}backward uses {other.name} where its transpose belongs, or the other way round"
     return ""
 
 
-def _right_after(check: LayerCheck, case: Case, positions: Array, wanted: Array, change: Any) -> bool:
+def _right_after(bench: LayerBench, case: Case, positions: Array, wanted: Array, change: Any) -> bool:
     """Whether backward is right if `change` is made to a copy of the layer between forward and backward."""
-    subject = check.subject
+    subject = bench.subject
     subject.theta[...] = case.theta
     try:
         subject.forward(case.x.copy())
@@ -167,12 +243,12 @@ def _right_after(check: LayerCheck, case: Case, positions: Array, wanted: Array,
         gradient = other.collect(case.x, other.layer.backward(case.dy.copy()))
     except Exception:
         return False
-    return len(gradient) > positions.max() and _matches(gradient[positions], wanted)
+    return len(gradient) > positions.max() and matches(gradient[positions], wanted)
 
 
-def _exchanged(check: LayerCheck, case: Case, part: Part, positions: Array, wanted: Array) -> str:
+def _exchanged(bench: LayerBench, case: Case, part: Part, positions: Array, wanted: Array) -> str:
     """Try whether backward is right once one kept array is replaced by another, the input or the output."""
-    subject = check.subject
+    subject = bench.subject
     subject.theta[...] = case.theta
     y = np.array(subject.forward(case.x.copy()))
     known = {*subject.layer.params, *subject.layer.grads, *subject.layer.states}
@@ -190,7 +266,7 @@ def _exchanged(check: LayerCheck, case: Case, part: Part, positions: Array, want
             def replace(other: Subject, name: str = name, value: Array = value) -> None:
                 vars(other.layer)[name] = value.copy()
 
-            if _right_after(check, case, positions, wanted, replace):
+            if _right_after(bench, case, positions, wanted, replace):
                 now = "the output" if np.array_equal(held, y) else "the input" if np.array_equal(held, case.x) else ""
                 target = next((w for w in ("the input", "the output") if np.array_equal(replacements[w], value)), words)
                 now = f"self.{name}, {now}," if now else f"self.{name}"
@@ -209,11 +285,11 @@ def _misplaced(now: str, target: str) -> str:
     return f"the derivative is taken at {now} instead of {target}"
 
 
-def _at_output(check: LayerCheck, case: Case, part: Part, positions: Array, given: Array) -> str:
+def _at_output(bench: LayerBench, case: Case, part: Part, positions: Array, given: Array) -> str:
     """Whether an elementwise layer's wrong gradient is the right one at the output instead of the input."""
     if part.name != INPUT:
         return ""
-    subject = check.subject
+    subject = bench.subject
     subject.theta[...] = case.theta
     y = np.array(subject.forward(case.x.copy()))
     if y.shape != case.x.shape:
@@ -228,59 +304,59 @@ def _at_output(check: LayerCheck, case: Case, part: Part, positions: Array, give
     return "the derivative is taken at the output instead of the input: it is that of the layer at y"
 
 
-def _ignores_upstream(check: LayerCheck, case: Case, part: Part) -> str:
-    once = _gradient(check, case)
-    twice = _gradient(check, case, factor=2.0)
-    if once is None or twice is None or not _matches(twice[part.span], once[part.span]):
+def _ignores_upstream(bench: LayerBench, case: Case, part: Part) -> str:
+    once = _gradient(bench, case)
+    twice = _gradient(bench, case, factor=2.0)
+    if once is None or twice is None or not matches(twice[part.span], once[part.span]):
         return ""
     return "the upstream gradient dy is ignored"
 
 
-def _gradient(check: LayerCheck, case: Case, factor: float = 1.0) -> Array | None:
+def _gradient(bench: LayerBench, case: Case, factor: float = 1.0) -> Array | None:
     try:
-        return check.subject.gradient(case.x, case.theta, factor * case.dy)
+        return bench.subject.gradient(case.x, case.theta, factor * case.dy)
     except Exception:
         return None
 
 
-def _decay(check: LayerCheck, case: Case, part: Part, positions: Array, excess: Array) -> str:
+def _decay(bench: LayerBench, case: Case, part: Part, positions: Array, excess: Array) -> str:
     if part.name == INPUT:
         return ""
-    values = check.subject.vector(case.x, case.theta)[positions]
+    values = bench.subject.vector(case.x, case.theta)[positions]
     if values @ values == 0:
         return ""
     factor = float(excess @ values / (values @ values))
-    if not _matches(excess, factor * values, 1e-4):
+    if not matches(excess, factor * values, 1e-4):
         return ""
     return f"{factor:.4g} times {part.name} is added: weight decay belongs to the objective (l2=…), not to a layer"
 
 
-def _other_part(check: LayerCheck, mismatch: Mismatch, part: Part, given: Array) -> str:
+def _other_part(bench: LayerBench, mismatch: Mismatch, part: Part, given: Array) -> str:
     point = mismatch.point
     for other in point.parts:
         size = other.span.stop - other.span.start
         if other.name == part.name or size != len(given):
             continue
-        noise = check.prover.noise(point)
+        noise = bench.prover.noise(point)
         wanted = np.array(
-            [check.prover.entry(point, p, noise).numeric for p in range(other.span.start, other.span.stop)]
+            [bench.prover.entry(point, p, noise).numeric for p in range(other.span.start, other.span.stop)]
         )
-        if _matches(given, wanted):
+        if matches(given, wanted):
             return f"it is the gradient of {other.name}: the two are exchanged"
     return ""
 
 
-def _one_row(check: LayerCheck, case: Case, part: Part) -> str:
+def _one_row(bench: LayerBench, case: Case, part: Part) -> str:
     if len(case.x) == 1:
         return ""
-    return ONE_ROW if part.name in _right_parts(check, case.x[:1], case.theta) else ""
+    return ONE_ROW if part.name in _right_parts(bench, case.x[:1], case.theta) else ""
 
 
-def _right_parts(check: LayerCheck, x: Array, theta: Array) -> set[str]:
+def _right_parts(bench: LayerBench, x: Array, theta: Array) -> set[str]:
     """The names of the parts whose gradients are right at x and theta."""
     try:
-        point = check.point(check.case("", x, theta, ""))
-        check.prover.prove(point, 0)
+        point = bench.point(bench.case("", x, theta))
+        bench.prover.prove(point, 0)
     except Mismatch as mismatch:
         wrong = {
             point.part_of(p).name for p, m in zip(mismatch.positions, mismatch.measured, strict=False) if not m.agrees
@@ -291,17 +367,17 @@ def _right_parts(check: LayerCheck, x: Array, theta: Array) -> set[str]:
     return {part.name for part in point.parts}
 
 
-def _where(check: LayerCheck, case: Case, mismatch: Mismatch) -> str:
+def _where(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     """Whether it is wrong only where the input is large, or negative."""
     name, x = mismatch.part.name, abs(case.x)
     if case.x.dtype.kind != "f" or not x.any():
         return ""
-    if len(case.x) == 1 and name in _right_parts(check, check.x, case.theta):
+    if len(case.x) == 1 and name in _right_parts(bench, bench.x, case.theta):
         return "right for several rows, wrong for a batch of one"
     tiny = 0.01 * x / x.max()
     huge = x * 8 if x.max() < 100 else x
     right = {
-        words: name in _right_parts(check, values, case.theta)
+        words: name in _right_parts(bench, values, case.theta)
         for words, values in {"+": tiny, "-": -tiny, "++": huge, "--": -huge}.items()
     }
     if all(right.values()):
@@ -309,7 +385,7 @@ def _where(check: LayerCheck, case: Case, mismatch: Mismatch) -> str:
             return "wrong only where entries of the input are equal, or zero"
         if not _is_first(case) and "inputs" not in case.situation:
             return ""
-    if "of any sign" in case.situation and name in _right_parts(check, case.x, check.theta):
+    if "of any sign" in case.situation and name in _right_parts(bench, case.x, bench.theta):
         return "wrong only where a parameter has another sign"
     if right["+"] and right["-"] and not (right["++"] and right["--"]):
         side = "" if right["++"] == right["--"] else " and negative" if right["++"] else " and positive"
@@ -323,7 +399,7 @@ def _where(check: LayerCheck, case: Case, mismatch: Mismatch) -> str:
     return ""
 
 
-def of_shape(check: LayerCheck, x: Array, dx: Array) -> str:
+def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
     """The likely bug behind a dx of another shape than x's."""
     if dx.ndim == 2 and dx.shape == x.shape[::-1]:
         return "transposed: dx has its two axes exchanged"
@@ -331,27 +407,24 @@ def of_shape(check: LayerCheck, x: Array, dx: Array) -> str:
         return "dx has the right number of entries in another shape; return dx.reshape(self.x.shape)"
     if dx.shape == x.shape[1:]:
         return "dx is summed over the batch; every row has a gradient of its own"
-    return _square(check)
+    return _square(bench)
 
 
-def of_refusal(check: LayerCheck, error: Exception) -> str:
-    """The likely bug behind an exception that backward raises."""
-    told = of_refused_value(error, len(check.x))
-    if told:
-        return told
-    square = _square(check)
+def _of_refusal(bench: LayerBench) -> str:
+    """The likely bug of a backward that raises, by what other shapes it takes."""
+    square = _square(bench)
     if square:
         return square
     try:
-        check.subject.theta[...] = check.theta
-        y = check.subject.forward(check.x[:1])
-        check.subject.layer.backward(check.upstream(y))
+        bench.reset()
+        y = bench.subject.forward(bench.x[:1])
+        bench.subject.layer.backward(bench.upstream(y))
     except Exception:
         return ""
-    return ONE_ROW if len(check.x) > 1 else ""
+    return ONE_ROW if len(bench.x) > 1 else ""
 
 
-def of_refused_value(error: Exception, rows: int) -> str:
+def _of_refused_value(error: Exception, rows: int) -> str:
     """What the value that an array did not take says of the bug, if that is the error."""
     refused = _refused(error)
     if refused is not None:
@@ -381,22 +454,20 @@ def _refused(error: Exception) -> tuple[tuple[int, ...], Array] | None:
     return None
 
 
-def _square(check: LayerCheck) -> str:
+def _square(bench: LayerBench) -> str:
     """What a sibling of the layer with as many outputs as inputs says: is it right, or else what is its bug?"""
     try:
-        config: dict[str, Any] = check.layer.config()
+        config: dict[str, Any] = bench.layer.config()
         names = [name for name in ("in_features", "out_features") if isinstance(config.get(name), int)]
         if len(names) < 2 or config["in_features"] == config["out_features"]:
             return ""
-        sibling = type(check)(type(check.layer)(**config | {"out_features": config["in_features"]}), None, 0)
+        sibling = sibling_of(bench, config["in_features"])
     except Exception:
         return ""
     try:
-        sibling.runs()
-        sibling.gradients_are_set()
-        sibling.derivative()
-    except GradientError as error:
-        return error.diagnosis
+        try_gradients(sibling)
+    except Evidence as evidence:
+        return of(evidence, sibling)
     except Exception:
         return ""
-    return SQUARE
+    return SENTENCES["square shapes only"]

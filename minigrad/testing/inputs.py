@@ -1,8 +1,8 @@
-"""What a layer is fed with: an input that it takes, and the situations in which layers go wrong."""
+"""What a layer is fed with: an input that it takes, the situations in which layers go wrong, and memory layouts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def _draws(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator) -> It
     yield rng.integers(0, vocabulary or 2, (5, *shape))
 
 
-def another(x: Array, rng: np.random.Generator) -> Array:
+def input_like(x: Array, rng: np.random.Generator) -> Array:
     """An input like x: of its shape, sizes and signs, with other numbers.
 
     In a table with columns of whole numbers beside others, those are taken for codes, and only change rows.
@@ -76,19 +76,19 @@ def another(x: Array, rng: np.random.Generator) -> Array:
 def with_rows(x: Array, rows: int, rng: np.random.Generator) -> Array:
     """X with that many rows: more than it has are made like those that it has."""
     while len(x) < rows:
-        x = np.concatenate([x, another(x, rng)])
+        x = np.concatenate([x, input_like(x, rng)])
     return x[:rows].copy()
 
 
 def situations(x: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
     """The inputs at which a layer is to be right, beside x itself: each with words for it."""
-    yield "another x after the first", another(x, rng)
+    yield "another x after the first", input_like(x, rng)
     yield "a batch of one", x[:1].copy()
     if x.dtype.kind == "f":
         yield "small inputs (x * 0.01)", x * 0.01
         yield "large inputs (x * 8)", x * 8
-        yield "negative inputs (-|x|)", -abs(another(x, rng))
-        yield "positive inputs (|x|)", abs(another(x, rng))
+        yield "negative inputs (-|x|)", -abs(input_like(x, rng))
+        yield "positive inputs (|x|)", abs(input_like(x, rng))
         yield "large negative inputs (-8 |x|)", -8 * abs(x)
         yield "ties and zeros in x", _tied(x, rng)
         yield "huge inputs (x * 1000)", x * 1000
@@ -120,3 +120,22 @@ def own_and_random(theta: Array, sizes: list[int], rng: np.random.Generator) -> 
         free[start : start + size] = typical * rng.standard_normal(size)
         start += size
     return varied, free
+
+
+def strided(a: Array) -> Array:
+    """The same numbers, with a gap after each."""
+    return np.repeat(a, 2, axis=-1)[..., ::2]
+
+
+def read_only(a: Array) -> Array:
+    """The same numbers, which nobody can write to."""
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "Fortran-ordered": lambda a: np.asfortranarray(a),
+    "strided": strided,
+    "read-only": read_only,
+}

@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array
-from minigrad.testing import diagnosis
-from minigrad.testing.contract import EPS32, alike_configs, quietly, same, strided
-from minigrad.testing.inputs import with_rows
-from minigrad.testing.proof import Mismatch, Point, Prover
-from minigrad.testing.report import GradientError, Report
+from minigrad.testing.bench import Bench
+from minigrad.testing.comparison import (
+    Mismatch,
+    Point,
+    same,
+    same_configs,
+    same_loss_in_float32,
+    same_mean,
+    same_slopes,
+    same_slopes_in_float32,
+)
+from minigrad.testing.contract import run
+from minigrad.testing.inputs import LAYOUTS
+from minigrad.testing.report import Report
+from minigrad.testing.rule import Evidence, Rule, Skipped, WrongGradient, rule
 from minigrad.testing.subject import Part
 
 COORDINATES = 40
@@ -31,278 +41,27 @@ def check_loss(loss: Any, p: Any = None, t: Any = None, *, seed: int = 0) -> Rep
         raise TypeError(f"check_loss takes a loss, not a class; write {loss.__name__}(…)")
     if (p is None) != (t is None):
         raise ValueError("pass both p and t, or neither")
-    return LossCheck(loss, p, t, seed).run()
+    return run(LossBench(loss, p, t, seed), CONTRACT)
 
 
-class LossCheck:
-    """One run of the rules over one loss."""
+class LossBench(Bench):
+    """The bench for one loss: a copy of it, and p and t of every domain that it accepts, with words for each.
+
+    `p` and `t` are those of the first domain, the widest.
+    """
 
     def __init__(self, loss: Any, p: Any, t: Any, seed: int) -> None:
-        self.loss = copy.deepcopy(loss)
-        self.report = Report(repr(loss))
         self.rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
-        self.prover = Prover(directions)
+        super().__init__(Report(repr(loss)), directions)
+        self.loss = copy.deepcopy(loss)
         if p is None:
             self.domains = list(self._domains())
             if not self.domains:
                 raise ValueError(f"{loss!r} takes none of the predictions and targets that were tried; pass p and t")
         else:
-            self.domains = [("the p and t given", *self._given(p, t))]
+            self.domains = [("the p and t given", np.array(p, np.float64), np.array(t, np.float64))]
         self.p, self.t = self.domains[0][1:]
         self.weighted = self._takes_weights()
-
-    def run(self) -> Report:
-        """Try every rule; raise at the first that is broken."""
-        rules = (self.runs, self.pure, self.derivative, self.mean_over_rows, self.weights, self.shapes, self.dtypes)
-        try:
-            for rule in (*rules, self.layouts, self.configuration):
-                quietly(rule)
-        except GradientError as error:
-            raise error.filed(self.report) from error.__cause__
-        self.report.error, self.report.tolerance = self.prover.error, self.prover.tolerance
-        return self.report
-
-    def runs(self) -> None:
-        """Forward gives a float, backward an array like p."""
-        rule = "forward gives a float, backward an array of p's shape"
-        for situation, p, t in self.domains:
-            try:
-                value, dp = self.loss.forward(p.copy(), t.copy()), self.loss.backward(p.copy(), t.copy())
-            except Exception as error:
-                raise GradientError(rule, f"{type(error).__name__}: {error}", situation=situation) from error
-            if not isinstance(value, float) or isinstance(value, np.generic):
-                what = f"forward returns {type(value).__name__}, not a Python float"
-                likely = "the loss is not summed to one number" if np.ndim(value) else "return float(…)"
-                raise GradientError(rule, what, situation=situation, diagnosis=likely)
-            if not isinstance(dp, np.ndarray) or dp.shape != p.shape or dp.dtype != p.dtype:
-                given = f"{dp.dtype} of shape {dp.shape}" if isinstance(dp, np.ndarray) else repr(dp)
-                what = f"backward returns {given}; p is {p.dtype} of shape {p.shape}"
-                raise GradientError(rule, what, situation=situation, parameter="p")
-        self.report.holds(rule, f"p and t {self.p.shape}")
-
-    def pure(self) -> None:
-        """No argument is changed, and backward needs no forward."""
-        rule = "stateless: arguments unchanged, two calls give the same bits"
-        p, t = self.p.copy(), self.t.copy()
-        value, dp = self.loss.forward(p, t), self.loss.backward(p, t)
-        kept = dp.copy()
-        for name, now, was in (("p", p, self.p), ("t", t, self.t)):
-            if not same(now, was):
-                raise GradientError(rule, f"{name} is changed", diagnosis="an argument is overwritten in place")
-        other = self._other(self.p), self._other(self.t)
-        try:
-            self.loss.forward(*other)
-            self.loss.backward(*other)
-        except Exception:
-            other = self.p[::-1].copy(), self.t[::-1].copy()
-            self.loss.forward(*other)
-            self.loss.backward(*other)
-        if not same(dp, kept):
-            raise GradientError(
-                rule, "a later call overwrites the dp returned before", diagnosis="return a fresh array"
-            )
-        if not same(self.loss.backward(self.p, self.t), kept):
-            raise GradientError(
-                rule,
-                "backward(p, t) gives something else after forward of another p and t",
-                diagnosis="stale cache: backward uses what forward has kept; compute it from p and t",
-            )
-        if self.loss.forward(self.p, self.t) != value:
-            raise GradientError(rule, "two forwards of the same p and t differ")
-        self.report.holds(rule)
-
-    def derivative(self) -> None:
-        """Backward against the numerical derivative of forward, in every domain that the loss accepts."""
-        rule = "backward is the derivative of forward"
-        tried = [*self._situations(*self.domains[0]), *self.domains[1:]]
-        points = [(situation, p, t, self._point(situation, p, t)) for situation, p, t in tried]
-        for *_, point in points:
-            self.prover.learn(point)
-        for number, (situation, p, t, point) in enumerate(points):
-            try:
-                self.prover.prove(point, COORDINATES if number == 0 else 8)
-            except Mismatch as mismatch:
-                raise self._wrong(rule, situation, p, t, mismatch) from None
-        self.report.method = self.prover.method
-        self.report.note(f"p and t: {', '.join(name for name, *_ in self.domains)}")
-        self.report.holds(
-            rule,
-            f"{self.report.method}, {len(points)} situations, off by {self.prover.error:.0e} "
-            f"where {self.prover.tolerance:.0e} is allowed",
-        )
-
-    def mean_over_rows(self) -> None:
-        """The value is the mean over rows of a sum over everything else."""
-        rule = "the mean over rows, the sum over all else"
-        for situation, p, t in self.domains:
-            value, dp = self.loss.forward(p, t), self.loss.backward(p, t)
-            each = [self.loss.forward(p[i : i + 1], t[i : i + 1]) for i in range(len(p))]
-            mean = float(np.mean(each))
-            if not _close(value, mean, each):
-                likely = (
-                    "it is summed over the rows instead of averaged" if _close(value, len(p) * mean, each) else
-                    "it is averaged over the outputs too" if p.ndim > 1 and _close(value, mean, each) else
-                    "rows of a batch do not count each on its own"
-                )  # fmt: skip
-                raise GradientError(
-                    rule, f"forward gives {value:.9g}, its rows alone {mean:.9g} on average", situation=situation,
-                    diagnosis=likely,
-                )  # fmt: skip
-            twice = self.loss.backward(np.concatenate([p, p]), np.concatenate([t, t]))[: len(p)]
-            if not np.allclose(2 * twice, dp, rtol=1e-9, atol=1e-12 * abs(dp).max()):
-                raise GradientError(rule, "backward does not halve when every row stands twice", situation=situation)
-            if p.ndim > 1 and p.shape[-1] > 1:
-                self._sums(rule, situation, p, t, value)
-        self.report.holds(rule)
-
-    def _sums(self, rule: str, situation: str, p: Array, t: Array, value: float) -> None:
-        """Where outputs are independent of each other, one more output adds to the value instead of diluting it."""
-        try:
-            columns = [self.loss.forward(p[..., i : i + 1], t[..., i : i + 1]) for i in range(p.shape[-1])]
-        except Exception:
-            return
-        total = float(np.sum(columns))
-        if _close(value * p.shape[-1], total, columns) and not _close(value, total, columns):
-            raise GradientError(
-                rule,
-                f"forward gives {value:.9g}, its outputs alone {total:.9g} in sum",
-                situation=situation,
-                diagnosis=f"too small by exactly the number of outputs, {p.shape[-1]}: averaged over them, not summed",
-            )
-
-    def weights(self) -> None:
-        """With sample_weight the mean is Σ w l / Σ w."""
-        rule = "with sample_weight the mean is Σ w l / Σ w"
-        if not self.weighted:
-            self.report.skipped(rule, "the loss takes no sample_weight")
-            return
-        p, t = self.p, self.t
-        ones = np.ones(len(p))
-        value, dp = self.loss.forward(p, t), self.loss.backward(p, t)
-        if self.loss.forward(p, t, ones) != value or not same(self.loss.backward(p, t, ones), dp):
-            raise GradientError(rule, "weights of one do not give what no weights give, bit for bit")
-        w = self.rng.uniform(0.5, 2, len(p))
-        w[0] = 0.0
-        kept = w.copy()
-        each = np.array([self.loss.forward(p[i : i + 1], t[i : i + 1]) for i in range(len(p))])
-        given, expected = self.loss.forward(p, t, w), float(w @ each / w.sum())
-        if not _close(given, expected, each):
-            likely = "divided by the number of rows instead of Σ w" if _close(given, w @ each / len(p), each) else ""
-            raise GradientError(
-                rule,
-                f"with weights forward gives {given:.9g} instead of {expected:.9g}",
-                diagnosis=likely,
-                analytic=given,
-                numeric=expected,
-            )
-        slopes = self.loss.backward(p, t, w)
-        column = (w / w.sum() * len(p)).reshape(-1, *[1] * (p.ndim - 1))
-        if not np.allclose(slopes, dp * column, rtol=1e-9, atol=1e-12 * abs(dp).max()):
-            raise GradientError(rule, "with weights backward is not the derivative of forward", parameter="p")
-        if not same(w, kept):
-            raise GradientError(rule, "sample_weight is changed", diagnosis="an argument is overwritten in place")
-        if not _close(self.loss.forward(p, t, 7 * w), given, each):
-            raise GradientError(rule, "weights times seven change the value; only their ratios may count")
-        self.report.holds(rule)
-
-    def shapes(self) -> None:
-        """Different shapes and no rows are refused."""
-        rule = "p and t of different shapes, and no rows, are refused"
-        p, t = self.p, self.t
-        tried: list[tuple[str, Array, Array]] = [("zero rows", p[:0], t[:0])]
-        if p.ndim > 1:
-            tried.append((f"p of shape {p.shape}, t of shape {t[:, :1].shape}", p, t[:, :1]))
-            tried.append((f"p of shape {p[:, :1].shape}, t of shape {t[:, 0].shape}", p[:, :1], t[:, 0]))
-        for situation, a, b in tried:
-            if a.shape == b.shape and len(a):
-                continue
-            for method in (self.loss.forward, self.loss.backward):
-                self._refuses(rule, situation, method, a, b)
-        self.report.holds(rule)
-
-    def _refuses(self, rule: str, situation: str, method: Callable[..., Any], p: Array, t: Array) -> None:
-        try:
-            method(p, t)
-        except ValueError:
-            return
-        except Exception as error:
-            what = f"{method.__name__} raises {type(error).__name__}, not ValueError: {error}"
-            raise GradientError(rule, what, situation=situation) from error
-        raise GradientError(
-            rule,
-            f"{method.__name__} takes {situation} without a ValueError",
-            situation=situation,
-            diagnosis="the mean over no rows is not a number" if len(p) == 0 else "t is broadcast against p",
-        )
-
-    def dtypes(self) -> None:
-        """Float32 gives float32, and nearly the numbers of float64."""
-        rule = "float32 in gives float32 out, and agrees with float64"
-        p, t = self.p.astype(np.float32), self.t.astype(np.float32)
-        try:
-            value, dp = self.loss.forward(p, t), self.loss.backward(p, t)
-        except ValueError:
-            self.report.skipped(rule, "refused in float32")
-            return
-        if dp.dtype != np.float32:
-            raise GradientError(
-                rule,
-                f"in float32 backward returns {dp.dtype}",
-                situation="float32",
-                diagnosis="a constant of another dtype: use Python's floats (float(np.sqrt(2)), not np.sqrt(2))",
-            )
-        exact = self.loss.backward(p.astype(np.float64), t.astype(np.float64))
-        slack = 1e-3 * float(abs(exact).max()) + 1e3 * EPS32 * float(abs(exact).max())
-        if not np.allclose(dp, exact, rtol=0, atol=slack):
-            raise GradientError(rule, "dp in float32 is far from that in float64", situation="float32")
-        wide = self.loss.forward(p.astype(np.float64), t.astype(np.float64))
-        if abs(value - wide) > 1e-3 * abs(wide) + 1e3 * EPS32:
-            raise GradientError(rule, "the value in float32 is far from that in float64", situation="float32")
-        self.report.holds(rule)
-
-    def layouts(self) -> None:
-        """Fortran-ordered and read-only arrays give the same."""
-        rule = "Fortran-ordered, strided and read-only arrays give the same"
-        value, dp = self.loss.forward(self.p, self.t), self.loss.backward(self.p, self.t)
-        for name, lay in (
-            ("Fortran-ordered", np.asfortranarray),
-            ("strided", strided),
-            ("read-only", np.copy),
-        ):
-            p, t = lay(self.p), lay(self.t)
-            p.flags.writeable = t.flags.writeable = False
-            try:
-                given, slopes = self.loss.forward(p, t), self.loss.backward(p, t)
-            except Exception as error:
-                raise GradientError(rule, f"{type(error).__name__}: {error}", situation=name) from error
-            if not _close(given, value, [value]) or not np.allclose(slopes, dp, rtol=1e-9, atol=1e-12 * abs(dp).max()):
-                raise GradientError(rule, f"the result differs when p and t are {name}", situation=name)
-        self.report.holds(rule)
-
-    def configuration(self) -> None:
-        """A loss that has a config() is made again from it."""
-        rule = "config() makes the loss again"
-        if not hasattr(self.loss, "config"):
-            self.report.skipped(rule, "the loss has no config()")
-            return
-        try:
-            config = self.loss.config()
-            clone = type(self.loss)(**copy.deepcopy(config))
-            equal = alike_configs(clone.config(), config)
-        except Exception as error:
-            raise GradientError(
-                rule,
-                f"{type(error).__name__}: {error}",
-                diagnosis="every argument of __init__ must be kept as an attribute of the same name",
-            ) from error
-        if not equal or clone.forward(self.p, self.t) != self.loss.forward(self.p, self.t):
-            raise GradientError(rule, "the loss made from config() is another", diagnosis="config() loses something")
-        self.report.holds(rule)
-
-    # What the rules are made of.
-
-    def _given(self, p: Any, t: Any) -> tuple[Array, Array]:
-        return np.array(p, np.float64), np.array(t, np.float64)
 
     def _domains(self) -> Iterator[tuple[str, Array, Array]]:
         """Predictions and targets of the domains that the loss accepts: found by trying, the widest first."""
@@ -328,13 +87,12 @@ class LossCheck:
             try:
                 with np.errstate(all="ignore"):
                     value = self.loss.forward(p.copy(), t.copy())
-            except Exception as error:
-                self._refusal = error
+            except Exception:
                 continue
             if np.isfinite(value).all():
                 yield name, p, t
 
-    def _situations(self, name: str, p: Array, t: Array) -> Iterator[tuple[str, Array, Array]]:
+    def situations(self, name: str, p: Array, t: Array) -> Iterator[tuple[str, Array, Array]]:
         """The p and t of a domain, and others of the domain where losses go wrong."""
         yield name, p, t
         tried = [
@@ -367,7 +125,8 @@ class LossCheck:
             return True
         return True
 
-    def _point(self, situation: str, p: Array, t: Array) -> Point:
+    def point(self, situation: str, p: Array, t: Array) -> Point:
+        """What the prover compares."""
         value = getattr(self.loss, "value", self.loss.forward)
         dp = np.array(self.loss.backward(p.copy(), t.copy()))
         return Point(
@@ -380,30 +139,218 @@ class LossCheck:
             [Part("p", 0, p.shape, self.loss)],
         )
 
-    def _wrong(self, rule: str, situation: str, p: Array, t: Array, mismatch: Mismatch) -> GradientError:
-        worst = mismatch.worst()
-        measured = mismatch.measured[worst]
-        index = mismatch.part.index(mismatch.positions[worst]) if mismatch.positions else None
-        given = np.array([m.analytic for m in mismatch.measured])
-        wanted = np.array([m.numeric for m in mismatch.measured])
-        return GradientError(
-            rule,
-            f"dp{list(index) if index else ''} is {measured.analytic:.9g}, but should be {measured.numeric:.9g}",
-            situation=situation,
-            parameter="p",
-            index=index,
-            analytic=measured.analytic,
-            numeric=measured.numeric,
-            diagnosis=diagnosis.of_single("p", given, wanted, {"batch size": len(p), "outputs": p[0].size})
-            or self._elsewhere(situation),
-        )
 
-    def _elsewhere(self, situation: str) -> str:
-        return f"wrong only for {situation.split(', ')[-1]}" if situation != self.domains[0][0] else ""
-
-    def _other(self, values: Array) -> Array:
-        return with_rows(values[::-1], len(values), self.rng)
+@rule("forward gives a float, backward an array of p's shape")
+def runs(bench: LossBench) -> str:
+    """A Python float, and an array of p's dtype, in every domain."""
+    for situation, p, t in bench.domains:
+        try:
+            value, dp = bench.loss.forward(p.copy(), t.copy()), bench.loss.backward(p.copy(), t.copy())
+        except Exception as error:
+            raise Evidence(f"{type(error).__name__}: {error}", situation=situation) from error
+        if not isinstance(value, float) or isinstance(value, np.generic):
+            what = f"forward returns {type(value).__name__}, not a Python float"
+            raise Evidence(what, "loss not one number" if np.ndim(value) else "loss not a float", situation=situation)
+        if not isinstance(dp, np.ndarray) or dp.shape != p.shape or dp.dtype != p.dtype:
+            given = f"{dp.dtype} of shape {dp.shape}" if isinstance(dp, np.ndarray) else repr(dp)
+            what = f"backward returns {given}; p is {p.dtype} of shape {p.shape}"
+            raise Evidence(what, situation=situation, parameter="p")
+    return f"p and t {bench.p.shape}"
 
 
-def _close(a: float, b: float, terms: Any) -> bool:
-    return bool(abs(a - b) <= 1e-10 * max(float(np.max(np.abs(terms))), abs(b)) + 1e-300)
+@rule("stateless: arguments unchanged, two calls give the same bits")
+def pure(bench: LossBench) -> None:
+    """No argument is changed, and backward needs no forward."""
+    loss, p, t = bench.loss, bench.p.copy(), bench.t.copy()
+    value, dp = loss.forward(p, t), loss.backward(p, t)
+    kept = dp.copy()
+    for name, now, was in (("p", p, bench.p), ("t", t, bench.t)):
+        if not same(now, was):
+            raise Evidence(f"{name} is changed", "argument of a loss overwritten")
+    other = bench.p[::-1].copy(), bench.t[::-1].copy()
+    loss.forward(*other)
+    loss.backward(*other)
+    if not same(dp, kept):
+        raise Evidence("a later call overwrites the dp returned before", "dp used again")
+    if not same(loss.backward(bench.p, bench.t), kept):
+        what = "backward(p, t) gives something else after forward of another p and t"
+        raise Evidence(what, "loss keeps what forward saw")
+    if loss.forward(bench.p, bench.t) != value:
+        raise Evidence("two forwards of the same p and t differ")
+
+
+@rule("backward is the derivative of forward")
+def derivative(bench: LossBench) -> str:
+    """Against the numerical derivative, in every domain that the loss accepts."""
+    prover, tried = bench.prover, [*bench.situations(*bench.domains[0]), *bench.domains[1:]]
+    points = [bench.point(situation, p, t) for situation, p, t in tried]
+    for point in points:
+        prover.learn(point)
+    for number, ((situation, p, _), point) in enumerate(zip(tried, points, strict=True)):
+        try:
+            prover.prove(point, COORDINATES if number == 0 else 8)
+        except Mismatch as mismatch:
+            raise WrongGradient(
+                f"dp{list(mismatch.index) if mismatch.index else ''}",
+                mismatch,
+                "wrong in this domain" if situation != bench.domains[0][0] else "",
+                counts={"batch size": len(p), "outputs": p[0].size},
+                domain=situation.split(", ")[-1],
+            ) from None
+    bench.report.method = prover.method
+    bench.report.note(f"p and t: {', '.join(name for name, *_ in bench.domains)}")
+    return (
+        f"{prover.method}, {len(points)} situations, off by {prover.error:.0e} where {prover.tolerance:.0e} is allowed"
+    )
+
+
+@rule("the mean over rows, the sum over all else")
+def mean_over_rows(bench: LossBench) -> None:
+    """Each row counts on its own, and each output of a row."""
+    for situation, p, t in bench.domains:
+        value, dp = bench.loss.forward(p, t), bench.loss.backward(p, t)
+        each = [bench.loss.forward(p[i : i + 1], t[i : i + 1]) for i in range(len(p))]
+        mean = float(np.mean(each))
+        if not same_mean(value, mean, each):
+            what = f"forward gives {value:.9g}, its rows alone {mean:.9g} on average"
+            summed = same_mean(value, len(p) * mean, each)
+            raise Evidence(what, "summed over the rows" if summed else "rows together", situation=situation)
+        twice = bench.loss.backward(np.concatenate([p, p]), np.concatenate([t, t]))[: len(p)]
+        if not same_slopes(2 * twice, dp, abs(dp).max()):
+            raise Evidence("backward does not halve when every row stands twice", situation=situation)
+        if p.ndim > 1 and p.shape[-1] > 1:
+            _sum_over_outputs(bench, situation, p, t, value)
+
+
+def _sum_over_outputs(bench: LossBench, situation: str, p: Array, t: Array, value: float) -> None:
+    """Where outputs are independent of each other, one more output adds to the value instead of diluting it."""
+    outputs = p.shape[-1]
+    try:
+        columns = [bench.loss.forward(p[..., i : i + 1], t[..., i : i + 1]) for i in range(outputs)]
+    except Exception:
+        return
+    total = float(np.sum(columns))
+    if same_mean(value * outputs, total, columns) and not same_mean(value, total, columns):
+        what = f"forward gives {value:.9g}, its outputs alone {total:.9g} in sum"
+        raise Evidence(what, "averaged over the outputs", situation=situation, outputs=outputs)
+
+
+@rule("with sample_weight the mean is Σ w l / Σ w")
+def weights(bench: LossBench) -> Skipped | None:
+    """Weights of one are as none, and only ratios count."""
+    if not bench.weighted:
+        return Skipped("the loss takes no sample_weight")
+    loss, p, t = bench.loss, bench.p, bench.t
+    ones = np.ones(len(p))
+    value, dp = loss.forward(p, t), loss.backward(p, t)
+    if loss.forward(p, t, ones) != value or not same(loss.backward(p, t, ones), dp):
+        raise Evidence("weights of one do not give what no weights give, bit for bit")
+    w = bench.rng.uniform(0.5, 2, len(p))
+    w[0] = 0.0
+    kept = w.copy()
+    each = np.array([loss.forward(p[i : i + 1], t[i : i + 1]) for i in range(len(p))])
+    given, expected = loss.forward(p, t, w), float(w @ each / w.sum())
+    if not same_mean(given, expected, each):
+        what = f"with weights forward gives {given:.9g} instead of {expected:.9g}"
+        counted = same_mean(given, w @ each / len(p), each)
+        raise Evidence(what, "weights counted as rows" if counted else "", analytic=given, numeric=expected)
+    slopes = loss.backward(p, t, w)
+    column = (w / w.sum() * len(p)).reshape(-1, *[1] * (p.ndim - 1))
+    if not same_slopes(slopes, dp * column, abs(dp).max()):
+        raise Evidence("with weights backward is not the derivative of forward", parameter="p")
+    if not same(w, kept):
+        raise Evidence("sample_weight is changed", "argument of a loss overwritten")
+    if not same_mean(loss.forward(p, t, 7 * w), given, each):
+        raise Evidence("weights times seven change the value; only their ratios may count")
+    return None
+
+
+@rule("p and t of different shapes, and no rows, are refused")
+def shapes(bench: LossBench) -> None:
+    """Nothing is broadcast, and no mean is taken over nothing."""
+    p, t = bench.p, bench.t
+    tried: list[tuple[str, Array, Array]] = [("zero rows", p[:0], t[:0])]
+    if p.ndim > 1:
+        tried.append((f"p of shape {p.shape}, t of shape {t[:, :1].shape}", p, t[:, :1]))
+        tried.append((f"p of shape {p[:, :1].shape}, t of shape {t[:, 0].shape}", p[:, :1], t[:, 0]))
+    for situation, a, b in tried:
+        if a.shape == b.shape and len(a):
+            continue
+        for method in (bench.loss.forward, bench.loss.backward):
+            _refuses(situation, method, a, b)
+
+
+def _refuses(situation: str, method: Callable[..., Any], p: Array, t: Array) -> None:
+    try:
+        method(p, t)
+    except ValueError:
+        return
+    except Exception as error:
+        what = f"{method.__name__} raises {type(error).__name__}, not ValueError: {error}"
+        raise Evidence(what, situation=situation) from error
+    what = f"{method.__name__} takes {situation} without a ValueError"
+    raise Evidence(what, "mean over no rows" if len(p) == 0 else "t broadcast", situation=situation)
+
+
+@rule("float32 in gives float32 out, and agrees with float64")
+def dtypes(bench: LossBench) -> Skipped | None:
+    """The numbers are nearly those of float64."""
+    loss, p, t = bench.loss, bench.p.astype(np.float32), bench.t.astype(np.float32)
+    try:
+        value, dp = loss.forward(p, t), loss.backward(p, t)
+    except ValueError:
+        return Skipped("refused in float32")
+    if dp.dtype != np.float32:
+        what = f"in float32 backward returns {dp.dtype}"
+        raise Evidence(what, "constant of another dtype in a loss", situation="float32")
+    wide = p.astype(np.float64), t.astype(np.float64)
+    if not same_slopes_in_float32(dp, loss.backward(*wide)):
+        raise Evidence("dp in float32 is far from that in float64", situation="float32")
+    if not same_loss_in_float32(value, loss.forward(*wide)):
+        raise Evidence("the value in float32 is far from that in float64", situation="float32")
+    return None
+
+
+@rule("Fortran-ordered, strided and read-only arrays give the same")
+def layouts(bench: LossBench) -> None:
+    """How an argument lies in memory does not matter; here none can be written to."""
+    value, dp = bench.loss.forward(bench.p, bench.t), bench.loss.backward(bench.p, bench.t)
+    for name, lay in LAYOUTS.items():
+        p, t = lay(bench.p), lay(bench.t)
+        p.flags.writeable = t.flags.writeable = False
+        try:
+            given, slopes = bench.loss.forward(p, t), bench.loss.backward(p, t)
+        except Exception as error:
+            raise Evidence(f"{type(error).__name__}: {error}", situation=name) from error
+        if not same_mean(given, value, [value]) or not same_slopes(slopes, dp, abs(dp).max()):
+            raise Evidence(f"the result differs when p and t are {name}", situation=name)
+
+
+@rule("config() makes the loss again")
+def configuration(bench: LossBench) -> Skipped | None:
+    """A loss that has a config() can be made from it."""
+    loss = bench.loss
+    if not hasattr(loss, "config"):
+        return Skipped("the loss has no config()")
+    try:
+        config = loss.config()
+        clone = type(loss)(**copy.deepcopy(config))
+        equal = same_configs(clone.config(), config)
+    except Exception as error:
+        raise Evidence(f"{type(error).__name__}: {error}", "argument not kept") from error
+    if not equal or clone.forward(bench.p, bench.t) != loss.forward(bench.p, bench.t):
+        raise Evidence("the loss made from config() is another", "config of a loss loses something")
+    return None
+
+
+CONTRACT: tuple[Rule[LossBench], ...] = (
+    runs,
+    pure,
+    derivative,
+    mean_over_rows,
+    weights,
+    shapes,
+    dtypes,
+    layouts,
+    configuration,
+)

@@ -13,14 +13,16 @@ from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
-from minigrad.testing import diagnosis
-from minigrad.testing.contract import LayerCheck, quietly, same, same_to_rounding
-from minigrad.testing.proof import Mismatch, Point, Prover
-from minigrad.testing.report import GradientError, Report
+from minigrad.testing.bench import Bench
+from minigrad.testing.comparison import Mismatch, Point, same, same_objective, same_to_rounding
+from minigrad.testing.contract import check, run
+from minigrad.testing.report import Report
+from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, WrongGradient, rule
 from minigrad.testing.subject import Part, Subject
 
 COORDINATES = 25
 ROWS = 32
+STALE = 0.7071067811865476  # what the gradients hold before they are set
 
 
 def check_model(model: Model, loss: Loss, x: Any, t: Any, *, l2: float = 0.0, l1: float = 0.0, seed: int = 0) -> Report:
@@ -30,17 +32,19 @@ def check_model(model: Model, loss: Loss, x: Any, t: Any, *, l2: float = 0.0, l1
     deep copy in float64, at its own parameters, at random ones near them and at large ones. Then the model is checked
     as the layer that it is. Returns the report, whose `str()` is a table.
     """
-    return ModelCheck(model, loss, x, t, l2, l1, seed).run()
+    return run(ModelBench(model, loss, x, t, l2, l1, seed), CONTRACT)
 
 
-class ModelCheck:
-    """One run over one model, loss and batch."""
+class ModelBench(Bench):
+    """The bench for one model with its loss and penalties, and one batch.
+
+    `places` are the parameters at which the gradient is tried, the model's own first, each with words for it.
+    """
 
     def __init__(self, model: Model, loss: Loss, x: Any, t: Any, l2: float, l1: float, seed: int) -> None:
-        self.report = Report(f"{model!r} with {loss!r}")
-        self.model = model
         self.rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
-        self.prover = Prover(directions)
+        super().__init__(Report(f"{model!r} with {loss!r}"), directions)
+        self.model = model
         x = np.asarray(x)[:ROWS]
         self.x = x.astype(np.float64) if x.dtype.kind == "f" else x.copy()
         self.t = _targets(model, loss, self.x, t)[:ROWS]
@@ -56,113 +60,6 @@ class ModelCheck:
             ("large parameters (times 8)", 8 * own + 0.1 * self._nudge(own)),
         ]
 
-    def run(self) -> Report:
-        """Try every rule; raise at the first that is broken."""
-        try:
-            for rule in (self.runs, self.derivative, self.composed, self.as_layer):
-                quietly(rule)
-        except GradientError as error:
-            raise error.filed(self.report) from error.__cause__
-        self.report.error, self.report.tolerance = self.prover.error, self.prover.tolerance
-        return self.report
-
-    def runs(self) -> None:
-        """The objective gives a number and a gradient, the same twice, and leaves x, t and theta alone."""
-        rule = "value and gradient run, twice the same, arguments unchanged"
-        x, t = self.x.copy(), self.t.copy()
-        try:
-            value, gradient = self._gradient(self.places[0][1], x, t)
-            again, twice = self._gradient(self.places[0][1], x, t)
-            alone = self._value(self.places[0][1])
-        except Exception as error:
-            likely = diagnosis.of_refused_value(error, len(self.x))
-            raise GradientError(rule, f"{type(error).__name__}: {error}", diagnosis=likely) from error
-        if not np.isfinite(value):
-            raise GradientError(rule, f"the loss is {value}")
-        if not same(x, self.x) or not same(t, self.t):
-            raise GradientError(rule, "x or t is changed", diagnosis="the input is overwritten in place")
-        if not same(self.subject.theta, self.places[0][1]):
-            raise GradientError(rule, "the parameters are changed", diagnosis="only an optimizer may change them")
-        if not same(value, again) or not same(value, alone):
-            raise GradientError(
-                rule,
-                "the same parameters give another value the second time",
-                diagnosis="a layer draws random numbers from a generator that is not declared: rng = state()",
-            )
-        self._same_gradient(rule, gradient, twice)
-        for part in self._parts():
-            if (gradient[part.span] == STALE).all() and part.shape:
-                raise GradientError(
-                    rule,
-                    f"backward does not set the gradient of {self._words(part)}",
-                    parameter=part.name,
-                    diagnosis=f"the gradient of {part.name} is identically zero: it is never filled in",
-                )
-        self.report.holds(rule, f"value {value:.6g}, {self.subject.theta.size:,} parameters")
-
-    def derivative(self) -> None:
-        """Every parameter's gradient against the numerical derivative of the value."""
-        rule = "the gradient equals the numerical derivative"
-        rows = {"": (self.x, self.t), ", one row": (self.x[:1], self.t[:1])}
-        tried = [(place + words, theta, *data) for words, data in rows.items() for place, theta in self.places]
-        for number, (situation, theta, x, t) in enumerate(tried):
-            if not self._finite(theta, x, t):
-                self.report.note(f"not checked at {situation}: refused, or the loss is not finite")
-                continue
-            point = self._point(situation, theta, x, t)
-            try:
-                self.prover.prove(point, COORDINATES if number == 0 else 0)
-            except Mismatch as mismatch:
-                raise self._wrong(rule, x, mismatch) from None
-        self.report.method = self.prover.method
-        self.report.holds(
-            rule,
-            f"{self.report.method}, off by {self.prover.error:.0e} where {self.prover.tolerance:.0e} is allowed",
-        )
-
-    def composed(self) -> None:
-        """The loss on the last layer's output, and the rewritten one on its input, give the same gradient."""
-        rule = "the rewritten objective equals model and loss composed"
-        if self.objective.loss is self.loss:
-            self.report.skipped(rule, "the loss absorbs no layer here")
-            return
-        theta = self.places[0][1]
-        value, gradient = self._gradient(theta)
-        decaying = [(layer, name) for layer in walk([self.subject.layer]) for name in layer.decaying]
-        for layer, name in decaying:
-            w = layer.params[name].ravel()
-            gradient[self._span_of(layer, name)] -= self.l2 * w + self.l1 * np.sign(w)
-        self.subject.rewind()
-        p = self.subject.layer.forward(self.x)
-        composed = self.loss.forward(p, self.t)
-        self.subject.layer.backward(self.loss.backward(p, self.t))
-        weights = [layer.params[name] for layer, name in decaying]
-        penalty = sum(float((0.5 * self.l2 * w**2 + self.l1 * np.abs(w)).sum()) for w in weights)
-        saturated = bool(((p < 1e-6) | (p > 1 - 1e-6)).any())
-        if saturated:
-            self.report.skipped(rule, "outputs are saturated, where only the rewritten form is accurate")
-            return
-        if abs(composed + penalty - value) > 1e-8 * abs(value) or not np.allclose(
-            self.subject.dtheta, gradient, rtol=0, atol=1e-7 * abs(gradient).max(initial=0)
-        ):
-            raise GradientError(
-                rule, f"composed {composed + penalty:.9g}, rewritten {value:.9g}, or their gradients differ"
-            )
-        self.report.holds(rule, f"{self.loss!r} as {self.objective.loss!r}")
-
-    def as_layer(self) -> None:
-        """The model is a layer too, and keeps a layer's contract."""
-        try:
-            found = LayerCheck(self.model, self.x, 0).run()
-        except GradientError as error:
-            error.report = None
-            raise
-        self.report.findings += found.findings
-        for text in found.notes:
-            self.report.note(text)
-
-    # What the rules are made of.
-
     @staticmethod
     def _model(subject: Subject) -> Model:
         if not isinstance(subject.layer, Model):
@@ -173,37 +70,22 @@ class ModelCheck:
         typical = float(np.sqrt((theta**2).mean())) if theta.size else 0.0
         return (typical or 1.0) * self.rng.standard_normal(theta.shape)
 
-    def _value(self, theta: Array) -> float:
+    def value(self, theta: Array) -> float:
+        """The objective at these parameters."""
         self.subject.theta[...] = theta
         self.subject.rewind()
         return self.objective.value(self.x, self.t)
 
-    def _gradient(self, theta: Array, x: Array | None = None, t: Array | None = None) -> tuple[float, Array]:
+    def gradient(self, theta: Array, x: Array | None = None, t: Array | None = None) -> tuple[float, Array]:
+        """The objective's own value and gradient, of the batch unless x and t are given."""
         self.subject.theta[...] = theta
         self.subject.dtheta[...] = STALE
         self.subject.rewind()
         value = self.objective.gradient(self.x if x is None else x, self.t if t is None else t)
         return value, self.subject.dtheta.copy()
 
-    def _same_gradient(self, rule: str, gradient: Array, twice: Array) -> None:
-        self.subject.dtheta[...] = 2 * STALE
-        self.subject.rewind()
-        self.objective.gradient(self.x, self.t)
-        for part in self._parts():
-            a, b, c = gradient[part.span], twice[part.span], self.subject.dtheta[part.span]
-            if (same(a, b) and same(b, c)) or (same(a, 0 * a + STALE) and same(c, 0 * a + 2 * STALE)):
-                continue
-            added = same_to_rounding(c - a, 0 * a + STALE)
-            raise GradientError(
-                rule,
-                f"the gradient of {self._words(part)} depends on what its array held before",
-                parameter=part.name,
-                diagnosis="it is accumulated: added to instead of set, so that a second step gives a factor of two"
-                if added
-                else "not all of it is set: old values remain",
-            )
-
-    def _finite(self, theta: Array, x: Array, t: Array) -> bool:
+    def finite(self, theta: Array, x: Array, t: Array) -> bool:
+        """Whether the objective takes x and t at these parameters, and gives a number."""
         self.subject.theta[...] = theta
         self.subject.rewind()
         try:
@@ -211,13 +93,17 @@ class ModelCheck:
         except Exception:
             return False
 
-    def _parts(self) -> list[Part]:
+    def parts(self) -> list[Part]:
+        """Every parameter."""
         return self.subject.parts(np.zeros(0, np.intp))
 
-    def _span_of(self, layer: Layer, name: str) -> slice:
-        return next(part.span for part in self._parts() if part.layer is layer and part.name.rsplit(".", 1)[-1] == name)
+    def span_of(self, layer: Layer, name: str) -> slice:
+        """Where a parameter of a layer lies in theta."""
+        return next(part.span for part in self.parts() if part.layer is layer and part.name.rsplit(".", 1)[-1] == name)
 
-    def _point(self, situation: str, theta: Array, x: Array, t: Array) -> Point:
+    def point(self, situation: str, theta: Array, x: Array, t: Array) -> Point:
+        """What the prover compares."""
+
         def value(v: Array) -> Array:
             self.subject.theta[...] = v
             self.subject.rewind()
@@ -229,10 +115,10 @@ class ModelCheck:
             z = self.complex_objective.differentiate(self.complex_objective.model.admit(x + 0j), t)
             return np.atleast_1d(np.asarray(z))
 
-        _, gradient = self._gradient(theta, x, t)
-        return Point(situation, value, complex_value, theta.copy(), np.ones(1), gradient, self._parts(), composite=True)
+        _, gradient = self.gradient(theta, x, t)
+        return Point(situation, value, complex_value, theta.copy(), np.ones(1), gradient, self.parts(), composite=True)
 
-    def _words(self, part: Part) -> str:
+    def words(self, part: Part) -> str:
         """Such as "W of layer 1, Dense(4, 3)"."""
         path = part.name.split(".")
         if len(path) == 1:
@@ -240,24 +126,100 @@ class ModelCheck:
         numbers = ".".join(str(int(number) + 1) for number in path[:-1])
         return f"{path[-1]} of layer {numbers}, {part.layer!r}"
 
-    def _wrong(self, rule: str, x: Array, mismatch: Mismatch) -> GradientError:
-        worst, part = mismatch.worst(), mismatch.part
-        measured = mismatch.measured[worst]
-        index = part.index(mismatch.positions[worst]) if mismatch.positions else None
-        given = np.array([m.analytic for m in mismatch.measured])
-        wanted = np.array([m.numeric for m in mismatch.measured])
-        likely = diagnosis.of_single(part.name, given, wanted, {"batch size": len(x)})
-        return GradientError(
-            rule,
-            f"the gradient of {self._words(part)}{f', index {list(index)},' if index is not None else ''} is "
-            f"{measured.analytic:.9g}, but should be {measured.numeric:.9g}",
-            situation=mismatch.point.situation,
-            parameter=part.name,
-            index=index,
-            analytic=measured.analytic,
-            numeric=measured.numeric,
-            diagnosis=likely or "check_layer on each layer and check_loss on the loss tell which of them is wrong",
-        )
+
+@rule("value and gradient run, twice the same, arguments unchanged")
+def runs(bench: ModelBench) -> str:
+    """The objective gives a number and a gradient, and leaves x, t and theta alone."""
+    x, t, own = bench.x.copy(), bench.t.copy(), bench.places[0][1]
+    try:
+        value, gradient = bench.gradient(own, x, t)
+        again, twice = bench.gradient(own, x, t)
+        alone = bench.value(own)
+    except Exception as error:
+        raise Refused(f"{type(error).__name__}: {error}", error, len(bench.x)) from error
+    if not np.isfinite(value):
+        raise Evidence(f"the loss is {value}")
+    if not same(x, bench.x) or not same(t, bench.t):
+        raise Evidence("x or t is changed", "data overwritten")
+    if not same(bench.subject.theta, own):
+        raise Evidence("the parameters are changed", "parameters changed")
+    if not same(value, again) or not same(value, alone):
+        what = "the same parameters give another value the second time"
+        raise Evidence(what, "undeclared randomness in a layer")
+    _gradients_are_set(bench, gradient, twice)
+    return f"value {value:.6g}, {bench.subject.theta.size:,} parameters"
+
+
+def _gradients_are_set(bench: ModelBench, gradient: Array, twice: Array) -> None:
+    """Two gradients, taken with STALE in their array, are what one is with something else in it."""
+    bench.subject.dtheta[...] = 2 * STALE
+    bench.subject.rewind()
+    bench.objective.gradient(bench.x, bench.t)
+    for part in bench.parts():
+        a, b, c = gradient[part.span], twice[part.span], bench.subject.dtheta[part.span]
+        if (same(a, b) and same(b, c)) or (same(a, 0 * a + STALE) and same(c, 0 * a + 2 * STALE)):
+            continue
+        added = same_to_rounding(c - a, 0 * a + STALE)
+        what = f"the gradient of {bench.words(part)} depends on what its array held before"
+        raise Evidence(what, "accumulated over steps" if added else "partly set", parameter=part.name)
+    for part in bench.parts():
+        if (gradient[part.span] == STALE).all() and part.shape:
+            what = f"backward does not set the gradient of {bench.words(part)}"
+            raise Evidence(what, "never set", parameter=part.name)
+
+
+@rule("the gradient equals the numerical derivative")
+def derivative(bench: ModelBench) -> str:
+    """Every parameter's gradient is right at every place, for one row too."""
+    prover, rows = bench.prover, {"": (bench.x, bench.t), ", one row": (bench.x[:1], bench.t[:1])}
+    tried = [(place + words, theta, *data) for words, data in rows.items() for place, theta in bench.places]
+    for number, (situation, theta, x, t) in enumerate(tried):
+        if not bench.finite(theta, x, t):
+            bench.report.note(f"not checked at {situation}: refused, or the loss is not finite")
+            continue
+        point = bench.point(situation, theta, x, t)
+        try:
+            prover.prove(point, COORDINATES if number == 0 else 0)
+        except Mismatch as mismatch:
+            index = "" if mismatch.index is None else f", index {list(mismatch.index)},"
+            where = f"the gradient of {bench.words(mismatch.part)}{index}"
+            counts = {"batch size": len(x)}
+            raise WrongGradient(where, mismatch, "wrong in a model", counts=counts) from None
+    bench.report.method = prover.method
+    return f"{prover.method}, off by {prover.error:.0e} where {prover.tolerance:.0e} is allowed"
+
+
+@rule("the rewritten objective equals model and loss composed")
+def composed(bench: ModelBench) -> Skipped | str:
+    """The loss on the last layer's output, and the rewritten one on its input, give the same gradient."""
+    loss, rewritten, model = bench.loss, bench.objective.loss, bench.subject.layer
+    if rewritten is loss:
+        return Skipped("the loss absorbs no layer here")
+    value, gradient = bench.gradient(bench.places[0][1])
+    decaying = [(layer, name) for layer in walk([model]) for name in layer.decaying]
+    for layer, name in decaying:
+        w = layer.params[name].ravel()
+        gradient[bench.span_of(layer, name)] -= bench.l2 * w + bench.l1 * np.sign(w)
+    bench.subject.rewind()
+    p = model.forward(bench.x)
+    plain = loss.forward(p, bench.t)
+    model.backward(loss.backward(p, bench.t))
+    weights = [layer.params[name] for layer, name in decaying]
+    plain += sum(float((0.5 * bench.l2 * w**2 + bench.l1 * np.abs(w)).sum()) for w in weights)
+    if bool(((p < 1e-6) | (p > 1 - 1e-6)).any()):
+        return Skipped("outputs are saturated, where only the rewritten form is accurate")
+    if not same_objective(value, plain, gradient, bench.subject.dtheta):
+        raise Evidence(f"composed {plain:.9g}, rewritten {value:.9g}, or their gradients differ")
+    return f"{loss!r} as {rewritten!r}"
+
+
+@rule("the model is a layer")
+def as_layer(bench: ModelBench) -> Report:
+    """It keeps a layer's contract too."""
+    return check(bench.model, bench.x)
+
+
+CONTRACT: tuple[Rule[ModelBench], ...] = (runs, derivative, composed, as_layer)
 
 
 def _targets(model: Model, loss: Loss, x: Array, t: Any) -> Array:
@@ -268,6 +230,3 @@ def _targets(model: Model, loss: Loss, x: Array, t: Any) -> Array:
     elif t.ndim == 1 and getattr(loss, "labels", False):
         t = LabelEncoder(t if model.classes is None else model.classes).one_hot(t)
     return t.astype(np.float64)
-
-
-STALE = 0.7071067811865476  # what the gradients hold before they are set

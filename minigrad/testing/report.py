@@ -32,8 +32,15 @@ class Report:
         self.findings.append(Finding(rule, "holds", detail))
 
     def skipped(self, rule: str, why: str) -> None:
-        """Enter a rule that does not apply here, or could not be tried."""
-        self.findings.append(Finding(rule, "skipped", why))
+        """Enter a rule that does not apply here, or could not be tried; without a reason it is not mentioned."""
+        if why:
+            self.findings.append(Finding(rule, "skipped", why))
+
+    def include(self, other: Report) -> None:
+        """Enter all that a check within this one has found."""
+        self.findings += other.findings
+        for text in other.notes:
+            self.note(text)
 
     def note(self, text: str) -> None:
         """Enter, once, what the reader should know although it is no error."""

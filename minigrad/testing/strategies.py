@@ -27,7 +27,7 @@ from minigrad.layers.standardize import Standardize
 from minigrad.model import Model
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
-from minigrad.testing.contract import LayerCheck
+from minigrad.testing.contract import check
 from minigrad.testing.inputs import find_input
 from minigrad.testing.subject import Subject
 
@@ -75,7 +75,7 @@ def layer_test(make: Callable[[Draw], Layer]) -> Callable[[], None]:
         x = data.draw(batches(layer), label="x")
         note(f"check_layer({layer!r}, x)")
         assume(_taken(layer, x))
-        LayerCheck(layer, x, seed=data.draw(st.integers(0, 99), label="seed"), only_here=True).run()
+        check(layer, x, data.draw(st.integers(0, 99), label="seed"), only_here=True)
 
     return test
 

@@ -35,6 +35,17 @@ class Part:
         return tuple(int(i) for i in np.unravel_index(position - self.start, self.shape))
 
 
+@dataclass
+class Case:
+    """One situation: the input, the parameters, the upstream, and the gradient that the layer gave."""
+
+    situation: str
+    x: Array
+    theta: Array
+    dy: Array
+    gradient: Array
+
+
 def named_parameters(layers: tuple[Layer, ...], prefix: str = "") -> Iterator[tuple[str, Layer, Array]]:
     """Name, layer and array of every parameter, in the order in which `pack` lays them into theta."""
     for position, layer in enumerate(layers):

@@ -1,4 +1,8 @@
-"""Losses that are wrong, with words that the error must contain, and losses that are right though unusual."""
+"""Losses that are wrong, and losses that are right though unusual.
+
+`BUGS` maps a name to (a function that makes the wrong loss, words that the error must contain), `LOSSES` to a function
+that makes the right loss, and p and t to check it at (None: the checker's own choice).
+"""
 
 import numpy as np
 
@@ -10,6 +14,7 @@ LOSSES = {}
 
 def planted(words):
     def plant(cls):
+        assert cls.__name__ not in BUGS
         BUGS[cls.__name__] = (cls, words)
         return cls
 
@@ -251,13 +256,70 @@ class SmoothAbsolute(Loss):
         return np.clip((p - t) / self.beta, -1, 1)
 
 
-@planted("")
+@planted("backward is the derivative of forward")
 class SmoothAbsoluteHalved(SmoothAbsolute):
     def slopes(self, p, t):
         return super().slopes(p, t) * np.where(abs(p - t) < self.beta, 1, 0.5)
 
 
-@planted("")
+@planted("backward is the derivative of forward")
 class HingeWithoutHinge(Hinge):
     def slopes(self, p, t):
         return -t
+
+
+@planted("not summed to one number")
+class OneForEachRow(OwnSquares):
+    def forward(self, p, t):
+        super().forward(p, t)
+        return ((p - t) ** 2).sum(axis=1)
+
+
+@planted("return a fresh array")
+class UsesArrayAgain(OwnSquares):
+    def backward(self, p, t):
+        dp = super().backward(p, t)
+        if getattr(self, "dp", dp).shape != dp.shape:
+            return dp
+        self.dp = getattr(self, "dp", dp)
+        self.dp[...] = dp
+        return self.dp
+
+
+@planted("rows of a batch do not count each on its own")
+class MeanOfSquaredSum(OwnSquares):
+    def forward(self, p, t):
+        super().forward(p, t)
+        return float(((p - t).mean(axis=0) ** 2).sum())
+
+    def backward(self, p, t):
+        super().backward(p, t)
+        return np.repeat(2 * (p - t).mean(axis=0, keepdims=True) / len(p), len(p), axis=0)
+
+
+class ForgetsItsFactor(OwnSquares):
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def forward(self, p, t):
+        return self.factor * super().forward(p, t)
+
+    def backward(self, p, t):
+        return self.factor * super().backward(p, t)
+
+    def config(self):
+        return {}
+
+
+BUGS["ForgetsItsFactor"] = (lambda: ForgetsItsFactor(3.0), "config() loses something")
+
+
+@planted("Fortran-ordered")
+class ReliesOnMemoryOrder(OwnSquares):
+    def forward(self, p, t):
+        super().forward(p, t)
+        d = (p - t).ravel(order="K").reshape(p.shape)
+        return float((np.arange(1, p.shape[1] + 1) * d**2).sum() / len(p))
+
+    def backward(self, p, t):
+        return super().backward(p, t) * np.arange(1, p.shape[1] + 1, dtype=p.dtype)

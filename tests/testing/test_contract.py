@@ -1,6 +1,8 @@
 """Every layer and every loss of the package keeps its contract: whatever is added is tested without being listed."""
 
+import importlib
 import inspect
+import pkgutil
 
 import numpy as np
 import pytest
@@ -18,15 +20,16 @@ def subclasses(cls):
     return found + [inner for sub in cls.__subclasses__() for inner in subclasses(sub)]
 
 
+LAYERS = layer_classes()
 LOSSES = [cls for cls in subclasses(Loss) if cls is not Loss]
 
 
-@pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
-def test_layer(cls):
+@pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
+def test_layer_at_every_size(cls):
     layer_test(lambda draw: draw(layers_of(cls)))()
 
 
-@pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
 def test_layer_in_every_situation(cls):
     check_layer(*EXAMPLES[cls]() if cls in EXAMPLES else [cls(*_widths(cls))])
 
@@ -48,25 +51,39 @@ EXAMPLES = {  # those that take something else than widths, with rows where they
 
 @pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("seed", range(3))
-def test_loss(cls, seed):
+def test_loss_of_the_package(cls, seed):
     check_loss(cls(), seed=seed)
 
 
 test_networks = layer_test(lambda draw: draw(networks()))
 
 
-def test_the_registry_walk_finds_what_the_package_exports():
-    exported = {v for v in vars(minigrad).values() if isinstance(v, type)}
-    assert {cls for cls in exported if issubclass(cls, Loss) and cls is not Loss} <= set(LOSSES)
-    drawn = {cls.__name__ for cls in layer_classes()}
-    assert {"Dense", "Sigmoid", "Softmax", "GELU"} <= drawn
+def defined(base, modules):
+    """The public subclasses of `base` that these modules define."""
+    found = [value for name in modules for value in vars(importlib.import_module(name)).values()]
+    classes = {value for value in found if isinstance(value, type) and issubclass(value, base)}
+    return {cls for cls in classes if cls.__module__ in modules and not cls.__name__.startswith("_")}
+
+
+def test_every_layer_that_a_file_defines_is_exported_and_checked():
+    files = [module.name for module in pkgutil.walk_packages(minigrad.layers.__path__, "minigrad.layers.")]
+    layers = {cls for cls in defined(minigrad.Layer, files) if cls.forward is not minigrad.Layer.forward}
+    assert {cls.__name__ for cls in layers} == {cls.__name__ for cls in LAYERS}
+    assert {cls.__name__ for cls in layers} <= set(minigrad.__all__)
+
+
+def test_every_loss_that_a_file_defines_is_exported_and_checked():
+    losses = defined(Loss, ["minigrad.losses"])
+    assert losses == {Loss, *LOSSES}
+    assert {cls.__name__ for cls in losses} <= set(minigrad.__all__)
 
 
 @given(st.data())
 def test_layers_and_networks_draw_layers(data):
     assert isinstance(data.draw(layers()), minigrad.Layer)
     model = data.draw(networks())
-    assert model.output_shape((model.layers[0].in_features,))
+    width = model.layers[0].in_features
+    assert model.output_shape((width,)) == model.predict(np.zeros((1, width))).shape[1:]
 
 
 def test_a_layer_that_nothing_says_how_to_draw_is_an_error():

@@ -1,6 +1,6 @@
-"""Layers that are wrong, each with a bug that someone could write, and the words that the diagnosis must contain.
+"""Layers that are wrong, each with a bug that someone could write, and words that its diagnosis must contain.
 
-`BUGS` maps a name to (a function that makes the layer, those words); the words are empty where no sentence is owed.
+`BUGS` maps a name to (a function that makes the layer, those words); the words are empty where none is given.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ BUGS = {}
 
 def planted(words="", *arguments):
     def plant(cls):
+        assert cls.__name__ not in BUGS
         BUGS[cls.__name__] = (lambda: cls(*arguments), words)
         return cls
 
@@ -601,3 +602,111 @@ class Undeclared(Layer):
     def backward(self, dy):
         self.dg = (dy * self.x).sum(axis=0)
         return dy * self.g
+
+
+@planted("the array is replaced", 3)
+class ReplacesGradient(Scale):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        vars(self)["dg"] = self.dg.copy()
+        return dx
+
+
+@planted("in a dtype of its own")
+class ForwardInFloat32(Elementwise):
+    def forward(self, x):
+        return super().forward(x).astype(np.float32)
+
+
+@planted("let it follow dy")
+class BackwardInFloat32(Elementwise):
+    def backward(self, dy):
+        return super().backward(dy).astype(np.float32)
+
+
+@planted("does not return dx")
+class ReturnsNothing(Elementwise):
+    def backward(self, dy):
+        super().backward(dy)
+
+
+@planted("overwritten in place")
+class OverwritesInputInPredict(Elementwise):
+    def predict(self, x):
+        x += 0.5
+        return np.tanh(x - 0.5)
+
+
+@planted("overwritten in place by backward")
+class OverwritesOutput(Elementwise):
+    def forward(self, x):
+        self.y = super().forward(x)
+        return self.y
+
+    def backward(self, dy):
+        self.y *= dy
+        return super().backward(dy)
+
+
+@planted("rng = state()")
+class RememberedNoise(Elementwise):
+    def __init__(self):
+        self.noise = np.random.default_rng(0)
+
+    def forward(self, x):
+        return super().forward(x) + self.noise.standard_normal(x.shape)
+
+    def predict(self, x):
+        return self.f(x)
+
+
+@planted("does not come from dy", 3)
+class ConstantGradient(Scale):
+    def backward(self, dy):
+        return super().backward(dy) + 1e-13
+
+
+@planted("inference is random")
+class RandomPredict(Elementwise):
+    calls = 0
+
+    def predict(self, x):
+        RandomPredict.calls += 1
+        return self.f(x) + 1e-13 * (RandomPredict.calls % 2)
+
+
+@planted("divides by the number of rows, or keeps an older gradient", 3)
+class KeepsGradientOfNoRows(Scale):
+    def backward(self, dy):
+        return super().backward(dy) if len(dy) else dy
+
+
+@planted("does not hold the argument", 0.3)
+class DoublesArgument(Elementwise):
+    def __init__(self, factor):
+        self.factor = 2 * factor
+
+    def f(self, x):
+        return self.factor * x
+
+    def slope(self, x):
+        return self.factor
+
+
+@planted("memory order")
+class ReliesOnMemoryOrder(Elementwise):
+    def f(self, x):
+        return np.tanh(x.ravel(order="K").reshape(x.shape))
+
+
+@planted("list it in self.layers", 3)
+class HidesInnerLayer(Layer):
+    def __init__(self, features):
+        self.features = features
+        self.inner = Dense(features, features, seed=0)
+
+    def forward(self, x):
+        return self.inner.forward(x)
+
+    def backward(self, dy):
+        return self.inner.backward(dy)

@@ -1,4 +1,8 @@
-"""Bugs and tricky layers of other kinds, written after the checker and without a look at it."""
+"""Wrong and right layers of other kinds than the checker was made for, written after it and without a look at it.
+
+`BUGS` maps a name to a function that makes the wrong layer, `LAYERS` to one that makes the right layer and the input to
+check it at (None: the checker's own choice).
+"""
 
 import numpy as np
 
@@ -11,7 +15,8 @@ LAYERS = {}
 
 def wrong(*arguments):
     def enter(cls):
-        BUGS[cls.__name__] = (lambda: cls(*arguments), "")
+        assert cls.__name__ not in BUGS
+        BUGS[cls.__name__] = lambda: cls(*arguments)
         return cls
 
     return enter
@@ -19,6 +24,7 @@ def wrong(*arguments):
 
 def right(*arguments, x=None):
     def enter(cls):
+        assert cls.__name__ not in LAYERS
         LAYERS[cls.__name__] = lambda: (cls(*arguments), None if x is None else x(np.random.default_rng(5)))
         return cls
 

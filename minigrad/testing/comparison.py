@@ -1,16 +1,21 @@
-"""A gradient against the measured derivative: where they differ, and whether rounding or a kink excuses it.
+"""Every comparison that a check makes: what counts as equal, and whether a gradient is the measured derivative.
 
-The tolerance has no absolute part. It is relative to the gradient's own size, plus ten times the estimated error of
-the measurement, plus the rounding that the gradient's own code may have: that of the forward, relative to the largest
+Whether two results are equal depends on what may set them apart: nothing, the rounding of the same mathematics in
+another order, or float32. Each of these has a function here, so that no rule has a tolerance of its own.
+
+A gradient is compared by a `Prover`, which says where it differs, and whether rounding or a kink excuses it. The
+tolerance has no absolute part. It is relative to the gradient's own size, plus ten times the estimated error of the
+measurement, plus the rounding that the gradient's own code may have: that of the forward, relative to the largest
 gradient that this parameter has shown anywhere. So y (1 - y), which is 0 where the true derivative of a sigmoid is
 1e-17, is right, and a gradient of 1e-12 that should be 2e-12 is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +26,97 @@ from minigrad.testing.subject import INPUT, Part
 BY_DIFFERENCES, BY_COMPLEX_STEP = 1e-9, 1e-12  # relative tolerances
 JITTERS = 16
 TINY = float(np.finfo(np.float64).tiny)
+EPS32 = float(np.finfo(np.float32).eps)
+
+
+# Two results.
+
+
+def same(a: Any, b: Any) -> bool:
+    """The same bits: equal arrays (NaN equal), or lists and dicts of them."""
+    if isinstance(a, Mapping):
+        return isinstance(b, Mapping) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return isinstance(b, list | tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
+    return bool(a == b)
+
+
+def same_configs(a: Any, b: Any) -> bool:
+    """Whether two configs say the same; layers in them are compared by their own configs."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same_configs(a[key], b[key]) for key in a)
+    if isinstance(a, Sequence) and isinstance(b, Sequence) and not isinstance(a, str):
+        return len(a) == len(b) and all(map(same_configs, a, b))
+    if hasattr(a, "config") and hasattr(b, "config"):
+        return type(a) is type(b) and same_configs(a.config(), b.config())
+    if callable(a) or callable(b):
+        return bool(a == b) or type(a) is type(b)
+    return same(a, b)
+
+
+def same_to_rounding(a: Array, b: Array) -> bool:
+    """Whether two arrays agree to about ten digits of their largest entry."""
+    return bool(np.allclose(a, b, rtol=0, atol=1e-10 * max(float(abs(b).max(initial=0)), 1e-300)))
+
+
+def same_to_noise(a: Array, b: Array, noise: float, size: float | None = None) -> bool:
+    """Whether a layer's results of the same mathematics agree to its own rounding, `noise`, relative to `size`.
+
+    Without a `size` it is that of the largest entry of b.
+    """
+    if a.shape != b.shape:
+        return False
+    size = abs(b).max(initial=0) if size is None else size
+    return bool(np.allclose(a, b, rtol=0, atol=(1e-11 + 1e3 * noise) * size + 1e-300, equal_nan=True))
+
+
+def same_in_float32(a: Array, b: Array, noise: float, largest: float = 0.0) -> bool:
+    """Whether a float32 result is what float32 can hold of b, where the layer rounds by `noise` in float64.
+
+    `largest` is the largest that such a result has been anywhere. What overflows in float32 is not judged.
+    """
+    slack = 1e-3 + 1e3 * noise / EPS * EPS32
+    allowed = slack * float(abs(b).max(initial=0)) + 1e3 * EPS32 * largest + 1e-30
+    return not np.isfinite(a).all() or bool(np.allclose(a, b, rtol=0, atol=allowed))
+
+
+def same_mean(a: float, b: float, terms: Any) -> bool:
+    """Whether two values of a loss agree, as sums or means of these terms."""
+    return bool(abs(a - b) <= 1e-10 * max(float(np.max(np.abs(terms))), abs(b)) + 1e-300)
+
+
+def same_slopes(a: Array, b: Array, size: float) -> bool:
+    """Whether two derivatives of a loss agree, whose largest entry is of this size."""
+    return bool(np.allclose(a, b, rtol=1e-9, atol=1e-12 * size))
+
+
+def same_loss_in_float32(value: float, exact: float) -> bool:
+    """Whether the value of a loss in float32 is nearly that in float64."""
+    return not abs(value - exact) > 1e-3 * abs(exact) + 1e3 * EPS32  # not <=: a NaN is judged elsewhere
+
+
+def same_slopes_in_float32(dp: Array, exact: Array) -> bool:
+    """Whether the derivative of a loss in float32 is nearly that in float64."""
+    slack = 1e-3 * float(abs(exact).max()) + 1e3 * EPS32 * float(abs(exact).max())
+    return bool(np.allclose(dp, exact, rtol=0, atol=slack))
+
+
+def same_objective(value: float, other: float, gradient: Array, other_gradient: Array) -> bool:
+    """Whether two forms of one objective agree in value and in gradient."""
+    if abs(other - value) > 1e-8 * abs(value):
+        return False
+    return bool(np.allclose(other_gradient, gradient, rtol=0, atol=1e-7 * abs(gradient).max(initial=0)))
+
+
+def matches(a: Array, b: Array, relative: float = 1e-6) -> bool:
+    """Whether a wrong gradient is what a bug would make of the right one; nothing is like a b of zeros."""
+    size = abs(b).max(initial=0)
+    return bool(size > 0 and a.shape == b.shape and (abs(a - b) <= relative * size).all())
+
+
+# A gradient and the measured derivative.
 
 
 @dataclass
@@ -121,8 +217,27 @@ class Mismatch(Exception):
     measured: list[Measured]
     part: Part
 
-    def worst(self) -> int:
-        """The number of the measurement that is the furthest off."""
+    @property
+    def given(self) -> Array:
+        """The gradient's own entries."""
+        return np.array([m.analytic for m in self.measured])
+
+    @property
+    def wanted(self) -> Array:
+        """What they should be."""
+        return np.array([m.numeric for m in self.measured])
+
+    @property
+    def worst(self) -> Measured:
+        """The measurement that is the furthest off."""
+        return self.measured[self._furthest()]
+
+    @property
+    def index(self) -> tuple[int, ...] | None:
+        """The index in its part of the entry that is the furthest off; None along a direction."""
+        return self.part.index(self.positions[self._furthest()]) if self.positions else None
+
+    def _furthest(self) -> int:
         off = [abs(m.analytic - m.numeric) - m.tolerance for m in self.measured]
         return int(np.argmax(np.nan_to_num(off, nan=np.inf)))
 
@@ -195,6 +310,11 @@ class Prover:
         direction, finest = self._relative(point)
         found = slope(point.f, point.v, direction, finest=finest)
         return np.asarray(found.noise + 2 * EPS * np.where(np.isfinite(found.error), abs(found.value), 0))
+
+    def relative_noise(self, point: Point) -> float:
+        """The rounding of the outputs, relative to the largest of them."""
+        largest = float(abs(point.y).max(initial=0))
+        return min(float(self.noise(point).max(initial=0)) / largest, 1e-4) if largest and point.v.size else EPS
 
     def _compared(self, point: Point, direction: Array, found: Slope, noise: Array, relative: float) -> Measured:
         moved = direction != 0

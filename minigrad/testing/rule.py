@@ -1,0 +1,130 @@
+"""What a rule is: a promise, the code that tries it, and the evidence that it raises where the promise is broken.
+
+    @rule("y is never negative")
+    def never_negative(bench: LayerBench) -> None:
+        y = bench.forward(bench.x, "the first input")
+        if (y < 0).any():
+            raise Evidence(f"forward returns {y.min():.6g}", likely="the square is missing")
+
+    check(MyLayer(4, 3), rules=[*CONTRACT, never_negative])
+
+A rule knows its bench and says what it saw; `minigrad.testing.diagnosis` says which bug that is, and
+`minigrad.testing.contract` makes the error of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from minigrad.parameter import Array
+from minigrad.testing.comparison import Mismatch
+from minigrad.testing.report import Report
+from minigrad.testing.subject import INPUT, Case
+
+SomeBench = TypeVar("SomeBench", contravariant=True)
+
+
+@dataclass
+class Skipped:
+    """The outcome of a rule that does not apply; without a reason, the report does not mention it."""
+
+    why: str = ""
+
+
+# How a rule went: it holds (with a detail to report), does not apply, or was a whole check within this one.
+Outcome: TypeAlias = str | Skipped | Report | None
+
+
+@dataclass(frozen=True)
+class Rule(Generic[SomeBench]):
+    """A promise, and how it is tried: called with a bench, it raises Evidence where the promise is broken."""
+
+    promise: str
+    tried: Callable[[SomeBench], Outcome]
+
+    def __call__(self, bench: SomeBench) -> Outcome:
+        """Try it."""
+        return self.tried(bench)
+
+
+def rule(promise: str) -> Callable[[Callable[[SomeBench], Outcome]], Rule[SomeBench]]:
+    """Make a function that tries this promise into a Rule."""
+    return lambda tried: Rule(promise, tried)
+
+
+class Evidence(Exception):
+    """What a rule saw that breaks its promise.
+
+    `what` says it in words. `symptom` is its name in `diagnosis.SENTENCES`, where the likely bug stands, with `facts`
+    to fill in; a rule that is not the package's gives the sentence itself, as `likely`. For a wrong number `parameter`
+    ("x" for the input), `index`, `analytic` and `numeric` locate it. `promise` is the one that is broken, if that is
+    not the promise of the rule which found it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        symptom: str = "",
+        *,
+        likely: str = "",
+        situation: str = "",
+        parameter: str | None = None,
+        index: tuple[int, ...] | None = None,
+        analytic: float | None = None,
+        numeric: float | None = None,
+        promise: str = "",
+        **facts: Any,
+    ) -> None:
+        super().__init__(what)
+        self.what, self.symptom, self.likely, self.situation = what, symptom, likely, situation
+        self.parameter, self.index, self.analytic, self.numeric = parameter, index, analytic, numeric
+        self.promise, self.facts = promise, facts
+
+
+class WrongGradient(Evidence):
+    """A gradient that is not the derivative: `where` in words, and all that was measured.
+
+    `counts` are numbers, each with words for it, that it may be too large or too small by. `case` is what a layer was
+    given; without it there is nothing to experiment on.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        mismatch: Mismatch,
+        symptom: str = "",
+        *,
+        counts: Mapping[str, int],
+        case: Case | None = None,
+        **facts: Any,
+    ) -> None:
+        found = mismatch.worst
+        super().__init__(
+            f"{where} is {found.analytic:.9g}, but should be {found.numeric:.9g}",
+            symptom,
+            situation=mismatch.point.situation,
+            parameter=mismatch.part.name,
+            index=mismatch.index,
+            analytic=found.analytic,
+            numeric=found.numeric,
+            **facts,
+        )
+        self.mismatch, self.counts, self.case = mismatch, counts, case
+
+
+class WrongShape(Evidence):
+    """A dx of another shape than x's."""
+
+    def __init__(self, x: Array, dx: Array, situation: str) -> None:
+        super().__init__(f"dx has the shape {dx.shape}; x has {x.shape}", situation=situation, parameter=INPUT)
+        self.x, self.dx = x, dx
+
+
+class Refused(Evidence):
+    """An exception of the code under test, raised for a batch of this many rows."""
+
+    def __init__(self, what: str, error: Exception, rows: int, situation: str = "") -> None:
+        super().__init__(what, situation=situation)
+        self.error, self.rows = error, rows

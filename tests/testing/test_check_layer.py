@@ -1,0 +1,136 @@
+"""`check_layer`: it catches every planted bug, names it, says where it is, and never flags what is right."""
+
+import collections
+import copy
+import pickle
+import time
+
+import numpy as np
+import pytest
+
+from minigrad import Dense, Sequential, Tanh
+from minigrad.layer import Layer
+from minigrad.testing import GradientError, check_layer
+from tests.planted import independent_layers
+from tests.planted.tricky_layers import LAYERS
+from tests.planted.wrong_layers import BUGS
+
+RIGHT = LAYERS | independent_layers.LAYERS
+DIAGNOSES = [
+    "sign flipped",
+    "by exactly the batch size",
+    "transposed",
+    "factor of two",
+    "not summed over the batch",
+    "never filled in",
+    "instead of the",
+    "square shapes only",
+    "batch size 1 only",
+    "where the input is large",
+    "where the input is negative",
+    "stale cache",
+    "overwritten in place",
+]
+
+
+def caught(make):
+    with pytest.raises(GradientError) as caught:
+        check_layer(make())
+    return caught.value
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_check_layer_catches_and_names_a_planted_bug(name):
+    make, words = BUGS[name]
+    error = caught(make)
+    assert words in error.diagnosis if words else not error.diagnosis
+    assert error.rule in str(error) and error.diagnosis in str(error)
+    assert error.report.findings[-1].verdict == "broken"
+
+
+def test_the_planted_bugs_show_every_diagnosis_twice():
+    assert len(BUGS) >= 36
+    assert sum(bool(words) for _, words in BUGS.values()) >= 30
+    times = collections.Counter(
+        d for d in DIAGNOSES for _, words in BUGS.values() if d in words or (words in d and words)
+    )
+    assert all(times[diagnosis] >= 2 for diagnosis in DIAGNOSES), times
+
+
+@pytest.mark.parametrize("seed", [0])
+@pytest.mark.parametrize("name", RIGHT)
+def test_check_layer_gives_no_false_alarm(name, seed):
+    layer, x = RIGHT[name]()
+    check_layer(layer, x, seed=seed)
+
+
+@pytest.mark.parametrize("name", independent_layers.BUGS)
+def test_check_layer_catches_a_bug_of_another_kind(name):
+    caught(independent_layers.BUGS[name])
+
+
+def test_a_gradient_error_says_where_and_can_be_pickled():
+    error = caught(BUGS["AveragedWeights"][0])
+    assert error.parameter == "W"
+    assert len(error.index) == 2
+    assert error.analytic * 5 == pytest.approx(error.numeric)
+    assert "the first input" in error.situation
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+
+
+def test_check_layer_leaves_the_layer_alone():
+    layer = Dense(3, 2, seed=0)
+    layer.forward(np.ones((2, 3)))
+    kept = copy.deepcopy(vars(layer))
+    check_layer(layer)
+    assert vars(layer).keys() == kept.keys()
+    for name, value in kept.items():
+        assert np.array_equal(vars(layer)[name], value)
+
+
+def test_check_layer_takes_a_model_and_a_layer_of_one():
+    model = Sequential([Dense(3, 4), Tanh(), Dense(4, 2)])
+    check_layer(model[0])
+    check_layer(model)
+    assert model.dtype == np.float32
+
+
+def test_check_layer_notes_rows_that_depend_on_each_other():
+    layer, x = LAYERS["BatchCentered"]()
+    assert any("not independent" in note for note in check_layer(layer, x).notes)
+    layer, x = LAYERS["ReLU"]()
+    assert not check_layer(layer, x).notes
+
+
+def test_check_layer_uses_the_complex_step_where_it_can():
+    assert check_layer(Dense(3, 2)).method == "complex step"
+    layer, x = LAYERS["Absolute"]()
+    assert check_layer(layer, x).method.startswith("central differences")
+
+
+def test_check_layer_takes_about_a_tenth_of_a_second_for_a_small_layer():
+    start = time.process_time()
+    check_layer(Dense(3, 2))
+    assert time.process_time() - start < 1.0  # ten times what it takes, for a busy machine
+
+
+class Fussy(Layer):
+    def forward(self, x):
+        if x.shape[1:] != (7, 2):
+            raise ValueError("only rows of shape (7, 2)")
+        return x.reshape(len(x), 14)
+
+    def backward(self, dy):
+        return dy.reshape(len(dy), 7, 2)
+
+
+def test_check_layer_says_which_x_to_pass_where_it_can_guess_none():
+    with pytest.raises(ValueError, match=r"pass one that it takes.*check_layer\(layer, x\)"):
+        check_layer(Fussy())
+    check_layer(Fussy(), np.ones((2, 7, 2)))
+
+
+def test_check_layer_refuses_a_class():
+    with pytest.raises(TypeError, match=r"write Dense\(…\)"):
+        check_layer(Dense)

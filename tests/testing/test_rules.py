@@ -1,0 +1,90 @@
+"""Rules, the evidence that they raise, and the sentences that it leads to; and a rule of one's own."""
+
+import ast
+import inspect
+import string
+
+import numpy as np
+import pytest
+
+from minigrad import Dense, ReLU, Tanh
+from minigrad.testing import GradientError, bench, check_layer, check_loss, diagnosis, loss, model, rules
+from minigrad.testing.contract import check
+from minigrad.testing.rule import Evidence, Rule, Skipped, rule
+from tests.planted import losses, wrong_layers
+
+
+@rule("y is never negative")
+def never_negative(bench):
+    y = bench.forward(bench.x, "the first input")
+    if (y < 0).any():
+        raise Evidence(f"forward returns {y.min():.3g}", likely="the square is missing")
+
+
+@rule("zeros give zeros")
+def zeros_give_zeros(bench):
+    if bench.forward(np.zeros_like(bench.x), "zeros").any():
+        return Skipped("it has a bias")
+    return f"{bench.x.size} of them"
+
+
+def test_a_rule_of_ones_own_is_tried_after_the_contract():
+    report = check(ReLU(), rules=[*rules.CONTRACT, never_negative, zeros_give_zeros])
+    assert [(f.rule, f.verdict, f.detail) for f in report.findings[-2:]] == [
+        ("y is never negative", "holds", ""),
+        ("zeros give zeros", "holds", "15 of them"),
+    ]
+    with pytest.raises(GradientError) as caught:
+        check(Tanh(), rules=[*rules.CONTRACT, never_negative])
+    assert caught.value.rule == "y is never negative"
+    assert caught.value.diagnosis == "the square is missing"
+    assert caught.value.report.findings[-1].verdict == "broken"
+
+
+def test_a_rule_that_does_not_apply_is_skipped_with_its_reason():
+    report = check(Dense(3, 2, seed=0), rules=[zeros_give_zeros])
+    assert [(f.verdict, f.detail) for f in report.findings] == [("skipped", "it has a bias")]
+
+
+def symptoms(module):
+    """The symptoms that a module names: what it passes second to Evidence, and third to others."""
+    places = {"Evidence": 1, "WrongGradient": 2, "trying": 2}
+    for call in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(call, ast.Call):
+            place = places.get(getattr(call.func, "id", getattr(call.func, "attr", "")))
+            for value in ast.walk(call.args[place]) if place and len(call.args) > place else ():
+                if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
+                    yield value.value
+
+
+def test_every_symptom_has_a_sentence_and_every_sentence_a_symptom():
+    named = {symptom for module in (bench, rules, loss, model) for symptom in symptoms(module)}
+    assert named == set(diagnosis.SENTENCES)
+
+
+def test_sentences_are_filled_in_with_what_evidence_has():
+    known = {*vars(Evidence("")), "held", "domain", "outputs"}
+    for sentence in diagnosis.SENTENCES.values():
+        assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} <= known
+
+
+@pytest.mark.parametrize("contract", [rules.CONTRACT, loss.CONTRACT, model.CONTRACT])
+def test_every_rule_of_a_module_is_in_its_contract_and_says_what_it_promises(contract):
+    module = inspect.getmodule(contract[0].tried)
+    assert {value for value in vars(module).values() if isinstance(value, Rule)} == set(contract)
+    assert len({rule.promise for rule in contract}) == len(contract)
+    assert all(rule.tried.__doc__ for rule in contract)
+
+
+@pytest.mark.parametrize(
+    ("contract", "check_one", "bugs"),
+    [(rules.CONTRACT, check_layer, wrong_layers.BUGS), (loss.CONTRACT, check_loss, losses.BUGS)],
+    ids=["layers", "losses"],
+)
+def test_every_rule_is_broken_by_a_planted_bug(contract, check_one, bugs):
+    broken = set()
+    for make, _ in bugs.values():
+        with pytest.raises(GradientError) as caught:
+            check_one(make())
+        broken.add(caught.value.rule)
+    assert {rule.promise for rule in contract} <= broken
