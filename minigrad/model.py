@@ -30,8 +30,14 @@ class Model(Layer):
         """The shape of one row of x, as far as it is known."""
         return self.input_shape
 
-    def accelerator(self) -> Any:
-        """A faster way to make the steps of an epoch with the same bits, for `training.loop` to call; None has none."""
+    steps_by_hand: int = 32
+    """So many steps run layer by layer first, before there may be a faster way: making it takes as long as many."""
+
+    def accelerator(self, steps: int) -> Any:
+        """What makes steps faster, with the same bits, in a training that has come to so many; None where nothing does.
+
+        `training.loop` says how it is called.
+        """
         return None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -49,9 +49,12 @@ class Objective:
 
     def differentiate(self, x: Array, t: Array, sample_weight: Array | None = None) -> Any:
         """What `gradient` does, for x of the model's own dtype and with J as an array scalar."""
+        weights = _given(sample_weight)
         z = run_forward(self.layers, x)
-        value = self.loss.value(z, t, *_given(sample_weight))
-        run_backward(self.layers, self.loss.backward(z, t, *_given(sample_weight)))
+        value = self.loss.value(z, t, *weights)
+        run_backward(self.layers, self.loss.backward(z, t, *weights))
+        if not (self.l2 or self.l1):
+            return value
         for layer, name in self._decaying:
             if self.l2:
                 layer.grads[name] += self.l2 * layer.params[name]

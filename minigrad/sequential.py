@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -136,9 +137,8 @@ class Sequential(Model):
     def _predict(self, x: Array) -> Array:
         if not self._is_a_chain():
             return super().predict(x).copy()
-        from minigrad.programs.running import predict
-
-        return predict(self, x)
+        y: Array = _running().predict(self, x)
+        return y
 
     def predict_classes(self, x: Any) -> Array:
         """The most probable class of each row, (B,), in the labels that the model was trained on.
@@ -158,23 +158,17 @@ class Sequential(Model):
     epochs = epochs
     fit = fit
 
-    # What makes programs and files is imported by who uses it: `import minigrad` is to be quick.
-
-    def accelerator(self) -> Any:
+    def accelerator(self, steps: int) -> Any:
         """Recorded programs, where no `admit` of one's own stands between the rows and the layers."""
-        if type(self).admit is not Sequential.admit or "admit" in vars(self):
-            return None
-        from minigrad.programs.running import accelerated
-
-        return accelerated
+        own = type(self).admit is not Sequential.admit or "admit" in vars(self)
+        return None if own or steps <= self.steps_by_hand else _running().accelerated
 
     def program(
         self, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0
     ) -> StepProgram:
         """The training step that `fit` would run for such batches, as a program to read; see minigrad.programs."""
-        from minigrad.programs.running import program
-
-        return program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
+        program: StepProgram = _running().program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
+        return program
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one safetensors file that `minigrad.load` reads; see minigrad.saving.models."""
@@ -280,6 +274,14 @@ class Sequential(Model):
     def _is_a_chain(self) -> bool:
         """Whether it is its layers, one after the other, and no subclass with a forward or backward of its own."""
         return type(self).forward is Sequential.forward and type(self).backward is Sequential.backward
+
+
+@cache
+def _running() -> Any:
+    """What runs programs, imported by the first who needs it, as saving is: `import minigrad` is to be quick."""
+    from minigrad.programs import running
+
+    return running
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:

@@ -6,7 +6,6 @@ millions of rows can be trained on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -79,11 +78,6 @@ class WeightedMean:
         """One more value, such as a batch's loss, and what it weighs."""
         self.total += value * weight
         self.weight += weight
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether every value so far was."""
-        return math.isfinite(self.total)
 
     def __float__(self) -> float:
         return self.total / self.weight

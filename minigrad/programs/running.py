@@ -28,38 +28,58 @@ log = logging.getLogger("minigrad")
 
 ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterator[Batch]]
 
-STEPS_BEFORE_RECORDING = 32
-"""Steps of one batch size that run on the plain layers first: recording costs as much as some hundred small steps."""
 PROGRAMS_KEPT = 16
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
 
+class Use:
+    """One way that a model is used, such as steps of 32 rows: how often so far, and its program once there is one."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.tried = count, False
+        self.program: StepProgram | Forward | None = None
+
+    def ready(self, by_hand: int, make: Callable[[], StepProgram | Forward | None]) -> Any:
+        """The program for one time more, if it holds; None where the layers are to be run.
+
+        After so many times `by_hand` it is made; where that gives None, only the layers are right.
+        """
+        if not self.tried:
+            self.count += 1
+            if self.count <= by_hand:
+                return None
+            self.tried, self.program = True, make()
+        if self.program is not None and not self.program.holds():
+            self.count, self.tried, self.program = 0, False, None
+        return self.program
+
+
 class Programs:
-    """The programs of one model, a few for each way that it is used, and the count of the times without one."""
+    """The programs of one model, a few for each way that it is used."""
 
     def __init__(self) -> None:
-        self._programs: dict[Any, Any] = {}
-        self._counts: dict[Any, int] = {}
+        self._uses: dict[Any, Use] = {}
         self._told: set[str] = set()
 
-    def find(self, key: Any, make: Callable[[], StepProgram | Forward]) -> Any:
-        """The program of this key, if it holds; None while there is none, or where only the plain path is right."""
-        program = self._kept_or_made(key, make)
-        if program is None or program.holds():
-            return program
-        self._programs.pop(key, None)
-        self._counts.pop(key, None)
-        return None
+    @property
+    def made(self) -> list[StepProgram | Forward | None]:
+        """The programs, and None for each use that can't have one."""
+        return [use.program for use in self._uses.values() if use.tried]
 
-    def _kept_or_made(self, key: Any, make: Callable[[], StepProgram | Forward]) -> Any:
-        try:
-            return self._programs[key]
-        except KeyError:  # asking first and taking then would fail where another thread forgets it in between
-            pass
-        self._counts[key] = self._counts.get(key, 0) + 1
-        if self._counts[key] <= STEPS_BEFORE_RECORDING:
-            return None
+    def use(self, key: Any, before: int = 0) -> Use:
+        """The use of this key. The first one of all begins with the count of the steps made `before`."""
+        found = self._uses.get(key)
+        if found is None:
+            found = self._uses[key] = Use(0 if self._uses else before)
+            for tried in (False, True):  # what is oldest goes
+                same = [key for key, use in list(self._uses.items()) if use.tried is tried]
+                for old in same[:-PROGRAMS_KEPT]:
+                    self._uses.pop(old, None)
+        return found
+
+    def make(self, make: Callable[[], StepProgram | Forward]) -> StepProgram | Forward | None:
+        """A program, or None where only the layers are right; what runs as it is, and why, is told once."""
         program, notes = None, []
         try:
             program = make()
@@ -72,10 +92,6 @@ class Programs:
             if note not in self._told:
                 self._told.add(note)
                 log.warning(note)
-        self._programs[key] = program
-        for store in (self._programs, self._counts):  # what is oldest goes
-            while len(store) > PROGRAMS_KEPT:
-                store.pop(next(iter(store)), None)
         return program
 
 
@@ -100,10 +116,14 @@ def accelerated(
     x_dtype = model.admit(examples.x[:0]).dtype
 
     def by_hand(batches: Batches, mean: WeightedMean) -> Iterator[Batch]:
+        if mark is None:
+            yield from batches
+            return
         given = (batches.size, *batches.x.shape[1:]), x_dtype, batches.table.shape[1:], batches.weights is None
+        use = programs.use((mark, *given), optimizer.steps)
         for number in range(len(batches)):
             record = partial(_recorded, objective, optimizer, batches, number)
-            program = None if mark is None else programs.find((mark, *given), record)
+            program = use.ready(model.steps_by_hand, partial(programs.make, record))
             if program is not None:
                 program.run(batches.rest(number), mean, change)
                 return
@@ -145,7 +165,10 @@ def program(
 def predict(model: Model, x: Array) -> Array:
     """One block of rows through the layers, a fresh array: by a program where there is one and the rows are few."""
     if len(x) <= ROWS_PREDICTED_BY_PROGRAMS:
-        forward = programs_of(model).find((x.shape, x.dtype), lambda: Forward(model, x))
+        programs = programs_of(model)
+        forward = programs.use((x.shape, x.dtype)).ready(
+            model.steps_by_hand, lambda: programs.make(lambda: Forward(model, x))
+        )
         if forward is not None:
             y: Array = forward(x)
             return y

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,9 +31,9 @@ ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterable[Batch]]
 
 def make_step(objective: Objective, optimizer: Optimizer, batch: Batch, change: InPlace | None = None) -> float:
     """One step of gradient descent: forward, loss and backward (the gradient), then the update. Returns the loss."""
-    model = objective.model
-    x = model.admit(batch.x)
+    model, x = objective.model, batch.x
     if change is not None:
+        x = model.admit(x)
         change(x)
     value = objective.gradient(x, batch.t, batch.w)
     optimizer.step(model.theta, model.dtheta)
@@ -52,8 +53,8 @@ def make_steps(
     Returns the mean loss over the rows, or None when the numbers stop being finite. Batches without weight are passed
     over.
     """
-    mean = WeightedMean()
-    accelerated = objective.model.accelerator() or unaided
+    mean, steps = WeightedMean(), optimizer.steps + math.ceil(len(order) / batch_size)
+    accelerated = objective.model.accelerator(steps) or unaided
     with (
         np.errstate(over="ignore", invalid="ignore"),
         accelerated(objective, optimizer, examples, change) as left_by_hand,
@@ -62,9 +63,9 @@ def make_steps(
             for batch in left_by_hand(batches, mean):
                 if weight := batch.weight:
                     mean.add(make_step(objective, optimizer, batch, change), weight)
-                if not mean.is_finite:
+                if not math.isfinite(mean.total):
                     return None
-    return float(mean) if mean.is_finite and np.isfinite(objective.model.theta).all() else None
+    return float(mean) if math.isfinite(mean.total) and np.isfinite(objective.model.theta).all() else None
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from minigrad import (
     Softmax,
     Tanh,
 )
-from minigrad.programs import running as program
+from minigrad.model import Model
 from minigrad.testing.strategies import layers_of
 
 WINDOWED = [Conv1D, Conv2D, MaxPool2D, AvgPool2D]
@@ -216,7 +216,7 @@ def test_a_program_is_the_plain_path_bit_for_bit(name, dtype, monkeypatch, tmp_p
     recorded.save(tmp_path / "step.py")  # there is nothing in it that only lives in memory
     other, results = copy.deepcopy(model), []
     for trained, steps in ((model, 0), (other, 10**9)):
-        monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", steps)
+        monkeypatch.setattr(Model, "steps_by_hand", steps)
         history = trained.fit(x, t, loss=CategoricalCrossEntropy(), optimizer=Adam(0.01), epochs=3, batch_size=4)
         results.append([trained.theta, trained.dtheta, history.loss, trained.predict(x)])
     for one, two in zip(*results, strict=True):

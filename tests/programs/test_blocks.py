@@ -26,6 +26,7 @@ from minigrad import (
     Tanh,
     parameter,
 )
+from minigrad.model import Model
 from minigrad.programs import blocks, making, threads
 from minigrad.programs import running as program
 from minigrad.programs.blocks import Blocks, Undivided
@@ -102,7 +103,7 @@ def network(dtype):
 def test_training_in_blocks_is_the_plain_path_bit_for_bit(dtype, rows, monkeypatch):
     monkeypatch.setattr(blocks, "WORTH_IT", 0)
     monkeypatch.setattr(blocks, "blas_threads", lambda: 2)
-    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(Model, "steps_by_hand", 1)
     x, labels = digits_like(rows, dtype)
     model, plain = network(dtype), network(dtype)
     loss, optimizer, other = BinaryCrossEntropy(), SGD(0.5, momentum=0.9), SGD(0.5, momentum=0.9)
@@ -115,7 +116,7 @@ def test_training_in_blocks_is_the_plain_path_bit_for_bit(dtype, rows, monkeypat
             other.step(plain.theta, plain.dtheta)
     assert history.loss == losses
     np.testing.assert_array_equal(model.theta, plain.theta)
-    (made,) = program.programs_of(model)._programs.values()
+    (made,) = program.programs_of(model).made
     if made._blocks is None:
         pytest.skip("BLAS: it adds up in panels that are not known here")
     rows_of_blocks = [rows for task in made._blocks._tasks for rows, _, _ in task]
@@ -127,7 +128,7 @@ def test_training_in_blocks_is_the_plain_path_bit_for_bit(dtype, rows, monkeypat
 
 def test_rows_of_any_dtype_and_memory_order_train_alike(monkeypatch):
     monkeypatch.setattr(blocks, "WORTH_IT", 0)
-    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(Model, "steps_by_hand", 1)
     x, labels = digits_like(2000, np.float32)
     thetas = []
     for given_x in (x, np.asfortranarray(x), x.astype(np.float64), np.repeat(x, 2, axis=0)[::2]):
@@ -228,7 +229,7 @@ def test_a_layer_that_mixes_rows_or_is_as_wide_as_the_batch_is_right(layer, firs
 
 
 def test_another_number_of_blas_threads_is_another_program(monkeypatch):
-    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(Model, "steps_by_hand", 1)
     monkeypatch.setattr(blocks, "WORTH_IT", 0)
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(2000, 100)).astype("f"), rng.normal(size=(2000, 32)).astype("f")
@@ -335,7 +336,7 @@ def test_training_begins_when_blas_has_its_threads_back():
 
 
 def test_fits_side_by_side_leave_what_each_leaves_alone(monkeypatch):
-    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(Model, "steps_by_hand", 1)
     rng = np.random.default_rng(0)
     big = rng.normal(size=(2000, 100)).astype("f"), rng.normal(size=(2000, 100)).astype("f")
     x, labels = digits_like(256, np.float32)
@@ -402,7 +403,7 @@ def test_a_single_way_is_kept():
 
 
 def test_what_augment_computes_does_not_depend_on_the_threads_of_a_program(monkeypatch):
-    monkeypatch.setattr(program, "STEPS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(Model, "steps_by_hand", 1)
     seen = []
 
     def augment(x, rng):

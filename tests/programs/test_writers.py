@@ -1,7 +1,6 @@
 """One trial for all writers: what a program leaves, written by each of them, is what the interpreter says it leaves."""
 
 import copy
-import logging
 import pkgutil
 import subprocess
 import sys
@@ -87,7 +86,6 @@ def random_steps(draw):
 
 def recorded(step):
     """The program of a step, and a batch for it; None where only the plain path is right."""
-    logging.getLogger("minigrad").setLevel(logging.ERROR)
     try:
         program = StepProgram(step)
     except PartError:

@@ -44,8 +44,7 @@ from minigrad import (
 )
 from minigrad.data.examples import Examples
 from minigrad.data.split import split_rows
-from minigrad.model import Snapshot
-from minigrad.programs import running as program
+from minigrad.model import Model, Snapshot
 from minigrad.schedules import cosine, warmup
 
 seeds = st.integers(0, 2**32 - 1)
@@ -621,11 +620,11 @@ def test_augment_is_given_every_batch_once_and_a_stream_of_the_epoch(batch_size:
 def test_augmented_rows_are_what_is_trained_on(recorded: bool, seed: int) -> None:
     x, t = table(12)
     model, twin = network(1, Sigmoid()), network(1, Sigmoid())
-    before, program.STEPS_BEFORE_RECORDING = program.STEPS_BEFORE_RECORDING, 0 if recorded else 10**9
+    before, Model.steps_by_hand = Model.steps_by_hand, 0 if recorded else 10**9
     try:
         model.fit(x, t, **binary(augment=lambda rows, _: 2 * rows, seed=seed))
     finally:
-        program.STEPS_BEFORE_RECORDING = before
+        Model.steps_by_hand = before
     twin.fit(2 * x, t, **binary(seed=seed))
     assert np.array_equal(model.theta, twin.theta)
 
