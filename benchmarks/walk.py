@@ -2,11 +2,11 @@
 
     python -m benchmarks.walk [--package FOLDER]... [--functions WORD]
 
-Each walk is run and traced. Counted are the functions of the package that are entered, their files (the rooms of the
-house), their lines of code (without docstrings, comments and blank lines), and how many of these run. What runs on
-import is left out, and so are other threads. Whoever follows reads a function where it is first called: how often that
-leads into another room is "rooms entered", and how many of these had been left before is "returns". A step's calls and
-changes of file are those of one batch more.
+Each walk is run and traced. Counted are the functions of the package that are entered, their files, their lines of code
+(without docstrings, comments and blank lines), and how many of these run. What runs on import is left out, and so are
+other threads. Whoever follows reads a function where it is first called: how often that leads into another room (a
+folder of the package, or a file that lies in none) is "rooms entered", and how many of these had been left before is
+"returns". A step's calls and changes of file are those of one batch more.
 
 The counts do not depend on the machine. `--package` measures another checkout, by public names alone; given twice, two
 stand side by side.
@@ -92,14 +92,15 @@ class Walk:
     @property
     def changes(self) -> int:
         """How often one function was followed by one of another file."""
-        return len(rooms(self.calls)) - 1
+        return sum(1 for _ in groupby(code.co_filename for code in self.calls)) - 1
 
     def figures(self) -> dict[str, int]:
         """What is counted, under the names that the table has."""
-        entered = rooms(self.functions)
+        files = [Path(code.co_filename).relative_to(self.package) for code in self.functions]
+        entered = [room for room, _ in groupby(file.parts[0] for file in files)]
         return {
             "functions": len(self.functions),
-            "files": len(set(entered)),
+            "files": len(set(files)),
             "code lines": len(set().union(*map(code_lines, self.functions))),
             "lines run": len(self.lines),
             "rooms entered": len(entered),
@@ -109,11 +110,6 @@ class Walk:
     def listed(self) -> list[str]:
         """The functions in the order in which they are read."""
         return [f"{Path(code.co_filename).relative_to(self.package)}: {code.co_qualname}" for code in self.functions]
-
-
-def rooms(functions: list[CodeType]) -> list[str]:
-    """The files of these functions; those that follow each other in one file count once."""
-    return [name for name, _ in groupby(code.co_filename for code in functions)]
 
 
 @cache

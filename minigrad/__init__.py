@@ -5,8 +5,8 @@
     model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()])
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
-Read on in this order: parameter, layer, model, functions, layers, losses, objective, optimizers, schedules, training,
-sequential.
+The textbook is read in this order: parameter, layer, model, functions, layers, losses, objective, optimizers,
+training.loop, sequential. All else is speed and tools; README.md, "How to read it", has a line on each.
 """
 
 from minigrad import schedules

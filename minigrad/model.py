@@ -90,14 +90,16 @@ def claim(owner: Layer, layers: Iterable[Layer]) -> None:
 
     A layer stands at one place in one model. What an inner model owns stays its own.
     """
-    found = list(walk(layers))
-    for position, layer in enumerate(found):
-        if any(layer is other for other in found[:position]):
+    found, seen = list(walk(layers)), set[int]()
+    together = {id(layer) for layer in found}
+    for layer in found:
+        if id(layer) in seen:
             raise ValueError(
                 f"{layer!r} stands twice in this model; a second one with weights of its own is copy.deepcopy(layer)"
             )
+        seen.add(id(layer))
         held_by = owner_of(layer)
-        if held_by is not None and held_by is not owner and not any(held_by is other for other in found):
+        if held_by is not None and held_by is not owner and id(held_by) not in together:
             raise ValueError(f"{layer!r} already stands in another model; put copy.deepcopy(layer) into this one")
     for layer in found:
         if owner_of(layer) is None:

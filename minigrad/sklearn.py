@@ -303,10 +303,8 @@ class NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]
             if y.shape[1:] != self.classes_.shape:
                 raise ValueError(f"y has the shape {y.shape}; this network answers {len(self.classes_)} labels a row")
             return y.astype(dtype)
-        codes = LabelEncoder(self.classes_).encode(y)
-        if self.model_.output_shape((self.n_features_in_,)) == (1,):
-            return codes[:, None].astype(dtype)
-        return np.eye(len(self.classes_), dtype=dtype)[codes]
+        (outputs,) = self.model_.output_shape((self.n_features_in_,))
+        return LabelEncoder(self.classes_).targets(y, outputs, dtype)
 
     def _weighted(self, y: Array, sample_weight: Array | None) -> Array | None:
         """The weight of each row times that of its class."""

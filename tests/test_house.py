@@ -4,9 +4,11 @@ The floors stand in CONTRIBUTING.md, the reading order in README.md.
 """
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,8 @@ from minigrad.version import __version__
 ROOT = Path(__file__).parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FLOORS = re.search(r"^## Floors$.*?^```text$(.*?)^```$", CONTRIBUTING, re.M | re.S)[1].split()
-READING_TABLES = re.findall(
-    r"^\| file \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M
-)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+READING_TABLES = re.findall(r"^\| file \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", README, re.M)
 
 
 @pytest.mark.parametrize("arguments", ["ruff check --no-cache", "ruff format --check --no-cache", "mypy"])
@@ -195,6 +196,26 @@ def test_a_reading_table_is_in_import_order(table):
     )
     floors = [FLOORS.index(re.split(r"[./]", entry)[0]) for entry in entries_of(table) if entry != "__main__.py"]
     assert floors == sorted(floors), "README.md names files in another order than CONTRIBUTING.md has floors"
+
+
+def code_lines(path):
+    """How many lines of a file hold code: not those of comments and docstrings, nor blank ones."""
+    text = path.read_text(encoding="utf-8")
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in blank]
+    lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return len(lines)
+
+
+def test_the_readme_counts_lines_honestly():
+    textbook, rest = ({file for entry in entries_of(table) for file in files_of(entry)} for table in READING_TABLES)
+    few = {file for file in textbook if file.parent.name != "layers" or file.stem in ("dense", "activations")}
+    counted = [sum(map(code_lines, files)) for files in (textbook, few, rest - textbook)]
+    said = [int(number.replace(",", "")) for number in re.findall(r"\(([\d,]+) lines", README)]
+    assert said == pytest.approx(counted, rel=0.05), f"README.md, 'How to read it', says {said}, counted: {counted}"
 
 
 # ------------------------------------------------------------------------------------------------------ for developers

@@ -75,11 +75,16 @@ class LabelEncoder:
         return rows
 
     def target_rows(self, outputs: int, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-        """What so many outputs are to be for each class: one-hot (K, K); for one output 0 and 1, (2, 1)."""
+        """What so many outputs are to be for each class: one-hot (K, K); for one output 0 and 1, (2, 1).
+
+        Raises ValueError where so many outputs can't tell these classes apart.
+        """
+        if outputs != len(self.classes) and (outputs, len(self.classes)) != (1, 2):
+            raise ValueError(f"{len(self.classes)} classes take as many outputs, or 1 if they are two; not {outputs}")
         return np.eye(outputs, dtype=dtype) if outputs > 1 else np.array([[0], [1]], dtype)
 
     def targets(self, labels: Any, outputs: int, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-        """What so many outputs are to be for these labels, (B, outputs)."""
+        """What so many outputs are to be for these labels, (B, outputs). Raises ValueError as `target_rows` does."""
         rows: npt.NDArray[Any] = self.target_rows(outputs, dtype)[self.encode(labels)]
         return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -225,8 +226,9 @@ CONTRACT: tuple[Rule[ModelBench], ...] = (runs, derivative, composed, as_layer)
 def _targets(model: Model, loss: Loss, x: Array, t: Any) -> Array:
     """The targets as the loss takes them: labels encoded, one number a row as a column."""
     t = np.asarray(t)
-    if t.ndim == 1 and model.output_shape(x.shape[1:]) == (1,):
-        t = LabelEncoder(t).encode(t)[:, None] if getattr(loss, "labels", False) else t[:, None]
-    elif t.ndim == 1 and getattr(loss, "labels", False):
-        t = LabelEncoder(t if model.classes is None else model.classes).one_hot(t)
+    outputs = model.output_shape(x.shape[1:])
+    if t.ndim == 1 and getattr(loss, "labels", False):
+        t = LabelEncoder(t if model.classes is None else model.classes).targets(t, math.prod(outputs))
+    elif t.ndim == 1 and outputs == (1,):
+        t = t[:, None]
     return t.astype(np.float64)
