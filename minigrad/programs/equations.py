@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Names:
         place = view.place
         if place not in self._names:
             name = self._derived(view)
-            if name is None:
+            while name is None or name in self._taken:
                 self._temporaries += 1
                 name = f"v{self._temporaries}"
             self._names[place] = self.free(name)
@@ -83,6 +83,19 @@ class Names:
             if whole.span == view.span and len(shape) == 2 and shape[0] == 1 == len(whole.shape):
                 return f"{name}_row"
         return None
+
+
+def names_of(lines: Iterable[Line], hints: Iterable[tuple[View, str]]) -> dict[Place, str]:
+    """A name for every place that lines make, and for the whole of those that they read; a first hint counts."""
+    free, found = Names({}), dict[Place, str]()
+    for view, name in hints:
+        if view.place not in found:
+            found[view.place] = free.free(name)
+    names = Names(found)
+    for line in lines:
+        for view in (*(view.value.whole for view in line.reads), *line.writes):
+            found[view.place] = names(view)
+    return found
 
 
 def equation(line: Line, name: Callable[[View], str]) -> str:
@@ -126,35 +139,47 @@ def _call(line: Line, name: Callable[[View], str]) -> str:
     return f"{function_name(line.function)}({', '.join([*(argument(v, name) for v in line.inputs), *options])})"
 
 
-def named_values(program: Program) -> dict[str, View]:
-    """A name for every array of a program that is to be shown: {name: the version that it means}.
+def name_values(program: Program) -> None:
+    """Give every value its own name: that of its place, with what tells the versions of one memory apart.
 
-    What is given has its own name (`W1`, `theta`), its last version, where it is changed, the same with `_new` behind
-    it. Of a gradient only the last version means anything. What lines make has its name in its last version.
+    What is given keeps its name, and its last version has `_new` behind it. Of a gradient only the last version means
+    anything: it has the name. So has the last version of what lines make.
     """
     names = Names(program.names)
-    first: dict[int, Value] = {value.memory: value for value in program.given}
-    last: dict[int, Value] = dict(first)
-    views: dict[Place, View] = {}
-    for value in program.given:
-        views[value.whole.place] = value.whole
-    for line in program.lines:
-        for view in line.writes:
-            last[view.memory] = view.value
-            first.setdefault(view.memory, view.value)
-            views.setdefault(view.place, view)
-    for place in program.names:
-        if place[0] in first:
-            views.setdefault(place, View(first[place[0]], *place[1:]))
+    versions: dict[int, list[Value]] = {}
+    for value in program.values:
+        versions.setdefault(value.memory, []).append(value)
+    for first, *others in versions.values():
+        name, last = names(first.whole), others[-1:] or [first]
+        for number, value in enumerate([first, *others]):
+            value.name = f"{name}_{number}"
+        if first.role in ("made", "gradient"):
+            last[0].name = name
+        else:
+            last[0].name, first.name = f"{name}_new", name
+
+
+def named_values(program: Program) -> dict[str, View]:
+    """Every array of a program that means something, by its name: whole values, and parts of them such as W1 of theta.
+
+    Of what is given there are two, as it is and, where it is changed, as it becomes (`W1`, `W1_new`).
+    """
+    first: dict[int, Value] = {}
+    last: dict[int, Value] = {}
+    for value in program.values:
+        first.setdefault(value.memory, value)
+        last[value.memory] = value
     named: dict[str, View] = {}
-    for view in views.values():
-        old, new = first[view.memory], last[view.memory]
+    for place, name in program.names.items():
+        memory, *where = place
+        old, new = first[memory], last[memory]
+        view = View(old, *where)  # type: ignore[arg-type]
         if view.extent == 0:
             continue
         if old.role in ("made", "gradient"):
-            named[names(view)] = view.of(new)
-        else:
-            named[names(view)] = view.of(old)
-            if new is not old:
-                named[f"{names(view)}_new"] = view.of(new)
+            named[name] = view.of(new)
+            continue
+        named[name] = view
+        if new is not old:
+            named[f"{name}_new"] = view.of(new)
     return named

@@ -34,13 +34,14 @@ class Part:
     title: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Value:
     """An array at one moment: a run of elements of `dtype`, of which `shape` and `strides` (in elements) are the whole.
 
     `role` says where it comes from: the "batch" (x, t and w), a "parameter" (theta), a "gradient" (dtheta), a "state"
     of a layer, the "memory" or a "coefficient" of the optimizer, a "constant" that a layer holds, or "made" by a line.
-    `follows` is the version before it. A value equals itself alone.
+    `follows` is the version before it. `name` is its own in its program: the textbook's, where there is one (`z1`,
+    `theta`, after the update `theta_new`), else `v1`, `v2` and so on. A value equals itself alone.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Value:
     dtype: np.dtype[Any]
     role: Role
     follows: Value | None = None
+    name: str = ""
 
     @property
     def whole(self) -> View:
@@ -62,7 +64,7 @@ class Value:
         return np.lib.stride_tricks.as_strided(elements, self.shape, [s * self.dtype.itemsize for s in self.strides])
 
     def __repr__(self) -> str:
-        return f"<{self.role} value {self.number}, {self.shape} {self.dtype}>"
+        return f"<{self.role} {self.name or self.number}, {self.shape} {self.dtype}>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,7 +106,7 @@ class View:
         return high - low
 
     def __repr__(self) -> str:
-        return f"<{self.shape} at {self.offset} of value {self.value.number}>"
+        return f"<{self.shape} at {self.offset} of {self.value.name or self.value.number}>"
 
     def of(self, value: Value) -> View:
         """The same elements of another value."""
@@ -267,7 +269,7 @@ class Program:
 
     `given` has the array behind each value that no line makes: the model's own, and the places of a batch. `result` is
     what the program returns; `lasting` are the last versions of what outlives it (parameters, gradients, state, the
-    optimizer's memory). `names` are the textbook's names for places; `minigrad.programs.equations` makes the others.
+    optimizer's memory). `names` has a name for every place that lines make.
     """
 
     lines: Sequence[Line]

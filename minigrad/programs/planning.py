@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array
 from minigrad.programs.arrays import Tape
-from minigrad.programs.form import Copy, Elementwise, Line, Place, Product, Program, Reduce, Value, View
+from minigrad.programs.equations import name_values, names_of
+from minigrad.programs.form import Copy, Elementwise, Line, Product, Program, Reduce, Value, View
 
 
 def plan(
@@ -29,24 +29,19 @@ def plan(
     def current(view: View) -> View:
         return view.of(stands_for.get(view.value, view.value))
 
-    names: dict[Place, str] = {}
-    taken = set()
-    for array, name in hints:
-        place = None if tape.place(array) is None else current(tape.view(array)).place
-        if place is not None and place not in names:
-            names[place] = unique = next(n for n in chain([name], (f"{name}_{k}" for k in count(2))) if n not in taken)
-            taken.add(unique)
     returned = current(tape.view(result))
     ends = [current(tape.view(array)).value for array in lasting]
     wanted = {*ends, returned.value}
     lines = prune(redirect(lines, {value.memory for value in wanted}), wanted)
-    used = {view.value for line in lines for view in (*line.reads, *line.writes)} | wanted
-    memories = {value.memory for value in used}
-    given = {value: array for value, array in tape.given.items() if value.memory in memories or value.role == "batch"}
-    here = {value.memory for value in given}
-    known = {place: array for place, array in tape.known.items() if place[0] in here}
-    names = {place: name for place, name in names.items() if place[0] in memories | here}
-    return Program(lines, given, returned, ends, names, title, known)
+    used = {view.memory for line in lines for view in (*line.reads, *line.writes)} | {value.memory for value in wanted}
+    given = {value: array for value, array in tape.given.items() if value.memory in used or value.role == "batch"}
+    used |= {value.memory for value in given}
+    known = {place: array for place, array in tape.known.items() if place[0] in {value.memory for value in given}}
+    seen = ((current(tape.view(array)), name) for array, name in hints if tape.place(array) is not None)
+    names = names_of(lines, [(view, name) for view, name in seen if view.memory in used])
+    program = Program(lines, given, returned, ends, names, title, known)
+    name_values(program)
+    return program
 
 
 def merge(lines: Iterable[Line]) -> tuple[list[Line], dict[Value, Value]]:
