@@ -142,7 +142,7 @@ class Layer(Configured):
             attributes.update(copy.deepcopy(self.states))
         if self.layers:
             inner = {id(layer): layer._predicting() for layer in self.layers}
-            attributes.update((name, replaced(value, inner)) for name, value in vars(self).items())
+            attributes.update((name, _replaced(value, inner)) for name, value in vars(self).items())
             attributes["layers"] = [inner[id(layer)] for layer in self.layers]
         return twin
 
@@ -152,10 +152,10 @@ class Layer(Configured):
         return twin
 
 
-def replaced(value: Any, twins: dict[int, Layer]) -> Any:
+def _replaced(value: Any, twins: dict[int, Layer]) -> Any:
     """`value` with each layer in it, also in lists, tuples and dicts, replaced by its twin."""
     if isinstance(value, dict):
-        return {key: replaced(item, twins) for key, item in value.items()}
+        return {key: _replaced(item, twins) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(replaced(item, twins) for item in value)
+        return type(value)(_replaced(item, twins) for item in value)
     return twins.get(id(value), value)

@@ -23,6 +23,7 @@ class Objective:
     In float32 the pair composed has an infinite or a zero gradient at z = 40, t = 0; the absorbed one has 1.
 
     `layers` are the layers that run, `loss` the loss on their output; `given` is the loss on the model's.
+    `decaying` are the parameters that the penalties are on: (layer, name).
     """
 
     def __init__(self, model: Model, loss: Loss, l2: float = 0.0, l1: float = 0.0) -> None:
@@ -36,7 +37,7 @@ class Objective:
         stable = loss.absorb(last)
         self._absorbed: Layer | None = None if stable is None else last
         self.layers, self.loss = ((*head, last), loss) if stable is None else (tuple(head), stable)
-        self._decaying = [(layer, name) for layer in walk([model]) for name in layer.decaying]
+        self.decaying = [(layer, name) for layer in walk([model]) for name in layer.decaying]
 
     def value(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """J at the present parameters, in training mode (a Dropout drops). Leaves the gradients alone."""
@@ -45,17 +46,24 @@ class Objective:
 
     def gradient(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """Fill `model.dtheta` with ∂J/∂θ and return J."""
-        return float(self.differentiate(self.model.admit(x), t, sample_weight))
+        return float(self.penalize(self.differentiate(self.model.admit(x), t, sample_weight)))
 
     def differentiate(self, x: Array, t: Array, sample_weight: Array | None = None) -> Any:
-        """What `gradient` does, for x of the model's own dtype and with J as an array scalar."""
+        """Forward, loss, backward: fill `model.dtheta` with ∂L/∂θ, and return L as an array scalar.
+
+        x is of the model's own dtype.
+        """
         weights = _given(sample_weight)
         z = run_forward(self.layers, x)
         value = self.loss.value(z, t, *weights)
         run_backward(self.layers, self.loss.backward(z, t, *weights))
+        return value
+
+    def penalize(self, value: Any) -> Any:
+        """Add the penalties' derivatives to the gradients, and the penalties to the value: L becomes J."""
         if not (self.l2 or self.l1):
             return value
-        for layer, name in self._decaying:
+        for layer, name in self.decaying:
             if self.l2:
                 layer.grads[name] += self.l2 * layer.params[name]
             if self.l1:
@@ -72,7 +80,7 @@ class Objective:
         return float(self.loss.value(z, t, *_given(sample_weight)))
 
     def _penalized(self, value: Any) -> Any:
-        for layer, name in self._decaying:
+        for layer, name in self.decaying:
             w = layer.params[name].reshape(-1)
             if self.l2:
                 value = value + self.l2 / 2 * (w @ w)

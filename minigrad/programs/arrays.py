@@ -47,13 +47,16 @@ class Unrecordable(TypeError):
 class Tape:
     """The lines of a recording in order, and which value each array is at the moment.
 
-    `part` says whose lines follow; `results` has what each part's verbs returned.
+    `part` says whose lines follow; `results` has what each part's verbs returned, `draws_globally` the parts that draw
+    from the generators that NumPy and Python have for everybody. `titles` says how the parts are called.
     """
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.part = Part("", "all", "")
         self.results: dict[tuple[str, Position], Array] = {}
+        self.draws_globally: set[Position] = set()
+        self.titles: dict[Position, str] = {}
         self.given: dict[Value, Array] = {}
         self.known: dict[Place, Array] = {}
         self._current: list[Value] = []
@@ -145,10 +148,6 @@ class Tape:
         self._current[before.memory] = value
         self._values += 1
         return value
-
-    def last(self, memory: int) -> Value:
-        """The present value of a memory."""
-        return self._current[memory]
 
     def origin(self, value: Value) -> int | None:
         """What tells a given array from another, as long as both recordings are kept; None for a made one."""

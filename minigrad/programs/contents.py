@@ -1,207 +1,201 @@
-"""What a step depends on and what it changes: all that layers, losses and optimizers hold, declared or not.
+"""What a program depends on: the content of the attributes that its layers, loss and optimizer read.
 
-Here alone it is said what counts: for putting back what a trial has changed (`RestorePoint`), for comparing it later
-(`content`), for telling programs apart (`key_of`) and for noticing that one no longer holds (`Guards`).
+`content` puts a thing in a form that can be compared later, whatever happens to it. `Guards` keeps that of everything
+that was read while a program was recorded, and notices when a part of it has changed.
 """
 
 from __future__ import annotations
 
+import collections
 import copy
+import enum
+import functools
+import hashlib
 import random
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+import re
+import types
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer
-from minigrad.objective import Objective
-from minigrad.optimizers import Optimizer
-from minigrad.parameter import walk
-from minigrad.programs.arrays import Recorded, RecordedGenerator, arrays_in
+from minigrad.configured import Configured
+from minigrad.parameter import Declared
+from minigrad.programs.arrays import Recorded, RecordedGenerator
 
 PLAIN = (bool, int, float, complex, str, bytes, slice, range, np.dtype, type(None), type(Ellipsis))
-UNTOUCHED = ("_owner", "_programs")  # what a model keeps of others, not of itself
-COUNTS = ("steps", "epochs")  # an optimizer's: programs are handed what depends on them
-NUMBERS_AND_WORDS = (bool, int, float, str)
-
-
-class RestorePoint:
-    """All that a step can change, to be put back by `restore()`: attributes of these objects, and what is in them."""
-
-    def __init__(self, objects: Iterable[Any]) -> None:
-        seen: set[int] = set()
-        self._restores = [restore for o in objects if (restore := _keep(vars(o), seen)) is not None]
-        # A layer of one's own may draw from the old global generators.
-        self._random = np.random.get_state(), random.getstate()  # noqa: NPY002
-
-    def restore(self) -> None:
-        """Put everything back into the same arrays, lists and generators."""
-        np.random.set_state(self._random[0])  # noqa: NPY002
-        random.setstate(self._random[1])
-        for restore in self._restores:
-            restore()
-
-
-def _keep(value: Any, seen: set[int]) -> Callable[[], None] | None:
-    """A function that puts the present content of a value back into it; None for a value that never changes."""
-    if isinstance(value, PLAIN) or id(value) in seen:
-        return None
-    seen.add(id(value))
-    if isinstance(value, np.random.Generator):
-        state = copy.deepcopy(value.bit_generator.state)
-        return lambda: setattr(value.bit_generator, "state", state)
-    if isinstance(value, np.random.RandomState):
-        legacy = value.get_state()
-        return lambda: value.set_state(legacy)
-    if isinstance(value, random.Random):
-        drawn = value.getstate()
-        return lambda: value.setstate(drawn)
-    if isinstance(value, np.ndarray):
-        content = value.copy()
-        return (lambda: np.copyto(value, content)) if value.flags.writeable else None
-    return _keep_items(value, seen) if isinstance(value, list | tuple | dict | set) else None
-
-
-def _keep_items(value: Any, seen: set[int]) -> Callable[[], None]:
-    items = value.values() if isinstance(value, dict) else value
-    inner = [put for item in items if (put := _keep(item, seen)) is not None]
-    saved = value if isinstance(value, tuple) else copy.copy(value)
-
-    def restore() -> None:
-        if isinstance(value, list):
-            value[:] = saved
-        elif isinstance(value, dict):
-            for name in set(value) - set(saved) - set(UNTOUCHED):
-                del value[name]
-            value.update(saved)
-        elif isinstance(value, set):
-            value.clear()
-            value.update(saved)
-        for put_back in inner:
-            put_back()
-
-    return restore
+FIXED = (
+    type,
+    types.ModuleType,
+    types.BuiltinFunctionType,
+    np.ufunc,
+    property,
+    re.Pattern,
+    PurePath,
+    enum.Enum,
+    Configured,
+    Declared,
+)
+"""Things that are what they are: only another one in their place is a change."""
+MISSING = object()
+LARGE = 1 << 12  # bytes of an array from which on a digest of them is kept
 
 
 class ByIdentity:
     """A thing that equals itself alone, and is kept alive so that no other is taken for it."""
 
     def __init__(self, thing: Any) -> None:
-        self._thing = thing
+        self.thing = thing
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByIdentity) and other._thing is self._thing
+        return isinstance(other, ByIdentity) and other.thing is self.thing
 
     def __hash__(self) -> int:
-        return id(self._thing)
+        return id(self.thing)
 
 
-def content(value: Any) -> Any:
-    """A value in a form that can be compared later, whatever happens to it: arrays by their bytes, code by identity.
+class Unsure(TypeError):
+    """A thing of which nobody can say whether it changes."""
 
-    None for what belongs to a recording.
+
+def content(value: Any, within: frozenset[int] = frozenset()) -> Any:
+    """A value in a form that can be compared later: arrays by their bytes, functions with what they carry, own objects
+    by their attributes. Raises Unsure for what can't be looked into.
     """
     if isinstance(value, PLAIN):
         return type(value), repr(value)
-    if isinstance(value, Recorded | RecordedGenerator):
-        return None
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
-        return type(value), value.dtype, value.shape, value.tobytes()
-    if isinstance(value, list | tuple):
-        return type(value), tuple(map(content, value))
+        return type(value), value.dtype, value.shape, _bytes(value)
+    if isinstance(value, FIXED):
+        return ByIdentity(value)
+    if id(value) in within:
+        return "itself"
+    within |= {id(value)}
+    if isinstance(value, list | tuple | collections.deque | np.ndarray):
+        return type(value), tuple(content(item, within) for item in value)
     if isinstance(value, dict):
-        return type(value), tuple((content(name), content(item)) for name, item in value.items())
+        return type(value), tuple((content(name, within), content(item, within)) for name, item in value.items())
     if isinstance(value, set | frozenset):
-        return type(value), frozenset(map(content, value))
+        return type(value), frozenset(content(item, within) for item in value)
     if isinstance(value, np.random.Generator):
         return ByIdentity(value), repr(value.bit_generator.state)
     if isinstance(value, np.random.RandomState):
         return ByIdentity(value), repr(value.get_state())
     if isinstance(value, random.Random):
         return ByIdentity(value), value.getstate()
-    return ByIdentity(value)
+    return _of_object(value, within)
 
 
-def recorded(value: Any) -> bool:
-    """Whether there is a recording array in it."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return any(map(recorded, value))
-    return isinstance(value, Recorded | RecordedGenerator)
+def _bytes(array: Any) -> bytes:
+    raw: bytes = array.tobytes()
+    return raw if len(raw) <= LARGE else hashlib.blake2b(raw).digest()
 
 
-# --------------------------------------------------------------------------------------- what programs take for granted
-Where: TypeAlias = tuple[int, int, str]
-"""Which part, which of the layers in it, and the name of the attribute."""
+def _of_object(value: Any, within: frozenset[int]) -> Any:
+    """A function with its defaults and what it closes over, a bound method, a partial, an object of one's own."""
+    if isinstance(value, types.FunctionType):
+        cells = [cell.cell_contents if _filled(cell) else None for cell in value.__closure__ or ()]
+        carried = [value.__defaults__, value.__kwdefaults__, cells, vars(value)]
+        return ByIdentity(value.__code__), content(carried, within)
+    if isinstance(value, types.MethodType):
+        return content(value.__func__, within), content(value.__self__, within)
+    if isinstance(value, functools.partial):
+        return content(value.func, within), content([value.args, value.keywords], within)
+    if isinstance(value, Recorded | RecordedGenerator):
+        raise Unsure("a recording array")
+    if hasattr(value, "__dict__") and type(value).__module__ != "builtins":
+        return type(value), content(vars(value), within)
+    try:
+        reduced = value.__reduce_ex__(4)
+    except Exception:
+        raise Unsure(f"a {type(value).__name__}") from None
+    return ByIdentity(value) if isinstance(reduced, str) else content(reduced[:3], within)
 
 
-def held_by(parts: Iterable[tuple[int, Layer]]) -> dict[Where, Any]:
-    """What the layers of these parts hold beside recording arrays, by where."""
-    return {
-        (n, m, name): value
-        for n, part in parts
-        for m, layer in enumerate(walk([part]))
-        for name, value in vars(layer).items()
-        if name not in (*UNTOUCHED, "theta", "dtheta") and not recorded(value)
-    }
+def _filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def found(thing: Any, name: str) -> Any:
+    """What an object has under a name, in its own dictionary or in that of its class, without calling anything."""
+    attributes = vars(thing)
+    if name in attributes:
+        return attributes[name]
+    return next((vars(cls)[name] for cls in type(thing).__mro__ if name in vars(cls)), MISSING)
 
 
 class Guards:
-    """What the recorded layers hold and did not set anew while they were recorded: a program holds as long as it stays.
+    """What was read, as (object, name): a program holds as long as all of it is as it was when this was made.
 
-    Numbers and words are left out where they are in the `key_of` a program. `also` are (layer, name, object) that must
-    stay the very same objects; of the arrays, only those that are `read` count, where that is given.
+    Raises Unsure where something can't be looked into.
     """
 
-    def __init__(
-        self,
-        parts: Sequence[Layer],
-        objects: dict[Where, Any],
-        contents: dict[Where, Any],
-        *,
-        read: set[int] | None = None,
-        also: Iterable[tuple[Layer, str, Any]] = (),
-    ) -> None:
-        self._same = [(vars(layer), name, value) for layer, name, value in also]
-        self._equal = []
-        for where, value in objects.items():
-            n, m, name = where
-            attributes = vars(list(walk([parts[n]]))[m])
-            if attributes.get(name) is not value or type(value) in NUMBERS_AND_WORDS:
-                continue
-            if read is None or not arrays_in([value]):
-                self._equal.append((attributes, name, value, contents[where]))
-            elif id(value) in read:
-                self._same.append((attributes, name, value))
+    def __init__(self, read: Iterable[tuple[Any, str]]) -> None:
+        self._own: list[tuple[dict[str, Any], str, Any, Any]] = []
+        self._of_class: dict[tuple[type, str], tuple[Any, Any]] = {}
+        self._not_shadowed: dict[int, tuple[dict[str, Any], set[str]]] = {}
+        for thing, name in read:
+            value = found(thing, name)
+            kept = None if _is_bare(value) else content(value)
+            if name in vars(thing):
+                self._own.append((vars(thing), name, value, kept))
+            else:
+                self._of_class[type(thing), name] = value, kept
+                self._not_shadowed.setdefault(id(thing), (vars(thing), set()))[1].add(name)
 
     def hold(self) -> bool:
-        """Whether attributes have the content that they had, and arrays are the same ones."""
-        for attributes, name, value in self._same:
-            if attributes.get(name) is not value:
+        """Whether nothing has changed."""
+        for attributes, name, value, before in self._own:
+            now = attributes.get(name, MISSING)
+            if now is not value or before is not None:
+                try:
+                    if content(now) != (content(value) if before is None else before):
+                        return False
+                except Unsure:
+                    return False
+        for (cls, name), (value, before) in self._of_class.items():
+            if getattr(cls, name, MISSING) is not value and _of(cls, name) is not value:
                 return False
-        for attributes, name, value, before in self._equal:
-            now = attributes.get(name)
-            if content(now) != before or (isinstance(value, np.ndarray) and now is not value):
+            if before is not None and content(value) != before:
                 return False
+        return all(own.keys().isdisjoint(names) for own, names in self._not_shadowed.values())
+
+
+def _of(cls: type, name: str) -> Any:
+    return next((vars(each)[name] for each in cls.__mro__ if name in vars(each)), MISSING)
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether a thing carries nothing that could change while it stays the same thing."""
+    if isinstance(value, (*FIXED, *PLAIN)):
         return True
+    if isinstance(value, tuple):
+        return all(map(_is_bare, value))
+    bare = isinstance(value, types.FunctionType) and not (value.__closure__ or value.__defaults__ or vars(value))
+    return bare or value is MISSING or isinstance(value, classmethod | staticmethod | functools.cached_property)
 
 
-def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...]:
-    """The settings that tell one training step's program from another's: numbers and words, and which arrays."""
-    marks: list[Any] = [id(optimizer), type(objective.loss), content(vars(objective.loss))]
-    for part in optimizer.parts():
-        marks += [(n, content(v)) for n, v in vars(part).items() if n not in (*COUNTS, *part.memory)]
-    marks += [objective.l2, objective.l1, *(id(vars(part)[name]) for part, name in optimizer.slots())]
-    for layer in walk([objective.model]):
-        held = vars(layer)
-        marks.append(ByIdentity(layer))
-        marks += [(n, type(v), v) for n, v in held.items() if type(v) in NUMBERS_AND_WORDS]
-        marks += [id(held.get(name)) for name in _declared(layer)]
-    return tuple(marks)
+def snapshot(things: Iterable[Any], leaving_out: Iterable[str]) -> dict[tuple[int, str], Any]:
+    """The content of all attributes of some objects but those of these names, or Unsure where it can't be told."""
+    left_out, seen = set(leaving_out), {}
+    for thing in things:
+        for name, value in list(vars(thing).items()):
+            if name not in left_out:
+                try:
+                    seen[id(thing), name] = content(value)
+                except Unsure as error:
+                    seen[id(thing), name] = error
+    return seen
 
 
-def _declared(layer: Layer) -> list[str]:
-    """The attributes that parameters, their gradients and states are declared to be."""
-    gradients = [marker.gradient for marker in layer._parameters]
-    return [marker.name for marker in (*layer._parameters, *gradients, *layer._states)]
+def copied(things: Any) -> tuple[Any, list[tuple[Any, Any]]]:
+    """A deep copy, and the pairs of each thing in it that was copied and its copy."""
+    memo: dict[int, Any] = {}
+    double = copy.deepcopy(things, memo)
+    originals = memo.pop(id(memo), [])
+    return double, [(original, memo[id(original)]) for original in originals if id(original) in memo]

@@ -156,6 +156,12 @@ class Line:
         """Whether it makes the first version of an array."""
         return self.out.value.follows is None
 
+    def on(self, thing: Callable[[Any], Any]) -> Line:
+        """The same line with the method of another object, where its function is a method."""
+        home = getattr(self.function, "__self__", None)
+        other = home if isinstance(home, np.ufunc) else thing(home)
+        return self if other is home else replace(self, function=getattr(other, self.function.__name__))
+
     def with_views(self, change: Callable[[View], View]) -> Line:
         """The same line with other views."""
         return replace(
@@ -278,7 +284,7 @@ class Program:
     lasting: Sequence[Value]
     names: Mapping[Place, str]
     title: str
-    known: Mapping[Place, Array] = field(default_factory=dict, repr=False)
+    known: dict[Place, Array] = field(default_factory=dict, repr=False)
     """Arrays that views of given values were seen as: NumPy is quicker with one object than with two of one memory."""
 
     @property
@@ -293,9 +299,18 @@ class Program:
         return [value for value in self.given if value.role == "batch"]
 
     def array(self, view: View) -> Array:
-        """The array at a view of given memory, as it is now."""
-        array = self.known.get(view.place)
-        return view.array(self.homes[view.memory]) if array is None else array
+        """The array at a view of given memory, as it is now; the same object every time."""
+        if view.place not in self.known:
+            self.known[view.place] = view.array(self.homes[view.memory])
+        return self.known[view.place]
+
+    def on(self, thing: Callable[[Any], Any]) -> Program:
+        """The same program on other things: `thing(array)` is what takes an array's place, and so with generators and
+        objects whose methods are called.
+        """
+        given = {value: thing(array) for value, array in self.given.items()}
+        known = {place: thing(array) for place, array in self.known.items() if thing(array) is not array}
+        return replace(self, lines=[line.on(thing) for line in self.lines], given=given, known=known)
 
     @cached_property
     def homes(self) -> dict[int, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
-from minigrad.programs.contents import RestorePoint
 from minigrad.programs.form import Change, Line, Opaque, Program, Value, View, exchange
 
 
@@ -22,12 +22,34 @@ def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Valu
 
     Raises ValueError for a batch of another number of arrays, or of other shapes.
     """
-    opaque = [line.function.__self__ for line in program.lines if isinstance(line, Opaque)]  # type: ignore[attr-defined]
-    before = RestorePoint(inner for each in opaque for inner in (walk([each]) if isinstance(each, Layer) else [each]))
+    opaque = {id(home): home for line in program.lines if isinstance(line, Opaque) for home in _objects(line)}
+    saved = [(home, copy.deepcopy(_undeclared(home))) for home in opaque.values()]
+    drawn = np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
         return _values(program, batch)
     finally:
-        before.restore()
+        for home, before in saved:
+            for name in _undeclared(home):
+                del vars(home)[name]
+            vars(home).update(before)
+        if opaque:
+            np.random.set_state(drawn[0])  # noqa: NPY002
+            random.setstate(drawn[1])
+
+
+def _objects(line: Opaque) -> list[Any]:
+    """The layers (or the loss) whose code an opaque line runs."""
+    home: Any = getattr(line.function, "__self__", None)
+    return list(walk([home])) if isinstance(home, Layer) else [home]
+
+
+def _undeclared(home: Any) -> dict[str, Any]:
+    """What an object holds beside parameters and arrays of state, which lie in the program's own memory."""
+    kept = {name for name, value in home.params.items()} if isinstance(home, Layer) else set()
+    kept |= {home.gradient_name(name) for name in kept}
+    if isinstance(home, Layer):
+        kept |= {name for name, value in home.states.items() if isinstance(value, np.ndarray)}
+    return {name: value for name, value in vars(home).items() if name not in kept and name != "_owner"}
 
 
 def _values(program: Program, batch: Sequence[Any] | None) -> dict[Value, Array]:

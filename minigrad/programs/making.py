@@ -1,8 +1,14 @@
-"""From work to a function that does it: recorded, planned, written down, and compared with the layers themselves."""
+"""From work to a function that does it: recorded, planned, written down, and compared with the layers themselves.
+
+All of that happens on copies. A copy of the model records, another one runs its layers, a third one the function, and
+when they agree, the function is handed the arrays of the model itself. So nobody ever meets a model in the middle of
+it, and nothing has to be put back.
+"""
 
 from __future__ import annotations
 
 import logging
+import random
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +19,18 @@ import numpy as np
 
 from minigrad.parameter import Array, walk
 from minigrad.programs.blocks import Blocks, Undivided
-from minigrad.programs.contents import RestorePoint
+from minigrad.programs.contents import Guards, Unsure
 from minigrad.programs.form import Position, Program
 from minigrad.programs.planning import plan
-from minigrad.programs.recording import PartError, Recordable, Recording, gradients_of, record_twice
+from minigrad.programs.recording import (
+    Double,
+    PartError,
+    Recordable,
+    Recording,
+    globally_drawn,
+    gradients_of,
+    record_twice,
+)
 from minigrad.programs.threads import one_blas_thread
 from minigrad.programs.trials import differences
 from minigrad.programs.writers import numpy_source
@@ -27,14 +41,14 @@ log = logging.getLogger("minigrad")
 
 @dataclass(frozen=True)
 class Made:
-    """Some work as a program and as a function: its code, with the recording that it comes from.
+    """Some work as a program and as a function, and what they take for granted.
 
     `opaque` says which parts run as they are, and why; `blocks` do the same for a step of many rows.
     """
 
     program: Program
     code: Code
-    recording: Recording
+    guards: Guards
     opaque: dict[str, str]
     blocks: Blocks | None
 
@@ -42,53 +56,89 @@ class Made:
 def make(work: Recordable, *, in_blocks: bool = False) -> Made:
     """Record the work, write it down and try it; also in blocks of rows, where that is asked for and worth it.
 
-    Leaves everything as it was. Raises PartError where only the plain path is right.
+    Raises PartError where only the plain path is right.
     """
-    before = RestorePoint(work.objects())
+    drawn = globally_drawn()
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
     opaque: dict[Position, str] = {}
     try:
-        recording = record_twice(work, opaque, before)
-        program = plan(recording.tape, recording.value, work.lasting(), recording.names, work.title)
-        code = numpy_source.write(program)
-        trial = Trial(work, before)
-        trial.compare(code)
+        double, recording = record_twice(work, opaque)
+        there = double.work
+        found = plan(recording.tape, recording.value, there.lasting(), recording.names, work.title)
+        guards = Guards(_read(work, double, recording, opaque))
+        code = numpy_source.write(found)
+        program = found.on(double.original)
+        if drawn != globally_drawn():
+            _put_back(states)
+        trial = Trial(work, states)
+        trial.compare(code, found, double)
         blocks = trial.blocks_of(program) if in_blocks else None
+        titles = work.titles()
     except PartError as error:
         raise error.of(work) from error.__cause__
+    except Unsure as error:
+        raise PartError("all", f"it depends on {error}, of which nobody can say whether it changes").of(work) from None
     finally:
-        before.restore()
-    reasons = {work.title_of(position): reason for position, reason in opaque.items()}
-    return Made(program, code, recording, reasons, blocks)
+        if drawn != globally_drawn():
+            _put_back(states)
+    reasons = {titles[position]: reason for position, reason in opaque.items()}
+    return Made(program, code.on(program, double.original), guards, reasons, blocks)
+
+
+def _put_back(states: tuple[Any, Any]) -> None:
+    np.random.set_state(states[0])  # noqa: NPY002
+    random.setstate(states[1])
+
+
+def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[Position, str]) -> list[tuple[Any, str]]:
+    """What the recorded parts have read, as (object, name); for copies made on the way stand all of their class."""
+    by_class: dict[type, list[Any]] = {}
+    for layer in walk([work.model]):
+        by_class.setdefault(type(layer), []).append(layer)
+    found: dict[tuple[int, str], tuple[Any, str]] = {}
+    for key, thing in recording.watch.objects.items():
+        if recording.watch.first[key] in opaque:
+            continue
+        known = [double.original(thing)] if double.knows(thing) else by_class.get(type(thing), [])
+        for each in known:
+            for name in recording.watch.read[key]:
+                found[id(each), name] = each, name
+    return [(thing, name) for thing, name in found.values() if name not in ("theta", "dtheta")]
 
 
 class Trial:
-    """Two replays, from one state and of two batches, beside what the layers themselves make of them."""
+    """Two runs, from one state and of two batches, beside what the layers themselves make of them."""
 
-    def __init__(self, work: Recordable, before: RestorePoint) -> None:
-        self._work, self._before = work, before
-        self._batch = [array.copy() for array in work.inputs]
-        self._expected = self._outcome(work.plain)
+    def __init__(self, work: Recordable, states: tuple[Any, Any]) -> None:
+        self._work, self._states = work, states
+        double = work.double()
+        self._expected = self._outcome(double.work, double.work.plain)
 
-    def _outcome(self, run: Callable[[], Any]) -> dict[str, Any]:
+    def _outcome(self, work: Any, run: Callable[[], Any]) -> dict[str, Any]:
         """All that two turns of the work leave behind, by the names of what it belongs to."""
-        self._before.restore()
-        for array, given in zip(self._work.inputs, self._batch, strict=True):
-            array[...] = given
-        found: dict[str, Any] = {}
+        drawn, found = globally_drawn(), dict[str, Any]()
         for turn in range(2):
             value = run()
-            for number, (name, array) in enumerate([*_left_by(self._work), ("its value", np.array(value))]):
+            for number, (name, array) in enumerate([*_left_by(work), ("its value", np.array(value))]):
                 found[f"{turn} {number} {name}"] = array
-            self._work.turn()
+            work.turn()
+        if globally_drawn() != drawn:
+            _put_back(self._states)
         return found
 
-    def _differs_in(self, run: Callable[[], Any]) -> str | None:
-        found = differences(numpy_source.PROMISE, self._expected, self._outcome(run))
+    def _differs_in(self, work: Any, run: Callable[[], Any]) -> str | None:
+        found = differences(numpy_source.PROMISE, self._expected, self._outcome(work, run))
         return found[0].split(" ", 2)[2] if found else None
 
-    def compare(self, code: Code) -> None:
+    def compare(self, code: Code, program: Program, recorded: Double) -> None:
         """Raise PartError, and warn, where the function of a program differs from the layers."""
-        name = self._differs_in(partial(self._work.replay, code.function))
+        double = self._work.double()
+
+        def there(thing: Any) -> Any:
+            return double.double(recorded.original(thing))
+
+        moved = code.on(program.on(there), there)
+        name = self._differs_in(double.work, partial(double.work.replay, moved.function))
         if name is not None:
             warnings.warn(
                 f"a recorded program differs from the layers themselves in {name}; it is not used",
@@ -99,12 +149,14 @@ class Trial:
 
     def blocks_of(self, program: Program) -> Blocks | None:
         """The program in blocks of rows, where that is worth it and gives the same bits."""
-        work = self._work
+        double = self._work.double()
+        work = double.work
         try:
-            blocks = Blocks(program)
+            blocks = Blocks(program.on(double.double))
             with one_blas_thread():
                 run = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
-                return blocks if self._differs_in(partial(work.replay, run)) is None else None
+                same = self._differs_in(work, partial(work.replay, run)) is None
+            return Blocks(program) if same else None
         except Undivided:
             return None
         except Exception as error:  # a fault here costs time, no more
@@ -112,7 +164,7 @@ class Trial:
             return None
 
 
-def _left_by(work: Recordable) -> list[tuple[str, Array]]:
+def _left_by(work: Any) -> list[tuple[str, Array]]:
     """Copies of all that the work leaves behind, by the name of what they belong to."""
     found = [("an array that outlives it", array.copy()) for array in work.lasting()]
     for layer in walk([work.model]):

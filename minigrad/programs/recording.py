@@ -6,25 +6,36 @@ consecutive states; a part whose lines differ between the two, or that can't be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import random
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.model import Model
+from minigrad.model import Model, run_predict
 from minigrad.parameter import Array, walk
-from minigrad.programs.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, raw
-from minigrad.programs.contents import RestorePoint, content, held_by
+from minigrad.programs.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, owner, raw
+from minigrad.programs.contents import Unsure, snapshot
 from minigrad.programs.form import Part, Position, View
+from minigrad.programs.watching import Watch, watching
+
+UNTOUCHED = ("_owner", "_programs", "theta", "dtheta")  # what a model keeps of others, and what is on the tape
+
+
+def declared_by(layer: Layer) -> list[str]:
+    """The attributes that parameters, their gradients and states are declared to be."""
+    gradients = [marker.gradient for marker in layer._parameters]
+    return [marker.name for marker in (*layer._parameters, *gradients, *layer._states)]
 
 
 class Recordable:
     """Something that a model does over and over, with places of its own (`inputs`) for what it is given.
 
     `parts` are the layers that it runs, one after the other; `plain()` does it with them, `record` on recording arrays.
+    Neither is done with the model itself: `double()` gives the same work on copies.
     """
 
     def __init__(self, model: Model, parts: Sequence[Layer], inputs: list[Array]) -> None:
@@ -35,6 +46,10 @@ class Recordable:
         """What it is, in a line."""
         return f"{len(self.inputs[0])} rows, {self.model.theta.dtype}"
 
+    def double(self) -> Double:
+        """The same work on copies of everything that it reads or changes."""
+        raise NotImplementedError
+
     def plain(self) -> Any:
         """Do it with the layers themselves: what a program must equal, bit for bit."""
         raise NotImplementedError
@@ -43,13 +58,19 @@ class Recordable:
         """Do it with a program's function."""
         return function()
 
+    def begin(self) -> None:
+        """What is to be done before each time."""
+
     def record(self, tape: Tape, opaque: Collection[Position]) -> Array:
         """Do it on recording arrays, and return its value; the parts in `opaque` run as they are."""
         raise NotImplementedError
 
-    def objects(self) -> list[Any]:
-        """The objects whose attributes it may change."""
-        return list(walk([self.model]))
+    def end(self) -> None:
+        """What is to be done after each time."""
+
+    def predict(self) -> Any:
+        """Infer with the layers themselves, from the same inputs."""
+        return run_predict(self.parts, self.inputs[0])
 
     def lasting(self) -> list[Array]:
         """The arrays that it changes and that outlive it."""
@@ -59,9 +80,15 @@ class Recordable:
         """Names for arrays; the first one for a place counts. To be asked for while the layers hold the recording."""
         return []
 
-    def title_of(self, position: Position) -> str:
-        """How a part is called in messages."""
-        return repr(self.parts[position]) if isinstance(position, int) else f"{position} of it"
+    def declared(self, thing: Any) -> Sequence[str]:
+        """The attributes of one of its objects that are put on the tape."""
+        return declared_by(thing) if isinstance(thing, Layer) else ()
+
+    def titles(self) -> dict[Position, str]:
+        """How the parts are called."""
+        found: dict[Position, str] = {n: title_of(part) for n, part in enumerate(self.parts)}
+        found["all"] = "all of it"
+        return found
 
     def turn(self) -> None:
         """Another batch of the same shapes: the same rows, each one place further."""
@@ -69,15 +96,44 @@ class Recordable:
             array[...] = np.roll(array, 1, axis=0)
 
 
+class Double:
+    """Some work on copies, and which thing each copy stands for."""
+
+    def __init__(self, work: Any, pairs: Iterable[tuple[Any, Any]]) -> None:
+        self.work: Any = work
+        self._pairs = list(pairs)  # keeps them alive: a number of `id` must not come twice
+        self._originals = {id(double): original for original, double in self._pairs}
+        self._doubles = {id(original): double for original, double in self._pairs}
+        for original, double in self._pairs:
+            # A tape knows the array that owns the memory; an inner model's theta is a part of a longer vector.
+            if isinstance(double, np.ndarray) and (whole := owner(double)).shape == original.shape:
+                self._originals.setdefault(id(whole), original)
+
+    def original(self, thing: Any) -> Any:
+        """What a copy stands for; anything else is itself."""
+        return self._originals.get(id(thing), thing)
+
+    def double(self, thing: Any) -> Any:
+        """The copy of a thing; what was not copied is itself."""
+        return self._doubles.get(id(thing), thing)
+
+    def knows(self, thing: Any) -> bool:
+        """Whether a thing is one of the copies."""
+        return id(thing) in self._originals
+
+
 @dataclass
 class Recording:
-    """The tape of some work, its value, names for arrays, and what the layers ended up with in their attributes."""
+    """The tape of some work, its value, names for arrays, and what was read and set on the way.
+
+    `troubles` says which parts must run as they are, and why.
+    """
 
     tape: Tape
     value: Array
     names: list[tuple[Array, str]]
-    attributes: dict[tuple[int, int, str], Any]
-    objects: dict[tuple[int, int, str], Any]
+    watch: Watch
+    troubles: dict[Position, str]
 
 
 class PartError(Exception):
@@ -89,7 +145,7 @@ class PartError(Exception):
 
     def of(self, work: Recordable) -> PartError:
         """The same error, with the part's name in its message."""
-        self.args = (f"{work.title_of(self.position)}: {self.reason}",)
+        self.args = (f"{work.titles().get(self.position, 'all of it')}: {self.reason}",)
         return self
 
 
@@ -106,26 +162,35 @@ class Tap:
         function, tape = getattr(self._target, verb), self._tape
 
         def call(*arguments: Any) -> Any:
-            tape.part = Part(verb, self._position, _title(self._target))
-            if self._opaque:
-                plain = raw(arguments)
-                held = isinstance(self._target, Layer)
-                result = function(*plain)
-                noted = tape.note_opaque(function, plain, result, arrays_of(self._target) if held else [])
-                result = None if result is None else noted
-            else:
-                result = function(*arguments)
-            if result is None:
-                return None
-            if not isinstance(result, Recorded):
-                raise Unrecordable(f"its {verb} returns an array that does not come from the one it was given")
-            tape.results[verb, self._position] = result.array
-            return result
+            tape.part = Part(verb, self._position, tape.titles[self._position])
+            drawn = globally_drawn()
+            try:
+                return self._noted(verb, function, arguments)
+            finally:
+                if globally_drawn() != drawn:
+                    tape.draws_globally.add(self._position)
 
         return call
 
+    def _noted(self, verb: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        tape = self._tape
+        if self._opaque:
+            plain = raw(arguments)
+            result = function(*plain)
+            arrays = arrays_of(self._target) if isinstance(self._target, Layer) else []
+            noted = tape.note_opaque(function, plain, result, arrays)
+            result = None if result is None else noted
+        else:
+            result = function(*arguments)
+        if result is None:
+            return None
+        if not isinstance(result, Recorded):
+            raise Unrecordable(f"its {verb} returns an array that does not come from the one it was given")
+        tape.results[verb, self._position] = result.array
+        return result
 
-def _title(target: Any) -> str:
+
+def title_of(target: Any) -> str:
     """The repr of a layer or a loss; of one that has a fault there, its class."""
     try:
         return repr(target)
@@ -161,8 +226,10 @@ def recording_arrays(objects: Sequence[tuple[Any, Mapping[str, Any]]], tape: Tap
     try:
         for o, values in objects:
             for name, value in values.items():
-                arrays = isinstance(value, np.ndarray)
-                vars(o)[name] = Recorded(value, tape) if arrays else RecordedGenerator(value, tape)
+                if isinstance(value, np.ndarray):
+                    vars(o)[name] = Recorded(value, tape)
+                elif isinstance(value, np.random.Generator):
+                    vars(o)[name] = RecordedGenerator(value, tape)
         yield
     finally:
         for held, before in saved:
@@ -173,6 +240,7 @@ def recording_arrays(objects: Sequence[tuple[Any, Mapping[str, Any]]], tape: Tap
 def record(work: Recordable, opaque: Collection[Position]) -> Recording:
     """Do the work once on recording arrays. Raises PartError."""
     tape = Tape()
+    tape.titles = work.titles()
     for array in work.inputs:
         tape.introduce(array, "batch")
     tape.introduce(work.model.theta, "parameter")
@@ -181,38 +249,99 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
         for value in layer.states.values():
             if isinstance(value, np.ndarray):
                 tape.introduce(value, "state")
-    open_parts = [(n, part) for n, part in enumerate(work.parts) if n not in opaque]
-    layers = [layer for _, part in open_parts for layer in walk([part])]
+    layers = [layer for n, part in enumerate(work.parts) if n not in opaque for layer in walk([part])]
+    watch = Watch(lambda: tape.part.position)
+    before = snapshot(walk([work.model]), UNTOUCHED)
     try:
-        with recording_arrays([(layer, layer.params | gradients_of(layer) | layer.states) for layer in layers], tape):
+        work.begin()
+        with (
+            recording_arrays([(layer, layer.params | gradients_of(layer) | layer.states) for layer in layers], tape),
+            watching(watch),
+        ):
             value = work.record(tape, opaque)
-            held = held_by(open_parts)
-            return Recording(tape, value, work.names(tape, value), {at: content(v) for at, v in held.items()}, held)
+            names = work.names(tape, value)
+        work.end()
     except Exception as error:
         raise PartError(tape.part.position, str(error)) from error
+    found = _troubles(work, watch, before)
+    found |= dict.fromkeys(tape.draws_globally, "it draws from a global generator")
+    return Recording(tape, value, names, watch, {n: why for n, why in found.items() if n not in opaque})
 
 
-def record_twice(work: Recordable, opaque: dict[Position, str], before: RestorePoint) -> Recording:
+def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]) -> dict[Position, str]:
+    """The parts that carry something from one time to the next that is not declared, or may do so."""
+    positions: dict[int, Position] = {id(layer): n for n, part in enumerate(work.parts) for layer in walk([part])}
+    things = {id(layer): layer for layer in walk([work.model])} | watch.objects
+    after = snapshot(things.values(), UNTOUCHED)
+    found: dict[Position, str] = {}
+    for key, thing in things.items():
+        position = positions.get(key, watch.first.get(key, "all"))
+        read, written = watch.read.get(key, {}), watch.set.get(key, {})
+        for name in vars(thing):
+            if name in work.declared(thing) or name in UNTOUCHED:
+                continue
+            was, now = before.get((key, name)), after.get((key, name))
+            if name in read and name in written:
+                found[position] = f"its {name} is carried from step to step, and is not declared as state()"
+            elif name in read and isinstance(was, Unsure):
+                found[position] = f"its {name} holds {was}, of which nobody can say whether it changes"
+            elif name not in written and was is not None and not isinstance(was, Unsure) and now != was:
+                found[position] = f"its {name} is another in every step, and is not declared as state()"
+    return found
+
+
+def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double, Recording]:
     """A recording that a second one confirms; parts that stand in the way are added to `opaque`, with the reason.
 
-    Leaves everything as it was `before`. Raises PartError where there is no such recording.
+    Raises PartError where there is no such recording.
     """
     while True:
-        found: tuple[Position, str] | None
+        found: dict[Position, str]
         try:
-            first = record(work, opaque)
-            work.turn()
-            second = record(work, opaque)
-            found = difference(first, second)
+            double = work.double()
+            left_for_predict = _read_by_predict(work.double().work)
+            first = record(double.work, opaque)
+            double.work.turn()
+            second = record(double.work, opaque)
+            differs = difference(first, second)
+            found = first.troubles | _carried_to_predict(double.work, left_for_predict, first.watch, opaque)
+            if differs is not None:
+                found[differs[0]] = differs[1]
         except PartError as error:
-            found = error.position, error.reason
-        before.restore()
-        if found is None:
-            return second
-        position, reason = found
-        if position in ("optimizer", "all") or position in opaque:
-            raise PartError(position, reason)
-        opaque[position] = reason
+            found = {error.position: error.reason}
+        if not found:
+            return double, first
+        for position, reason in found.items():
+            if position in ("optimizer", "all") or position in opaque:
+                raise PartError(position, reason)
+        opaque |= found
+
+
+def _read_by_predict(work: Recordable) -> list[dict[str, None]]:
+    """What each layer's own `predict` reads, in the order of a walk."""
+    watch = Watch(lambda: "all")
+    with watching(watch), suppress(Exception), np.errstate(all="ignore"):
+        work.predict()
+    return [watch.read.get(id(layer), {}) for layer in walk([work.model])]
+
+
+def _carried_to_predict(
+    work: Recordable, read: list[dict[str, None]], watch: Watch, opaque: Collection[Position]
+) -> dict[Position, str]:
+    positions: dict[int, Position] = {id(layer): n for n, part in enumerate(work.parts) for layer in walk([part])}
+    found: dict[Position, str] = {}
+    for layer, names in zip(walk([work.model]), read, strict=True):
+        position = positions.get(id(layer), "all")
+        for name in watch.set.get(id(layer), {}):
+            if name in names and name not in work.declared(layer) and position not in opaque:
+                found[position] = f"its {name} is left by training for predict, and is not declared as state()"
+    return found
+
+
+def globally_drawn() -> Any:
+    """The states of the generators that NumPy and Python have for everybody."""
+    state: Any = np.random.get_state()  # noqa: NPY002
+    return state[1].tobytes(), state[2:], random.getstate()
 
 
 def difference(first: Recording, second: Recording) -> tuple[Position, str] | None:
@@ -224,9 +353,6 @@ def difference(first: Recording, second: Recording) -> tuple[Position, str] | No
     if len(one) != len(two):
         longer = max(one, two, key=len)
         return longer[min(len(one), len(two))][0], "it does not make the same number of operations in every step"
-    for where, held in first.attributes.items():
-        if second.attributes.get(where) != held:
-            return where[0], f"its {where[2]} is another in every step, and is not declared as state()"
     return None
 
 

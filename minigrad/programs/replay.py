@@ -12,9 +12,8 @@ from typing import Any
 
 from minigrad.data.examples import Batches, WeightedMean, taker
 from minigrad.model import Model
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array
 from minigrad.programs.blocks import Blocks, same_in_one_thread
-from minigrad.programs.contents import NUMBERS_AND_WORDS, Guards
 from minigrad.programs.equations import named_values
 from minigrad.programs.form import Program
 from minigrad.programs.interpreter import interpret
@@ -44,7 +43,7 @@ class StepProgram(Program):
         set_coefficients(step.optimizer, step.coefficients)
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
-        self._guards = Guards(step.parts, made.recording.objects, made.recording.attributes)
+        self._guards = made.guards
         ways = [WHOLE]
         if self._blocks is not None:
             ways.append(IN_BLOCKS)
@@ -157,19 +156,8 @@ class Forward:
         work = Inference(model, x)
         made = make(work)
         self.opaque = made.opaque
-        self._x, self._thread = work.inputs[0], threading.get_ident()
+        self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self._function: Callable[[], Any] = made.code.function
-        layers = list(walk([model]))
-        settled = [
-            (layer, n, v) for layer in layers for n, v in vars(layer).items() if isinstance(v, NUMBERS_AND_WORDS)
-        ]
-        declared = [(layer, n, v) for layer in layers for n, v in (layer.params | layer.states).items()]
-        # Of what training leaves in the layers for `backward`, arrays for the most part, a prediction reads nothing.
-        read = {id(array) for array in made.program.known.values()}
-        recording = made.recording
-        self._guards = Guards(
-            model.chain(), recording.objects, recording.attributes, read=read, also=[*settled, *declared]
-        )
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""

@@ -18,7 +18,7 @@ from minigrad.model import Model, run_predict
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
-from minigrad.programs.contents import key_of
+from minigrad.programs.contents import content
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
@@ -133,6 +133,15 @@ def accelerated(
         yield by_hand
 
 
+def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...]:
+    """What tells one training step's program from another's, beside what it guards: loss, penalties, optimizer."""
+    marks: list[Any] = [id(optimizer), type(objective.loss), content(vars(objective.loss)), objective.l2, objective.l1]
+    for part in optimizer.parts():
+        handed = ("steps", "epochs", "learning_rate", "optimizer", *part.memory)  # a program gets what depends on these
+        marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
+    return (*marks, *(id(vars(part)[name]) for part, name in optimizer.slots()))
+
+
 def _recorded(objective: Objective, optimizer: Optimizer, batches: Batches, number: int) -> StepProgram:
     batch = batches[number]
     return StepProgram(Step(objective, optimizer, objective.model.admit(batch.x), batch.t, batch.w))
@@ -164,7 +173,9 @@ def program(
 
 def predict(model: Model, x: Array) -> Array:
     """One block of rows through the layers, a fresh array: by a program where there is one and the rows are few."""
-    if len(x) <= ROWS_PREDICTED_BY_PROGRAMS:
+    if not isinstance(x, np.ndarray):  # a prediction around this one is being recorded
+        return run_predict(model.chain(), x)
+    if len(x) <= ROWS_PREDICTED_BY_PROGRAMS and x.flags.c_contiguous:  # in a program rows lie one after the other
         programs = programs_of(model)
         forward = programs.use((x.shape, x.dtype)).ready(
             model.steps_by_hand, lambda: programs.make(lambda: Forward(model, x))

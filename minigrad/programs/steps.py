@@ -3,51 +3,87 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer, replaced
 from minigrad.model import Model, run_predict
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, Tape, raw
+from minigrad.programs.contents import copied
 from minigrad.programs.form import Part, Position
-from minigrad.programs.recording import Recordable, Tap, gradients_of, recording_arrays, tapped
+from minigrad.programs.recording import (
+    Double,
+    Recordable,
+    Tap,
+    declared_by,
+    gradients_of,
+    recording_arrays,
+    tapped,
+    title_of,
+)
 
 
 class Step(Recordable):
-    """One training step: of a batch x, t, weights (or None), with places for the optimizer's coefficients."""
+    """One training step: of a batch x, t, weights (or None), with places for the optimizer's coefficients.
+
+    `then` is another batch of the same shapes, for a second time; without it the rows change their places.
+    """
 
     def __init__(
-        self, objective: Objective, optimizer: Optimizer, x: Array, t: Array, weights: Array | None = None
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        x: Array,
+        t: Array,
+        weights: Array | None = None,
+        then: Sequence[Array] | None = None,
     ) -> None:
         given = [np.array(array) for array in (x, t, weights) if array is not None]
         super().__init__(objective.model, objective.layers, given)
-        self.objective, self.optimizer = objective, optimizer
+        self.objective, self.optimizer, self.then = objective, optimizer, then
         self.x, self.t, self.weights = given[0], given[1], given[2] if len(given) == 3 else None
         optimizer.prepare(self.model.theta)
         dtype = self.model.theta.dtype
         self.coefficients = {name: np.zeros((), dtype) for name in optimizer.coefficients(optimizer.steps)}
 
+    def double(self) -> Double:
+        """The same step of copies of the model, the loss and the optimizer."""
+        (objective, optimizer), pairs = copied((self.objective, self.optimizer))
+        work = Step(objective, optimizer, self.x, self.t, self.weights, self.then)
+        model = objective.model
+        pairs += [(self.model.theta, model.theta), (self.model.dtheta, model.dtheta)]
+        pairs += zip(self.inputs, work.inputs, strict=True)
+        pairs += [(self.coefficients[name], place) for name, place in work.coefficients.items()]
+        for (part, name), (own, _) in zip(self.optimizer.slots(), optimizer.slots(), strict=True):
+            pairs.append((vars(part)[name], vars(own)[name]))
+        return Double(work, [*pairs, *declared_pairs(self.model, model)])
+
     def plain(self) -> float:
         """Make the step with the layers themselves."""
-        value = float(self.objective.differentiate(self.x, self.t, self.weights))
+        value = self.objective.gradient(self.x, self.t, self.weights)
         self.optimizer.step(self.model.theta, self.model.dtheta)
         return value
 
     def replay(self, function: Callable[[], float]) -> float:
         """Make the step with a program's function."""
-        set_coefficients(self.optimizer, self.coefficients)
+        self.begin()
         value = function()
-        self.optimizer.steps += 1
+        self.end()
         return value
 
-    def objects(self) -> list[Any]:
-        """Layers, optimizer and loss."""
-        return [*super().objects(), *self.optimizer.parts(), self.objective.loss]
+    def turn(self) -> None:
+        """The other batch, and the first one again after that."""
+        if self.then is None:
+            super().turn()
+            return
+        before = [array.copy() for array in self.inputs]
+        for array, other in zip(self.inputs, self.then, strict=True):
+            array[...] = other
+        self.then = before
 
     def lasting(self) -> list[Array]:
         """θ, dθ, the optimizer's memory and the layers' state."""
@@ -55,21 +91,35 @@ class Step(Recordable):
         memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
 
-    def title_of(self, position: Position) -> str:
-        """A layer, the loss or the optimizer."""
-        others = {"loss": self.objective.loss, "optimizer": self.optimizer}
-        return repr(others[position]) if position in others else super().title_of(position)
+    def titles(self) -> dict[Position, str]:
+        """Layers, the loss and the optimizer."""
+        return super().titles() | {"loss": title_of(self.objective.loss), "optimizer": title_of(self.optimizer)}
+
+    def declared(self, thing: Any) -> Sequence[str]:
+        """Also an optimizer's memory."""
+        return thing.memory if isinstance(thing, Optimizer) else super().declared(thing)
+
+    def begin(self) -> None:
+        """The coefficients of the step."""
+        set_coefficients(self.optimizer, self.coefficients)
+
+    def end(self) -> None:
+        """The step counts."""
+        self.optimizer.steps += 1
 
     def record(self, tape: Tape, opaque: Collection[Position]) -> Array:
-        """The step of `Objective.differentiate` and the optimizer's update."""
+        """The step of `Objective.gradient` and the optimizer's update."""
         objective, optimizer = self.objective, self.optimizer
         traced = copy.copy(objective)
         traced.layers = tapped(self.parts, tape, opaque)
         traced.loss = Tap(objective.loss, tape, "loss", "loss" in opaque)  # type: ignore[assignment]
         given: list[Any] = [Recorded(array, tape) for array in self.inputs]
-        value: Array = raw(traced.differentiate(*given))
-        tape.part = Part("update", "optimizer", repr(optimizer))
-        set_coefficients(optimizer, self.coefficients)
+        value = traced.differentiate(*given)
+        tape.part = Part("penalty", "all", "")
+        decaying = list(dict.fromkeys(layer for layer, _ in objective.decaying))
+        with recording_arrays([(layer, layer.params | gradients_of(layer)) for layer in decaying], tape):
+            value = raw(objective.penalize(value))
+        tape.part = Part("update", "optimizer", tape.titles["optimizer"])
         for array in self.coefficients.values():
             tape.introduce(array, "coefficient")
         for part, name in optimizer.slots():
@@ -79,8 +129,8 @@ class Step(Recordable):
             numbers: dict[str, Any] = {name: Recorded(array, tape) for name, array in self.coefficients.items()}
             vectors: list[Any] = [Recorded(array, tape) for array in (self.model.theta, self.model.dtheta)]
             optimizer.update(*vectors, **numbers)
-        optimizer.steps += 1
-        return value
+        result: Array = value
+        return result
 
     def names(self, tape: Tape, value: Array) -> list[tuple[Array, str]]:
         """Those of the layers, of the optimizer's coefficients and memory, and the loss."""
@@ -91,14 +141,17 @@ class Step(Recordable):
 
 
 class Inference(Recordable):
-    """The model's prediction for so many rows.
+    """The model's prediction for so many rows."""
 
-    It runs stand-ins of the layers: another thread may predict with the layers themselves in the meantime.
-    """
+    def __init__(self, model: Any, x: Array) -> None:
+        super().__init__(model, model.chain(), [np.array(x)])
 
-    def __init__(self, model: Model, x: Array) -> None:
-        double: Any = stand_in(model)
-        super().__init__(double, double.chain(), [np.array(x)])
+    def double(self) -> Double:
+        """The same prediction of a copy of the model."""
+        model, pairs = copied(self.model)
+        work = Inference(model, self.inputs[0])
+        pairs += [(self.model.theta, model.theta), (self.model.dtheta, model.dtheta), (self.inputs[0], work.inputs[0])]
+        return Double(work, [*pairs, *declared_pairs(self.model, model)])
 
     def plain(self) -> Array:
         """Predict with the layers themselves."""
@@ -121,15 +174,14 @@ def set_coefficients(optimizer: Optimizer, places: dict[str, Array]) -> None:
         places[name].fill(value)
 
 
-def stand_in(layer: Layer) -> Layer:
-    """A shallow copy, also of the layers in it, that shares all arrays: what is set on it, the layer never sees."""
-    double = object.__new__(type(layer))
-    inner = {id(part): stand_in(part) for part in layer.layers}
-    vars(double).update(vars(layer))
-    if inner:
-        vars(double).update((name, replaced(value, inner)) for name, value in vars(layer).items())
-        vars(double)["layers"] = [inner[id(part)] for part in layer.layers]
-    return double
+def declared_pairs(model: Model, double: Model) -> list[tuple[Any, Any]]:
+    """What the layers of a model declare (arrays and generators), each with that of its double."""
+    return [
+        (vars(layer)[name], vars(other)[name])
+        for layer, other in zip(walk([model]), walk([double]), strict=True)
+        for name in declared_by(layer)
+        if name in vars(layer)
+    ]
 
 
 def textbook_names(work: Recordable, tape: Tape, others: list[tuple[Array, str]]) -> list[tuple[Array, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import isfinite
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,25 @@ class Code:
 
     source: str
     statements: list[str]
-    function: Callable[[], Any]
+    function: Any
     namespace: dict[str, Any]
     views: dict[str, View]
     block: Array
     starts: dict[int, int]
+
+    def on(self, program: Program, thing: Callable[[Any], Any]) -> Code:
+        """The same function for the same program on other things, without writing it anew; see `Program.on`."""
+        names = dict(self.namespace)
+        for name, view in self.views.items():
+            if view.memory not in self.starts:
+                names[name] = program.array(view)
+        for name, function in self.namespace.items():
+            home = getattr(function, "__self__", None)
+            if name not in self.views and not isinstance(home, np.ufunc | None) and thing(home) is not home:
+                names[name] = getattr(thing(home), function.__name__)
+        step: Any = FunctionType(self.function.__code__, names)
+        names["step"] = step
+        return replace(self, function=step, namespace=names)
 
 
 def write(program: Program) -> Code:
