@@ -146,10 +146,6 @@ class Tape:
         self._values += 1
         return value
 
-    def last(self, memory: int) -> Value:
-        """The present value of a memory."""
-        return self._current[memory]
-
     def origin(self, value: Value) -> int | None:
         """What tells a given array from another, as long as both recordings are kept; None for a made one."""
         return None if value.role == "made" else id(self._owners[value.memory])
@@ -288,6 +284,8 @@ class Recorded(NDArrayOperatorsMixin):
         return self.tape.note(Call, function, arguments, options, result)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__array_"):
+            self.__array__()
         method = getattr(np.ndarray, name)
         if not callable(method) or name in ("item", "tolist", "tobytes", "fill", "sort", "partition", "put", "resize"):
             raise Unrecordable(f"an array's {name} is used")
