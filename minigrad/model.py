@@ -22,6 +22,8 @@ class Model(Layer):
     """The class labels in the user's own words, in the order of the outputs, once trained on labels."""
     boundary: float = 0.5
     """From which value on a single output stands for the second of two classes."""
+    steps_by_hand: int = 32
+    """The first steps are made layer by layer: recording a program costs as much as many of them."""
     preparation: dict[str, Any] | None = None
     """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
 
@@ -29,9 +31,6 @@ class Model(Layer):
     def row_shape(self) -> tuple[int, ...] | None:
         """The shape of one row of x, as far as it is known."""
         return self.input_shape
-
-    steps_by_hand: int = 32
-    """So many steps run layer by layer first, before there may be a faster way: making it takes as long as many."""
 
     def accelerator(self, steps: int) -> Any:
         """What makes steps faster, with the same bits, in a training that has come to so many; None where nothing does.

@@ -2,7 +2,7 @@
 
     program = model.program(BinaryCrossEntropy(), SGD(0.5), batch_size=4)
     print(program)                                   # the NumPy function that `fit` runs, line by line
-    numbers = program.interpret((x, t))              # every array of the step, by name: numbers["dW1"]
+    numbers = program.interpret((x, t))              # the arrays of the step, by name: numbers["dW1"]
 
 The layers of a model run once on arrays that note down what is done to them (`arrays`, `recording`); what nobody reads
 is dropped (`planning`); what is left is a `Program` (`form`): lines of a few kinds that make values of values. Writers
@@ -11,20 +11,36 @@ turn it into something that runs elsewhere (`writers`), and `trials` holds each 
 A writer of one's own is a function of a program. This one writes each line as a formula:
 
     def formulas(program):
-        names = Names(program.names)
+        name = version_name(program)
         for line in program.lines:
             if isinstance(line, Opaque):
                 raise Unwritable(line, "it is code that could not be recorded")
-            yield equation(line, names)
+            yield equation(line, name)
 
-It looks at `type(line)` (Elementwise, Product, Reduce, Copy, Call, Draw, Change, Opaque) and `line.function`, at the
-views in `line.inputs` and `line.out`, each a `value` with a role and where in it the elements lie, and starts from
-`program.given`. It need not know what may be overwritten: every value is assigned once.
+What a writer has to know:
+
+* `program.given` is what to start from, `program.result` what to return, `program.lasting` what else is to be left.
+* Each line makes the view `line.out`. Where `line.out.value.follows` is a value, begin with a copy of that and write
+  the view into it; else the memory is new. What may be overwritten need not be known: every value is assigned once.
+  (The old gradient is given since its parts are written one by one; nothing reads it.)
+* A view is part of a `value`: its first element lies at `offset`, and `strides` lead on, both counted in elements.
+* Elementwise: `line.function`, a ufunc, of `line.inputs`: views and plain numbers, which broadcast as in NumPy.
+  Product: `np.matmul` for all layers of the package. Reduce: `line.ufunc` over `line.options.get("axis", 0)` (a number,
+  several, or None for all), with `keepdims` as in NumPy. Copy: the one input, broadcast. Call: any other function.
+  Draw: random numbers. Change: a function that changes its first argument. Opaque: code of somebody's own.
+* `line.part` says whose line it is; its verbs are forward, predict, value (of the loss), backward, penalty and update.
+* For the optimizer's step n put `optimizer.coefficients(n)` into the values with the role "coefficient".
+
+`trials.outcome(program, batch)` is what a writer's program has to leave, and `trials.differences("to rounding",
+expected, found)` says where it does not. `interpret(program, batch)` has the array of every single value, intermediate
+versions too; `named_values(program)` says which of them `program.interpret` shows under which name.
 """
 
+from minigrad.programs import trials as trials
 from minigrad.programs.equations import Names as Names
 from minigrad.programs.equations import equation as equation
 from minigrad.programs.equations import named_values as named_values
+from minigrad.programs.equations import version_name as version_name
 from minigrad.programs.form import Call as Call
 from minigrad.programs.form import Change as Change
 from minigrad.programs.form import Copy as Copy

@@ -287,6 +287,8 @@ class Recorded(NDArrayOperatorsMixin):
         return self.tape.note(Call, function, arguments, options, result)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__array_"):
+            self.__array__()
         method = getattr(np.ndarray, name)
         if not callable(method) or name in ("item", "tolist", "tobytes", "fill", "sort", "partition", "put", "resize"):
             raise Unrecordable(f"an array's {name} is used")

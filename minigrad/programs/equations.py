@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -157,6 +158,24 @@ def name_values(program: Program) -> None:
             last[0].name = name
         else:
             last[0].name, first.name = f"{name}_new", name
+
+
+def version_name(program: Program) -> Callable[[View], str]:
+    """A function that gives every view a name of its own: that of its place, in the version that it is a view of.
+
+    So `equation(line, version_name(program))` says `theta_new = theta - v22`, where a name is assigned once.
+    """
+    names, whole = Names(program.names), Names(program.names)
+    written = {view.place: view.value.number for line in program.lines for view in line.writes}
+
+    def name(view: View) -> str:
+        if view.value.role == "gradient" and view.value.number >= written.get(view.place, math.inf):
+            return names(view)  # later versions change other parts of dtheta
+        of_memory, of_value = whole(view.value.whole), view.value.name
+        suffix = of_value[len(of_memory) :] if of_value.startswith(of_memory) else ""
+        return names(view) + suffix
+
+    return name
 
 
 def named_values(program: Program) -> dict[str, View]:

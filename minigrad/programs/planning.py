@@ -52,11 +52,16 @@ def merge(lines: Iterable[Line]) -> tuple[list[Line], dict[Value, Value]]:
     seen: dict[Any, Value] = {}
     kept = []
 
+    def now(value: Value) -> Value:
+        while value in stands_for:
+            value = stands_for[value]
+        return value
+
     def current(view: View) -> View:
-        value = view.value
-        if value not in stands_for and value.follows in stands_for:
-            stands_for[value] = replace(value, follows=stands_for[value.follows])
-        return view.of(stands_for.get(value, value))
+        value = now(view.value)
+        if value.follows is not None and (before := now(value.follows)) is not value.follows:
+            stands_for[value] = value = replace(value, follows=before)
+        return view.of(value)
 
     for line in lines:
         line = line.with_views(current)
@@ -75,7 +80,7 @@ def merge(lines: Iterable[Line]) -> tuple[list[Line], dict[Value, Value]]:
                 continue
             seen[what] = made
         kept.append(line)
-    return kept, stands_for
+    return kept, {value: now(value) for value in stands_for}
 
 
 def _key(value: Any) -> Any:
@@ -152,9 +157,10 @@ def prune(lines: Iterable[Line], wanted: set[Value]) -> list[Line]:
         if not line.pure or any(view.value in needed for view in line.writes):
             kept.append(line)
             needed.update(view.value for view in line.reads)
-            needed.update(view.value.follows for view in line.writes if view.value.follows and not _covers(view))
+            needed.update(view.value.follows for view in line.writes if view.value.follows and not _replaces(view))
     return kept[::-1]
 
 
-def _covers(view: View) -> bool:
-    return view == view.value.whole
+def _replaces(view: View) -> bool:
+    """Whether nothing of the version before is left; but a line that makes an array is where it gets its memory."""
+    return view.value.role != "made" and view == view.value.whole

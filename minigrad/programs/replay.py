@@ -70,7 +70,7 @@ class StepProgram(Program):
         return f"<a training step of {self._model}: {len(self.lines)} lines, {self.buffers:,} bytes of results>"
 
     def interpret(self, batch: Any = None) -> dict[str, Array]:
-        """Every number of the step for a batch (x, t) or (x, t, w), by name; nothing is changed, and nothing is kept.
+        """The arrays of the step for a batch (x, t) or (x, t, w), by name; nothing is changed, and nothing is kept.
 
         What the step changes is there as it was (`W1`, `theta`) and as it becomes (`W1_new`, `theta_new`); gradients
         are those of this step. Raises ValueError for a batch of other shapes than the program's.

@@ -69,8 +69,12 @@ def make_steps(
 
 
 @contextmanager
-def unaided(*_: Any) -> Iterator[ByHand]:
-    """No faster way: every batch is made by hand."""
+def unaided(objective: Objective, optimizer: Optimizer, examples: Examples, change: InPlace | None) -> Iterator[ByHand]:
+    """No faster way: every batch is made by hand.
+
+    What `Model.accelerator` gives is called like this, for one pass over the examples. The function that it gives makes
+    what it can of a run of batches, tells `mean` the values, and leaves the others to the loop.
+    """
     yield lambda batches, mean: batches
 
 

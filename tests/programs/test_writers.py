@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_program import trainings
 
 from minigrad import SGD, Adam, Dense, Dropout, Layer, MeanSquaredError, Objective, Sequential, Tanh, parameter
-from minigrad.programs import PartError, StepProgram, Unwritable, interpret, writers
+from minigrad.programs import PartError, StepProgram, Unwritable, equation, interpret, version_name, writers
 from minigrad.programs.form import Copy, Elementwise, Opaque
 from minigrad.programs.steps import Step, set_coefficients
 from minigrad.programs.trials import differences, outcome
@@ -41,6 +41,9 @@ STATEMENTS = [
     "z = y * 1; z[:, 1:] += z[:, :-1]; y = z",
     "z = y * 1; np.add.at(z, (slice(None), [0, 0]), 1.0); y = z",
     "z = np.zeros_like(y); z[:, [2, 3]] = y[:, :2]; y = z",
+    "z = np.empty_like(y); z[...] = 2 * y; z[0] = 0; y = z",
+    "z = y * 1; np.matmul(y, self.W, out=z); y = z",
+    "y = y.copy(); y[:, :2] -= y[:, 2:]; y[:, 2:] += y[:, :2]",
     "self.n = self.n + 1; y = y * self.n",
     "y = y + self.rng.normal(size=y.shape)",
     "y = y * self.scale",
@@ -198,6 +201,17 @@ def test_names_of_what_a_step_changes():
     np.testing.assert_array_equal(named["W1_new"].ravel(), named["theta_new"][:6])
     np.testing.assert_array_equal(named["W1"], model[0].W)
     assert np.any(named["W1_new"] != named["W1"]) and not named["m"].any() and named["m_new"].any()
+
+
+def test_formulas_name_versions():
+    program = Sequential([Dense(3, 2), Tanh()], seed=0).program(MeanSquaredError(), Adam(), batch_size=5, l2=0.1)
+    name = version_name(program)
+    formulas = [equation(line, name) for line in program.lines]
+    assigned = [formula.split(" = ")[0] for formula in formulas]
+    assert len(set(assigned)) == len(assigned), "each name is assigned once"
+    assert formulas[0] == "v1 = x @ W1" and formulas[-1].startswith("theta_new = theta - ")
+    assert any(formula.startswith("m_new = m_1 + ") for formula in formulas)
+    assert "dW1" in assigned and "db1" in assigned
 
 
 def test_every_value_is_assigned_once():
