@@ -132,10 +132,12 @@ def found(thing: Any, name: str) -> Any:
 class Guards:
     """What was read, as (object, name): a program holds as long as all of it is as it was when this was made.
 
-    Raises Unsure where something can't be looked into.
+    Of what is on the tape, `same`, the content may change, but not the array. Raises Unsure where something can't be
+    looked into.
     """
 
-    def __init__(self, read: Iterable[tuple[Any, str]]) -> None:
+    def __init__(self, read: Iterable[tuple[Any, str]], same: Iterable[tuple[Any, str]]) -> None:
+        self._same = [(vars(thing), name, vars(thing)[name]) for thing, name in same]
         self._own: list[tuple[dict[str, Any], str, Any, Any]] = []
         self._of_class: dict[tuple[type, str], tuple[Any, Any]] = {}
         self._not_shadowed: dict[int, tuple[dict[str, Any], set[str]]] = {}
@@ -150,6 +152,9 @@ class Guards:
 
     def hold(self) -> bool:
         """Whether nothing has changed."""
+        for attributes, name, value in self._same:
+            if attributes.get(name) is not value:
+                return False
         for attributes, name, value, before in self._own:
             now = attributes.get(name, MISSING)
             if now is not value or before is not None:

@@ -23,6 +23,7 @@ from minigrad.programs.contents import Guards, Unsure
 from minigrad.programs.form import Position, Program
 from minigrad.programs.planning import plan
 from minigrad.programs.recording import (
+    UNTOUCHED,
     Double,
     PartError,
     Recordable,
@@ -65,7 +66,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
         double, recording = record_twice(work, opaque)
         there = double.work
         found = plan(recording.tape, recording.value, there.lasting(), recording.names, work.title)
-        guards = Guards(_read(work, double, recording, opaque))
+        guards = Guards(_read(work, double, recording, opaque), work.on_tape())
         code = numpy_source.write(found)
         program = found.on(double.original)
         if drawn != globally_drawn():
@@ -103,7 +104,7 @@ def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[P
         for each in known:
             for name in recording.watch.read[key]:
                 found[id(each), name] = each, name
-    return [(thing, name) for thing, name in found.values() if name not in ("theta", "dtheta")]
+    return [(each, name) for each, name in found.values() if name not in (*UNTOUCHED, *work.declared(each))]
 
 
 class Trial:

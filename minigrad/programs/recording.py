@@ -84,6 +84,10 @@ class Recordable:
         """The attributes of one of its objects that are put on the tape."""
         return declared_by(thing) if isinstance(thing, Layer) else ()
 
+    def on_tape(self) -> list[tuple[Any, str]]:
+        """All that is put on the tape, as (object, name)."""
+        return [(layer, n) for layer in walk([self.model]) for n in declared_by(layer) if n in vars(layer)]
+
     def titles(self) -> dict[Position, str]:
         """How the parts are called."""
         found: dict[Position, str] = {n: title_of(part) for n, part in enumerate(self.parts)}

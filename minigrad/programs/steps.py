@@ -64,7 +64,8 @@ class Step(Recordable):
 
     def plain(self) -> float:
         """Make the step with the layers themselves."""
-        value = self.objective.gradient(self.x, self.t, self.weights)
+        objective = self.objective
+        value = float(objective.penalize(objective.differentiate(self.x, self.t, self.weights)))
         self.optimizer.step(self.model.theta, self.model.dtheta)
         return value
 
@@ -98,6 +99,10 @@ class Step(Recordable):
     def declared(self, thing: Any) -> Sequence[str]:
         """Also an optimizer's memory."""
         return thing.memory if isinstance(thing, Optimizer) else super().declared(thing)
+
+    def on_tape(self) -> list[tuple[Any, str]]:
+        """Also the optimizer's memory."""
+        return [*super().on_tape(), *self.optimizer.slots()]
 
     def begin(self) -> None:
         """The coefficients of the step."""
