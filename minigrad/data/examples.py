@@ -39,7 +39,8 @@ class Batches:
     """A run of batches of one `size`, gathered one at a time: `batches[n]` is a Batch.
 
     `rows` (n size,) are rows of x; `table` holds targets, and `numbers` (n size,) says which of them is each row's, so
-    that labels are one-hot without a matrix of all of them. `weights` (n size,) or None.
+    that labels are one-hot without a matrix of all of them. `weights` (n size,) or None. `change` is given the x of a
+    batch that weighs something, and returns what is to take its place.
     """
 
     x: Array
@@ -48,6 +49,7 @@ class Batches:
     numbers: Array
     weights: Array | None
     size: int
+    change: Callable[[Array], Array] | None = None
 
     def __len__(self) -> int:
         return len(self.rows) // self.size
@@ -55,7 +57,10 @@ class Batches:
     def __getitem__(self, number: int) -> Batch:
         here = slice(number * self.size, (number + 1) * self.size)
         w = None if self.weights is None else self.weights[here]
-        return Batch(self.x[self.rows[here]], self.table[self.numbers[here]], w)
+        x = self.x[self.rows[here]]
+        if self.change is not None and (w is None or w.any()):
+            x = self.change(x)
+        return Batch(x, self.table[self.numbers[here]], w)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
@@ -125,7 +130,7 @@ class Examples:
         order = np.random.default_rng((seed, epoch)).permutation(m) if shuffle else np.arange(m)
         return order if self._rows is None else self._rows[order]
 
-    def runs(self, order: Array, batch_size: int) -> Iterator[Batches]:
+    def runs(self, order: Array, batch_size: int, change: Callable[[Array], Array] | None = None) -> Iterator[Batches]:
         """The rows in this order as runs of batches, many at once; the last batch, which may be smaller, is a run.
 
         A run is long since coding labels costs most per call, and bounded since codes and weights take memory.
@@ -138,11 +143,12 @@ class Examples:
             whole = len(rows) // batch_size * batch_size
             for here, size in ((slice(whole), batch_size), (slice(whole, None), len(rows) - whole)):
                 if len(rows[here]):
-                    yield Batches(self.x, rows[here], table, numbers[here], None if w is None else w[here], size)
+                    weights = None if w is None else w[here]
+                    yield Batches(self.x, rows[here], table, numbers[here], weights, size, change)
 
-    def batches(self, order: Array, batch_size: int) -> Iterator[Batch]:
+    def batches(self, order: Array, batch_size: int, change: Callable[[Array], Array] | None = None) -> Iterator[Batch]:
         """The rows in this order, batch by batch. The last one may be smaller."""
-        return (batch for batches in self.runs(order, batch_size) for batch in batches)
+        return (batch for batches in self.runs(order, batch_size, change) for batch in batches)
 
     def targets(self, rows: Array) -> Array:
         """The targets of these rows, (len(rows), outputs), in the model's dtype."""

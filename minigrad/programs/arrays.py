@@ -111,7 +111,7 @@ class Tape:
         else:
             self._new_version(out)
         self.lines.append(kind(function, seen, chosen, self.view(out), self.part, **more))
-        return Recorded(out, self)
+        return Recorded(out, self, made=fresh)
 
     def note_opaque(
         self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any, arrays: Iterable[Array]
@@ -180,13 +180,17 @@ def address(array: Array) -> int:
 
 
 class Recorded(NDArrayOperatorsMixin):
-    """An array that notes down what is done to it. Views are recording arrays of the same memory."""
+    """An array that notes down what is done to it. Views are recording arrays of the same memory.
 
-    __slots__ = ("array", "tape")
+    `made` says that it came into being here: where it has no axes, the layers have a NumPy scalar in its place. `weak`
+    says that they have a Python number, which takes the dtype of the array that it meets.
+    """
+
+    __slots__ = ("array", "made", "tape", "weak")
     __array_priority__ = 1000
 
-    def __init__(self, array: Array, tape: Tape) -> None:
-        self.array, self.tape = array, tape
+    def __init__(self, array: Array, tape: Tape, *, made: bool = False, weak: bool = False) -> None:
+        self.array, self.tape, self.made, self.weak = array, tape, made, weak
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -248,6 +252,13 @@ class Recorded(NDArrayOperatorsMixin):
         if ufunc.nout != 1 or "where" in options:
             raise Unrecordable(f"{ufunc.__name__} with several results or with where=")
         function = ufunc if method == "__call__" else getattr(ufunc, method)
+        weak = method == "__call__" and all(_is_weak(value) for value in inputs)
+        if (
+            method == "__call__"
+            and not weak
+            and any(_is_weak(value) and isinstance(value, Recorded) for value in inputs)
+        ):
+            inputs = self._with_dtypes(ufunc, inputs)
         arguments = raw(inputs)
         if method == "at":
             function(*arguments)
@@ -257,12 +268,31 @@ class Recorded(NDArrayOperatorsMixin):
         kind: type[Line] = {"__call__": call, "reduce": Reduce}.get(method, Call)
         (target,) = out
         if target is None:
-            return self.tape.note(kind, function, arguments, options, function(*arguments, **options))
+            result = self.tape.note(kind, function, arguments, options, function(*arguments, **options))
+            result.weak = weak and result.dtype == np.float64
+            return result
         if not isinstance(target, Recorded):
             raise Unrecordable(f"{ufunc.__name__} writes into an array that is not part of the model")
         function(*arguments, out=target.array, **options)
         self.tape.note(kind, function, arguments, options, target.array, fresh=False)
         return target
+
+    def _with_dtypes(self, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The inputs with each Python number that is on the tape cast to the dtype that it takes among the others."""
+        promoted = [float if _is_weak(v) else np.asarray(raw(v)).dtype for v in inputs]
+        dtypes = ufunc.resolve_dtypes((*promoted, None))
+        return tuple(
+            self.tape.note(Copy, np.copyto, (v.array,), {}, v.array.astype(dtype))
+            if isinstance(v, Recorded) and v.weak
+            else v
+            for v, dtype in zip(inputs, dtypes, strict=False)
+        )
+
+    def __pow__(self, other: Any) -> Any:
+        if self.made and self.ndim == 0 and isinstance(other, int | float | np.generic):
+            # A NumPy scalar's power is C's, which may differ from the ufunc's in the last bit.
+            return self.tape.note(Call, scalar_power, (self.array, other), {}, scalar_power(self.array, other))
+        return super().__pow__(other)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Run and note any other NumPy function."""
@@ -312,7 +342,7 @@ class Recorded(NDArrayOperatorsMixin):
             return self.tape.note(Call, operator.getitem, (self.array, plain), {}, self.array[plain])
         if Ellipsis not in parts:
             parts = (*parts, Ellipsis)  # so that a single element, too, is a view
-        return Recorded(self.array[parts], self.tape)
+        return Recorded(self.array[parts], self.tape, made=True)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         plain, value = raw(index), raw(value)
@@ -328,6 +358,16 @@ class Recorded(NDArrayOperatorsMixin):
     def _note_change(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """A function has changed its first argument: all of the memory is said to, since it may be a part of it."""
         self.tape.note(Change, function, arguments, {}, owner(arguments[0]), fresh=False)
+
+
+def _is_weak(value: Any) -> bool:
+    """Whether a value is a Python number in the layers, which takes the dtype of the array that it meets."""
+    return value.weak if isinstance(value, Recorded) else type(value) in (int, float)
+
+
+def scalar_power(base: Array, exponent: Any) -> Any:
+    """The power of a NumPy scalar."""
+    return base[()] ** exponent
 
 
 def _refuse_if_it_depends_on_values(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -360,6 +400,8 @@ class RecordedGenerator:
             drawn = method(*arguments, **options)
             if not isinstance(drawn, np.ndarray | float | int):
                 raise Unrecordable(f"a generator's {name} is used")
-            return self._tape.note(Draw, method, arguments, options, drawn)
+            noted = self._tape.note(Draw, method, arguments, options, drawn)
+            noted.weak = isinstance(drawn, float)
+            return noted
 
         return draw

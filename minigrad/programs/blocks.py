@@ -33,6 +33,7 @@ from minigrad.programs.form import (
     Line,
     Part,
     Place,
+    Product,
     Program,
     Reduce,
     Value,
@@ -57,6 +58,7 @@ PANELS = (448, 384, 320, 256, 352, 512, 640, 768, 240, 192, 128)
 ROUNDED = (16, 8, 4, 1)
 """What the last two panels are rounded to by one thread (GEMM_UNROLL_M); several threads do not round them."""
 BEFORE, ROWS, AFTER = range(3)
+MULTIPLYING = ("dot", "einsum", "inner", "kron", "outer", "tensordot", "vdot")  # functions that may ask BLAS
 
 
 class Undivided(Exception):
@@ -94,6 +96,8 @@ class Blocks:
         else:
             raise Undivided("too little of the work is done row by row")
 
+        if not same_in_one_thread([line for line in (*before, *after) if _multiplies(line)]):
+            raise Undivided("what comes before or after the blocks takes other bits in one thread")
         kept = {program.result.memory} | {view.memory for line in (*before, *after) for view in line.reads}
         self._before = self._whole(before, None)
         self._tasks = list(self._for_threads(rows, kept))
@@ -348,11 +352,15 @@ def _shares(panels: Panels, threads: int) -> Iterator[list[list[Block]]]:
 def same_in_one_thread(lines: Sequence[Line]) -> bool:
     """Whether the lines leave the same bits whatever number of threads BLAS uses."""
     for line in lines:
-        if isinstance(line, Call | Change) or (line.function is np.matmul and not is_matrix_product(line)):
+        if isinstance(line, Call | Change) or (isinstance(line, Product) and not is_matrix_product(line)):
             return False  # there may be products in it
         if is_matrix_product(line) and not _agree_in_one_thread(examples(line), np.matmul):
             return False
     return True
+
+
+def _multiplies(line: Line) -> bool:
+    return isinstance(line, Product) or getattr(line.function, "__name__", "") in MULTIPLYING
 
 
 def _agree_in_one_thread(cases: Iterable[Example], product: Callable[[Array, Array], Array]) -> bool:

@@ -116,7 +116,7 @@ def _run_as_it_is(program: Program, line: Opaque, arrays: dict[Value, Array]) ->
             home[...] = arrays[view.value]
 
         def seen(view: View) -> Array:
-            return view.array(arrays[view.value])
+            return view.array(arrays[view.value]).copy("K")
 
         out = line.out.array(arrays[line.out.value])
         line.run(exchange(line.inputs, seen), exchange(dict(line.options), seen), out)

@@ -28,7 +28,6 @@ from minigrad.programs.recording import (
     PartError,
     Recordable,
     Recording,
-    globally_drawn,
     gradients_of,
     record_twice,
 )
@@ -59,19 +58,17 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
 
     Raises PartError where only the plain path is right.
     """
-    drawn = globally_drawn()
     states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    draws = False
     opaque: dict[Position, str] = {}
     try:
         double, recording = record_twice(work, opaque)
-        there = double.work
+        there, draws = double.work, bool(recording.tape.draws_globally)
         found = plan(recording.tape, recording.value, there.lasting(), recording.names, work.title)
         guards = Guards(_read(work, double, recording, opaque), work.on_tape())
         code = numpy_source.write(found)
         program = found.on(double.original)
-        if drawn != globally_drawn():
-            _put_back(states)
-        trial = Trial(work, states)
+        trial = Trial(work, states if draws else None)
         trial.compare(code, found, double)
         blocks = trial.blocks_of(program) if in_blocks else None
         titles = work.titles()
@@ -80,7 +77,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
     except Unsure as error:
         raise PartError("all", f"it depends on {error}, of which nobody can say whether it changes").of(work) from None
     finally:
-        if drawn != globally_drawn():
+        if draws:
             _put_back(states)
     reasons = {titles[position]: reason for position, reason in opaque.items()}
     return Made(program, code.on(program, double.original), guards, reasons, blocks)
@@ -108,23 +105,26 @@ def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[P
 
 
 class Trial:
-    """Two runs, from one state and of two batches, beside what the layers themselves make of them."""
+    """Two runs, from one state and of two batches, beside what the layers themselves make of them.
 
-    def __init__(self, work: Recordable, states: tuple[Any, Any]) -> None:
+    `states` are those of the global generators, where some layer draws from them.
+    """
+
+    def __init__(self, work: Recordable, states: tuple[Any, Any] | None) -> None:
         self._work, self._states = work, states
         double = work.double()
         self._expected = self._outcome(double.work, double.work.plain)
 
     def _outcome(self, work: Any, run: Callable[[], Any]) -> dict[str, Any]:
         """All that two turns of the work leave behind, by the names of what it belongs to."""
-        drawn, found = globally_drawn(), dict[str, Any]()
+        found: dict[str, Any] = {}
+        if self._states is not None:
+            _put_back(self._states)
         for turn in range(2):
             value = run()
             for number, (name, array) in enumerate([*_left_by(work), ("its value", np.array(value))]):
                 found[f"{turn} {number} {name}"] = array
             work.turn()
-        if globally_drawn() != drawn:
-            _put_back(self._states)
         return found
 
     def _differs_in(self, work: Any, run: Callable[[], Any]) -> str | None:

@@ -268,7 +268,6 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
     except Exception as error:
         raise PartError(tape.part.position, str(error)) from error
     found = _troubles(work, watch, before)
-    found |= dict.fromkeys(tape.draws_globally, "it draws from a global generator")
     return Recording(tape, value, names, watch, {n: why for n, why in found.items() if n not in opaque})
 
 
@@ -309,11 +308,14 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
             second = record(double.work, opaque)
             differs = difference(first, second)
             found = first.troubles | _carried_to_predict(double.work, left_for_predict, first.watch, opaque)
+            drawing = first.tape.draws_globally & second.tape.draws_globally  # other threads may draw as well
+            found |= dict.fromkeys(drawing - set(opaque), "it draws from a global generator")
             if differs is not None:
                 found[differs[0]] = differs[1]
         except PartError as error:
             found = {error.position: error.reason}
         if not found:
+            first.tape.draws_globally = drawing
             return double, first
         for position, reason in found.items():
             if position in ("optimizer", "all") or position in opaque:

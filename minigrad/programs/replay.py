@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from minigrad.data.examples import Batches, WeightedMean, taker
+from minigrad.data.examples import Batch, Batches, WeightedMean, taker
 from minigrad.model import Model
 from minigrad.parameter import Array
 from minigrad.programs.blocks import Blocks, same_in_one_thread
@@ -94,8 +94,17 @@ class StepProgram(Program):
         ]
         numpy_file.write(self, self.code, Path(path), "\n".join(about))
 
-    def run(self, batches: Batches, mean: WeightedMean, change: Callable[[Array], None] | None = None) -> None:
-        """Replay the step for one batch after another; `mean` learns their values. `change` is given each x, to change.
+    def run_one(self, batch: Batch, mean: WeightedMean) -> None:
+        """Replay the step for one batch that is at hand; `mean` learns its value."""
+        self._x[...], self._t[...] = batch.x, batch.t
+        if self._weights is not None:
+            self._weights[...] = batch.w
+        set_coefficients(self._optimizer, self._coefficients)
+        mean.add(self.code.function(), batch.weight)
+        self._optimizer.steps += 1
+
+    def run(self, batches: Batches, mean: WeightedMean) -> None:
+        """Replay the step for one batch after another; `mean` learns their values.
 
         Batches without weight are passed over.
         """
@@ -107,8 +116,7 @@ class StepProgram(Program):
         share: float = size
         total, weight = mean.total, mean.weight
         weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
-        # Augmenting the rows may use BLAS, too: then its threads are left alone.
-        with self._fastest_way(len(batches.rows)) if change is None else nullcontext() as blocks:
+        with self._fastest_way(len(batches.rows)) as blocks:
             for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
                 if weights is not None and self._weights is not None:
                     self._weights[...] = next(weights)
@@ -129,8 +137,6 @@ class StepProgram(Program):
                         take(rows, 0, into, "clip")
                     else:
                         into[...] = x[rows]
-                    if change is not None:
-                        change(into)
                     total += replay() * share
                 weight += share
                 optimizer.steps += 1

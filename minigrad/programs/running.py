@@ -102,9 +102,7 @@ def programs_of(model: Model) -> Programs:
 
 
 @contextmanager
-def accelerated(
-    objective: Objective, optimizer: Optimizer, examples: Examples, change: Callable[[Array], None] | None
-) -> Iterator[ByHand]:
+def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples) -> Iterator[ByHand]:
     """For one pass over the examples, a function that makes a run of batches by a program, as far as there is one.
 
     It is an iterator over the batches that are left to be made by hand, one at a time.
@@ -122,12 +120,25 @@ def accelerated(
         given = (batches.size, *batches.x.shape[1:]), x_dtype, batches.table.shape[1:], batches.weights is None
         use = programs.use((mark, *given), optimizer.steps)
         for number in range(len(batches)):
-            record = partial(_recorded, objective, optimizer, batches, number)
-            program = use.ready(model.steps_by_hand, partial(programs.make, record))
+            if batches.change is not None:  # what augments may change layers and rates: nothing is known before
+                batch = batches[number]
+                program = ready(use, batch, None)
+                if program is None:
+                    yield batch
+                elif batch.weight:
+                    program.run_one(batch, mean)
+                continue
+            if not (use.tried or batches[number].weight):
+                continue  # a batch without weight has no loss to compare
+            program = ready(use, batches, number)
             if program is not None:
-                program.run(batches.rest(number), mean, change)
+                program.run(batches.rest(number), mean)
                 return
             yield batches[number]
+
+    def ready(use: Use, source: Any, number: int | None) -> Any:
+        record = partial(_recorded, objective, optimizer, source, number)
+        return use.ready(model.steps_by_hand, partial(programs.make, record))
 
     with steady_blas_threads():
         yield by_hand
@@ -142,9 +153,14 @@ def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...]:
     return (*marks, *(id(vars(part)[name]) for part, name in optimizer.slots()))
 
 
-def _recorded(objective: Objective, optimizer: Optimizer, batches: Batches, number: int) -> StepProgram:
-    batch = batches[number]
-    return StepProgram(Step(objective, optimizer, objective.model.admit(batch.x), batch.t, batch.w))
+def _recorded(objective: Objective, optimizer: Optimizer, source: Any, number: int | None) -> StepProgram:
+    """The program of a batch, or of one of some batches: then it is tried on the next one, too."""
+    batch, then = (source, None) if number is None else (source[number], source[(number + 1) % len(source)])
+    x = objective.model.admit(batch.x)
+    other = None
+    if then is not None and then.weight and len(source) > 1:
+        other = [array for array in (objective.model.admit(then.x), then.t, then.w) if array is not None]
+    return StepProgram(Step(objective, optimizer, x, batch.t, batch.w, other))
 
 
 def program(

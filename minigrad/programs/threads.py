@@ -148,6 +148,7 @@ def _helpers() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.cache_clear)  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_users.__init__)  # type: ignore[misc]  # … of which one may have held BLAS's
 
 
 def share(tasks: Sequence[Callable[[], None]]) -> None:

@@ -25,18 +25,14 @@ from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.targets import ClassWeight, as_examples
 
 Augment: TypeAlias = "Callable[[Array, np.random.Generator], Array]"
-InPlace: TypeAlias = Callable[[Array], None]
+Change: TypeAlias = Callable[[Array], Array]
 ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterable[Batch]]
 
 
-def make_step(objective: Objective, optimizer: Optimizer, batch: Batch, change: InPlace | None = None) -> float:
+def make_step(objective: Objective, optimizer: Optimizer, batch: Batch) -> float:
     """One step of gradient descent: forward, loss and backward (the gradient), then the update. Returns the loss."""
-    model, x = objective.model, batch.x
-    if change is not None:
-        x = model.admit(x)
-        change(x)
-    value = objective.gradient(x, batch.t, batch.w)
-    optimizer.step(model.theta, model.dtheta)
+    value = objective.gradient(batch.x, batch.t, batch.w)
+    optimizer.step(objective.model.theta, objective.model.dtheta)
     return value
 
 
@@ -46,7 +42,7 @@ def make_steps(
     examples: Examples,
     order: Array,
     batch_size: int,
-    change: InPlace | None = None,
+    change: Change | None = None,
 ) -> float | None:
     """A step for every batch, in this order of the rows: one epoch.
 
@@ -57,19 +53,19 @@ def make_steps(
     accelerated = objective.model.accelerator(steps) or unaided
     with (
         np.errstate(over="ignore", invalid="ignore"),
-        accelerated(objective, optimizer, examples, change) as left_by_hand,
+        accelerated(objective, optimizer, examples) as left_by_hand,
     ):
-        for batches in examples.runs(order, batch_size):
+        for batches in examples.runs(order, batch_size, change):
             for batch in left_by_hand(batches, mean):
                 if weight := batch.weight:
-                    mean.add(make_step(objective, optimizer, batch, change), weight)
+                    mean.add(make_step(objective, optimizer, batch), weight)
                 if not math.isfinite(mean.total):
                     return None
     return float(mean) if math.isfinite(mean.total) and np.isfinite(objective.model.theta).all() else None
 
 
 @contextmanager
-def unaided(objective: Objective, optimizer: Optimizer, examples: Examples, change: InPlace | None) -> Iterator[ByHand]:
+def unaided(objective: Objective, optimizer: Optimizer, examples: Examples) -> Iterator[ByHand]:
     """No faster way: every batch is made by hand.
 
     What `Model.accelerator` gives is called like this, for one pass over the examples. The function that it gives makes
@@ -136,13 +132,13 @@ def train(
         started = time.perf_counter()
         before, counted = Snapshot([objective.model]), optimizer.state()
         order = examples.order(root, optimizer.epochs, shuffle)
-        change = _in_place(augment, root, optimizer.epochs)
+        change = _augmenting(objective.model, augment, root, optimizer.epochs)
         loss = make_steps(objective, optimizer, examples, order, batch_size, change)
         if loss is None:
             before.restore()
             optimizer.load_state(counted)
-            change = _in_place(augment, root, optimizer.epochs)
-            batch, what = _divergence(objective, optimizer, examples.batches(order, batch_size), change)
+            change = _augmenting(objective.model, augment, root, optimizer.epochs)
+            batch, what = _divergence(objective, optimizer, examples.batches(order, batch_size, change))
             before.restore()
             optimizer.load_state(counted)
             raise DivergenceError(
@@ -158,31 +154,31 @@ def train(
         yield epoch
 
 
-def _in_place(augment: Augment | None, seed: Any, epoch: int) -> InPlace | None:
-    """`augment` as a function that changes the rows of one batch after the other of an epoch."""
+def _augmenting(model: Model, augment: Augment | None, seed: Any, epoch: int) -> Change | None:
+    """`augment` as a function of the rows of one batch after the other of an epoch."""
     if augment is None:
         return None
     rng = np.random.default_rng((seed, epoch, 2))
 
-    def change(x: Array) -> None:
+    def change(x: Array) -> Array:
+        x = model.admit(x)
         changed = np.asarray(augment(x, rng))
         if changed.shape != x.shape:
             raise ValueError(f"augment={augment!r} was given x of shape {x.shape} and returned {changed.shape}")
-        x[...] = changed
+        x[...] = changed  # so that it lies in memory as the rows did
+        return x
 
     return change
 
 
-def _divergence(
-    objective: Objective, optimizer: Optimizer, batches: Iterable[Batch], change: InPlace | None
-) -> tuple[int, str]:
+def _divergence(objective: Objective, optimizer: Optimizer, batches: Iterable[Batch]) -> tuple[int, str]:
     """Go through a failed epoch once more, looking at every number: the batch (from 1), and what is wrong there."""
     model, number = objective.model, 0
     with np.errstate(over="ignore", invalid="ignore"):
         for number, batch in enumerate(batches, 1):
             if not batch.weight:
                 continue
-            value = make_step(objective, optimizer, batch, change)
+            value = make_step(objective, optimizer, batch)
             if not np.isfinite(value):
                 return number, f"the loss is {value}"
             if not np.isfinite(model.dtheta).all():

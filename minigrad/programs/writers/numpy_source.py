@@ -171,8 +171,14 @@ class Source:
         return self._bind(f"c{self._constants}", value, _identity(value))
 
     def _call(self, line: Line) -> str:
+        inputs = [self._text(value) for value in line.inputs]
+        if isinstance(line, Opaque):  # it may keep what it is given: not a place that will be used again
+            inputs = [
+                f'{text}.copy("K")' if isinstance(v, View) else text
+                for v, text in zip(line.inputs, inputs, strict=True)
+            ]
         options = [f"{name}={self._text(value)}" for name, value in line.options.items()]
-        return f"{self._function(line.function)}({', '.join([*map(self._text, line.inputs), *options])})"
+        return f"{self._function(line.function)}({', '.join([*inputs, *options])})"
 
     def _operands(self, line: Line) -> list[str]:
         """The operands of a ufunc: Python's numbers as NumPy's, which it takes in less time.
@@ -231,7 +237,7 @@ class Source:
             return f"{out}[...] = {self._call(line)}"
         if line.out.memory in self._scalars:
             return f"{out} = {self._function(line.function)}({self._name(operand)}, {axis})"
-        if isinstance(axis, int) and operand.shape[axis] == 1 and operand.dtype == line.out.dtype:
+        if isinstance(axis, int) and operand.shape[axis] == 1 and agree_on_random_numbers(_single, line):
             single = operand if keepdims else _without(operand, axis % len(operand.shape))
             return f"{out}[...] = {self._name(single)}"
         if _is_column_sum(line, axis, keepdims) and agree_on_random_numbers(_column_sum, line):
@@ -296,6 +302,11 @@ def _is_column_sum(line: Reduce, axis: Any, keepdims: bool) -> bool:
         and operand.shape[1] > 1
         and operand.dtype.kind == "f"
     )
+
+
+def _single(a: Array, out: Array) -> None:
+    """The one row that is to be added up, as it is: the same bits, but where NumPy makes 0 of -0."""
+    out[...] = a.reshape(out.shape)
 
 
 def _column_sum(a: Array, out: Array) -> Any:
