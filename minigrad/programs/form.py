@@ -310,7 +310,9 @@ class Program:
         """
         given = {value: thing(array) for value, array in self.given.items()}
         known = {place: thing(array) for place, array in self.known.items() if thing(array) is not array}
-        return replace(self, lines=[line.on(thing) for line in self.lines], given=given, known=known)
+        return Program(
+            [line.on(thing) for line in self.lines], given, self.result, self.lasting, self.names, self.title, known
+        )
 
     @cached_property
     def homes(self) -> dict[int, Array]:

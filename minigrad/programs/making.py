@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.blocks import Blocks, Undivided
 from minigrad.programs.contents import Guards, Unsure
@@ -95,7 +96,7 @@ def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[P
         by_class.setdefault(type(layer), []).append(layer)
     found: dict[tuple[int, str], tuple[Any, str]] = {}
     for key, thing in recording.watch.objects.items():
-        if recording.watch.first[key] in opaque:
+        if recording.watch.first[key] in opaque or isinstance(thing, Optimizer):  # its settings are in a program's key
             continue
         known = [double.original(thing)] if double.knows(thing) else by_class.get(type(thing), [])
         for each in known:

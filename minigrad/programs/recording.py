@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.model import Model, run_predict
+from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, owner, raw
 from minigrad.programs.contents import Unsure, snapshot
@@ -163,10 +164,11 @@ class Tap:
         return repr(self._target)
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        function, tape = getattr(self._target, verb), self._tape
+        tape = self._tape
+        tape.part = Part(verb, self._position, tape.titles[self._position])
+        function = getattr(self._target, verb)
 
         def call(*arguments: Any) -> Any:
-            tape.part = Part(verb, self._position, tape.titles[self._position])
             drawn = globally_drawn()
             try:
                 return self._noted(verb, function, arguments)
@@ -267,6 +269,10 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
         work.end()
     except Exception as error:
         raise PartError(tape.part.position, str(error)) from error
+    for key, thing in watch.objects.items():
+        looked_at = {"steps", "epochs", "learning_rate"} & set(watch.read[key])
+        if isinstance(thing, Optimizer) and looked_at:
+            raise PartError("optimizer", f"its update looks at {', '.join(sorted(looked_at))}; coefficients(step) may")
     found = _troubles(work, watch, before)
     return Recording(tape, value, names, watch, {n: why for n, why in found.items() if n not in opaque})
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from minigrad.data.examples import Batch, Batches, WeightedMean, taker
 from minigrad.model import Model
+from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.programs.blocks import Blocks, same_in_one_thread
 from minigrad.programs.equations import named_values
@@ -43,7 +44,7 @@ class StepProgram(Program):
         set_coefficients(step.optimizer, step.coefficients)
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
-        self._guards = made.guards
+        self._guards, self._memory = made.guards, _memory_of(step.optimizer)
         ways = [WHOLE]
         if self._blocks is not None:
             ways.append(IN_BLOCKS)
@@ -56,9 +57,33 @@ class StepProgram(Program):
         """The bytes of its intermediate results."""
         return self.code.block.nbytes
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its own: of intermediate results and of the places of a batch."""
+        return self.buffers + sum(self.given[value].nbytes for value in self.inputs)
+
     def holds(self) -> bool:
         """Whether what the layers hold, beside what a program's key tells apart, is as it was when it was recorded."""
         return self._guards.hold()
+
+    def serve(self, optimizer: Optimizer) -> bool:
+        """Work for an optimizer of the same settings, on its memory; False where that is not possible."""
+        memory = _memory_of(optimizer)
+        moved = [(old, new) for old, new in zip(self._memory, memory, strict=True) if old is not new]
+        if moved and self._blocks is not None:
+            return False
+        if moved or optimizer is not self._optimizer:
+            new_of = {id(old): new for old, new in moved}
+
+            def thing(old: Any) -> Any:
+                return new_of.get(id(old), old)
+
+            program = self.on(thing)
+            self.given, self.known = program.given, program.known
+            vars(self).pop("homes", None)
+            self.code = self.code.on(self, thing)
+            self._optimizer, self._memory = optimizer, memory
+        return True
 
     def __str__(self) -> str:
         source = self.code.source.rstrip()
@@ -152,6 +177,10 @@ class StepProgram(Program):
             self._pace.learn(time.perf_counter() - begun, amount)
 
 
+def _memory_of(optimizer: Optimizer) -> list[Array]:
+    return [vars(part)[name] for part, name in optimizer.slots()]
+
+
 class Forward:
     """A prediction for so many rows as one straight-line function, and what it takes for granted of the layers.
 
@@ -164,6 +193,7 @@ class Forward:
         self.opaque = made.opaque
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self._function: Callable[[], Any] = made.code.function
+        self.nbytes = made.code.block.nbytes + self._x.nbytes
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""

@@ -18,7 +18,7 @@ from minigrad.model import Model, run_predict
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
-from minigrad.programs.contents import content
+from minigrad.programs.contents import Unsure, content
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
@@ -28,6 +28,10 @@ log = logging.getLogger("minigrad")
 
 ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterator[Batch]]
 
+REPAID = 24
+"""Times `steps_by_hand`: where so many steps are to come, a program of them repays its recording."""
+PATIENCE = 64
+"""Times `steps_by_hand`: where nobody knows how many are to come, so many have been made before (and predictions)."""
 PROGRAMS_KEPT = 16
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
@@ -40,15 +44,17 @@ class Use:
         self.count, self.tried = count, False
         self.program: StepProgram | Forward | None = None
 
-    def ready(self, by_hand: int, make: Callable[[], StepProgram | Forward | None]) -> Any:
-        """The program for one time more, if it holds; None where the layers are to be run.
+    def is_due(self, by_hand: float) -> bool:
+        """Whether there may be a program for one time more: after so many times `by_hand`."""
+        self.count += 1
+        return self.tried or self.count > by_hand
 
-        After so many times `by_hand` it is made; where that gives None, only the layers are right.
+    def ready(self, make: Callable[[], StepProgram | Forward | None]) -> Any:
+        """The program, if it holds; None where the layers are to be run.
+
+        It is made when it is first asked for; where that gives None, only the layers are right.
         """
         if not self.tried:
-            self.count += 1
-            if self.count <= by_hand:
-                return None
             self.tried, self.program = True, make()
         if self.program is not None and not self.program.holds():
             self.count, self.tried, self.program = 0, False, None
@@ -67,16 +73,28 @@ class Programs:
         """The programs, and None for each use that can't have one."""
         return [use.program for use in self._uses.values() if use.tried]
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many programs that another one would take the place of one of them."""
+        return len(self.made) >= PROGRAMS_KEPT
+
     def use(self, key: Any, before: int = 0) -> Use:
         """The use of this key. The first one of all begins with the count of the steps made `before`."""
         found = self._uses.get(key)
         if found is None:
             found = self._uses[key] = Use(0 if self._uses else before)
-            for tried in (False, True):  # what is oldest goes
-                same = [key for key, use in list(self._uses.items()) if use.tried is tried]
-                for old in same[:-PROGRAMS_KEPT]:
-                    self._uses.pop(old, None)
+            new = [key for key, use in list(self._uses.items()) if not use.tried]
+            for old in new[:-PROGRAMS_KEPT]:  # what is oldest goes
+                self._uses.pop(old, None)
         return found
+
+    def _make_room(self) -> None:
+        """Drop what is oldest until programs are few, and take no more than twice the memory of the largest."""
+        tried = [(key, use.program) for key, use in list(self._uses.items()) if use.tried]
+        sizes = [0 if program is None else program.nbytes for _, program in tried]
+        while len(tried) > PROGRAMS_KEPT or (len(tried) > 2 and sum(sizes) > 2 * max(sizes)):
+            self._uses.pop(tried.pop(0)[0], None)
+            sizes.pop(0)
 
     def make(self, make: Callable[[], StepProgram | Forward]) -> StepProgram | Forward | None:
         """A program, or None where only the layers are right; what runs as it is, and why, is told once."""
@@ -92,6 +110,7 @@ class Programs:
             if note not in self._told:
                 self._told.add(note)
                 log.warning(note)
+        self._make_room()
         return program
 
 
@@ -102,24 +121,29 @@ def programs_of(model: Model) -> Programs:
 
 
 @contextmanager
-def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples) -> Iterator[ByHand]:
+def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples, epochs: int | None) -> Iterator[ByHand]:
     """For one pass over the examples, a function that makes a run of batches by a program, as far as there is one.
 
-    It is an iterator over the batches that are left to be made by hand, one at a time.
+    It is an iterator over the batches that are left to be made by hand, one at a time. `epochs` is how many passes are
+    to come, if that is known.
     """
-    model, own_step = objective.model, type(optimizer).step is not Optimizer.step or "step" in vars(optimizer)
+    model, programs = objective.model, programs_of(objective.model)
     optimizer.prepare(model.theta)
-    programs = programs_of(model)
-    mark = None if own_step else (threading.get_ident(), blas_threads(), *key_of(objective, optimizer))
+    settings = key_of(objective, optimizer)
     x_dtype = model.admit(examples.x[:0]).dtype
 
     def by_hand(batches: Batches, mean: WeightedMean) -> Iterator[Batch]:
-        if mark is None:
+        if settings is None:
             yield from batches
             return
         given = (batches.size, *batches.x.shape[1:]), x_dtype, batches.table.shape[1:], batches.weights is None
-        use = programs.use((mark, *given), optimizer.steps)
+        use = programs.use((settings, *given), optimizer.steps)
+        worth_it = epochs is not None and epochs * len(batches) >= REPAID * model.steps_by_hand
+        by_hand_first = model.steps_by_hand * (1 if worth_it else PATIENCE)
         for number in range(len(batches)):
+            if not use.is_due(by_hand_first):
+                yield batches[number]
+                continue
             if batches.change is not None:  # what augments may change layers and rates: nothing is known before
                 batch = batches[number]
                 program = ready(use, batch, None)
@@ -138,19 +162,28 @@ def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples) 
 
     def ready(use: Use, source: Any, number: int | None) -> Any:
         record = partial(_recorded, objective, optimizer, source, number)
-        return use.ready(model.steps_by_hand, partial(programs.make, record))
+        program = use.ready(partial(programs.make, record))
+        return None if program is None or not program.serve(optimizer) else program
 
     with steady_blas_threads():
         yield by_hand
 
 
-def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...]:
-    """What tells one training step's program from another's, beside what it guards: loss, penalties, optimizer."""
-    marks: list[Any] = [id(optimizer), type(objective.loss), content(vars(objective.loss)), objective.l2, objective.l1]
-    for part in optimizer.parts():
-        handed = ("steps", "epochs", "learning_rate", "optimizer", *part.memory)  # a program gets what depends on these
-        marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
-    return (*marks, *(id(vars(part)[name]) for part, name in optimizer.slots()))
+def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
+    """What tells one step's program from another's, beside what it guards: threads, loss, penalties, optimizer.
+
+    None where no program can be right: the optimizer has a `step` of its own, or holds what can't be looked into.
+    """
+    if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer):
+        return None
+    try:
+        marks: list[Any] = [threading.get_ident(), blas_threads(), type(objective.loss), content(vars(objective.loss))]
+        for part in optimizer.parts():
+            handed = ("steps", "epochs", "learning_rate", "optimizer", *part.memory)  # a program is handed these
+            marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
+    except Unsure:
+        return None
+    return (*marks, objective.l2, objective.l1)
 
 
 def _recorded(objective: Objective, optimizer: Optimizer, source: Any, number: int | None) -> StepProgram:
@@ -193,11 +226,11 @@ def predict(model: Model, x: Array) -> Array:
         return run_predict(model.chain(), x)
     if len(x) <= ROWS_PREDICTED_BY_PROGRAMS and x.flags.c_contiguous:  # in a program rows lie one after the other
         programs = programs_of(model)
-        forward = programs.use((x.shape, x.dtype)).ready(
-            model.steps_by_hand, lambda: programs.make(lambda: Forward(model, x))
-        )
-        if forward is not None:
-            y: Array = forward(x)
-            return y
+        use = programs.use((threading.get_ident(), x.shape, x.dtype))
+        if use.is_due(PATIENCE * model.steps_by_hand) and (use.tried or not programs.is_full):
+            forward = use.ready(lambda: programs.make(lambda: Forward(model, x)))
+            if forward is not None:
+                y: Array = forward(x)
+                return y
     y = run_predict(model.chain(), x)
     return y.copy() if np.may_share_memory(y, x) else y

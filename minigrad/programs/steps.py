@@ -100,10 +100,6 @@ class Step(Recordable):
         """Also an optimizer's memory."""
         return thing.memory if isinstance(thing, Optimizer) else super().declared(thing)
 
-    def on_tape(self) -> list[tuple[Any, str]]:
-        """Also the optimizer's memory."""
-        return [*super().on_tape(), *self.optimizer.slots()]
-
     def begin(self) -> None:
         """The coefficients of the step."""
         set_coefficients(self.optimizer, self.coefficients)

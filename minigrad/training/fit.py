@@ -110,7 +110,7 @@ def fit(
         return len(history) >= epochs or (patience is not None and waited >= patience)
 
     try:
-        training = train(objective, optimizer, examples, batch_size, shuffle, augment, seed)
+        training = train(objective, optimizer, examples, batch_size, shuffle, augment, seed, epochs - len(history))
         for epoch in () if ended() else _bar(training, len(history), epochs, progress):
             history.loss.append(epoch.loss)
             history.seconds.append(epoch.seconds)

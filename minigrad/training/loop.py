@@ -43,17 +43,18 @@ def make_steps(
     order: Array,
     batch_size: int,
     change: Change | None = None,
+    epochs: int | None = None,
 ) -> float | None:
     """A step for every batch, in this order of the rows: one epoch.
 
     Returns the mean loss over the rows, or None when the numbers stop being finite. Batches without weight are passed
-    over.
+    over. `epochs` is how many are to come with this one, where that is known: whether it is worth it to be faster.
     """
     mean, steps = WeightedMean(), optimizer.steps + math.ceil(len(order) / batch_size)
     accelerated = objective.model.accelerator(steps) or unaided
     with (
         np.errstate(over="ignore", invalid="ignore"),
-        accelerated(objective, optimizer, examples) as left_by_hand,
+        accelerated(objective, optimizer, examples, epochs) as left_by_hand,
     ):
         for batches in examples.runs(order, batch_size, change):
             for batch in left_by_hand(batches, mean):
@@ -65,7 +66,7 @@ def make_steps(
 
 
 @contextmanager
-def unaided(objective: Objective, optimizer: Optimizer, examples: Examples) -> Iterator[ByHand]:
+def unaided(objective: Objective, optimizer: Optimizer, examples: Examples, epochs: int | None) -> Iterator[ByHand]:
     """No faster way: every batch is made by hand.
 
     What `Model.accelerator` gives is called like this, for one pass over the examples. The function that it gives makes
@@ -123,8 +124,12 @@ def train(
     shuffle: bool,
     augment: Augment | None,
     seed: int | None,
+    epochs: int | None = None,
 ) -> Iterator[Epoch]:
-    """Epoch after epoch, without end. One that leaves the finite numbers is undone, and looked into for the error."""
+    """Epoch after epoch, without end. One that leaves the finite numbers is undone, and looked into for the error.
+
+    `epochs` is how many will be asked for, if that is known.
+    """
     root: Any = np.random.SeedSequence().entropy if seed is None else seed
     optimizer.prepare(objective.model.theta)
     history = History()
@@ -133,7 +138,8 @@ def train(
         before, counted = Snapshot([objective.model]), optimizer.state()
         order = examples.order(root, optimizer.epochs, shuffle)
         change = _augmenting(objective.model, augment, root, optimizer.epochs)
-        loss = make_steps(objective, optimizer, examples, order, batch_size, change)
+        left = None if epochs is None else epochs - len(history)
+        loss = make_steps(objective, optimizer, examples, order, batch_size, change, left)
         if loss is None:
             before.restore()
             optimizer.load_state(counted)
