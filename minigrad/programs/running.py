@@ -29,10 +29,10 @@ log = logging.getLogger("minigrad")
 ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterator[Batch]]
 
 REPAID = 24
-"""Times `steps_by_hand`: where so many steps are to come, a program of them repays its recording."""
+"""Times `steps_by_hand`: so many steps to come, or predictions made, are worth a recording."""
 PATIENCE = 64
-"""Times `steps_by_hand`: where nobody knows how many are to come, so many have been made before (and predictions)."""
-PROGRAMS_KEPT = 16
+"""Times `steps_by_hand`: where nobody knows how many are to come, so many have been made before."""
+PROGRAMS_KEPT, BYTES_KEPT = 16, 1 << 24
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
@@ -89,10 +89,10 @@ class Programs:
         return found
 
     def _make_room(self) -> None:
-        """Drop what is oldest until programs are few, and take no more than twice the memory of the largest."""
+        """Drop what is oldest until programs are few, and small or no larger than twice the largest together."""
         tried = [(key, use.program) for key, use in list(self._uses.items()) if use.tried]
         sizes = [0 if program is None else program.nbytes for _, program in tried]
-        while len(tried) > PROGRAMS_KEPT or (len(tried) > 2 and sum(sizes) > 2 * max(sizes)):
+        while len(tried) > PROGRAMS_KEPT or (len(tried) > 2 and sum(sizes) > max(2 * max(sizes), BYTES_KEPT)):
             self._uses.pop(tried.pop(0)[0], None)
             sizes.pop(0)
 
@@ -227,7 +227,7 @@ def predict(model: Model, x: Array) -> Array:
     if len(x) <= ROWS_PREDICTED_BY_PROGRAMS and x.flags.c_contiguous:  # in a program rows lie one after the other
         programs = programs_of(model)
         use = programs.use((threading.get_ident(), x.shape, x.dtype))
-        if use.is_due(PATIENCE * model.steps_by_hand) and (use.tried or not programs.is_full):
+        if use.is_due(REPAID * model.steps_by_hand) and (use.tried or not programs.is_full):
             forward = use.ready(lambda: programs.make(lambda: Forward(model, x)))
             if forward is not None:
                 y: Array = forward(x)

@@ -113,7 +113,8 @@ class ModelBench(Bench):
         def complex_value(v: Array) -> Array:
             self.complex.theta[...] = v
             self.complex.rewind()
-            z = self.complex_objective.differentiate(self.complex_objective.model.admit(x + 0j), t)
+            objective = self.complex_objective
+            z = objective.penalize(objective.differentiate(objective.model.admit(x + 0j), t))
             return np.atleast_1d(np.asarray(z))
 
         _, gradient = self.gradient(theta, x, t)
