@@ -345,6 +345,8 @@ def test_options_that_make_no_sense() -> None:
         ({"sample_weight": -np.ones(23)}, "sample_weight of row 0 is -1.0"),
         ({"sample_weight": np.zeros(23)}, "all zero"),
         ({"sample_weight": np.full(23, 1e-300)}, "all have weight 0 in float32"),
+        ({"sample_weight": np.full(23, 1e38)}, "23 rows for training add up to more than float32 .* by their mean"),
+        ({"sample_weight": np.full(23, 1e30), "class_weight": {0: 1e30}}, "add up to more than float32 can hold"),
         ({"sample_weight": np.eye(23)[0], "validation": 0.4}, "rows for (training|validation) all have weight 0"),
         ({"class_weight": {1: 0}, "validation": (x, np.ones(23, int))}, "23 rows for validation all have weight 0"),
     ]:
