@@ -70,8 +70,14 @@ def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) 
             raise ValueError(f"t holds the label {unseen[0]!r}; this model has been trained on {_shown(model.classes)}")
         encoder = LabelEncoder(model.classes)
     classes = len(encoder.classes)
+    if classes == 1:
+        raise ValueError(
+            f"t holds one class only: all {len(labels)} labels are {_shown(encoder.classes)}, and there is nothing to "
+            f"tell apart. Add rows of another class; if these are not labels but numbers, make a column of them: "
+            f"t[:, None]"
+        )
     two_in_one = classes == 2 and loss.binary
-    if classes < 2 or outputs not in [(classes,), (1,)][: 1 + two_in_one]:
+    if outputs not in [(classes,), (1,)][: 1 + two_in_one]:
         raise ValueError(
             f"t has {classes} classes ({_shown(encoder.classes)}), which take {'1 or ' * two_in_one}{classes} outputs, "
             f"but the model's outputs have the shape {outputs}"

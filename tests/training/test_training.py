@@ -465,7 +465,7 @@ def test_a_second_fit_knows_the_labels_of_the_first() -> None:
         (2, np.arange(23) % 3, r"3 classes \(0, 1, 2\), which take 3 outputs, .* shape \(2,\)"),
         (3, np.arange(23) % 2, r"2 classes \(0, 1\), which take 1 or 2 outputs, .* shape \(3,\)"),
         (1, np.arange(23) % 3, r"3 classes"),
-        (1, np.zeros(23, int), r"1 classes"),
+        (1, np.zeros(23, int), r"one class only: all 23 labels are 0.*Add rows of another class; .*t\[:, None\]"),
         (2, np.arange(22) % 2, "x has 23 rows, t has 22"),
         (2, np.eye(3)[np.arange(23) % 3], r"t has rows of shape \(3,\), but the model's outputs .* \(2,\)"),
         (1, np.full((23, 1), 2), r"t is 2 in row 0, column 0, outside \[0, 1\]; .*one-dimensional"),
