@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from minigrad.data.examples import Examples, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
+from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
+from minigrad.layers.combine import Concatenate
+from minigrad.layers.embedding import Embedding
+from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.losses import CategoricalCrossEntropy, Loss, check_weights
 from minigrad.model import Model
-from minigrad.parameter import Array
+from minigrad.parameter import Array, walk
 
 log = logging.getLogger("minigrad")
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
+ROWS_AT_ONCE = 65_536  # looked through together for numbers that an Embedding lacks
 
 
 def as_examples(
@@ -33,6 +38,9 @@ def as_examples(
     dtype = model.theta.dtype
     x = as_numbers("x", x, dtype)
     outputs = model.output_shape(x.shape[1:])
+    if any(isinstance(layer, Embedding) for layer in walk([model])):
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            _check_lookups(model.chain(), model.admit(x[start : start + ROWS_AT_ONCE]), start)
     labels = loss.labels and np.ndim(t) == 1
     t = label_array(t) if labels else as_numbers("t", t, dtype)
     if len(x) != len(t):
@@ -60,6 +68,22 @@ def as_examples(
         model.classes = encoder.classes
     model.boundary = loss.boundary
     return Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=math.prod(outputs), class_weight=weights)
+
+
+def _check_lookups(layers: Iterable[Layer], x: Array, start: int) -> None:
+    """Raise IndexError, in the user's rows, for what an Embedding has no vector for: x starts at their row `start`.
+
+    It follows x through layers that only rearrange it. Further on, a wrong number is found when its batch comes.
+    """
+    for layer in layers:
+        if isinstance(layer, Embedding):
+            layer.check(x, start)
+        if isinstance(layer, Concatenate):
+            for branch in layer.layers:
+                _check_lookups(branch.chain(), x, start)
+        if not isinstance(layer, Columns | Flatten | Reshape):
+            return
+        x = layer.predict(x)
 
 
 def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) -> LabelEncoder:
