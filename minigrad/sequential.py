@@ -84,7 +84,7 @@ class Sequential(Model):
         super().__setattr__(name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        super().__setstate__(state)
         claim(self, self.layers)
         self._pack(state["theta"].dtype)
 
