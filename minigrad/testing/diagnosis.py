@@ -233,12 +233,12 @@ def _transposed(bench: LayerBench, case: Case, part: Part, positions: Array, giv
 
 def _right_after(bench: LayerBench, case: Case, positions: Array, wanted: Array, change: Any) -> bool:
     """Whether backward is right if `change` is made to a copy of the layer between forward and backward."""
-    subject = bench.subject
-    subject.theta[...] = case.theta
+    bench.subject.rewind()
     try:
-        subject.forward(case.x.copy())
         # A copy, so that nothing that the change breaks is left behind.
-        other = Subject(subject.layer)
+        other = Subject(bench.subject.layer)
+        other.theta[...] = case.theta
+        other.forward(case.x.copy())
         change(other)
         gradient = other.collect(case.x, other.layer.backward(case.dy.copy()))
     except Exception:
