@@ -7,7 +7,7 @@ are read from the code itself, once for each class: watching assignments would c
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, wraps
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
@@ -92,11 +92,27 @@ def written_by(cls: type, root: type, verbs: tuple[str, ...]) -> frozenset[str] 
     return frozenset(names)
 
 
+def mentions(cls: type, root: type, word: str) -> bool:
+    """Whether this is a name or a string in the code of `cls` and its bases, up to `root` and without `__init__`."""
+    return word in _words(cls, root)
+
+
+@cache
+def _words(cls: type, root: type) -> frozenset[str]:
+    bases = cls.__mro__[: cls.__mro__.index(root)]
+    held = [value for base in bases for name, value in vars(base).items() if name != "__init__"]
+    codes = [code for function in _functions(held) for code in _with_inner(function.__code__)]
+    return frozenset(word for code in codes for word in (*code.co_names, *code.co_consts) if isinstance(word, str))
+
+
 def _methods(cls: type, root: type, name: str) -> list[FunctionType]:
     """All methods and properties of this name: a class's own may call those of its bases."""
-    found = [vars(base).get(name) for base in cls.__mro__[: cls.__mro__.index(root)]]
-    functions = [value.fget if isinstance(value, property) else getattr(value, "__wrapped__", value) for value in found]
-    return [function for function in functions if isinstance(function, FunctionType)]
+    return _functions(vars(base).get(name) for base in cls.__mro__[: cls.__mro__.index(root)])
+
+
+def _functions(values: Iterable[Any]) -> list[FunctionType]:
+    found = [value.fget if isinstance(value, property) else getattr(value, "__wrapped__", value) for value in values]
+    return [function for function in found if isinstance(function, FunctionType)]
 
 
 def _with_inner(code: CodeType) -> Iterator[CodeType]:

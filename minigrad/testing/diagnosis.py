@@ -21,6 +21,7 @@ from minigrad.testing.derivative import slope
 from minigrad.testing.rule import Evidence, Refused, WrongGradient, WrongShape
 from minigrad.testing.rules import sibling_of, try_gradients
 from minigrad.testing.subject import INPUT, Case, Part, Subject
+from minigrad.trained import NEVER_TRAINED
 
 ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handled each on its own"
 UNSUMMED = "not summed over the batch: the gradient of a parameter is the sum of what every row contributes"
@@ -30,7 +31,7 @@ UNSET = "the gradient of {parameter} is identically zero: it is never filled in"
 SENTENCES = {
     # A layer.
     "inner layer not listed": "the inner layer's parameters are never trained; list it in self.layers",
-    "undeclared parameter": "{parameter} is never trained; write {parameter}, d{parameter} = parameter() in the class",
+    "undeclared parameter": NEVER_TRAINED,
     "array replaced": "the array is replaced; write into it, say self.{held} = …",
     "forward in a dtype of its own": "the layer computes in a dtype of its own; let it follow its input and parameters",
     "backward in a dtype of its own": "the gradient is computed in another dtype; let it follow dy",

@@ -19,6 +19,7 @@ from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.losses import CategoricalCrossEntropy, Loss, check_weights
 from minigrad.model import Model
 from minigrad.parameter import Array, walk
+from minigrad.training.declared import check_declared
 
 log = logging.getLogger("minigrad")
 
@@ -64,10 +65,13 @@ def as_examples(
             raise ValueError(f"sample_weight has the shape {sample_weight.shape}; {len(x)} rows need ({len(x)},)")
         check_weights(sample_weight)
     weights = None if class_weight is None else _class_weights(class_weight, encoder, t)
+    flat = math.prod(outputs)
+    examples = Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=flat, class_weight=weights)
+    check_declared(model, loss, examples)
     if encoder is not None:
         model.classes = encoder.classes
     model.boundary = loss.boundary
-    return Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=math.prod(outputs), class_weight=weights)
+    return examples
 
 
 def _check_lookups(layers: Iterable[Layer], x: Array, start: int) -> None:
