@@ -1,7 +1,8 @@
-"""Attributes of a layer: those that it was made with, and those that its forward and backward write, read from them.
+"""Which attributes of a layer are its own, and which its forward and backward have left there of a batch.
 
-So a copy of a layer can leave behind what was kept of the latest batch, and yet keep what others have hung on it. They
-are read from the code itself, once for each class: watching assignments would cost time in every step.
+So a copy can go without the latter, and yet take along what others have hung on the layer. What a layer was made with
+is noted when it is made; what forward and backward write is read from their code, once for each class, since watching
+assignments would cost time in every step.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ def written_by(cls: type, root: type, verbs: tuple[str, ...]) -> frozenset[str] 
                 return None
             names.update(_written(code))
             for name in code.co_names:
-                called = function.__globals__.get(name)
-                waiting += [called] if isinstance(called, FunctionType) else _methods(cls, root, name)
+                waiting += _methods(cls, root, name)
+                if isinstance(called := function.__globals__.get(name), FunctionType):
+                    waiting.append(called)
     return frozenset(names)
 
 

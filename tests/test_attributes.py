@@ -147,6 +147,8 @@ class InTheDictionary(Plain):
 
 
 class OwnMethod(Plain):
+    """Its method has the name of the function below."""
+
     def forward(self, x):
         return self.keep(x)
 
