@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minigrad.attributes import MadeWith, noting, without_batch
 from minigrad.configured import Configured
 from minigrad.parameter import Array, Parameter, State, declared
 
@@ -46,11 +47,16 @@ class Layer(Configured):
     * `predict(x)` is inference; it leaves a pending `backward` alone.
     * Constructor arguments are attributes of the same names. So `config()`, `repr` and loading come for free.
     * A layer that holds layers lists them in `self.layers`.
+    * What `forward` and `backward` keep of a batch is no part of the layer: a copy, a pickle or a file has no rows in
+      it. What `__init__` gives a value, and what others set later, is the layer's own, and stays.
     * What it does in `forward` and `backward` follows from its argument and from what it holds in its attributes. Where
       it counts, or draws at random, undeclared, `fit` notices and runs the layer as it is. What lies elsewhere it can't
       see: do not let the formula depend on a global variable, the clock or an object of your own that changes as
       training goes on; hand such a thing to the layer as an attribute, or declare it with `state()`.
     """
+
+    __slots__ = ("_made_with",)  # so that `vars(layer)` is what the layer itself has
+    _made_with: MadeWith
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
     layers: Sequence[Layer] = ()
@@ -61,6 +67,8 @@ class Layer(Configured):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._parameters, cls._states = declared(cls, Parameter), declared(cls, State)
+        if "__init__" in vars(cls):
+            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]
         if cls.forward is not Layer.forward:
             Layer.registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
@@ -131,7 +139,14 @@ class Layer(Configured):
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_owner"}
+        made_with: MadeWith = getattr(self, "_made_with", {})
+        state = without_batch(vars(self), made_with, type(self), Layer)
+        state.pop("_owner", None)
+        return state | {"_made_with": made_with}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._made_with = vars(self).pop("_made_with", {})
 
     def _twin(self) -> Layer:
         """A shallow copy for inference: it shares the parameters, owns its state, and has its inner layers predict."""

@@ -122,6 +122,19 @@ def _check_probabilities(loss: Loss, p: Array, t: Array, last: str) -> None:
     _check_range(loss, "target", t, 0, 1, "; class labels must be one-hot here")
 
 
+def _check_order(loss: Loss, p: Array, t: Array) -> None:
+    """Raise ValueError where predictions are yes or no and targets neither: p and t are exchanged.
+
+    Where they are not, such p have slopes of 1e37 and more, with which no training could go on.
+    """
+    p, t = p.real, t.real
+    if p.min() == 0 and p.max() == 1 and ((p == 0) | (p == 1)).all() and ((t > 0) & (t < 1)).all():
+        raise ValueError(
+            f"every prediction is exactly 0 or 1, and no target is: {type(loss).__name__} takes (p, t), the "
+            f"predictions first; are they exchanged?"
+        )
+
+
 def _check_range(loss: Loss, name: str, values: Array, low: float, high: float, hint: str = "") -> None:
     outside = (values.real < low) | (values.real > high)
     if outside.any():
@@ -173,7 +186,7 @@ class BinaryCrossEntropy(LabelSmoothing, Loss):
     (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.90).
 
     Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
-    [0, 1]. Absorbs Sigmoid.
+    [0, 1], and for the slopes of p and t that are plainly exchanged. Absorbs Sigmoid.
     """
 
     labels = True
@@ -190,6 +203,7 @@ class BinaryCrossEntropy(LabelSmoothing, Loss):
 
     def slopes(self, p: Array, t: Array) -> Array:
         """(1 - t) / (1 - p) - t / p"""
+        _check_order(self, p, t)
         t = self.smooth(t, 2)
         tiny = np.finfo(p.dtype).tiny
         return (1 - t) / np.maximum(1 - p, tiny) - t / np.maximum(p, tiny)
@@ -229,7 +243,7 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
     categorical variable (Bishop 2006, equation 4.108).
 
     Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
-    [0, 1]. Absorbs Softmax.
+    [0, 1], and for the slopes of p and t that are plainly exchanged. Absorbs Softmax.
     """
 
     labels = True
@@ -244,6 +258,7 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
 
     def slopes(self, p: Array, t: Array) -> Array:
         """-t / p"""
+        _check_order(self, p, t)
         return -self.smooth(t, t.shape[-1]) / np.maximum(p, np.finfo(p.dtype).tiny)
 
     def absorb(self, layer: Layer) -> Loss | None:
@@ -312,7 +327,7 @@ class KLDivergence(Loss):
     information and sufficiency", Annals of Mathematical Statistics 22, 1951.
 
     Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
-    [0, 1].
+    [0, 1], and for the slopes of p and t that are plainly exchanged.
     """
 
     labels = True
@@ -327,6 +342,7 @@ class KLDivergence(Loss):
 
     def slopes(self, p: Array, t: Array) -> Array:
         """-t / p"""
+        _check_order(self, p, t)
         return -t / np.maximum(p, np.finfo(p.dtype).tiny)
 
 

@@ -11,6 +11,7 @@ from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.model import Model, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, walk
+from minigrad.trained import check_nothing_frozen
 
 
 class Objective:
@@ -22,6 +23,8 @@ class Objective:
     BinaryCrossEntropy does for a Sigmoid, it takes the place of the two. They stay as they are, each right on its own.
     In float32 the pair composed has an infinite or a zero gradient at z = 40, t = 0; the absorbed one has 1.
 
+    Raises ValueError for a layer that is marked as frozen in a way of other frameworks: all of θ is trained.
+
     `layers` are the layers that run, `loss` the loss on their output; `given` is the loss on the model's.
     `decaying` are the parameters that the penalties are on: (layer, name).
     """
@@ -31,6 +34,7 @@ class Objective:
         for name, penalty in (("l2", l2), ("l1", l1)):
             if not penalty >= 0:
                 raise ValueError(f"{name}={penalty}: the penalty can't be negative")
+        check_nothing_frozen(model)
         self.model, self.l2, self.l1 = model, l2, l1
         self.given, self.classifies = loss, loss.labels
         *head, last = model.chain()

@@ -84,7 +84,7 @@ class Sequential(Model):
         super().__setattr__(name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        super().__setstate__(state)
         claim(self, self.layers)
         self._pack(state["theta"].dtype)
 
@@ -225,7 +225,7 @@ class Sequential(Model):
         if self._given_shape is not None and row != self._given_shape:
             raise ValueError(f"x has rows of shape {row}; the model was made for rows of shape {self._given_shape}")
         self._shapes(row)
-        self._keeps_integers = x.dtype.kind in "iu" and x.dtype != np.uint8 and self._looks_up(row, x.dtype)
+        self._keeps_integers = x.dtype.kind in "iu" and self._looks_up(row, x.dtype)
         self._row = (row, x.dtype)
 
     def _looks_up(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

@@ -129,6 +129,8 @@ class ParameterAverage(Wrapper):
         super().__init__(optimizer)
         if not 0 <= decay < 1:
             raise ValueError(f"ParameterAverage: decay={decay} must lie in [0, 1)")
+        if any(isinstance(part, ParameterAverage) for part in optimizer.parts()):
+            raise ValueError(f"{optimizer!r} keeps an average of θ already; an optimizer keeps one, so take one decay")
         self.decay = decay
 
     def prepare(self, theta: Array) -> None:

@@ -14,6 +14,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+from minigrad.programs import running
+
 settings.register_profile(
     "ci",
     derandomize=True,
@@ -23,6 +25,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("dev", deadline=None, max_examples=1000)
+
+
+@pytest.fixture(autouse=True)
+def programs_are_recorded_at_once(monkeypatch):
+    """After `steps_by_hand` steps, few as a test may make: whether they repay it has a test of its own."""
+    monkeypatch.setattr(running, "REPAID", 1)
+    monkeypatch.setattr(running, "PATIENCE", 1)
+
+
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 ENGINES = {

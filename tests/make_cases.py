@@ -210,6 +210,10 @@ def activations():
             y = f(at)
             y.backward(torch.tensor(dy))
             cases[f"{dtype}_{name}"] = np.array([y.detach().numpy(), at.grad.numpy()])
+        ends = torch.tensor(np.array([-3, 3], dtype), requires_grad=True)
+        y = F.hardsigmoid(ends)
+        y.sum().backward()
+        cases[f"{dtype}_hard_sigmoid_at_its_ends"] = np.array([y.detach().numpy(), ends.grad.numpy()])
     return cases
 
 

@@ -374,6 +374,20 @@ def test_predictions_and_targets_outside_0_and_1_are_refused(kind, wrong):
             method(good, bad)
 
 
+@pytest.mark.parametrize("kind", [BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exchanged_arguments_are_noticed(kind, dtype):
+    p, t = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]], dtype), np.eye(3, dtype=dtype)[:2]
+    loss = kind()
+    loss.backward(p, t)
+    with pytest.raises(ValueError, match=r"takes \(p, t\), the predictions first; are they exchanged\?"):
+        loss.backward(t, p)
+    # Sure of themselves and wrong, of targets of which some or all are yes or no; or hard answers that are measured.
+    for right in (t[::-1], np.array([[0.5, 0.5, 0], [0, 0, 1]], dtype)):
+        assert np.isfinite(loss.backward(t, right)).all()
+    assert np.isfinite(loss.forward(t, p))
+
+
 @pytest.mark.parametrize("method", ["forward", "backward"])
 def test_predictions_and_targets_outside_the_domain_of_other_losses_are_refused(method):
     def call(kind, p, t):

@@ -142,7 +142,7 @@ ROWS = [
     Row(
         HardSigmoid(),
         lambda x: min(max(x + 3, 0), 6) / 6,
-        lambda x: mp.mpf(-3 < x <= 3) / 6,
+        lambda x: mp.mpf(-3 < x < 3) / 6,
         kinks=(-3.0, 3.0),
     ),
     Row(

@@ -406,6 +406,12 @@ def test_a_parameter_average_is_taken_away_when_its_block_fails():
         pass
 
 
+def test_an_average_of_an_average_is_refused():
+    for averaging in (ParameterAverage(SGD(0.1), 0.9), ClipByNorm(ParameterAverage(SGD(0.1), 0.9), 1.0)):
+        with pytest.raises(ValueError, match=r"ParameterAverage\(.*keeps an average of θ already"):
+            ParameterAverage(averaging, 0.99)
+
+
 def test_an_optimizer_with_a_step_of_its_own_is_not_wrapped():
     class Odd(Optimizer):
         def step(self, theta, dtheta):

@@ -164,6 +164,7 @@ LOSSES = {  # the loss, and which inputs it compares
     "huber_half": (Huber(0.5), "number", "target"),
 }
 
+AT_ENDS = "hard_sigmoid_at_its_ends"
 both = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
@@ -177,7 +178,7 @@ def test_every_stored_case_is_compared(case):
     of_case = {"trajectories", "schedules", "activations", "losses", "layers", "convolutions", "training"}
     assert set(case) == of_case
     assert set(case["trajectories"]) == {"start", "noise", *OPTIMIZERS}
-    assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", *ACTIVATIONS)}
+    assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", AT_ENDS, *ACTIVATIONS)}
     of_schedules = {f"{name}_{what}" for name in SCHEDULES for what in ("rates", "path")}
     assert set(case["schedules"]) == {"losses", "plateau", "average", *of_schedules}
     inputs = {name for _, *names in LOSSES.values() for name in names}
@@ -235,6 +236,13 @@ def test_an_activation_equals_pytorchs(case, name, dtype):
     scale = max(1, np.abs(stored[f"{dtype}_dy"]).max())
     np.testing.assert_allclose(layer.forward(stored[f"{dtype}_x"]), y, rtol=8 * eps, atol=8 * eps)
     np.testing.assert_allclose(layer.backward(stored[f"{dtype}_dy"]), dx, rtol=8 * eps, atol=8 * scale * eps)
+
+
+@both
+def test_hard_sigmoid_equals_pytorchs_at_its_kinks(case, dtype):
+    layer, (y, dx) = HardSigmoid(), case["activations"][f"{dtype}_{AT_ENDS}"]
+    assert np.array_equal(layer.forward(np.array([-3, 3], dtype)), y)
+    assert np.array_equal(layer.backward(np.ones(2, dtype)), dx)
 
 
 @both

@@ -180,11 +180,21 @@ class Examples:
         return w.astype(self.dtype)
 
     def check_weights(self, purpose: str) -> None:
-        """Raise ValueError when all rows weigh nothing, so that they have no mean."""
-        order = self.order(0, 0, shuffle=False)
-        blocks = (self.weights(order[i : i + NUMBERS_AT_ONCE]) for i in range(0, len(order), NUMBERS_AT_ONCE))
-        if not any(w is None or w.any() for w in blocks):
+        """Raise ValueError when the rows weigh nothing, so that they have no mean, or more than the dtype can hold."""
+        order, total = self.order(0, 0, shuffle=False), 0.0
+        for start in range(0, len(order), NUMBERS_AT_ONCE):
+            with np.errstate(over="ignore"):
+                w = self.weights(order[start : start + NUMBERS_AT_ONCE])
+            if w is None:
+                return
+            total += float(w.sum(dtype=np.float64))
+        if not total:
             raise ValueError(f"the {len(self)} rows for {purpose} all have weight 0 in {self.dtype}")
+        if total > float(np.finfo(self.dtype).max):
+            raise ValueError(
+                f"the weights of the {len(self)} rows for {purpose} add up to more than {self.dtype} can hold; only "
+                f"their ratios count: divide them by their mean"
+            )
 
 
 def taker(array: Array, place: Array) -> Callable[..., Any] | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 BLOCK = 65_536  # rows looked at together, so that learning from a memory-mapped array never copies all of it
 SHOWN = 10  # classes written out in an error message
-KINDS = {"b": "bools", "i": "whole numbers", "u": "whole numbers", "f": "whole numbers", "U": "text", "T": "text"}
+KINDS = {"b": "bools", "i": "whole numbers", "u": "whole numbers", "f": "whole numbers", "U": "text"}
 
 
 class LabelEncoder:
@@ -89,7 +89,7 @@ class LabelEncoder:
         return rows
 
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[Any]:
-        """The labels at these positions, of the kind and the dtype that the classes were learned from."""
+        """The labels at these positions, of the kind and the dtype that `label_array` gave the classes."""
         codes = np.asarray(codes)
         if codes.dtype.kind not in "iu":
             raise ValueError(f"codes are integers, not {codes.dtype}")
@@ -104,7 +104,11 @@ class LabelEncoder:
 
 
 def label_array(labels: Any) -> npt.NDArray[Any]:
-    """Labels as a one-dimensional array: a view where they are an array already, of the natural dtype from a list."""
+    """Labels as a one-dimensional array: a view where they are an array already, of the natural dtype from a list.
+
+    NumPy's strings of any length (StringDType) become ordinary ones: a deep copy of the former, as of a model that
+    keeps them as its classes, ends the process in NumPy 2.0 to 2.2.4.
+    """
     if isinstance(labels, list | tuple):
         array = np.empty(len(labels), object)
         # Item by item: np.asarray(["a", 1]) makes text of the 1, and then nobody can say that the kinds differ.
@@ -117,7 +121,7 @@ def label_array(labels: Any) -> npt.NDArray[Any]:
     array = np.asarray(labels)
     if array.ndim != 1:
         raise ValueError(f"labels are one column of shape (rows,), not an array of shape {array.shape}")
-    return array
+    return label_array(array.tolist()) if array.dtype.kind == "T" else array
 
 
 def _blocks(labels: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:

@@ -2,7 +2,7 @@
 
 Each class opens with y(x) and dx = dy y'(x). Where the code is written in another way than the formula, it is for its
 digits: a difference of nearly equal numbers, or an exponential that overflows, is written as what it equals without.
-A kink takes the derivative from its left.
+A kink takes the derivative from its left, unless its class says otherwise.
 """
 
 from __future__ import annotations
@@ -249,9 +249,10 @@ B = 0.044715 * A
 
 
 class HardSigmoid(Activation):
-    """y = min(max(x + 3, 0), 6) / 6      dx = dy / 6 [-3 < x <= 3]
+    """y = min(max(x + 3, 0), 6) / 6      dx = dy / 6 [-3 < x < 3]
 
-    A straight line in the place of Sigmoid's curve. It is PyTorch's; ONNX's HardSigmoid has it with alpha = 1/6.
+    A straight line in the place of Sigmoid's curve. It is PyTorch's, also at the two kinks, where the derivative is 0;
+    ONNX's HardSigmoid has it with alpha = 1/6.
     Source: Howard and others, "Searching for MobileNetV3", ICCV 2019, section 5.2.
     """
 
@@ -263,7 +264,7 @@ class HardSigmoid(Activation):
 
     def backward(self, dy: Array) -> Array:
         """dy -> dx of the same shape."""
-        dx: Array = dy * (self.x > -3) * (self.x <= 3) / 6
+        dx: Array = dy * (self.x > -3) * (self.x < 3) / 6
         return dx
 
 

@@ -41,13 +41,22 @@ class Embedding(Layer):
         try:
             return self.W[self.x]
         except IndexError:
-            wrong = x[(x < 0) | (x >= self.vocabulary)]
-            raise IndexError(f"{self!r} has no vector {wrong[0]}; it has 0 to {self.vocabulary - 1}") from None
+            self.check(x)
+            raise
 
     def backward(self, dy: Array) -> None:
         """dy (B, …, O) -> None; sets dW (V, O)."""
         self.dW[...] = 0
         np.add.at(self.dW, self.x, dy)
+
+    def check(self, x: Array, start: int = 0) -> None:
+        """Raise IndexError that names the first row of x, counted from `start`, with no integer from 0 to V - 1."""
+        wrong = np.argwhere((x < 0) | (x >= self.vocabulary))
+        if len(wrong):
+            first = tuple(wrong[0])
+            last = self.vocabulary - 1
+            message = f"row {start + first[0]} of x: {self!r} has no vector {x[first]}; it has 0 to {last}"
+            raise IndexError(message) from None
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…) -> (…, O)"""

@@ -35,12 +35,13 @@ def blas_threads() -> int:
 
 
 class _Users:
-    """Who is training, by the threads' numbers, and how deep the main thread is in `one_blas_thread`."""
+    """Who is training, by the threads' numbers, and how deep the main thread, `holder`, is in `one_blas_thread`."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.training: Counter[int] = Counter()
         self.depth = 0
+        self.holder = 0
         self.before: list[int] = []
 
     def leave(self, depth: int) -> None:
@@ -51,6 +52,14 @@ class _Users:
                     library.set_num_threads(number)
             self.depth = depth
             self.changed.notify_all()
+
+    def forked(self) -> None:
+        """In a child there is only the thread that forked: nobody waits, and what others held is given back."""
+        me = threading.get_ident()
+        self.changed = threading.Condition()
+        self.training = +Counter({me: self.training[me]})
+        if self.holder != me:
+            self.leave(0)
 
 
 _users = _Users()
@@ -89,7 +98,7 @@ def one_blas_thread() -> Iterator[bool]:
         with _users.changed:
             able = in_main_thread() and all(thread == me for thread in _users.training)
             if able and depth == 0:
-                _users.before = [library.get_num_threads() for library in _libraries()]
+                _users.before, _users.holder = [library.get_num_threads() for library in _libraries()], me
             _users.depth += able
         for library in _libraries() if able else []:
             library.set_num_threads(1)
@@ -148,7 +157,7 @@ def _helpers() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.cache_clear)  # a child has none of its parent's threads
-    os.register_at_fork(after_in_child=_users.__init__)  # type: ignore[misc]  # … of which one may have held BLAS's
+    os.register_at_fork(after_in_child=_users.forked)
 
 
 def share(tasks: Sequence[Callable[[], None]]) -> None:

@@ -21,6 +21,7 @@ from minigrad.testing.derivative import slope
 from minigrad.testing.rule import Evidence, Refused, WrongGradient, WrongShape
 from minigrad.testing.rules import sibling_of, try_gradients
 from minigrad.testing.subject import INPUT, Case, Part, Subject
+from minigrad.trained import NEVER_TRAINED
 
 ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handled each on its own"
 UNSUMMED = "not summed over the batch: the gradient of a parameter is the sum of what every row contributes"
@@ -30,7 +31,7 @@ UNSET = "the gradient of {parameter} is identically zero: it is never filled in"
 SENTENCES = {
     # A layer.
     "inner layer not listed": "the inner layer's parameters are never trained; list it in self.layers",
-    "undeclared parameter": "{parameter} is never trained; write {parameter}, d{parameter} = parameter() in the class",
+    "undeclared parameter": NEVER_TRAINED,
     "array replaced": "the array is replaced; write into it, say self.{held} = …",
     "forward in a dtype of its own": "the layer computes in a dtype of its own; let it follow its input and parameters",
     "backward in a dtype of its own": "the gradient is computed in another dtype; let it follow dy",
@@ -233,12 +234,12 @@ def _transposed(bench: LayerBench, case: Case, part: Part, positions: Array, giv
 
 def _right_after(bench: LayerBench, case: Case, positions: Array, wanted: Array, change: Any) -> bool:
     """Whether backward is right if `change` is made to a copy of the layer between forward and backward."""
-    subject = bench.subject
-    subject.theta[...] = case.theta
+    bench.subject.rewind()
     try:
-        subject.forward(case.x.copy())
         # A copy, so that nothing that the change breaks is left behind.
-        other = Subject(subject.layer)
+        other = Subject(bench.subject.layer)
+        other.theta[...] = case.theta
+        other.forward(case.x.copy())
         change(other)
         gradient = other.collect(case.x, other.layer.backward(case.dy.copy()))
     except Exception:

@@ -17,6 +17,7 @@ from minigrad.testing.inputs import LAYOUTS, input_like, situations
 from minigrad.testing.report import Report
 from minigrad.testing.rule import Evidence, Rule, Skipped, WrongGradient, WrongShape, rule
 from minigrad.testing.subject import INPUT, Case, Subject
+from minigrad.trained import UNDECLARED, undeclared_parameter
 
 COORDINATES = 40
 
@@ -64,16 +65,10 @@ def _dx_like_x(x: Array, dx: Any, situation: str) -> None:
 
 def _pairs_are_declared(bench: LayerBench, before_backward: Mapping[str, Any]) -> None:
     """A pair such as W and dW that __init__ and backward set, and that is not declared, is never trained."""
-    layer, known = vars(bench.subject.layer), {*bench.layer.params}
-    for name, value in vars(bench.layer).items():
-        partner = layer.get(f"d{name}")
-        kept = isinstance(value, np.ndarray) and value.dtype.kind == "f" and before_backward.get(name) is layer[name]
-        if kept and name not in known and isinstance(partner, np.ndarray) and partner.shape == value.shape:
-            own = name == "theta"  # a model's, of which the parameters are views
-            if own or name in bench.layer.states or same(partner, vars(bench.layer).get(f"d{name}")):
-                continue
-            what = f"{name} and d{name} look like a parameter and its gradient, but are not declared"
-            raise Evidence(what, "undeclared parameter", parameter=name, promise="parameters are declared")
+    name = undeclared_parameter(bench.subject.layer, vars(bench.layer), before_backward)
+    if name is not None:
+        what = UNDECLARED.format(parameter=name)
+        raise Evidence(what, "undeclared parameter", parameter=name, promise="parameters are declared")
 
 
 def _arrays_are_kept(bench: LayerBench) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from minigrad.data.examples import Examples, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
+from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
+from minigrad.layers.combine import Concatenate
+from minigrad.layers.embedding import Embedding
+from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.losses import CategoricalCrossEntropy, Loss, check_weights
 from minigrad.model import Model
-from minigrad.parameter import Array
+from minigrad.parameter import Array, walk
+from minigrad.training.declared import check_declared
 
 log = logging.getLogger("minigrad")
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
+ROWS_AT_ONCE = 65_536  # looked through together for numbers that an Embedding lacks
 
 
 def as_examples(
@@ -33,6 +39,9 @@ def as_examples(
     dtype = model.theta.dtype
     x = as_numbers("x", x, dtype)
     outputs = model.output_shape(x.shape[1:])
+    if any(isinstance(layer, Embedding) for layer in walk([model])):
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            _check_lookups(model.chain(), model.admit(x[start : start + ROWS_AT_ONCE]), start)
     labels = loss.labels and np.ndim(t) == 1
     t = label_array(t) if labels else as_numbers("t", t, dtype)
     if len(x) != len(t):
@@ -56,10 +65,29 @@ def as_examples(
             raise ValueError(f"sample_weight has the shape {sample_weight.shape}; {len(x)} rows need ({len(x)},)")
         check_weights(sample_weight)
     weights = None if class_weight is None else _class_weights(class_weight, encoder, t)
+    flat = math.prod(outputs)
+    examples = Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=flat, class_weight=weights)
+    check_declared(model, loss, examples)
     if encoder is not None:
         model.classes = encoder.classes
     model.boundary = loss.boundary
-    return Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=math.prod(outputs), class_weight=weights)
+    return examples
+
+
+def _check_lookups(layers: Iterable[Layer], x: Array, start: int) -> None:
+    """Raise IndexError, in the user's rows, for what an Embedding has no vector for: x starts at their row `start`.
+
+    It follows x through layers that only rearrange it. Further on, a wrong number is found when its batch comes.
+    """
+    for layer in layers:
+        if isinstance(layer, Embedding):
+            layer.check(x, start)
+        if isinstance(layer, Concatenate):
+            for branch in layer.layers:
+                _check_lookups(branch.chain(), x, start)
+        if not isinstance(layer, Columns | Flatten | Reshape):
+            return
+        x = layer.predict(x)
 
 
 def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) -> LabelEncoder:
@@ -70,8 +98,14 @@ def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) 
             raise ValueError(f"t holds the label {unseen[0]!r}; this model has been trained on {_shown(model.classes)}")
         encoder = LabelEncoder(model.classes)
     classes = len(encoder.classes)
+    if classes == 1:
+        raise ValueError(
+            f"t holds one class only: all {len(labels)} labels are {_shown(encoder.classes)}, and there is nothing to "
+            f"tell apart. Add rows of another class; if these are not labels but numbers, make a column of them: "
+            f"t[:, None]"
+        )
     two_in_one = classes == 2 and loss.binary
-    if classes < 2 or outputs not in [(classes,), (1,)][: 1 + two_in_one]:
+    if outputs not in [(classes,), (1,)][: 1 + two_in_one]:
         raise ValueError(
             f"t has {classes} classes ({_shown(encoder.classes)}), which take {'1 or ' * two_in_one}{classes} outputs, "
             f"but the model's outputs have the shape {outputs}"

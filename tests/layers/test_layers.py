@@ -331,6 +331,35 @@ def test_a_model_of_integers_alone():
     assert (model.predict_classes(x) == x[:, 0] % 2).all()
 
 
+@pytest.mark.parametrize("place", [3, 390])
+def test_a_wrong_index_is_told_by_its_row_whichever_batch_it_would_be_in(place):
+    x, t = RNG.integers(0, 5, (400, 2)), np.zeros((400, 1))
+    row = np.random.default_rng((0, 0)).permutation(400)[place]
+    x[row, 1] = 7
+    model = Sequential([Embedding(5, 3), Flatten(), Dense(6, 1)], seed=0)
+    theta = model.theta.copy()
+    with pytest.raises(IndexError, match=rf"row {row} of x: Embedding\(5, 3\) has no vector 7; it has 0 to 4"):
+        model.fit(x, t, loss=MeanSquaredError(), optimizer=SGD(0.1), epochs=1, batch_size=4)
+    assert np.array_equal(model.theta, theta)
+    table = np.tile(CODED, (10, 1))
+    table[row, 1] = -1
+    model = Sequential([wide_and_deep(), Dense(8, 1)])
+    with pytest.raises(IndexError, match=rf"row {row} of x: Embedding\(3, 2\) has no vector -1"):
+        model.fit(table, t, loss=MeanSquaredError(), optimizer=SGD(0.1), epochs=1, batch_size=4)
+
+
+def test_bytes_are_looked_up_too():
+    """And yet images of bytes are cast to floats, since a Dense takes those."""
+    x, t = RNG.integers(0, 5, (50, 2)), RNG.normal(size=(50, 1))
+    thetas = []
+    for dtype in (np.uint8, np.int64):
+        model = Sequential([Embedding(5, 3), Flatten(), Dense(6, 1)], seed=0)
+        model.fit(x.astype(dtype), t, loss=MeanSquaredError(), optimizer=SGD(0.1), epochs=4, batch_size=4)
+        thetas.append(model.theta)
+    assert np.array_equal(*thetas)
+    assert Sequential([Dense(2, 1)]).admit(x.astype(np.uint8)).dtype == np.float32
+
+
 # ------------------------------------------------------------------------------------------------------------ shapes
 def test_shapes_and_columns():
     assert np.array_equal(Flatten().forward(IMAGES), IMAGES.reshape(6, 24))

@@ -453,3 +453,47 @@ def test_a_forked_process_shares_tasks_with_threads_of_its_own():
         share([lambda: done.append(1), lambda: done.append(2)])
         os._exit(0 if sorted(done) == [1, 2] else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+class Library:
+    """A BLAS library of two threads."""
+
+    def __init__(self):
+        self.threads = 2
+
+    def get_num_threads(self):
+        return self.threads
+
+    def set_num_threads(self, number):
+        self.threads = number
+
+
+def in_a_child(function):
+    """Whether a forked process of this thread finds what the function returns to be true, within a few seconds."""
+    child = os.fork()
+    if child == 0:
+        found = []
+        thread = threading.Thread(target=lambda: found.append(function()), daemon=True)
+        thread.start()
+        thread.join(5)
+        os._exit(0 if found == [True] else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def trains():
+    with threads.steady_blas_threads():
+        return blas_threads() == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork: not on this system")
+def test_a_process_forked_while_blas_has_one_thread_trains_with_all_of_them(monkeypatch):
+    library = Library()
+    monkeypatch.setattr(threads, "_libraries", lambda: [library])
+    with one_blas_thread() as able:
+        assert able and blas_threads() == 1
+        assert in_another_thread(lambda: in_a_child(trains))
+        child = os.fork()  # by the thread that holds them, which gives them back in the child too
+        if child == 0:
+            os._exit(0 if threads._users.depth == 1 and blas_threads() == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert blas_threads() == 2

@@ -706,3 +706,39 @@ def test_a_model_that_admits_rows_in_a_way_of_its_own_is_given_them_so():
 def test_a_program_that_names_a_dtype_can_be_saved(tmp_path):
     Sequential([Dense(3, 2), GELU()]).program(MeanSquaredError(), SGD(0.1)).save(tmp_path / "step.py")
     subprocess.run([sys.executable, "-c", "import step; step.step()"], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(("epochs", "recorded"), [(47, False), (48, True)])
+def test_a_short_training_is_not_recorded(epochs, recorded, monkeypatch):
+    """A recording costs as much as hundreds of steps: `fit` knows how many are to come."""
+    monkeypatch.setattr(program, "REPAID", 24)
+    monkeypatch.setattr(program, "PATIENCE", 64)
+    monkeypatch.setattr(Model, "steps_by_hand", 4)
+    model = Sequential([Dense(3, 2)], seed=0)
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=SGD(0.1), epochs=epochs, batch_size=2)
+    assert bool(program.programs_of(model).made) is recorded
+
+
+def test_where_nobody_knows_how_long_recording_waits(monkeypatch):
+    monkeypatch.setattr(program, "PATIENCE", 6)
+    monkeypatch.setattr(Model, "steps_by_hand", 4)
+    model, optimizer = Sequential([Dense(3, 2)], seed=0), SGD(0.1)
+    for epoch in model.epochs(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=optimizer, batch_size=2):
+        optimizer.learning_rate *= 0.9
+        assert bool(program.programs_of(model).made) is (epoch.number > 12), "a rate that changes is no other program"
+        if epoch.number == 20:
+            break
+    (made,) = program.programs_of(model).made
+    assert made is not None
+
+
+def test_a_program_serves_the_next_optimizer_of_the_same_settings(monkeypatch):
+    monkeypatch.setattr(Model, "steps_by_hand", 0)
+    x, t = np.random.default_rng(0).normal(size=(12, 3)), np.ones((12, 2))
+    models = [Sequential([Dense(3, 2)], seed=0) for _ in range(2)]
+    for model, steps in zip(models, (0, 10**9), strict=True):
+        model.steps_by_hand = steps
+        for optimizer in (Adam(0.1), Adam(0.01), SGD(0.1), Adam(0.1)):
+            model.fit(x, t, loss=Huber(), optimizer=optimizer, epochs=2, batch_size=4)
+    assert_same_bits([models[0].theta], [models[1].theta])
+    assert len(program.programs_of(models[0]).made) == 2

@@ -345,6 +345,8 @@ def test_options_that_make_no_sense() -> None:
         ({"sample_weight": -np.ones(23)}, "sample_weight of row 0 is -1.0"),
         ({"sample_weight": np.zeros(23)}, "all zero"),
         ({"sample_weight": np.full(23, 1e-300)}, "all have weight 0 in float32"),
+        ({"sample_weight": np.full(23, 1e38)}, "23 rows for training add up to more than float32 .* by their mean"),
+        ({"sample_weight": np.full(23, 1e30), "class_weight": {0: 1e30}}, "add up to more than float32 can hold"),
         ({"sample_weight": np.eye(23)[0], "validation": 0.4}, "rows for (training|validation) all have weight 0"),
         ({"class_weight": {1: 0}, "validation": (x, np.ones(23, int))}, "23 rows for validation all have weight 0"),
     ]:
@@ -463,7 +465,7 @@ def test_a_second_fit_knows_the_labels_of_the_first() -> None:
         (2, np.arange(23) % 3, r"3 classes \(0, 1, 2\), which take 3 outputs, .* shape \(2,\)"),
         (3, np.arange(23) % 2, r"2 classes \(0, 1\), which take 1 or 2 outputs, .* shape \(3,\)"),
         (1, np.arange(23) % 3, r"3 classes"),
-        (1, np.zeros(23, int), r"1 classes"),
+        (1, np.zeros(23, int), r"one class only: all 23 labels are 0.*Add rows of another class; .*t\[:, None\]"),
         (2, np.arange(22) % 2, "x has 23 rows, t has 22"),
         (2, np.eye(3)[np.arange(23) % 3], r"t has rows of shape \(3,\), but the model's outputs .* \(2,\)"),
         (1, np.full((23, 1), 2), r"t is 2 in row 0, column 0, outside \[0, 1\]; .*one-dimensional"),

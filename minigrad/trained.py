@@ -1,0 +1,80 @@
+"""What a training trains: every parameter that a layer declares, and nothing else. Who thinks otherwise is told."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.attributes import mentions
+from minigrad.layer import Layer
+from minigrad.model import Model
+from minigrad.parameter import Declared, walk
+
+FREEZING = {"trainable": False, "requires_grad": False, "frozen": True}
+"""What freezes a layer elsewhere: attributes, and the values with which they do."""
+
+UNDECLARED = "{parameter} and d{parameter} look like a parameter and its gradient, but are not declared"
+NEVER_TRAINED = "{parameter} is never trained; write {parameter}, d{parameter} = parameter() in the class"
+
+
+def check_nothing_frozen(model: Model) -> None:
+    """Raise ValueError where a layer, or an array of it, is marked as one that is not to be trained.
+
+    A mark that is an argument of a layer's class, or that its code asks for, is the layer's own business.
+    """
+    for layer in walk([model]):
+        held = vars(layer)
+        for name, value in FREEZING.items():
+            marked = type(held.get(name)) in (bool, int, np.bool_) and bool(held[name]) is value
+            if marked and not _knows(type(layer), name) and any(inner.params for inner in walk([layer])):
+                raise ValueError(_not_frozen(layer, name, held[name]))
+        for name in (*layer.params, "theta"):
+            if name in held and not held[name].flags.writeable:
+                raise ValueError(_not_frozen(layer, f"{name}.flags.writeable", False))
+
+
+def _knows(cls: type, mark: str) -> bool:
+    return mark in inspect.signature(cls).parameters or mentions(cls, Layer, mark)
+
+
+def _not_frozen(layer: Layer, name: str, value: Any) -> str:
+    return (
+        f"{name} = {value} is not how minigrad freezes {layer!r}: all parameters of a model are trained. To keep those "
+        f"of a layer, leave it out of the model and train the rest on what it gives, fit(layer.predict(x), …); a "
+        f"learning rate of 0 keeps all of them"
+    )
+
+
+def may_lack_declarations(model: Model) -> bool:
+    """Whether a layer holds an array that it has not declared, such as W, while its code knows of a dW."""
+    return any(
+        isinstance(value, np.ndarray) and mentions(type(layer), Layer, f"d{name}") and _undeclared(layer, name, value)
+        for layer in walk([model])
+        for name, value in vars(layer).items()
+    )
+
+
+def _undeclared(layer: Layer, name: str, value: Any) -> bool:
+    known = any(isinstance(getattr(type(layer), each, None), Declared) for each in (name, f"d{name}"))
+    own = known or name == "theta"  # a model's, of which the parameters are views
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not own
+
+
+def undeclared_parameter(layer: Layer, first: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
+    """The name of a W that backward has filled a dW for, though neither is declared; None if there is none.
+
+    `layer` has run backward; `before` are its attributes before that, and `first` those before forward, or of the layer
+    that it is a copy of.
+    """
+    after = vars(layer)
+    for name, value in first.items():
+        partner = after.get(f"d{name}")
+        kept = _undeclared(layer, name, value) and name in after and before.get(name) is after[name]
+        if kept and isinstance(partner, np.ndarray) and partner.shape == value.shape:
+            was = first.get(f"d{name}")
+            if was is None or not np.array_equal(partner, was, equal_nan=partner.dtype.kind in "fc"):
+                return name
+    return None
