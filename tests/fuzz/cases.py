@@ -37,7 +37,6 @@ from minigrad import (
     Huber,
     Identity,
     KLDivergence,
-    Layer,
     LayerNorm,
     LeakyReLU,
     LogSoftmax,
@@ -134,10 +133,10 @@ def setup(draws: Draws, family: Family) -> Setup:
     else:  # numbers to be looked up in a table
         x = in_memory(draws, "x", x, INTEGERS if start == "integers" else ORDERS)
     t = in_memory(draws, "t", t, ORDERS if loss.labels else NUMBERS)
-    return Setup(model, loss, optimizer(draws), x, t, options(draws, m, t, start, many))
+    return Setup(model, loss, optimizer(draws), x, t, options(draws, m, t, loss.labels, start, many))
 
 
-def options(draws, m, t, start, many):
+def options(draws, m, t, labels, start, many):
     sizes = {"1": 1, "2": 2, "3": 3, "5": 5, "8": 8, "all": m, "more": m + 3}
     if many:
         sizes = {"all": m, "half": m // 2 + 1, "1000": 1000, "256": 256}
@@ -159,7 +158,7 @@ def options(draws, m, t, start, many):
         found["sample_weight"] = rng.integers(1, 4, m)
     elif weights == "alike":
         found["sample_weight"] = np.ones(m, np.float32)
-    if t.ndim == 1 and t.dtype.kind != "f" and draws.chance("class weights", 0.4):
+    if labels and t.ndim == 1 and draws.chance("class weights", 0.4):
         found["class_weight"] = {label: 0.5 + n for n, label in enumerate(sorted(set(t.tolist())))}
     if start not in ("integers", "columns"):
         augment = AUGMENTS[draws.one_of("augment", AUGMENTS if start == "image" else [*AUGMENTS][:-1])]
@@ -477,7 +476,7 @@ def between_columns(array):
 
 
 def mapped(array):
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (the map keeps it)
     place = np.memmap(file, array.dtype, "w+", shape=array.shape)
     place[...] = array
     return place

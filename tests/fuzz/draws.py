@@ -54,5 +54,5 @@ class Draws:
         return answer
 
     def __str__(self) -> str:
-        told = {name: answer for name, answer in self.drawn.items() if answer is not False and answer != "none"}
-        return ", ".join(name if answer is True else f"{name} {answer}" for name, answer in told.items())
+        told = {name: answer for name, answer in self.drawn.items() if answer != self.simplest[name]}
+        return ", ".join(name if answer is True else f"{name}: {answer}" for name, answer in told.items())

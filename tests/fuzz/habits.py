@@ -537,7 +537,7 @@ class DeletesAnAttribute(Habit):
         return {"kept": vars(self).get("kept", "deleted")}
 
 
-# -------------------------------------------------------------------------------------------- statistics and what it saw
+# ----------------------------------------------------------------------------------------- statistics and what it saw
 class RunningMean(Habit):
     """keeps a running mean that predict alone reads, undeclared"""
 
@@ -913,7 +913,7 @@ class OldGenerators(Habit):
     undeclared = ("old", "python")
 
     def begin(self):
-        self.old, self.python = np.random.RandomState(3), random.Random(3)  # noqa: NPY002
+        self.old, self.python = np.random.RandomState(3), random.Random(3)
 
     def forward(self, x):
         return x * self.old.uniform(0.5, 1, self.features) * self.python.uniform(0.5, 1)
@@ -1564,7 +1564,7 @@ class MemoryViews(Habit):
         return np.array(memoryview(y)) * 0.5
 
 
-# ------------------------------------------------------------------------------------- what the owner changes in between
+# --------------------------------------------------------------------------------- what the owner changes in between
 class MaskOfItsClass(Habit):
     """has a mask that only its class has, None, until the owner sets one"""
 

@@ -131,10 +131,10 @@ def frozen(value):
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.hasobject:
             return "objects", value.tolist()
-        kind = "array" if isinstance(value, np.ndarray) else "scalar"
-        return kind, value.dtype.str, value.shape, as_bytes(value)
+        kind = "an array" if isinstance(value, np.ndarray) else "a scalar"
+        return "array", value.dtype.str, value.shape, as_bytes(value), kind
     if isinstance(value, float):
-        return "float", as_bytes(np.float64(value))
+        return "array", "<f8", (), as_bytes(np.float64(value)), "Python's"
     if isinstance(value, list | tuple | collections.deque):
         return type(value).__name__, [frozen(item) for item in value]
     if isinstance(value, dict):
@@ -199,19 +199,26 @@ def first_difference(ours, by_hand):
 
 def how(a, b):
     """How two frozen values differ."""
-    if isinstance(a, tuple) and isinstance(b, tuple) and a[0] == b[0] == "array" and a[1:3] == b[1:3]:
+    if (
+        isinstance(a, tuple)
+        and isinstance(b, tuple)
+        and a[0] == b[0] == "array"
+        and a[1:3] == b[1:3]
+        and a[1][1] == "f"
+    ):
         one, two = (np.frombuffer(frozen_array[3], frozen_array[1]) for frozen_array in (a, b))
         other = (one != two) & ~((one != one) & (two != two))
         if not other.any():
             return f"differs in the sign of {(np.signbit(one) != np.signbit(two)).sum()} of {one.size} zeros"
         place = int(np.flatnonzero(other)[0])
         return f"differs in {other.sum()} of {one.size} numbers, first {one[place]!r} for {two[place]!r}"
-    return f"is {str(a)[:150]} for {str(b)[:150]}"
-
-
-def oddly(failure):
-    """What a case says of its failure, or the exception that it ends with, which is one too."""
-    try:
-        return failure()
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+    if isinstance(a, tuple) and isinstance(b, tuple) and a[:1] == b[:1] and len(a) == len(b) == 2:
+        one, two = a[1], b[1]
+        if isinstance(one, dict) and isinstance(two, dict):
+            one, two = list(one.values()), list(two.values())
+        if isinstance(one, list) and isinstance(two, list):
+            if len(one) != len(two):
+                return f"has {len(one)} items for {len(two)}"
+            n = next(n for n, pair in enumerate(zip(one, two, strict=True)) if pair[0] != pair[1])
+            return f"[{n}] {how(one[n], two[n])}"
+    return f"is {str(a)[:60]} for {str(b)[:60]}"
