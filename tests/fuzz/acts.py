@@ -137,10 +137,11 @@ def predict(draws, here, made, world):
     x = np.array(made.x[:rows])
     if x.dtype.kind == "f":
         x = in_memory(draws, f"{here} x", x.astype(np.float64))
+    turned = draws.chance(f"{here} rows turned about", 0.2)
     found = []
     for _ in range(4):
         found.append(np.array(world.predict(made.model, x)))
-        x = x[::-1]
+        x = x[::-1] if turned else x
     return found
 
 
