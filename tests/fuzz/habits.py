@@ -2352,28 +2352,8 @@ class RaisesByValue(Habit):
         return x * 0.9
 
 
-class RaisesInterrupt(Habit):
-    """raises what no one should catch, in its sixth forward"""
-
-    undeclared = ("n",)
-    predict_only_reads = False
-
-    def begin(self):
-        self.n = 0
-
-    def forward(self, x):
-        self.n += 1
-        if self.n % 6 == 0:
-            raise Interrupt
-        return x
-
-
 class Stop(Exception):
     """What a layer of the catalogue raises half-way."""
-
-
-class Interrupt(BaseException):
-    """What stands for Ctrl-C."""
 
 
 def as_drawn(name, features):

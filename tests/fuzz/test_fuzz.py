@@ -3,22 +3,58 @@
 The long run is a command, see `tests/fuzz/__main__.py`.
 """
 
+import itertools
 import re
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from tests.fuzz import oracle
 from tests.fuzz.acts import Case
 from tests.fuzz.cases import FAMILIES
+from tests.fuzz.draws import Draws
 from tests.fuzz.habits import HABITS
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet")]
 
-OPEN = {}
-"""What is known to fail and not yet mended, by cause: a habit, or another answer to a draw; and where it is told.
+OPEN = {
+    **dict.fromkeys(
+        ["CountsInADefaultDict", "CountsInADeque", "CountsInADequeUnread", "CountsWithItertools", "CountsWithACycle", "CountsWithAGenerator", "CountsInAnObject", "CountsInSlots", "CountsInADataclass", "CountsInAClosure", "CountsInADefault", "CountsInAPartial", "CountsOnAFunction", "CountsOnItsClass", "CountsInAListOfItsClass", "CountingHook"],
+        "FOUND 7: state in objects of one's own, iterators, functions and classes",
+    ),
+    **dict.fromkeys(
+        ["RunningMean", "RunningRange", "RunningInADict", "KeepsItsInputs", "KeepsItsInputsAndDecides", "KeepsTheLastBatch", "KeepsTheGradient", "ChangesAClassOnTheWay"],
+        "FOUND 7: attributes that a step binds to arrays stand still",
+    ),
+    **dict.fromkeys(
+        ["CountsInPredict"],
+        "FOUND 6: a predict that counts",
+    ),
+    **dict.fromkeys(
+        ["BranchesOnNumpysRandom", "BranchesOnPythonsRandom", "DrawsAndForgets", "SpawnsGenerators"],
+        "FOUND 7: global generators, and children of generators",
+    ),
+    **dict.fromkeys(
+        ["PowersOfScalars"],
+        "FOUND 8: powers of NumPy scalars",
+    ),
+    **dict.fromkeys(
+        ["StartsByTheFirstBatch", "MaskOfItsClass", "NumberOnItsClass", "ArrayOnItsClass", "MethodOfItsClass", "ForwardOfItsClass", "HookedForward", "HookedBackward", "HookedPredict", "ArrayInAnObject", "NumberInAnObject", "DefaultsExchanged", "UsesSuper"],
+        "FOUND 6: changes that no guard sees",
+    ),
+    "forward hooked": "FOUND 6: a method replaced on the layer",
+    "backward hooked": "FOUND 6: a method replaced on the layer",
+    "predict hooked": "FOUND 6: a method replaced on the layer",
+    "augment's rows": "FOUND 10: what augment is given is the program's own place for x",
+    r"predictions(.|\n)*(x lies: (?!C)|turned about)": "FOUND 20: predict's key lacks the memory order",
+    "^threads": "FOUND 2: predict in another thread",
+    "in the sign of": "FOUND 5: signs of zeros",
+    "own dct": "FOUND 7: attributes that a step binds to arrays stand still",
+    "many zeros": "FOUND 19: the trial on a batch without weight",
+}
+"""What is known to fail and not yet mended: a habit, or an expression to be found in how a failing case is told; and why.
 
-A cause that no longer fails must go from here: a test says so.
+One that no longer fails must go from here: a test says so.
 """
 
 SEEDS = 8
@@ -28,18 +64,20 @@ FAILED = Path(__file__).with_name("failed.txt")
 SIGNS = "signs of zeros"
 
 ALONE = {
-    "acts": 4,
+    "acts": 5,
     "act 0": "train",
-    "act 0 epochs": 3,
+    "act 0 epochs": 2,
     "act 1": "predict",
     "act 1 rows": 3,
     "act 2": "change",
     "act 2 changes": "habit",
     "act 3": "train",
-    "act 3 epochs": 3,
+    "act 3 epochs": 2,
+    "act 4": "predict",
+    "act 4 rows": 3,
     "steps by hand": 1,
     "dtype": "float32",
-    "rows": 11,
+    "rows": 9,
     "columns": 3,
     "Dense first": True,
     "width": 4,
@@ -56,7 +94,7 @@ ALONE = {
     "weights": "none",
     "augment": "none",
 }
-"""What is fixed where a habit is tried alone: training, predictions, the owner's change, training again."""
+"""What is drawn where a habit is tried alone: training, predictions, the owner's change, training again."""
 
 
 def alone(habit, seed):
@@ -66,28 +104,28 @@ def alone(habit, seed):
 
 
 def seeds_that_failed():
-    """(family, seed, cause) of each line of failed.txt."""
+    """The family and the seed of each line of failed.txt."""
     lines = FAILED.read_text(encoding="utf-8").splitlines()
-    found = [re.match(r"(.+?) (\d+): (.+?)(?: - .*)?$", line) for line in lines if line and line[0] != "#"]
-    return [(match[1], int(match[2]), match[3]) for match in found]
+    found = [re.match(r"(.+?) (\d+): ", line) for line in lines if line and line[0] != "#"]
+    return [(match[1], int(match[2])) for match in found]
 
 
-def causes_of(case, difference):
-    """The causes in OPEN that a failing case has in it."""
-    drawn = {str(answer) for answer in case.draws.drawn.values()} | {n for n, on in case.draws.drawn.items() if on is True}
-    drawn |= {SIGNS} if "in the sign of" in difference else set()
-    drawn |= {"threads"} if case.family == "threads" else set()
-    return [cause for cause in OPEN if cause in drawn]
+def causes_of(told):
+    """What is OPEN of how a failing case is told."""
+    return [cause for cause in OPEN if re.search(cause, told)]
 
 
-def refuse(case, difference):
-    """Fail, unless the cause is known to be open."""
-    if difference is not None and not causes_of(case, difference):
-        pytest.fail(
-            f"{case.family} {case.seed}: {difference}\n    {case.draws}\nTo see what it takes: python -m tests.fuzz "
-            f"--family '{case.family}' --start {case.seed} --cases 1 --smaller",
-            pytrace=False,
-        )
+def told(case, difference):
+    """A failing case in words: its family and seed, the first difference, and what it draws."""
+    return f"{case.family} {case.seed}: {difference}\n    {case.draws}"
+
+
+def refuse(case):
+    """Fail where a case does, unless the cause is known to be open."""
+    difference = case.failure()
+    if difference is not None and not causes_of(told(case, difference)):
+        smaller = f"python -m tests.fuzz --family '{case.family}' --start {case.seed} --cases 1 --smaller"
+        pytest.fail(f"{told(case, difference)}\nTo see what it takes: {smaller}", pytrace=False)
 
 
 @pytest.fixture
@@ -96,35 +134,31 @@ def quiet(caplog):
     caplog.set_level("CRITICAL", "minigrad")
 
 
-@pytest.mark.parametrize("habit", [pytest.param(h, marks=pytest.mark.xfail(strict=True, reason=OPEN[h])) if h in OPEN else h for h in HABITS])
+def still_open(habit):
+    """The habit as a parameter, expected to fail as long as it is open."""
+    return pytest.param(habit, marks=pytest.mark.xfail(strict=True, reason=OPEN[habit])) if habit in OPEN else habit
+
+
+@pytest.mark.parametrize("habit", map(still_open, HABITS))
 def test_each_habit_alone(habit):
-    differences = [alone(habit, seed).failure() for seed in range(2)]
-    assert differences == [None] * len(differences)
+    assert alone(habit, 0).failure() is None
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_few_cases_of_each_family(family):
     for seed in range(SEEDS if family != "many rows" else 2):
-        case = Case(family, seed)
-        refuse(case, case.failure())
+        refuse(Case(family, seed))
 
 
-@pytest.mark.parametrize(("family", "seed", "cause"), seeds_that_failed())
-def test_seeds_that_failed(family, seed, cause):
-    case = Case(family, seed)
-    refuse(case, case.failure())
+@pytest.mark.parametrize(("family", "seed"), seeds_that_failed())
+def test_seeds_that_failed(family, seed):
+    refuse(Case(family, seed))
 
 
 def test_what_is_open_still_fails():
-    witnesses = defaultdict(list)
-    for family, seed, cause in seeds_that_failed():
-        witnesses[cause].append((family, seed))
-    mended = [
-        cause
-        for cause in OPEN
-        if cause not in HABITS and not any(Case(*witness).failure() for witness in witnesses[cause])
-    ]
-    assert mended == [], "these do not fail any more: take them out of OPEN"
+    failing = [told(case, why) for case in itertools.starmap(Case, seeds_that_failed()) if (why := case.failure())]
+    mended = [cause for cause in OPEN if cause not in HABITS and not any(re.search(cause, each) for each in failing)]
+    assert mended == [], "no seed of failed.txt fails of these any more: take them out of OPEN"
 
 
 def test_a_case_is_the_same_every_time():
@@ -135,8 +169,6 @@ def test_a_case_is_the_same_every_time():
 
 
 def test_a_draw_depends_on_its_name_alone():
-    from tests.fuzz.draws import Draws
-
     few, many = Draws("a", 1), Draws("a", 1)
     many.number("another", 0, 9)
     many.chance("a third", 0.5)
@@ -147,12 +179,9 @@ def test_a_draw_depends_on_its_name_alone():
 
 
 def test_a_fault_is_seen(monkeypatch):
-    from minigrad.optimizers import SGD
-
-    monkeypatch.setattr(SGD, "coefficients", lambda self, step: {"rate": 0.01 * (1 + self.epochs)}, raising=True)
-    assert alone("CountsRows", 0)
-    from tests.fuzz import oracle
-
-    monkeypatch.setattr(oracle.ByHand, "predict", lambda self, model, x: model.predict(x) * 2)
     case = alone("UnusedParameter", 0)
+    assert case.failure() is None
+    monkeypatch.setattr(oracle.ByHand, "predict", lambda self, model, x: model.predict(x) * 1.000001)
     assert "predictions" in case.failure()
+    monkeypatch.setattr(oracle.Ours, "train", lambda self, model, *rest, **options: [0.5])
+    assert "losses" in case.failure()
