@@ -7,7 +7,9 @@ that was read while a program was recorded, and notices when a part of it has ch
 from __future__ import annotations
 
 import collections
+import contextlib
 import copy
+import dis
 import enum
 import functools
 import hashlib
@@ -204,3 +206,68 @@ def copied(things: Any) -> tuple[Any, list[tuple[Any, Any]]]:
     double = copy.deepcopy(things, memo)
     originals = memo.pop(id(memo), [])
     return double, [(original, memo[id(original)]) for original in originals if id(original) in memo]
+
+
+# ----------------------------------------------------------------------------------------- what copies do not copy
+def carried_by_function(value: Any) -> str | None:
+    """What a function carries that a copy of its holder would share with it, in words; None for nothing."""
+    if isinstance(value, functools.partial):
+        return "a partial function"
+    if isinstance(value, types.MethodType):
+        return None if _is_bare(value.__self__) and not isinstance(value.__self__, Configured) else "a bound method"
+    if not isinstance(value, types.FunctionType):
+        return None
+    cells = [cell.cell_contents for cell in value.__closure__ or () if _filled(cell)]
+    free = all(isinstance(cell, PLAIN) or (_is_bare(cell) and not isinstance(cell, Configured)) for cell in cells)
+    defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    stores = any(step.opname == "STORE_DEREF" for step in dis.get_instructions(value) if value.__closure__)
+    carries_nothing = free and all(map(_is_bare, defaults)) and not vars(value) and not stores
+    return None if carries_nothing else "a function that carries something"
+
+
+class SharedState:
+    """What the classes of some objects hold, and copies share with them: to see whether it has changed."""
+
+    def __init__(self, things: Iterable[Any]) -> None:
+        classes = {cls for thing in things for cls in type(thing).__mro__ if not _is_ours(cls)}
+        self._kept = []
+        for cls in classes:
+            for name, value in list(vars(cls).items()):
+                if not name.startswith("__") and (isinstance(value, (bool, int, float, str)) or not _is_bare(value)):
+                    with contextlib.suppress(Unsure):
+                        self._kept.append((cls, name, value, content(value), _copy_of(value)))
+
+    def changed(self) -> str | None:
+        """What has changed, as Class.name, and is put back; None where nothing has."""
+        found = None
+        for cls, name, value, before, backup in self._kept:
+            now = vars(cls).get(name, MISSING)
+            if now is value and content(value) == before:
+                continue
+            found = f"{cls.__name__}.{name}"
+            if now is not value:
+                setattr(cls, name, value)
+            _fill(value, backup)
+        return found
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in ("minigrad", "builtins", "typing", "abc")
+
+
+def _copy_of(value: Any) -> Any:
+    """What has to be put back into a thing of a class: the items of containers, of a function's defaults too."""
+    return copy.deepcopy(value.__defaults__) if isinstance(value, types.FunctionType) else copy.deepcopy(value)
+
+
+def _fill(value: Any, backup: Any) -> None:
+    if isinstance(value, types.FunctionType):
+        for default, before in zip(value.__defaults__ or (), backup or (), strict=True):
+            _fill(default, before)
+    elif isinstance(value, list):
+        value[:] = backup
+    elif isinstance(value, dict | set):
+        value.clear()
+        value.update(backup)
+    elif isinstance(value, np.ndarray) and value.flags.writeable:
+        value[...] = backup

@@ -29,6 +29,7 @@ from minigrad.programs.recording import (
     PartError,
     Recordable,
     Recording,
+    globally_drawn,
     gradients_of,
     record_twice,
 )
@@ -59,7 +60,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
 
     Raises PartError where only the plain path is right.
     """
-    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    states, drawn = (np.random.get_state(), random.getstate()), globally_drawn()  # noqa: NPY002
     draws = False
     opaque: dict[Position, str] = {}
     try:
@@ -74,6 +75,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
         blocks = trial.blocks_of(program) if in_blocks else None
         titles = work.titles()
     except PartError as error:
+        draws = draws or globally_drawn() != drawn  # nobody knows by whom
         raise error.of(work) from error.__cause__
     except Unsure as error:
         raise PartError("all", f"it depends on {error}, of which nobody can say whether it changes").of(work) from None

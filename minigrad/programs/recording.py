@@ -19,7 +19,7 @@ from minigrad.model import Model, run_predict
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, owner, raw
-from minigrad.programs.contents import Unsure, snapshot
+from minigrad.programs.contents import SharedState, Unsure, carried_by_function, snapshot
 from minigrad.programs.form import Part, Position, View
 from minigrad.programs.watching import Watch, watching
 
@@ -75,6 +75,10 @@ class Recordable:
 
     def lasting(self) -> list[Array]:
         """The arrays that it changes and that outlive it."""
+        return []
+
+    def others(self) -> list[Any]:
+        """The objects beside layers that it asks: loss and optimizer."""
         return []
 
     def names(self, tape: Tape, value: Array) -> list[tuple[Array, str]]:
@@ -304,6 +308,14 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
 
     Raises PartError where there is no such recording.
     """
+    things = [*walk([work.model]), *work.others()]
+    for thing in things:
+        if hasattr(type(thing), "__getattr__"):
+            raise PartError("all", f"{title_of(thing)} makes up attributes, in __getattr__")
+        for name, value in vars(thing).items():
+            if carries := carried_by_function(value):
+                raise PartError("all", f"{title_of(thing)} holds {carries} as {name}, which can't be copied with it")
+    shared = SharedState(things)
     while True:
         found: dict[Position, str]
         try:
@@ -320,6 +332,8 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
                 found[differs[0]] = differs[1]
         except PartError as error:
             found = {error.position: error.reason}
+        if (name := shared.changed()) is not None:
+            raise PartError("all", f"{name} is changed in every step, and all objects of that class share it")
         if not found:
             first.tape.draws_globally = drawing
             return double, first

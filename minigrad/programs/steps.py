@@ -92,6 +92,10 @@ class Step(Recordable):
         memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
 
+    def others(self) -> list[Any]:
+        """The loss, and the optimizer with those that it wraps."""
+        return [self.objective.loss, *self.optimizer.parts()]
+
     def titles(self) -> dict[Position, str]:
         """Layers, the loss and the optimizer."""
         return super().titles() | {"loss": title_of(self.objective.loss), "optimizer": title_of(self.optimizer)}

@@ -23,8 +23,10 @@ NUMBERS_COMPARED = 100  # two ways to add up give one and the same number every 
 
 
 def same_bits(one: Any, two: Any) -> bool:
-    """Whether two arrays are equal, the signs of zeros too; NaN equals NaN."""
+    """Whether two arrays are equal, dtypes and the signs of zeros too; NaN equals NaN."""
     one, two = np.asarray(one), np.asarray(two)
+    if one.dtype != two.dtype:
+        return False
     if one.dtype.kind not in "fc":
         return np.array_equal(one, two)
     signs = np.signbit(one.real) == np.signbit(two.real) if one.shape == two.shape else np.zeros(1)
@@ -49,7 +51,8 @@ def outcome(program: Program, batch: Sequence[Any]) -> dict[str, Array]:
     values = interpret(program, batch)
     names = Names(program.names)
     left = {names(value.whole): values[value] for value in program.lasting}
-    return left | {"the result": program.result.array(values[program.result.value])}
+    result = program.result.array(values[program.result.value])
+    return left | {"the result": result if result.shape else np.array(float(result))}
 
 
 def differences(promise: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

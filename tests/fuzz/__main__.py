@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.fuzz.cases import FAMILIES
 
-PER_PROCESS = 250
+PER_PROCESS = 100
 SECONDS_FOR_A_CASE = 300
 
 
@@ -52,28 +52,32 @@ class Run:
         """The seed to go on with."""
         flags = [f"-X{name}" for name in sys._xoptions]
         command = [sys.executable, *flags, "-m", "tests.fuzz.child", family, str(start), str(stop)]
-        child = subprocess.Popen([*command, *["smaller"] * self.smaller], stdout=subprocess.PIPE, text=True)
-        watch, seed, done = threading.Timer(SECONDS_FOR_A_CASE, child.kill), start, False
-        watch.start()
-        for line in child.stdout:
-            if line.startswith("["):
-                self.tell(family, seed, *json.loads(line))
-            elif line.strip() == "done":
-                done = True
-            else:
-                watch.cancel()
-                if self.over():
-                    child.terminate()
-                    child.wait()
-                    return stop
-                watch = threading.Timer(SECONDS_FOR_A_CASE, child.kill)
-                watch.start()
-                seed = int(line)
-                self.made[family] += 1
-        watch.cancel()
-        if child.wait() or not done:
+        seed, done = start, False
+        with subprocess.Popen([*command, *["smaller"] * self.smaller], stdout=subprocess.PIPE, text=True) as child:
+            watch = self._watch(child)
+            for line in child.stdout:
+                if line.startswith("["):
+                    self.tell(family, seed, *json.loads(line))
+                elif line.strip() == "done":
+                    done = True
+                else:
+                    watch.cancel()
+                    if self.over():
+                        child.terminate()
+                        return stop
+                    watch = self._watch(child)
+                    seed = int(line)
+                    self.made[family] += 1
+            watch.cancel()
+        if child.returncode or not done:
             self.tell(family, seed, f"the process ended with {child.returncode}")
         return stop if done else seed + 1
+
+    def _watch(self, child):
+        """What ends a case that does not end."""
+        watch = threading.Timer(SECONDS_FOR_A_CASE, child.kill)
+        watch.start()
+        return watch
 
     def sum_up(self):
         """Print the table of all families, and return the number of failures."""

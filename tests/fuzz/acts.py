@@ -50,7 +50,7 @@ class Case:
 
 def acts(draws, family, made, world):
     """Do one act after the other, and say what each has left behind."""
-    for n in range(draws.number("acts", 1, 5)):
+    for n in range(draws.number("acts", 1, 6)):
         kinds = ["train", "predict"]
         if n and family.changes:
             kinds.append("change")
@@ -250,7 +250,7 @@ def penalty(draws, here, made):
 
 
 def rows(draws, here, made):
-    if made.x.flags.writeable and made.x.dtype.kind == "f":
+    if made.x.flags.writeable and made.x.dtype.kind == "f" and draws.drawn["start"] != "columns":
         made.x[:1] *= 0.5
 
 

@@ -221,7 +221,7 @@ class CountsWithAGenerator(Habit):
     predict_only_reads = False
 
     def begin(self):
-        self.factors = (1 / (1 + n % 4) for n in itertools.count())
+        self.factors = (1 / (1 + n % 7) for n in itertools.count())
 
     def forward(self, x):
         return x * next(self.factors)

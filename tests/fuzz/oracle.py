@@ -16,6 +16,7 @@ import numpy as np
 from minigrad import DivergenceError, Objective
 from minigrad.model import Model, Snapshot, run_predict
 from minigrad.parameter import walk
+from minigrad.programs import running
 
 SIGNS_OF_ZEROS_COUNT = True
 NEVER = 10**9
@@ -24,12 +25,12 @@ NEVER = 10**9
 @contextmanager
 def programs_after(steps):
     """Programs are made after so many steps by hand."""
-    before = Model.steps_by_hand
-    Model.steps_by_hand = steps
+    before = Model.steps_by_hand, running.REPAID, running.PATIENCE
+    Model.steps_by_hand, running.REPAID, running.PATIENCE = steps, 1, 1
     try:
         yield
     finally:
-        Model.steps_by_hand = before
+        Model.steps_by_hand, running.REPAID, running.PATIENCE = before
 
 
 class Ours:
@@ -58,9 +59,10 @@ class ByHand:
     steps_by_hand = NEVER
 
     def train(self, model, x, t, between=(), *, epochs, **options):
-        losses = []
+        losses, penalties = [], {name: options.pop(name) for name in ("l2", "l1")}
+        objective = Objective(model, options.pop("loss"), **penalties)
         for k in range(1, epochs + 1):
-            losses.append(epoch_by_hand(model, x, t, **options))
+            losses.append(epoch_by_hand(objective, x, t, **options))
             if k < epochs and between:
                 between[(k - 1) % len(between)]()
         return losses
@@ -70,23 +72,21 @@ class ByHand:
 
 
 def epoch_by_hand(
-    model,
+    objective,
     x,
     t,
     *,
-    loss,
     optimizer,
     batch_size,
     shuffle=True,
-    l2=0.0,
-    l1=0.0,
     sample_weight=None,
     class_weight=None,
     augment=None,
     seed=0,
 ):
     """One epoch, and its loss. An epoch that leaves the finite numbers is undone, as fit does it."""
-    objective, dtype, m = Objective(model, loss, l2, l1), model.theta.dtype, len(x)
+    model, loss, m = objective.model, objective.given, len(x)
+    dtype = model.theta.dtype
     before, counted = Snapshot([model]), optimizer.state()
     order = np.random.default_rng((seed, optimizer.epochs)).permutation(m) if shuffle else np.arange(m)
     rng = np.random.default_rng((seed, optimizer.epochs, 2))

@@ -1,4 +1,4 @@
-"""The share of the fuzz that every run of the tests makes: each habit alone, each seed that ever failed, and a few more.
+"""The share of the fuzz that every run of the tests makes: each habit alone, seeds that once failed, and some more.
 
 The long run is a command, see `tests/fuzz/__main__.py`.
 """
@@ -17,64 +17,33 @@ from tests.fuzz.habits import HABITS
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet")]
 
-OPEN = {
-    **dict.fromkeys(
-        ["CountsInADefaultDict", "CountsInADeque", "CountsInADequeUnread", "CountsWithItertools", "CountsWithACycle", "CountsWithAGenerator", "CountsInAnObject", "CountsInSlots", "CountsInADataclass", "CountsInAClosure", "CountsInADefault", "CountsInAPartial", "CountsOnAFunction", "CountsOnItsClass", "CountsInAListOfItsClass", "CountingHook"],
-        "FOUND 7: state in objects of one's own, iterators, functions and classes",
-    ),
-    **dict.fromkeys(
-        ["RunningMean", "RunningRange", "RunningInADict", "KeepsItsInputs", "KeepsItsInputsAndDecides", "KeepsTheLastBatch", "KeepsTheGradient", "ChangesAClassOnTheWay"],
-        "FOUND 7: attributes that a step binds to arrays stand still",
-    ),
-    **dict.fromkeys(
-        ["CountsInPredict"],
-        "FOUND 6: a predict that counts",
-    ),
-    **dict.fromkeys(
-        ["BranchesOnNumpysRandom", "BranchesOnPythonsRandom", "DrawsAndForgets", "SpawnsGenerators"],
-        "FOUND 7: global generators, and children of generators",
-    ),
-    **dict.fromkeys(
-        ["PowersOfScalars"],
-        "FOUND 8: powers of NumPy scalars",
-    ),
-    **dict.fromkeys(
-        ["StartsByTheFirstBatch", "MaskOfItsClass", "NumberOnItsClass", "ArrayOnItsClass", "MethodOfItsClass", "ForwardOfItsClass", "HookedForward", "HookedBackward", "HookedPredict", "ArrayInAnObject", "NumberInAnObject", "DefaultsExchanged", "UsesSuper"],
-        "FOUND 6: changes that no guard sees",
-    ),
-    "forward hooked": "FOUND 6: a method replaced on the layer",
-    "backward hooked": "FOUND 6: a method replaced on the layer",
-    "predict hooked": "FOUND 6: a method replaced on the layer",
-    "augment's rows": "FOUND 10: what augment is given is the program's own place for x",
-    r"predictions(.|\n)*(x lies: (?!C)|turned about)": "FOUND 20: predict's key lacks the memory order",
-    "^threads": "FOUND 2: predict in another thread",
-    "in the sign of": "FOUND 5: signs of zeros",
-    "own dct": "FOUND 7: attributes that a step binds to arrays stand still",
-    "many zeros": "FOUND 19: the trial on a batch without weight",
+OPEN_HABITS = {"FOUND 7: what only the user reads is of the last step by hand": "KeepsTheGradient"}
+OPEN_OTHERS = {
+    ": DecidesByType|: DecidesWhetherToTry": "FOUND 19: the trial is of two batches, and they may not tell",
+    "^statements 259": "FOUND 20: the dtype of a prediction",
 }
-"""What is known to fail and not yet mended: a habit, or an expression to be found in how a failing case is told; and why.
+OPEN = {habit: why for why, habits in OPEN_HABITS.items() for habit in habits.split()} | OPEN_OTHERS
+"""What is open. What no longer fails must go from here: a test says so."""
 
-One that no longer fails must go from here: a test says so.
-"""
-
-SEEDS = 8
+SEEDS = 6
 """So many cases of each family are made; the same ones in every run."""
 
 FAILED = Path(__file__).with_name("failed.txt")
-SIGNS = "signs of zeros"
 
 ALONE = {
-    "acts": 5,
+    "acts": 6,
     "act 0": "train",
     "act 0 epochs": 2,
     "act 1": "predict",
     "act 1 rows": 3,
     "act 2": "change",
     "act 2 changes": "habit",
-    "act 3": "train",
-    "act 3 epochs": 2,
-    "act 4": "predict",
-    "act 4 rows": 3,
+    "act 3": "predict",
+    "act 3 rows": 3,
+    "act 4": "train",
+    "act 4 epochs": 2,
+    "act 5": "predict",
+    "act 5 rows": 3,
     "steps by hand": 1,
     "dtype": "float32",
     "rows": 9,
@@ -99,8 +68,18 @@ ALONE = {
 
 def alone(habit, seed):
     """The habit in a plain net."""
-    fixed = dict.fromkeys(["nested", "l1", "l2", "no shuffle", "flat t", "no last bias"], False)
-    return Case("changed habits", seed, fixed | ALONE | {"layer 0": habit})
+    never = [
+        "nested",
+        "l1",
+        "l2",
+        "no shuffle",
+        "flat t",
+        "no last bias",
+        "act 0 between epochs",
+        "act 4 between epochs",
+    ]
+    plain = {f"act {n} x lies": "C" for n in (1, 3, 5)} | {f"act {n} rows turned about": False for n in (1, 3, 5)}
+    return Case("changed habits", seed, dict.fromkeys(never, False) | plain | ALONE | {"layer 0": habit})
 
 
 def seeds_that_failed():
@@ -136,10 +115,14 @@ def quiet(caplog):
 
 def still_open(habit):
     """The habit as a parameter, expected to fail as long as it is open."""
-    return pytest.param(habit, marks=pytest.mark.xfail(strict=True, reason=OPEN[habit])) if habit in OPEN else habit
+    return (
+        pytest.param(habit, marks=pytest.mark.xfail(strict=True, reason=OPEN[habit]))
+        if habit in OPEN and habit not in OPEN_OTHERS
+        else habit
+    )
 
 
-@pytest.mark.parametrize("habit", map(still_open, HABITS))
+@pytest.mark.parametrize("habit", [still_open(habit) for habit in HABITS])
 def test_each_habit_alone(habit):
     assert alone(habit, 0).failure() is None
 
@@ -157,7 +140,7 @@ def test_seeds_that_failed(family, seed):
 
 def test_what_is_open_still_fails():
     failing = [told(case, why) for case in itertools.starmap(Case, seeds_that_failed()) if (why := case.failure())]
-    mended = [cause for cause in OPEN if cause not in HABITS and not any(re.search(cause, each) for each in failing)]
+    mended = [cause for cause in OPEN_OTHERS if not any(re.search(cause, each) for each in failing)]
     assert mended == [], "no seed of failed.txt fails of these any more: take them out of OPEN"
 
 
