@@ -39,7 +39,8 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 ROWS = 32
-PLAIN, RECORDED = 5, 60  # steps of a training: too few for it to be recorded, and more than enough
+PLAIN, RECORDED = 5, 1000  # steps of a training: too few for it to be recorded, and more than enough
+STEPS = 100  # … of an epoch, at most
 INLINED = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # part of the function that they stand in
 
 
@@ -140,11 +141,14 @@ def batch(package: str, steps: int) -> Walk:
     from minigrad.data import load_digits
 
     x, labels = load_digits()
-    rows = np.random.default_rng(0).permutation(len(x))[: ROWS * steps]
+    rows = np.random.default_rng(0).permutation(len(x))[: ROWS * min(steps, STEPS)]
+    epochs = max(1, steps // STEPS)
     x, labels = x[rows], labels[rows]
     with Walk(package) as walk:
         model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()], seed=0)
-        model.fit(x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=1, batch_size=ROWS)
+        model.fit(
+            x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=epochs, batch_size=ROWS
+        )
     return walk
 
 
