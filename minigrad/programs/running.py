@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -30,18 +31,21 @@ ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterator[Batch]]
 
 REPAID = 24
 """Times `steps_by_hand`: so many steps to come, or predictions made, are worth a recording."""
-PATIENCE = 64
-"""Times `steps_by_hand`: where nobody knows how many are to come, so many have been made before."""
+PATIENCE = 0.15
+"""Seconds: where nobody knows how many steps are to come, so much has been spent on those before."""
 PROGRAMS_KEPT, BYTES_KEPT = 16, 1 << 24
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
 
 class Use:
-    """One way that a model is used, such as steps of 32 rows: how often so far, and its program once there is one."""
+    """One way that a model is used, such as steps of 32 rows: how often so far, and its program once there is one.
+
+    `seconds` is what has been spent on it without.
+    """
 
     def __init__(self, count: int) -> None:
-        self.count, self.tried = count, False
+        self.count, self.tried, self.seconds = count, False, 0.0
         self.program: StepProgram | Forward | None = None
 
     def is_due(self, by_hand: float) -> bool:
@@ -139,10 +143,11 @@ def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples, 
         given = (batches.size, *batches.x.shape[1:]), x_dtype, batches.table.shape[1:], batches.weights is None
         use = programs.use((settings, *given), optimizer.steps)
         worth_it = epochs is not None and epochs * len(batches) >= REPAID * model.steps_by_hand
-        by_hand_first = model.steps_by_hand * (1 if worth_it else PATIENCE)
         for number in range(len(batches)):
-            if not use.is_due(by_hand_first):
+            if not (use.is_due(model.steps_by_hand) and (use.tried or worth_it or use.seconds >= PATIENCE)):
+                started = time.perf_counter()
                 yield batches[number]
+                use.seconds += time.perf_counter() - started
                 continue
             if batches.change is not None:  # what augments may change layers and rates: nothing is known before
                 batch = batches[number]

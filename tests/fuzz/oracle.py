@@ -26,7 +26,7 @@ NEVER = 10**9
 def programs_after(steps):
     """Programs are made after so many steps by hand."""
     before = Model.steps_by_hand, running.REPAID, running.PATIENCE
-    Model.steps_by_hand, running.REPAID, running.PATIENCE = steps, 1, 1
+    Model.steps_by_hand, running.REPAID, running.PATIENCE = steps, 1, 0.0
     try:
         yield
     finally:

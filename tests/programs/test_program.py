@@ -716,7 +716,7 @@ def test_a_program_that_names_a_dtype_can_be_saved(tmp_path):
 def test_a_short_training_is_not_recorded(epochs, recorded, monkeypatch):
     """A recording costs as much as hundreds of steps: `fit` knows how many are to come."""
     monkeypatch.setattr(program, "REPAID", 24)
-    monkeypatch.setattr(program, "PATIENCE", 64)
+    monkeypatch.setattr(program, "PATIENCE", 1e9)
     monkeypatch.setattr(Model, "steps_by_hand", 4)
     model = Sequential([Dense(3, 2)], seed=0)
     model.fit(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=SGD(0.1), epochs=epochs, batch_size=2)
@@ -724,7 +724,9 @@ def test_a_short_training_is_not_recorded(epochs, recorded, monkeypatch):
 
 
 def test_where_nobody_knows_how_long_recording_waits(monkeypatch):
-    monkeypatch.setattr(program, "PATIENCE", 6)
+    seconds = iter(range(10**6))
+    monkeypatch.setattr(program.time, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr(program, "PATIENCE", 20)
     monkeypatch.setattr(Model, "steps_by_hand", 4)
     model, optimizer = Sequential([Dense(3, 2)], seed=0), SGD(0.1)
     for epoch in model.epochs(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=optimizer, batch_size=2):
