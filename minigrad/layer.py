@@ -151,6 +151,7 @@ class Layer(Configured):
     def _twin(self) -> Layer:
         """A shallow copy for inference: it shares the parameters, owns its state, and has its inner layers predict."""
         twin = object.__new__(type(self))
+        twin._made_with = getattr(self, "_made_with", {})
         attributes = vars(twin)
         attributes.update(vars(self))
         if self._states:

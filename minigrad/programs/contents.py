@@ -15,6 +15,8 @@ import functools
 import hashlib
 import random
 import re
+import threading
+import time
 import types
 from collections.abc import Iterable
 from pathlib import PurePath
@@ -229,9 +231,9 @@ class SharedState:
     """What the classes of some objects hold, and copies share with them: to see whether it has changed."""
 
     def __init__(self, things: Iterable[Any]) -> None:
-        classes = {cls for thing in things for cls in type(thing).__mro__ if not _is_ours(cls)}
+        self._classes = {cls: set(vars(cls)) for thing in things for cls in type(thing).__mro__ if not is_ours(cls)}
         self._kept = []
-        for cls in classes:
+        for cls in self._classes:
             for name, value in list(vars(cls).items()):
                 if not name.startswith("__") and (isinstance(value, (bool, int, float, str)) or not _is_bare(value)):
                     with contextlib.suppress(Unsure):
@@ -248,10 +250,44 @@ class SharedState:
             if now is not value:
                 setattr(cls, name, value)
             _fill(value, backup)
+        for cls, names in self._classes.items():
+            for name in [name for name in vars(cls) if name not in names]:
+                found = f"{cls.__name__}.{name}"
+                delattr(cls, name)
         return found
 
 
-def _is_ours(cls: type) -> bool:
+class GlobalGenerators:
+    """How far the generators are that NumPy and Python have for everybody."""
+
+    def __init__(self) -> None:
+        self._numpy, self._python = np.random.get_state(), random.getstate()  # noqa: NPY002
+
+    def have_moved(self) -> bool:
+        """Whether anybody has drawn from them since."""
+        state: Any = np.random.get_state()  # noqa: NPY002
+        before: Any = self._numpy
+        same = state[2:] == before[2:] and np.array_equal(state[1], before[1])
+        return not same or random.getstate() != self._python
+
+    def put_back(self) -> None:
+        """Make them draw the same again."""
+        np.random.set_state(self._numpy)  # noqa: NPY002
+        random.setstate(self._python)
+
+
+def others_draw() -> bool:
+    """Whether another thread is drawing from the global generators: then nobody may put them back."""
+    before = GlobalGenerators()
+    for _ in range(0 if threading.active_count() == 1 else 20):
+        time.sleep(0.005)  # on a busy machine a thread may wait for so long
+        if before.have_moved():
+            return True
+    return False
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class is the package's own, or Python's: they keep nothing that changes."""
     return cls.__module__.partition(".")[0] in ("minigrad", "builtins", "typing", "abc")
 
 
