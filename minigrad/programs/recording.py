@@ -92,6 +92,10 @@ class Recordable:
         """All that is put on the tape, as (object, name)."""
         return [(layer, n) for layer in walk([self.model]) for n in declared_by(layer) if n in vars(layer)]
 
+    def is_over(self, asked: Collection[str]) -> bool:
+        """Whether an object of which these methods were asked for has nothing more to do in this work."""
+        return True
+
     def positions(self) -> dict[int, Position]:
         """The part that each layer belongs to, by the layer's number of `id`."""
         return {id(layer): n for n, part in enumerate(self.parts) for layer in walk([part])}
@@ -302,6 +306,7 @@ def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]
     """The parts that carry something from one time to the next that is not declared, or may do so."""
     positions = work.positions()
     things = {id(layer): layer for layer in walk([work.model])} | watch.objects
+    lasting = {id(thing) for thing in (*walk([work.model]), *work.others())}
     after = snapshot(things.values(), UNTOUCHED)
     found: dict[Position, str] = {}
     for key, thing in things.items():
@@ -313,7 +318,7 @@ def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]
             was, now = before.get((key, name)), after.get((key, name))
             if name in read and name in written:
                 found[position] = f"its {name} is carried from step to step, and is not declared as state()"
-            elif name in watch.unread.get(key, {}):
+            elif name in watch.unread.get(key, {}) and key in lasting and work.is_over(read):
                 found[position] = f"its {name} is set in every step and read in none, and is not declared as state()"
             elif name in read and isinstance(was, Unsure):
                 found[position] = f"its {name} holds {was}, of which nobody can say whether it changes"

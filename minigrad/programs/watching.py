@@ -61,9 +61,14 @@ def watching(watch: Watch) -> Iterator[None]:
         object.__setattr__(self, name, value)
 
     with _one_at_a_time:
+        before = {name: vars(Configured).get(name) for name in ("__getattribute__", "__setattr__")}
         Configured.__getattribute__ = read  # type: ignore[method-assign]
         Configured.__setattr__ = put  # type: ignore[method-assign]
         try:
             yield
         finally:
-            del Configured.__getattribute__, Configured.__setattr__
+            for name, function in before.items():
+                if function is None:
+                    delattr(Configured, name)
+                else:  # in here something was recorded on the way
+                    setattr(Configured, name, function)
