@@ -158,7 +158,7 @@ class Layer(Configured):
             attributes.update(copy.deepcopy(self.states))
         if self.layers:
             inner = {id(layer): layer._predicting() for layer in self.layers}
-            attributes.update((name, _replaced(value, inner)) for name, value in vars(self).items())
+            attributes.update((name, _replaced(value, inner)) for name, value in list(attributes.items()))
             attributes["layers"] = [inner[id(layer)] for layer in self.layers]
         return twin
 

@@ -13,6 +13,7 @@ import dis
 import enum
 import functools
 import hashlib
+import operator
 import random
 import re
 import threading
@@ -33,6 +34,7 @@ FIXED = (
     type,
     types.ModuleType,
     types.BuiltinFunctionType,
+    types.MemberDescriptorType,
     np.ufunc,
     property,
     re.Pattern,
@@ -77,11 +79,11 @@ def content(value: Any, within: frozenset[int] = frozenset()) -> Any:
         return "itself"
     within |= {id(value)}
     if isinstance(value, list | tuple | collections.deque | np.ndarray):
-        return type(value), tuple(content(item, within) for item in value)
+        return type(value), tuple(content(item, within) for item in list(value))
     if isinstance(value, dict):
-        return type(value), tuple((content(name, within), content(item, within)) for name, item in value.items())
+        return type(value), tuple((content(name, within), content(item, within)) for name, item in list(value.items()))
     if isinstance(value, set | frozenset):
-        return type(value), frozenset(content(item, within) for item in value)
+        return type(value), frozenset(content(item, within) for item in list(value))
     if isinstance(value, np.random.Generator):
         return ByIdentity(value), repr(value.bit_generator.state)
     if isinstance(value, np.random.RandomState):
@@ -145,19 +147,32 @@ class Guards:
         self._own: list[tuple[dict[str, Any], str, Any, Any]] = []
         self._of_class: dict[tuple[type, str], tuple[Any, Any]] = {}
         self._not_shadowed: dict[int, tuple[dict[str, Any], set[str]]] = {}
+        bare: dict[type, dict[str, None]] = {}
         for thing, name in read:
             value = found(thing, name)
             kept = None if _is_bare(value) else content(value)
             if name in vars(thing):
                 self._own.append((vars(thing), name, value, kept))
+                continue
+            self._not_shadowed.setdefault(id(thing), (vars(thing), set()))[1].add(name)
+            if kept is None and value is not MISSING and not isinstance(value, classmethod):
+                bare.setdefault(type(thing), {})[name] = None
             else:
                 self._of_class[type(thing), name] = value, kept
-                self._not_shadowed.setdefault(id(thing), (vars(thing), set()))[1].add(name)
+        # Most are of this kind, so they are asked for all at once; with the bases, since a single one is no tuple.
+        getters = ((cls, operator.attrgetter("__mro__", *names)) for cls, names in bare.items())
+        self._bare_of_class = [(cls, getter, getter(cls)) for cls, getter in getters]
 
     def hold(self) -> bool:
         """Whether nothing has changed."""
         for attributes, name, value in self._same:
             if attributes.get(name) is not value:
+                return False
+        for cls, getter, values in self._bare_of_class:
+            try:
+                if not all(map(operator.is_, getter(cls), values)):
+                    return False
+            except AttributeError:
                 return False
         for attributes, name, value, before in self._own:
             now = attributes.get(name, MISSING)
@@ -168,9 +183,7 @@ class Guards:
                 except Unsure:
                     return False
         for (cls, name), (value, before) in self._of_class.items():
-            if getattr(cls, name, MISSING) is not value and _of(cls, name) is not value:
-                return False
-            if before is not None and content(value) != before:
+            if _of(cls, name) is not value or (before is not None and content(value) != before):
                 return False
         return all(own.keys().isdisjoint(names) for own, names in self._not_shadowed.values())
 

@@ -75,12 +75,12 @@ class Programs:
     @property
     def made(self) -> list[StepProgram | Forward | None]:
         """The programs, and None for each use that can't have one."""
-        return [use.program for use in self._uses.values() if use.tried]
+        return [use.program for use in list(self._uses.values()) if use.tried]
 
     @property
     def is_full(self) -> bool:
         """Whether there are so many programs that another one would take the place of one of them."""
-        return sum(use.tried for use in self._uses.values()) >= PROGRAMS_KEPT
+        return sum(use.tried for use in list(self._uses.values())) >= PROGRAMS_KEPT  # other threads add to it
 
     def use(self, key: Any, before: int = 0) -> Use:
         """The use of this key. The first one of all begins with the count of the steps made `before`."""
