@@ -62,10 +62,10 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
     opaque: dict[Position, str] = {}
     try:
         double, recording = record_twice(work, opaque)
-        there, draws = double.work, bool(recording.tape.draws_globally)
+        draws = bool(recording.tape.draws_globally)
         if draws and others_draw():
             raise PartError("all", "it draws from a global generator, and another thread draws from it as well")
-        found = plan(recording.tape, recording.value, there.lasting(), recording.names, work.title)
+        found = plan(recording.tape, recording.value, recording.lasting, recording.names, work.title)
         guards = Guards(_read(work, double, recording, opaque), work.on_tape())
         code = numpy_source.write(found)
         program = found.on(double.original)

@@ -80,8 +80,8 @@ class Recordable:
         """The objects beside layers that it asks: loss and optimizer."""
         return []
 
-    def names(self, tape: Tape, value: Array) -> list[tuple[Array, str]]:
-        """Names for arrays; the first one for a place counts. To be asked for while the layers hold the recording."""
+    def names(self, tape: Tape, value: Array) -> list[tuple[View, str]]:
+        """Names for views; the first one for a place counts. To be asked for while the layers hold the recording."""
         return []
 
     def declared(self, thing: Any) -> Sequence[str]:
@@ -146,14 +146,15 @@ class Double:
 
 @dataclass
 class Recording:
-    """The tape of some work, its value, names for arrays, and what was read and set on the way.
+    """The tape of some work, its value, names for views, and what was read and set on the way.
 
-    `troubles` says which parts must run as they are, and why.
+    `lasting` are the views of what outlives it; `troubles` says which parts must run as they are, and why.
     """
 
     tape: Tape
-    value: Array
-    names: list[tuple[Array, str]]
+    value: View
+    lasting: list[View]
+    names: list[tuple[View, str]]
     watch: Watch
     troubles: dict[Position, str]
 
@@ -216,7 +217,7 @@ class Tap:
             return None
         if not isinstance(result, Recorded):
             raise Unrecordable(f"its {verb} returns an array that does not come from the one it was given")
-        tape.results[verb, self._position] = result.array
+        tape.results[verb, self._position] = tape.view(result.array)
         return result
 
 
@@ -291,6 +292,7 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
             work.model.chain()  # asks whether inner models are their layers: that may change, too
             value = work.record(tape, opaque)
             names = work.names(tape, value)
+        returned, lasting = tape.view(value), [tape.view(array) for array in work.lasting()]
         work.end()
     except Exception as error:
         raise PartError(tape.part.position, str(error)) from error
@@ -299,7 +301,7 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
         if isinstance(thing, Optimizer) and looked_at:
             raise PartError("optimizer", f"its update looks at {', '.join(sorted(looked_at))}; coefficients(step) may")
     found = _troubles(work, watch, before)
-    return Recording(tape, value, names, watch, {n: why for n, why in found.items() if n not in opaque})
+    return Recording(tape, returned, lasting, names, watch, {n: why for n, why in found.items() if n not in opaque})
 
 
 def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]) -> dict[Position, str]:
