@@ -1,12 +1,14 @@
 """Recorded programs: the plain path, bit for bit; what can't be recorded runs as it is; nothing stale ever runs."""
 
 import copy
+import gc
 import itertools
 import random
 import re
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -592,6 +594,69 @@ def test_an_attribute_of_any_kind_that_changes_ends_a_program(statements, before
 @pytest.mark.parametrize("start", [np.ones(1), [1.0]])
 def test_a_number_that_is_changed_within_its_array_or_list_ends_a_program(start):
     trained_alike(body("x = x * float(self.s[0])", s=start), lambda model: model[1].s.__setitem__(0, 3.0))
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "self.seen = x",
+        "type(self).seen = x.mean(); x = x * type(self).seen",
+        "x = x * 2 if type(x) is np.ndarray else x",
+        "try: s = float(x[0, 0])\nexcept TypeError: s = 1.0\nx = x * s",
+    ],
+    ids=["kept for the user", "kept in the class", "decided by type", "the recorder's error caught"],
+)
+def test_what_recording_arrays_would_change_is_noticed(statements):
+    layer = body(statements)
+    trained_alike(layer)
+    seen = []
+    for steps in (0, 10**9):
+        model = Sequential([Dense(3, 4), layer(4), Dense(4, 2)], seed=0)
+        train(model, SGD(0.1), 3, steps, np.eye(3), np.zeros((3, 2)), loss=MeanSquaredError(), batch_size=3)
+        seen.append(getattr(model[1], "seen", 0))
+    np.testing.assert_array_equal(*seen)
+
+
+@pytest.mark.parametrize("statements", ["pass", "self.n += 1"], ids=["recorded", "as it is"])
+@pytest.mark.parametrize("verb", ["forward", "backward"])
+def test_a_method_that_is_replaced_ends_a_program(statements, verb):
+    def halve(model):
+        plain = getattr(model[1], verb)
+        setattr(model[1], verb, lambda array: plain(array) / 2)
+
+    trained_alike(body(statements, n=0), halve)
+
+
+@pytest.mark.parametrize("verb", ["forward", "backward", "predict"])
+def test_a_method_that_is_replaced_in_an_inner_model_ends_a_program(verb):
+    x, t, outcomes = np.eye(3), np.zeros((3, 2)), []
+    for steps in (0, 10**9):
+        model = Sequential([Dense(3, 4), Sequential([Dense(4, 4), Tanh()]), Dense(4, 2)], seed=0)
+        options = {"loss": MeanSquaredError(), "batch_size": 3}
+        out = [np.copy(a) for a in train(model, SGD(0.1), 3, steps, x, t, **options)]
+        out += [model.predict(x) for _ in range(3)]
+        plain = getattr(model[1], verb)
+        setattr(model[1], verb, lambda array, plain=plain: plain(array) / 2)
+        outcomes.append([*out, *train(model, SGD(0.1), 3, steps, x, t, **options), model.predict(x)])
+    assert_same_bits(*outcomes)
+
+
+def test_what_is_wrong_with_x_is_told_by_the_layer_and_not_by_its_program(monkeypatch):
+    monkeypatch.setattr(Model, "steps_by_hand", 0)
+    model = Sequential([minigrad.Embedding(3, 2), minigrad.Flatten(), Dense(4, 1)], seed=0)
+    for _ in range(3):
+        model.predict(np.zeros((1, 2), int))
+    with pytest.raises(IndexError, match="has no vector 3; it has 0 to 2"):
+        model.predict(np.full((1, 2), 3))
+
+
+def test_memory_of_a_program_is_given_back_with_it():
+    gc.disable()
+    try:
+        gone = weakref.ref(Sequential([Dense(3, 2)], seed=0).program(MeanSquaredError(), SGD(0.1)).code.function)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_container_in_a_container_is_recorded_whole():
