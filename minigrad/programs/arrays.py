@@ -89,8 +89,9 @@ class Tape:
 
     def view(self, array: Array) -> View:
         """The view that an array is of the present value of its memory."""
-        value = self.introduce(array, "constant")
-        base, size = owner(array), array.itemsize
+        value, base, size = self.introduce(array, "constant"), owner(array), array.itemsize
+        if array is base and value.role == "made":
+            return value.whole
         if array.dtype != value.dtype or min(base.strides, default=0) < 0:
             raise Unrecordable("an array is looked at as one of another dtype, or lies in memory backwards")
         offset = (address(array) - address(base)) // size

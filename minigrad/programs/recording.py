@@ -76,6 +76,12 @@ class Recordable:
         """The arrays that it changes and that outlive it."""
         return []
 
+    def left(self) -> Iterator[tuple[Any, Any]]:
+        """What it leaves behind, as it is now: arrays and states of generators, with what they belong to."""
+        for layer in walk([self.model]):
+            for value in (layer.params | gradients_of(layer) | layer.states).values():
+                yield layer, value if isinstance(value, np.ndarray) else repr(value.bit_generator.state)
+
     def others(self) -> list[Any]:
         """The objects beside layers that it asks: loss and optimizer."""
         return []
@@ -87,6 +93,10 @@ class Recordable:
     def declared(self, thing: Any) -> Sequence[str]:
         """The attributes of one of its objects that are put on the tape."""
         return declared_by(thing) if isinstance(thing, Layer) else ()
+
+    def is_on_tape(self, thing: Any, name: str) -> bool:
+        """Whether an attribute is put on the tape, or is a model's own business."""
+        return name in UNTOUCHED or name in self.declared(thing)
 
     def on_tape(self) -> list[tuple[Any, str]]:
         """All that is put on the tape, as (object, name)."""
@@ -282,7 +292,7 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
                 tape.introduce(value, "state")
     layers = [layer for n, part in enumerate(work.parts) if n not in opaque for layer in walk([part])]
     watch = Watch(lambda: tape.part.position)
-    before = snapshot(walk([work.model]), UNTOUCHED)
+    before = snapshot(walk([work.model]), work.is_on_tape)
     try:
         work.begin()
         with (
@@ -309,13 +319,13 @@ def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]
     positions = work.positions()
     things = {id(layer): layer for layer in walk([work.model])} | watch.objects
     lasting = {id(thing) for thing in (*walk([work.model]), *work.others())}
-    after = snapshot(things.values(), UNTOUCHED)
+    after = snapshot(things.values(), work.is_on_tape)
     found: dict[Position, str] = {}
     for key, thing in things.items():
         position = positions.get(key, watch.first.get(key, "all"))
         read, written = watch.read.get(key, {}), watch.set.get(key, {})
         for name in vars(thing):
-            if name in work.declared(thing) or name in UNTOUCHED:
+            if work.is_on_tape(thing, name):
                 continue
             was, now = before.get((key, name)), after.get((key, name))
             if name in read and name in written:
@@ -346,12 +356,11 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
         found: dict[Position, str]
         try:
             double = work.double()
-            left_for_predict = _read_by_predict(work.double().work)
             first = record(double.work, opaque)
             double.work.turn()
             second = record(double.work, opaque)
             differs = difference(first, second)
-            found = first.troubles | _carried_to_predict(double.work, left_for_predict, first.watch, opaque)
+            found = first.troubles | _carried_to_predict(double.work, first.watch, opaque)
             drawing = first.tape.draws_globally & second.tape.draws_globally  # other threads may draw as well
             found |= dict.fromkeys(drawing - set(opaque), "it draws from a global generator")
             if differs is not None:
@@ -369,21 +378,15 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
         opaque |= found
 
 
-def _read_by_predict(work: Recordable) -> list[dict[str, None]]:
-    """What each layer's own `predict` reads, in the order of a walk."""
-    watch = Watch(lambda: "all")
-    with watching(watch), suppress(Exception), np.errstate(all="ignore"):
+def _carried_to_predict(work: Recordable, watch: Watch, opaque: Collection[Position]) -> dict[Position, str]:
+    """The parts of which `predict` reads what training has left in them. The work is not to be used after that."""
+    predicting = Watch(lambda: "all")
+    with watching(predicting), suppress(Exception), np.errstate(all="ignore"):
         work.predict()
-    return [watch.read.get(id(layer), {}) for layer in walk([work.model])]
-
-
-def _carried_to_predict(
-    work: Recordable, read: list[dict[str, None]], watch: Watch, opaque: Collection[Position]
-) -> dict[Position, str]:
     positions = work.positions()
     found: dict[Position, str] = {}
-    for layer, names in zip(walk([work.model]), read, strict=True):
-        position = positions.get(id(layer), "all")
+    for layer in walk([work.model]):
+        names, position = predicting.read.get(id(layer), {}), positions.get(id(layer), "all")
         for name in watch.set.get(id(layer), {}):
             if name in names and name not in work.declared(layer) and position not in opaque:
                 found[position] = f"its {name} is left by training for predict, and is not declared as state()"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,11 @@ class Step(Recordable):
         states = [value for layer in walk([self.model]) for value in layer.states.values()]
         memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
+
+    def left(self) -> Iterator[tuple[Any, Any]]:
+        """Also the optimizer's memory."""
+        yield from super().left()
+        yield from ((part, vars(part)[name]) for part, name in self.optimizer.slots())
 
     def others(self) -> list[Any]:
         """The loss, and the optimizer with those that it wraps."""
