@@ -99,7 +99,7 @@ def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[P
         if isinstance(thing, Optimizer):  # its settings are in a program's key
             continue
         read = set(recording.watch.read[key])
-        if recording.watch.first[key] in opaque:
+        if recording.parts[key] in opaque:
             read &= {line.part.verb for line in recording.tape.lines}
         known = [double.original(thing)] if double.knows(thing) else by_class.get(type(thing), [])
         for each in known:

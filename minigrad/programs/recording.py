@@ -158,7 +158,8 @@ class Double:
 class Recording:
     """The tape of some work, its value, names for views, and what was read and set on the way.
 
-    `lasting` are the views of what outlives it; `troubles` says which parts must run as they are, and why.
+    `lasting` are the views of what outlives it, `parts` says which part each object of the watch belongs to, and
+    `troubles` which parts must run as they are, and why.
     """
 
     tape: Tape
@@ -166,6 +167,7 @@ class Recording:
     lasting: list[View]
     names: list[tuple[View, str]]
     watch: Watch
+    parts: dict[int, Position]
     troubles: dict[Position, str]
 
 
@@ -310,19 +312,22 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
         looked_at = {"steps", "epochs", "learning_rate"} & set(watch.read[key])
         if isinstance(thing, Optimizer) and looked_at:
             raise PartError("optimizer", f"its update looks at {', '.join(sorted(looked_at))}; coefficients(step) may")
-    found = _troubles(work, watch, before)
-    return Recording(tape, returned, lasting, names, watch, {n: why for n, why in found.items() if n not in opaque})
+    parts = watch.first | work.positions()
+    found = _troubles(work, watch, parts, before)
+    troubles = {position: why for position, why in found.items() if position not in opaque}
+    return Recording(tape, returned, lasting, names, watch, parts, troubles)
 
 
-def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]) -> dict[Position, str]:
+def _troubles(
+    work: Recordable, watch: Watch, parts: Mapping[int, Position], before: Mapping[tuple[int, str], Any]
+) -> dict[Position, str]:
     """The parts that carry something from one time to the next that is not declared, or may do so."""
-    positions = work.positions()
     things = {id(layer): layer for layer in walk([work.model])} | watch.objects
     lasting = {id(thing) for thing in (*walk([work.model]), *work.others())}
     after = snapshot(things.values(), work.is_on_tape)
     found: dict[Position, str] = {}
     for key, thing in things.items():
-        position = positions.get(key, watch.first.get(key, "all"))
+        position = parts.get(key, "all")
         read, written = watch.read.get(key, {}), watch.set.get(key, {})
         for name in vars(thing):
             if work.is_on_tape(thing, name):
@@ -360,7 +365,7 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
             double.work.turn()
             second = record(double.work, opaque)
             differs = difference(first, second)
-            found = first.troubles | _carried_to_predict(double.work, first.watch, opaque)
+            found = first.troubles | _carried_to_predict(double.work, first, opaque)
             drawing = first.tape.draws_globally & second.tape.draws_globally  # other threads may draw as well
             found |= dict.fromkeys(drawing - set(opaque), "it draws from a global generator")
             if differs is not None:
@@ -378,16 +383,15 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
         opaque |= found
 
 
-def _carried_to_predict(work: Recordable, watch: Watch, opaque: Collection[Position]) -> dict[Position, str]:
+def _carried_to_predict(work: Recordable, recording: Recording, opaque: Collection[Position]) -> dict[Position, str]:
     """The parts of which `predict` reads what training has left in them. The work is not to be used after that."""
     predicting = Watch(lambda: "all")
     with watching(predicting), suppress(Exception), np.errstate(all="ignore"):
         work.predict()
-    positions = work.positions()
     found: dict[Position, str] = {}
     for layer in walk([work.model]):
-        names, position = predicting.read.get(id(layer), {}), positions.get(id(layer), "all")
-        for name in watch.set.get(id(layer), {}):
+        names, position = predicting.read.get(id(layer), {}), recording.parts.get(id(layer), "all")
+        for name in recording.watch.set.get(id(layer), {}):
             if name in names and name not in work.declared(layer) and position not in opaque:
                 found[position] = f"its {name} is left by training for predict, and is not declared as state()"
     return found

@@ -659,6 +659,14 @@ def test_memory_of_a_program_is_given_back_with_it():
         gc.enable()
 
 
+def test_what_runs_as_it_is_is_recorded_once(monkeypatch):
+    made, make = [], program.Programs.make
+    monkeypatch.setattr(program.Programs, "make", lambda self, how: made.append(1) or make(self, how))
+    model = Sequential([Dense(3, 4), body("self.n += 1", n=0)(4), Sequential([Dense(4, 2)])], seed=0)
+    train(model, SGD(0.1), 5, 0, np.eye(3), np.zeros((3, 2)), loss=MeanSquaredError(), batch_size=3)
+    assert made == [1] and model[1].n == 5
+
+
 def test_a_container_in_a_container_is_recorded_whole():
     inner = Sequential([Dense(3, 3), Tanh()])
     model = Sequential([minigrad.Residual(inner), Dense(3, 2)], seed=0)
@@ -798,30 +806,46 @@ def test_a_program_that_names_a_dtype_can_be_saved(tmp_path):
     subprocess.run([sys.executable, "-c", "import step; step.step()"], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize(("epochs", "recorded"), [(47, False), (52, True)])
-def test_a_short_training_is_not_recorded(epochs, recorded, monkeypatch):
-    """A recording costs as much as hundreds of steps: `fit` knows how many are to come."""
-    monkeypatch.setattr(program, "REPAID", 24)
-    monkeypatch.setattr(program, "PATIENCE", 1e9)
+class Clock:
+    """Every look at it is a second later: so every step by hand takes one."""
+
+    def __init__(self):
+        self.seconds = itertools.count()
+
+    def perf_counter(self):
+        return float(next(self.seconds))
+
+
+@pytest.fixture
+def dear_recordings(monkeypatch):
+    """A recording takes 8 seconds, and saves half of each step after it."""
+    monkeypatch.setattr(program, "time", Clock())
+    monkeypatch.setattr(program, "price", lambda layers, step: 8.0)
+    monkeypatch.setattr(program, "SAVED", 0.5)
     monkeypatch.setattr(Model, "steps_by_hand", 4)
+
+
+@pytest.mark.parametrize(("epochs", "recorded"), [(10, False), (11, True)])
+def test_fit_records_where_the_steps_to_come_repay_it(epochs, recorded, dear_recordings):
     model = Sequential([Dense(3, 2)], seed=0)
     model.fit(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=SGD(0.1), epochs=epochs, batch_size=2)
     assert bool(program.programs_of(model).made) is recorded
 
 
-def test_where_nobody_knows_how_long_recording_waits(monkeypatch):
-    seconds = iter(range(10**6))
-    monkeypatch.setattr(program.time, "perf_counter", lambda: next(seconds))
-    monkeypatch.setattr(program, "PATIENCE", 20)
-    monkeypatch.setattr(Model, "steps_by_hand", 4)
+def test_where_nobody_knows_how_long_recording_waits_until_as_much_would_repay_it(dear_recordings):
     model, optimizer = Sequential([Dense(3, 2)], seed=0), SGD(0.1)
     for epoch in model.epochs(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=optimizer, batch_size=2):
         optimizer.learning_rate *= 0.9
-        assert bool(program.programs_of(model).made) is (epoch.number > 12), "a rate that changes is no other program"
+        assert bool(program.programs_of(model).made) is (epoch.number > 10), "a rate that changes is no other program"
         if epoch.number == 20:
             break
     (made,) = program.programs_of(model).made
     assert made is not None
+
+
+@pytest.mark.parametrize("step", [1e-5, 1e-3, 0.1])
+def test_the_price_of_a_recording_is_no_more_than_hundreds_of_steps(step):
+    assert program.price(10, step) < 1.0 + 100 * step
 
 
 def test_a_program_serves_the_next_optimizer_of_the_same_settings(monkeypatch):
