@@ -131,7 +131,13 @@ class Tape:
     def note_opaque(
         self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any, arrays: Iterable[Array]
     ) -> Recorded:
-        """Append a line of code that ran as it is, and may have changed these arrays."""
+        """Append a line of code that ran as it is, and may have changed these arrays.
+
+        It will be given copies, and what it returns will be copied. Where a product would see that by the strides, its
+        last bits may be other ones: that is refused.
+        """
+        if not all(map(_lies_as_its_copy, arrays_in((inputs, result)))):
+            raise Unrecordable("an array that it is given, or that it returns, lies in memory with gaps")
         arrays = list({id(base): base for base in map(owner, arrays)}.values())
         before = tuple(map(self.view, arrays))
         seen = self._views(inputs)
@@ -175,6 +181,11 @@ class Tape:
         while first.follows is not None:
             first = first.follows
         return None if value.role == "made" else id(self.given[first])
+
+
+def _lies_as_its_copy(array: Array) -> bool:
+    pairs = zip(array.shape, array.strides, array.copy("K").strides, strict=True)
+    return all(own == copied for length, own, copied in pairs if length > 1)
 
 
 def raw(value: Any) -> Any:
