@@ -109,6 +109,11 @@ def own_loop(name: str) -> Loop:
     return Loop(_native.LOOPS[name], quiet="cast" not in name)
 
 
+def own_loops() -> dict[str, int]:
+    """The loops of native.c, by name."""
+    return _native.LOOPS
+
+
 def raw_bytes(records: Array) -> memoryview:
     """Records as the extension takes them: NumPy describes their fields anew whenever it hands out a buffer."""
     return memoryview(records.view(np.uint8)) if records.size else memoryview(b"")

@@ -245,22 +245,19 @@ static int run_line(const Line *line) {
     }
 }
 
-/* The same, and no floating-point error of it is left to be seen. */
-static int run_quietly(const Line *line) {
-    const int before = fetestexcept(FE_ALL_EXCEPT), failed = run_line(line);
-    const int new = fetestexcept(FE_ALL_EXCEPT) & ~before;
-    if (new) feclearexcept(new);
-    return failed;
-}
-
-static int run_lines(const Line *lines, intptr_t count, Team *team) {
+/* All lines, one after the other. What is `raised` is collected line by line: some of NumPy's loops clear the flags. */
+static int run_lines(const Line *lines, intptr_t count, Team *team, int *raised) {
     for (const Line *line = lines; line < lines + count; line++) {
-        int failed;
-        if (line->loop == NULL)
-            failed = team ? meet(team) : 0;
-        else
-            failed = line->quiet ? run_quietly(line) : run_line(line);
-        if (failed) return -1;
+        if (line->loop == NULL) {
+            if (team && meet(team)) return -1;
+            continue;
+        }
+        if (run_line(line)) return -1;
+        const int now = fetestexcept(FE_ALL_EXCEPT);
+        if (!line->quiet)
+            *raised |= now;
+        else if (now & ~*raised)
+            feclearexcept(now & ~*raised);
     }
     return 0;
 }
@@ -298,8 +295,7 @@ static int open_records(PyObject *object, Py_ssize_t bytes, Records *records) {
     return -1;
 }
 
-static int floating_point_errors(void) {
-    const int raised = fetestexcept(FE_DIVBYZERO | FE_OVERFLOW | FE_UNDERFLOW | FE_INVALID);
+static int floating_point_errors(int raised) {
     return (raised & FE_DIVBYZERO ? 1 : 0) | (raised & FE_OVERFLOW ? 2 : 0) | (raised & FE_UNDERFLOW ? 4 : 0) |
            (raised & FE_INVALID ? 8 : 0);
 }
@@ -319,23 +315,22 @@ static PyObject *run(PyObject *module, PyObject *const *given, Py_ssize_t count)
     if (open_records(count > 3 ? given[3] : NULL, sizeof(Feed), &keeps)) goto close_feeds;
     if (open_records(count > 4 ? given[4] : NULL, sizeof(Team), &team)) goto close_keeps;
 
-    int failed = 0, errors;
+    int failed = 0, raised = 0;
     PyThreadState *state = PyEval_SaveThread();
     feclearexcept(FE_ALL_EXCEPT);
     for (Py_ssize_t batch = 0; batch < batches && !failed; batch++) {
         for (Py_ssize_t n = 0; n < feeds.count; n++) take((const Feed *)feeds.buffer.buf + n, batch);
-        failed = run_lines((const Line *)lines.buffer.buf, lines.count, (Team *)team.buffer.buf);
+        failed = run_lines((const Line *)lines.buffer.buf, lines.count, (Team *)team.buffer.buf, &raised);
         for (Py_ssize_t n = 0; n < keeps.count; n++) keep((const Feed *)keeps.buffer.buf + n, batch);
     }
     if (failed && team.buffer.buf) write_counter(&((Team *)team.buffer.buf)->failed, 1);
-    errors = floating_point_errors();
     feclearexcept(FE_ALL_EXCEPT);
     PyEval_RestoreThread(state);
 
     if (failed)
         PyErr_SetString(PyExc_RuntimeError, "a loop of NumPy has failed");
     else
-        result = PyLong_FromLong(errors);
+        result = PyLong_FromLong(floating_point_errors(raised));
     PyBuffer_Release(&team.buffer);
 close_keeps:
     PyBuffer_Release(&keeps.buffer);

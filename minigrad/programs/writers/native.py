@@ -1,0 +1,482 @@
+"""A program as tables of lines that an extension runs, by NumPy's own inner loops: the same bits without Python's calls.
+
+Every line that can be is *lowered* to rows of a table (`executor.LINE`): a loop, where its operands lie, and the sizes
+and strides of its calls. A program of nothing else is one *stretch* of rows; between stretches stand the lines that
+only Python can run, such as random draws. Where NumPy's order of summation had to be worked out again, or a loop is our
+own, the rows are tried on numbers at random before they are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.programs import executor
+from minigrad.programs.arrays import address
+from minigrad.programs.equations import Names
+from minigrad.programs.executor import AXES, LINE, OPERANDS, SIZES, STRIDES, Loop, NotNative, loop_of, own_loop
+from minigrad.programs.form import Copy, Elementwise, Line, Product, Program, Reduce, Value, View
+from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.trials import examples, same_bits
+from minigrad.programs.writers.numpy_source import EXTREMA, Source, promoted
+from minigrad.programs.writers.unwritable import Unwritable
+
+PROMISE = "same bits"
+
+WORTH_IT = 2
+"""Lines of a stretch between Python's from which on it is quicker than Python (measured: a call takes 0.3 µs)."""
+
+Spot: TypeAlias = tuple[int, int]
+"""Where an operand begins: the number of its memory, and bytes in there. Constants have numbers below 0."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table. `shape` and `steps` are the axes around the loop: how long, and how far apart for each."""
+
+    loop: Loop
+    spots: tuple[Spot, ...]
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    shape: tuple[int, ...] = ()
+    steps: tuple[tuple[int, ...], ...] = ()
+
+    def record(self, bases: Mapping[int, int]) -> tuple[Any, ...]:
+        """The row as LINE, where memories begin at these addresses."""
+        loop = self.loop
+        return (
+            loop.address,
+            loop.context,
+            loop.auxdata,
+            len(self.spots),
+            loop.quiet,
+            _padded([bases[memory] + offset for memory, offset in self.spots], OPERANDS),
+            _padded(self.sizes, SIZES),
+            _padded(self.strides, STRIDES),
+            len(self.shape),
+            _padded(self.shape, AXES),
+            [_padded(step, OPERANDS) for step in _padded(self.steps, AXES, ())],
+        )
+
+
+def _padded(values: Sequence[Any], length: int, filler: Any = 0) -> list[Any]:
+    return [*values, *[filler] * (length - len(values))]
+
+
+def table_of(rows: Iterable[Row], bases: Mapping[int, int]) -> Array:
+    """The table of some rows, where memories begin at these addresses."""
+    return np.array([row.record(bases) for row in rows], LINE)
+
+
+# ------------------------------------------------------------------------------------------------------------- lowering
+@dataclass(frozen=True)
+class Operand:
+    """Where an operand begins, and how many bytes lead on along each axis of the whole operation."""
+
+    spot: Spot
+    strides: tuple[int, ...]
+
+
+def spread(loop: Loop, shape: Sequence[int], operands: Sequence[Operand], leading: int = -1) -> Row:
+    """The row that calls a loop of elements for all of a shape.
+
+    Axes that lie one behind the other for every operand are one; the axis along which the `leading` operand lies
+    closest is the loop's own. NumPy's iterator chooses so, too: the order decides about the bits of a sum.
+    """
+    axes = [(n, tuple(o.strides[axis] for o in operands)) for axis, n in enumerate(shape) if n != 1]
+    axes.sort(key=lambda axis: -abs(axis[1][leading]))
+    merged: list[tuple[int, tuple[int, ...]]] = []
+    for n, strides in axes:
+        if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], strides, strict=True)):
+            merged[-1] = merged[-1][0] * n, strides
+        else:
+            merged.append((n, strides))
+    *around, inner = merged or [(1, (0,) * len(operands))]
+    if len(around) > AXES:
+        raise NotNative("it has too many axes")
+    spots = tuple(operand.spot for operand in operands)
+    return Row(loop, spots, inner[:1], inner[1], tuple(n for n, _ in around), tuple(steps for _, steps in around))
+
+
+def _bytes_apart(view: View) -> tuple[int, ...]:
+    return tuple(stride * view.dtype.itemsize for stride in view.strides)
+
+
+def _spot(view: View) -> Spot:
+    return view.memory, view.offset * view.dtype.itemsize
+
+
+def broadcast(view: View, shape: Sequence[int]) -> Operand:
+    """A view as an operand of an operation of this shape."""
+    missing = len(shape) - len(view.shape)
+    strides = [0 if n == 1 else stride for n, stride in zip(view.shape, _bytes_apart(view), strict=True)]
+    return Operand(_spot(view), (*(0,) * missing, *strides))
+
+
+class Lowering:
+    """Lowers lines to rows. `constants` are the arrays that it makes on the way, by the numbers of their memories."""
+
+    def __init__(self) -> None:
+        self.constants: dict[int, Array] = {}
+        self._known: dict[Any, int] = {}
+
+    def rows(self, line: Line) -> list[Row]:
+        """The rows of a line. Raises NotNative."""
+        if 0 in line.out.shape or any(0 in view.shape for view in line.reads):
+            raise NotNative("it has no elements")
+        for view in line.reads:
+            same = isinstance(line, Elementwise) and view.place == line.out.place
+            if view.memory == line.out.memory and not same and _overlap(view, line.out):
+                raise NotNative("it overwrites what it reads")
+        if any(view.dtype.hasobject or not view.dtype.isnative for view in (*line.reads, line.out)):
+            raise NotNative("its numbers are of an odd type")
+        if isinstance(line, Copy):
+            return self._copy(line.inputs[0], line.out)
+        if isinstance(line, Reduce):
+            return self._tried(self._reduction, line)
+        if line.options:
+            raise NotNative(f"it has options: {', '.join(line.options)}")
+        if isinstance(line, Elementwise):
+            return self._elementwise(line)
+        if isinstance(line, Product):
+            return self._product(line)
+        raise NotNative("it is Python's")
+
+    # -------------------------------------------------------------------------------------------------------- constants
+    def constant(self, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Operand:
+        """A number as an operand of this shape; of one number in memory, or as many as there are elements."""
+        number = np.array(value, dtype)
+        key = dtype, number.tobytes(), shape
+        if key not in self._known:
+            self._known[key] = self._new(np.full(shape, number))
+        return Operand((self._known[key], 0), self.constants[self._known[key]].strides)
+
+    def _new(self, array: Array) -> int:
+        number = -1 - len(self.constants)
+        self.constants[number] = array
+        return number
+
+    # ------------------------------------------------------------------------------------------------------------ lines
+    def _copy(self, source: Any, out: View) -> list[Row]:
+        if not isinstance(source, View):
+            constant = self.constant(source, out.dtype, ())
+            source = Operand(constant.spot, (0,) * len(out.shape))
+            return [spread(_copying(out.dtype, out.dtype), out.shape, [source, broadcast(out, out.shape)])]
+        row = spread(_copying(source.dtype, out.dtype), out.shape, [broadcast(v, out.shape) for v in (source, out)])
+        return [_turned(row, out.dtype) or row]
+
+    def _elementwise(self, line: Line) -> list[Row]:
+        ufunc: Any = line.function
+        if not isinstance(ufunc, np.ufunc) or ufunc.nout != 1 or ufunc.nin >= OPERANDS:
+            raise NotNative("it is no plain ufunc")
+        dtypes = ufunc.resolve_dtypes((*map(promoted, line.inputs), None))
+        if dtypes[-1] != line.out.dtype:
+            raise NotNative("its result is of another type")
+        rows, operands = list[Row](), list[Operand]()
+        for value, dtype in zip(line.inputs, dtypes, strict=False):
+            if isinstance(value, View) and value.dtype != dtype:
+                rows.append(self._cast(value, dtype))
+                operands.append(_as_far(rows[-1].spots[1], value, dtype, line.out.shape))
+            elif isinstance(value, View):
+                operands.append(broadcast(value, line.out.shape))
+            elif ufunc in EXTREMA:
+                operands.append(self.constant(value, dtype, line.out.shape))
+            else:
+                operands.append(Operand(self.constant(value, dtype, ()).spot, (0,) * len(line.out.shape)))
+        operands.append(broadcast(line.out, line.out.shape))
+        return [*rows, spread(loop_of(ufunc, dtypes), line.out.shape, operands)]
+
+    def _cast(self, view: View, dtype: np.dtype[Any]) -> Row:
+        """A row that puts a view's numbers, of another type, into memory of their own."""
+        room = Operand((self._new(np.zeros(view.shape, dtype)), 0), _contiguous(view.shape, dtype.itemsize))
+        return spread(_copying(view.dtype, dtype), view.shape, [broadcast(view, view.shape), room])
+
+    def _product(self, line: Line) -> list[Row]:
+        a, b = line.inputs
+        views = (a, b, line.out)
+        if line.function is not np.matmul or not all(isinstance(view, View) and len(view.shape) > 1 for view in views):
+            raise NotNative("it is no product of matrices")
+        if {view.dtype for view in views} != {line.out.dtype}:
+            raise NotNative("its numbers are of several types")
+        size = line.out.dtype.itemsize
+        if a.shape[-1] == 1 == len(a.shape) - 1 and (b.strides[-1], line.out.strides[-1]) == (1, 1):
+            try:
+                return self._tried(self._outer, line)
+            except NotNative:
+                pass
+        loop = loop_of(np.matmul, (line.out.dtype,) * 3)
+        stacked = [broadcast(_without_matrix(view), line.out.shape[:-2]) for view in views]
+        around = spread(loop, line.out.shape[:-2], stacked)
+        core = tuple(stride * size for view in views for stride in view.strides[-2:])
+        sizes = (*around.sizes, *a.shape[-2:], b.shape[-1])
+        return [replace(around, sizes=sizes, strides=(*around.strides, *core))]
+
+    def _outer(self, line: Line) -> list[Row]:
+        a, b, out = *line.inputs, line.out
+        core = tuple(stride for view in (a, b, out) for stride in _bytes_apart(view))
+        spots = tuple(map(_spot, (a, b, out)))
+        return [Row(own_loop(f"outer {out.dtype}"), spots, (1, out.shape[0], 1, out.shape[1]), (0, 0, 0, *core))]
+
+    def _reduction(self, line: Line) -> list[Row]:
+        operand, out, options = line.inputs[0], line.out, dict(line.options)
+        axis, keepdims = options.pop("axis", 0), options.pop("keepdims", False)
+        ufunc = line.function.__self__  # type: ignore[attr-defined]
+        if options or len(line.inputs) != 1 or operand.dtype != out.dtype:
+            raise NotNative("it has options, or its result is of another type")
+        count = len(operand.shape)
+        axes = range(count) if axis is None else [n % count for n in (axis if isinstance(axis, tuple) else (axis,))]
+        left = iter(_bytes_apart(out))
+        along = [next(left) if keepdims or n not in axes else 0 for n in range(count)]
+        result = Operand(_spot(out), tuple(0 if n in axes else along[n] for n in range(count)))
+        source = broadcast(operand, operand.shape)
+        loop = loop_of(ufunc, (out.dtype,) * 3)
+        if ufunc.identity is not None:
+            start = [self._fill(ufunc.identity, out)]
+            return [*start, spread(loop, operand.shape, [result, source, result], leading=1)]
+        if len(axes) != 1:
+            raise NotNative("it has no number to start from")
+        (axis,) = axes
+        once = [1 if n == axis else length for n, length in enumerate(operand.shape)]
+        rows = [spread(_copying(out.dtype, out.dtype), once, [source, result])]
+        if operand.shape[axis] > 1:
+            rest = [length - (n == axis) for n, length in enumerate(operand.shape)]
+            memory, offset = source.spot
+            others = replace(source, spot=(memory, offset + source.strides[axis]))
+            rows.append(spread(loop, rest, [result, others, result], leading=1))
+        return rows
+
+    def _fill(self, number: Any, out: View) -> Row:
+        return self._copy(number, out)[0]
+
+    # ----------------------------------------------------------------------------------------------------------- trials
+    def _tried(self, lower: Callable[[Line], list[Row]], line: Line) -> list[Row]:
+        """The rows of a line, where they leave the line's own bits. Raises NotNative."""
+        views = [view for view in line.inputs if isinstance(view, View)]
+        where = [(view.shape, view.strides, view.dtype) for view in (*views, line.out)]
+        key = lower.__name__, line.function, *where, repr(line.options)
+        if key not in _agreed:
+            apart, numbers = line.with_views(_alone), [view.memory for view in views]
+            _agreed[key] = len(set(numbers)) == len(numbers) and self._agrees(lower(apart), apart)
+        if not _agreed[key]:
+            raise NotNative("its bits are other ones")
+        return lower(line)
+
+    def _agrees(self, rows: list[Row], line: Line) -> bool:
+        """Whether rows leave the bits of a line whose views lie in memories of their own, of zeros as of numbers."""
+        views = [view for view in line.inputs if isinstance(view, View)]
+        constants = {number: address(array) for number, array in self.constants.items()}
+        zeros = [np.full_like(array, -0.0) for array, _ in zip(next(iter(examples(line)))[0], views, strict=True)]
+        nothing = np.zeros(line.out.shape, line.out.dtype)
+        line.run(zeros, line.options, nothing)
+        for operands, expected in [*examples(line), (zeros, nothing)]:
+            places = [array.copy("K") if array.strides == 0 else array for array in operands]
+            found = np.full(line.out.extent, 1, line.out.dtype)
+            result = np.lib.stride_tricks.as_strided(found, line.out.shape, _bytes_apart(line.out))
+            bases = {line.out.memory: address(result) - _spot(line.out)[1]}
+            for view, array in zip(views, places, strict=True):
+                bases[view.memory] = address(array) - _spot(view)[1]
+            executor.run(executor.raw_bytes(table_of(rows, constants | bases)))
+            if not same_bits(expected, result):
+                return False
+        return True
+
+
+_agreed: dict[Any, bool] = {}
+"""Which rows leave the bits of their lines: by how they were lowered, and what lies where."""
+
+
+def _alone(view: View) -> View:
+    """The same view of a memory of its own."""
+    value = Value(id(view), id(view), view.value.shape, view.value.strides, view.dtype, view.value.role)
+    return view.of(value)
+
+
+def _overlap(one: View, two: View) -> bool:
+    (low, high), (least, most) = one.span, two.span
+    return low < most and least < high
+
+
+def _contiguous(shape: Sequence[int], size: int) -> tuple[int, ...]:
+    return tuple(size * prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _as_far(spot: Spot, view: View, dtype: np.dtype[Any], shape: Sequence[int]) -> Operand:
+    """What was cast to memory of its own, broadcast."""
+    strides = _contiguous(view.shape, dtype.itemsize)
+    missing = len(shape) - len(view.shape)
+    return Operand(spot, (*(0,) * missing, *(0 if n == 1 else s for n, s in zip(view.shape, strides, strict=True))))
+
+
+def _copying(source: np.dtype[Any], target: np.dtype[Any]) -> Loop:
+    if source == target:
+        return own_loop(f"copy {source.itemsize}")
+    return own_loop(f"cast {source} {target}")
+
+
+def _without_matrix(view: View) -> View:
+    return replace(view, shape=view.shape[:-2], strides=view.strides[:-2])
+
+
+def _turned(row: Row, dtype: np.dtype[Any]) -> Row | None:
+    """A copy of a matrix that lies the other way round, by a loop made for that."""
+    size = dtype.itemsize
+    if dtype.kind != "f" or size < 4 or len(row.shape) != 1 or "copy" not in _name_of(row.loop):
+        return None
+    (rows,), (columns,) = row.shape, row.sizes
+    (step,), (stride, along) = row.steps, row.strides
+    if step != (size, columns * size) or along != size or stride % size or stride < size:
+        return None
+    return Row(own_loop(f"turn {dtype}"), row.spots, (rows, columns), (stride, along))
+
+
+def _name_of(loop: Loop) -> str:
+    return next((name for name, place in executor.own_loops().items() if place == loop.address), "")
+
+
+# ------------------------------------------------------------------------------------------------------------ the whole
+@dataclass(frozen=True)
+class Stretch:
+    """Lines one after the other that run natively, as rows, or by Python for a `reason`."""
+
+    lines: list[Line]
+    rows: list[Row]
+    reason: str
+
+
+def stretches_of(lines: Sequence[Line], lowering: Lowering) -> list[Stretch]:
+    """The lines of a program in stretches that run natively and stretches that do not, by turns."""
+    lowered: list[tuple[Line, list[Row], str]] = []
+    for line in lines:
+        try:
+            lowered.append((line, lowering.rows(line), ""))
+        except NotNative as refusal:
+            lowered.append((line, [], str(refusal)))
+    found: list[Stretch] = []
+    for native, group in groupby(lowered, key=lambda each: bool(each[1])):
+        some = list(group)
+        short = native and len(some) < min(WORTH_IT, len(lines))
+        mine = [line for line, _, _ in some]
+        if native and not short:
+            found.append(Stretch(mine, _fused([(line, rows) for line, rows, _ in some], lines), ""))
+        elif found and not found[-1].rows:
+            found[-1].lines.extend(mine)
+        else:
+            found.append(Stretch(mine, [], some[0][2] or "it is too short"))
+    return found
+
+
+def _fused(lowered: list[tuple[Line, list[Row]]], program: Sequence[Line]) -> list[Row]:
+    """The rows of some lines; v = eta g and theta = theta - v, where nobody else reads v, are one row of two roundings."""
+    rows: list[Row] = []
+    last: tuple[Line, Row] | None = None
+    for line, own in lowered:
+        one = own[0]
+        if last is not None and len(own) == 1 and (step := _descent(*last, line, one, program)) is not None:
+            rows[-1] = step
+            last = None
+            continue
+        rows += own
+        last = (line, one) if len(own) == 1 else None
+    return rows
+
+
+def _descent(scaling: Line, scaled: Row, line: Line, row: Row, program: Sequence[Line]) -> Row | None:
+    """Both lines as one row; None where they are no such pair."""
+    size = line.out.dtype.itemsize
+    if (scaling.function, line.function) != (np.multiply, np.subtract) or line.out.dtype.kind != "f" or row.shape:
+        return None
+    if line.inputs[1:] != (scaling.out,) or not scaling.fresh or (scaled.shape, scaled.sizes) != ((), row.sizes):
+        return None
+    users = [each for each in program for view in (*each.reads, *each.writes) if view.memory == scaling.out.memory]
+    number = 0 if scaled.strides[0] == 0 else 1
+    if len(users) != 2 or (scaled.strides[number], scaled.strides[1 - number]) != (0, size) or row.sizes[0] == 1:
+        return None
+    if row.strides != (size,) * 3 or size < 4:
+        return None
+    spots = (scaled.spots[number], scaled.spots[1 - number], row.spots[0], row.spots[2])
+    return Row(own_loop(f"descend {line.out.dtype}"), spots, row.sizes, (0, size, size, size))
+
+
+class Native:
+    """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
+
+    `reasons` says what Python runs in between, and why; `block` is the memory of its results.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._lowering = Lowering()
+        self.stretches = stretches_of(program.lines, self._lowering)
+        if not any(stretch.rows for stretch in self.stretches):
+            raise Unwritable(program.lines[0], "no line of it runs natively")
+        native = [line for stretch in self.stretches if stretch.rows for line in stretch.lines]
+        touched = {view.memory for line in native for view in (*line.reads, *line.writes)}
+        scalars = scalars_in(program.lines) - touched
+        if program.result.memory not in touched:
+            touched.add(program.result.memory)
+        self._starts, size = allocate(program.lines, {program.result.memory}, scalars)
+        self.block = aligned(size)
+        self._program, self._scalars = program, scalars
+        self.whole = all(stretch.rows for stretch in self.stretches)
+        self.reasons = {str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.rows}
+        self._written()
+
+    def on(self, program: Program) -> Native:
+        """The same for the same program on other arrays, in the same memory for results."""
+        other = Native.__new__(Native)
+        vars(other).update(vars(self), _program=program)
+        other._written()
+        return other
+
+    def _written(self) -> None:
+        """Make the tables, and the function that runs them with Python's lines in between."""
+        program, begin = self._program, address(self.block)
+        bases = {memory: address(array) for memory, array in (program.homes | self._lowering.constants).items()}
+        bases |= {memory: begin + start for memory, start in self._starts.items()}
+        self.tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.rows]
+        source = Source(self._array, Names(program.names), self._scalars)
+        tables, text = iter(self.tables), ["def step():"]
+        for stretch in self.stretches:
+            if stretch.rows:
+                text.append(f"    {source.bind('native', _running(next(tables)), len(text))}()")
+            else:
+                text += [f"    {source.statement(line)}" for line in stretch.lines]
+        result = source.name(program.result)
+        text.append(f"    return {result if program.result.shape else f'float({result})'}")
+        self.function: Callable[[], Any] = source.defined("\n".join(text))
+        self.result_address = address(self._array(program.result)) if program.result.memory not in self._scalars else 0
+
+    def _array(self, view: View) -> Array:
+        if view.memory not in self._starts:
+            return self._program.array(view)
+        start = self._starts[view.memory] + view.offset * view.dtype.itemsize
+        return np.ndarray(view.shape, view.dtype, self.block.data, start, _bytes_apart(view))
+
+    def __str__(self) -> str:
+        if self.whole:
+            return "natively: NumPy's own loops without Python between them"
+        kept = "; ".join(f"{line}: {reason}" for line, reason in self.reasons.items())
+        return f"natively but for {kept}"
+
+
+def _running(table: memoryview) -> Callable[[], None]:
+    run, complain = executor.run, executor.complain
+
+    def native() -> None:
+        if errors := run(table):
+            complain(errors)
+
+    return native
+
+
+def write(program: Program) -> Native:
+    """The program as tables. Raises Unwritable where nothing of it can run natively."""
+    refusal = executor.refusal()
+    if refusal is not None:
+        raise Unwritable(program.lines[0], refusal)
+    return Native(program)
