@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -119,12 +120,15 @@ def raw_bytes(records: Array) -> memoryview:
     return memoryview(records.view(np.uint8)) if records.size else memoryview(b"")
 
 
-def feed(place: Array | int, table: Array, rows: Array | None, count: int, each: int) -> tuple[int, ...]:
-    """A record of FEED: rows of a table go to a place, `count` for a batch, of every `each` numbers in `rows`."""
-    size = int(np.prod(table.shape[1:])) * table.itemsize
-    numbers = 0 if rows is None else address(rows)
-    where = place if isinstance(place, int) else address(place)
-    return where, address(table), numbers, size, table.strides[0], count, each
+def feed(place: Array, table: Array, rows: Array | None, count: int) -> tuple[int, ...]:
+    """A record of FEED: `count` rows of a table for each batch; `rows` says which, without it they run on."""
+    size = prod(table.shape[1:]) * table.itemsize
+    return address(place), address(table), 0 if rows is None else address(rows), size, table.strides[0], count, count
+
+
+def records(feeds: Sequence[tuple[int, ...]]) -> memoryview:
+    """Some feeds as the extension takes them."""
+    return raw_bytes(np.array(feeds, FEED))
 
 
 def run(lines: memoryview, *arguments: Any) -> int:

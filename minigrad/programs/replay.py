@@ -10,28 +10,37 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigrad.data.examples import Batch, Batches, WeightedMean, taker
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
+from minigrad.programs import executor
 from minigrad.programs.blocks import Blocks, same_in_one_thread
 from minigrad.programs.equations import named_values
+from minigrad.programs.executor import feed, records
 from minigrad.programs.form import Program
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.steps import Inference, Step, set_coefficients
 from minigrad.programs.threads import Pace, blas_threads, one_blas_thread
 from minigrad.programs.writers import numpy_file
+from minigrad.programs.writers.native import Native
 
 WHOLE, IN_ONE_THREAD, IN_BLOCKS = range(3)
 """The ways to run a program: as it is, with one BLAS thread, in blocks of rows."""
+
+MOMENT = 0.04
+"""Seconds that one native call takes at most, more or less: Ctrl-C is heard between two."""
 
 
 class StepProgram(Program):
     """A training step as a program: to read, to save, and to run.
 
-    `str()` is the source of the function that runs, with the equation of each line; `lines` and `values` are the form
-    that writers take, `code` is what was written and runs. `buffers` is the bytes of intermediate results, `opaque`
+    `str()` is the source of a function that makes the step, with the equation of each line, and says what runs in its
+    place; `lines` and `values` are the form that writers take, `code` is that function, `native` the same as tables of
+    native lines, or why there are none. `buffers` is the bytes of intermediate results, `opaque`
     says which layers run as they are, and why. It holds the model's arrays, not the model.
 
     Raises PartError where the step can't be recorded.
@@ -40,7 +49,7 @@ class StepProgram(Program):
     def __init__(self, step: Step) -> None:
         made = make(step, in_blocks=True)
         super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
-        self.opaque, self.code, self._blocks = made.opaque, made.code, made.blocks
+        self.opaque, self.code, self.native, self._blocks = made.opaque, made.code, made.native, made.blocks
         set_coefficients(step.optimizer, step.coefficients)
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
@@ -51,6 +60,7 @@ class StepProgram(Program):
         elif blas_threads() > 1 and same_in_one_thread(self.lines):
             ways.append(IN_ONE_THREAD)
         self._pace = Pace(ways)
+        self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
 
     @property
     def buffers(self) -> int:
@@ -60,7 +70,8 @@ class StepProgram(Program):
     @property
     def nbytes(self) -> int:
         """The bytes of its own: of intermediate results and of the places of a batch."""
-        return self.buffers + sum(self.given[value].nbytes for value in self.inputs)
+        native = self.native.block.nbytes if isinstance(self.native, Native) else 0
+        return self.buffers + native + sum(self.given[value].nbytes for value in self.inputs)
 
     def holds(self) -> bool:
         """Whether what the layers hold, beside what a program's key tells apart, is as it was when it was recorded."""
@@ -82,11 +93,14 @@ class StepProgram(Program):
             self.given, self.known = program.given, program.known
             vars(self).pop("homes", None)
             self.code = self.code.on(self, thing)
+            if isinstance(self.native, Native):
+                self.native = self.native.on(self)
             self._optimizer, self._memory = optimizer, memory
         return True
 
     def __str__(self) -> str:
-        source = self.code.source.rstrip()
+        way = f"runs {self.native}" if isinstance(self.native, Native) else f"runs as Python: {self.native.why}"
+        source = f"{self.code.source.rstrip()}\n    # it {way}"
         if self._blocks is not None:
             source += f"\n    # fit makes this step in {self._blocks}, with the same bits"
         return source
@@ -125,7 +139,7 @@ class StepProgram(Program):
         if self._weights is not None:
             self._weights[...] = batch.w
         set_coefficients(self._optimizer, self._coefficients)
-        mean.add(self.code.function(), batch.weight)
+        mean.add(self._function(), batch.weight)
         self._optimizer.steps += 1
 
     def run(self, batches: Batches, mean: WeightedMean) -> None:
@@ -135,13 +149,16 @@ class StepProgram(Program):
         """
         x, table, into, at, size = batches.x, batches.table, self._x, self._t, batches.size
         take, pick = taker(x, into), taker(table, at)
-        replay, optimizer = self.code.function, self._optimizer
+        replay, optimizer = self._function, self._optimizer
         changing = optimizer.changing or callable(optimizer.learning_rate)
         set_coefficients(optimizer, self._coefficients)
         share: float = size
         total, weight = mean.total, mean.weight
         weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
         with self._fastest_way(len(batches.rows)) as blocks:
+            if blocks is None and replay is not self.code.function and self._runs_whole(batches):
+                self._run_natively(batches, mean)
+                return
             for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
                 if weights is not None and self._weights is not None:
                     self._weights[...] = next(weights)
@@ -166,6 +183,72 @@ class StepProgram(Program):
                 weight += share
                 optimizer.steps += 1
         mean.total, mean.weight = total, weight
+
+    @property
+    def _function(self) -> Callable[[], Any]:
+        """What makes the step: natively, unless floating-point errors are to stop it in its middle."""
+        native = isinstance(self.native, Native) and executor.only_warns()
+        return self.native.function if native else self.code.function
+
+    def _runs_whole(self, batches: Batches) -> bool:
+        """Whether no Python is needed between such batches: rows can be copied as they are."""
+        pairs = [(batches.x, self._x), (batches.table, self._t)]
+        return (
+            isinstance(self.native, Native)
+            and self.native.whole
+            and all(array.dtype == place.dtype and array[0].flags.c_contiguous for array, place in pairs)
+        )
+
+    def _run_natively(self, batches: Batches, mean: WeightedMean) -> None:
+        """Many batches in one call of the extension, but no more than take `MOMENT`."""
+        native, optimizer, size = self.native, self._optimizer, batches.size
+        assert isinstance(native, Native)
+        rows, numbers = (np.asarray(n, np.intp).reshape(-1, size) for n in (batches.rows, batches.numbers))
+        shares, weights = np.full(len(rows), float(size)), batches.weights
+        if weights is not None and self._weights is not None:
+            weights = np.asarray(weights, self._weights.dtype).reshape(-1, size)
+            shares = np.array([float(row.sum()) for row in weights])
+            rows, numbers, weights = (array[shares != 0] for array in (rows, numbers, weights))
+            shares = shares[shares != 0]
+        rows, numbers = np.ascontiguousarray(rows), np.ascontiguousarray(numbers)
+        begin, failure = 0, None
+        while begin < len(rows) and failure is None:
+            begun = time.perf_counter()
+            end = min(len(rows), begin + max(1, int(MOMENT / self._seconds_a_batch)))
+            coefficients, failure = self._coefficients_of(end - begin)
+            end = begin + len(coefficients)
+            feeds = [feed(self._x, batches.x, rows[begin:end], size), feed(self._t, batches.table, numbers[begin:end], size)]
+            if weights is not None and self._weights is not None:
+                feeds.append(feed(self._weights.reshape(-1), weights[begin:end].reshape(-1), None, size))
+            feeds += [
+                feed(place, coefficients[:, n], None, 1) for n, place in enumerate(self._coefficients.values())
+            ]
+            losses = np.empty(end - begin, native.result.dtype)
+            keeps = [feed(native.result, losses, None, 1)]
+            errors = executor.run(native.table, end - begin, records(feeds), records(keeps))
+            # Added one after the other, as they are batch by batch: `sum` would take another order.
+            mean.total = float(np.add.accumulate([mean.total, *(losses.astype(float) * shares[begin:end])])[-1])
+            mean.weight = float(np.add.accumulate([mean.weight, *shares[begin:end]])[-1])
+            optimizer.steps += end - begin
+            self._seconds_a_batch = (time.perf_counter() - begun) / max(1, end - begin)
+            begin = end
+            executor.complain(errors)
+        if failure is not None:
+            raise failure
+
+    def _coefficients_of(self, steps: int) -> tuple[Array, Exception | None]:
+        """The optimizer's coefficients for the steps to come, up to one for which it raises something."""
+        optimizer = self._optimizer
+        places = np.zeros((steps, len(self._coefficients)), self._model_dtype)
+        if not (optimizer.changing or callable(optimizer.learning_rate)):
+            places[:] = list(optimizer.coefficients(optimizer.steps).values())
+            return places, None
+        for step in range(steps):
+            try:
+                places[step] = list(optimizer.coefficients(optimizer.steps + step).values())
+            except Exception as failure:
+                return places[:step], failure
+        return places, None
 
     @contextmanager
     def _fastest_way(self, amount: int) -> Iterator[Blocks | None]:
@@ -192,7 +275,9 @@ class Forward:
         made = make(work)
         self.opaque = made.opaque
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
-        self._function: Callable[[], Any] = made.code.function
+        self.native = made.native
+        native = isinstance(made.native, Native)
+        self._function: Callable[[], Any] = made.native.function if native else made.code.function
         self.nbytes = made.code.block.nbytes + self._x.nbytes
 
     def holds(self) -> bool:

@@ -140,11 +140,9 @@ class Lowering:
             return self._copy(line.inputs[0], line.out)
         if isinstance(line, Reduce):
             return self._tried(self._reduction, line)
-        if line.options:
-            raise NotNative(f"it has options: {', '.join(line.options)}")
         if isinstance(line, Elementwise):
             return self._elementwise(line)
-        if isinstance(line, Product):
+        if isinstance(line, Product) and not line.options:
             return self._product(line)
         raise NotNative("it is Python's")
 
@@ -175,7 +173,12 @@ class Lowering:
         ufunc: Any = line.function
         if not isinstance(ufunc, np.ufunc) or ufunc.nout != 1 or ufunc.nin >= OPERANDS:
             raise NotNative("it is no plain ufunc")
-        dtypes = ufunc.resolve_dtypes((*map(promoted, line.inputs), None))
+        if set(line.options) - {"dtype", "casting"}:
+            raise NotNative(f"it has options: {', '.join(line.options)}")
+        asked: dict[str, Any] = {"casting": line.options.get("casting")} if "casting" in line.options else {}
+        if "dtype" in line.options:
+            asked["signature"] = (*(None,) * ufunc.nin, np.dtype(line.options["dtype"]))
+        dtypes = ufunc.resolve_dtypes((*map(promoted, line.inputs), None), **asked)
         if dtypes[-1] != line.out.dtype:
             raise NotNative("its result is of another type")
         rows, operands = list[Row](), list[Operand]()
@@ -200,8 +203,10 @@ class Lowering:
     def _product(self, line: Line) -> list[Row]:
         a, b = line.inputs
         views = (a, b, line.out)
-        if line.function is not np.matmul or not all(isinstance(view, View) and len(view.shape) > 1 for view in views):
+        if line.function is not np.matmul or not all(isinstance(view, View) and view.shape for view in (a, b)):
             raise NotNative("it is no product of matrices")
+        if len(a.shape) == 1 or len(b.shape) == 1:
+            return self._tried(self._with_vectors, line)
         if {view.dtype for view in views} != {line.out.dtype}:
             raise NotNative("its numbers are of several types")
         size = line.out.dtype.itemsize
@@ -216,6 +221,16 @@ class Lowering:
         core = tuple(stride * size for view in views for stride in view.strides[-2:])
         sizes = (*around.sizes, *a.shape[-2:], b.shape[-1])
         return [replace(around, sizes=sizes, strides=(*around.strides, *core))]
+
+    def _with_vectors(self, line: Line) -> list[Row]:
+        """A product with a vector as one with a matrix of one row, or of one column."""
+        a, b, out = *line.inputs, line.out
+        if len(a.shape) == 1:
+            a = _with_axis(a, 0)
+            out = _with_axis(out, len(out.shape) - (len(b.shape) > 1))
+        if len(b.shape) == 1:
+            b, out = _with_axis(b, 1), _with_axis(out, len(out.shape))
+        return self._product(replace(line, inputs=(a, b), out=out))
 
     def _outer(self, line: Line) -> list[Row]:
         a, b, out = *line.inputs, line.out
@@ -271,15 +286,15 @@ class Lowering:
         """Whether rows leave the bits of a line whose views lie in memories of their own, of zeros as of numbers."""
         views = [view for view in line.inputs if isinstance(view, View)]
         constants = {number: address(array) for number, array in self.constants.items()}
-        zeros = [np.full_like(array, -0.0) for array, _ in zip(next(iter(examples(line)))[0], views, strict=True)]
-        nothing = np.zeros(line.out.shape, line.out.dtype)
+        zeros, nothing = next(examples(line))
+        for array in zeros:
+            array.fill(-0.0)
         line.run(zeros, line.options, nothing)
-        for operands, expected in [*examples(line), (zeros, nothing)]:
-            places = [array.copy("K") if array.strides == 0 else array for array in operands]
+        for operands, expected in [(zeros, nothing), *examples(line)]:
             found = np.full(line.out.extent, 1, line.out.dtype)
             result = np.lib.stride_tricks.as_strided(found, line.out.shape, _bytes_apart(line.out))
             bases = {line.out.memory: address(result) - _spot(line.out)[1]}
-            for view, array in zip(views, places, strict=True):
+            for view, array in zip(views, operands, strict=True):
                 bases[view.memory] = address(array) - _spot(view)[1]
             executor.run(executor.raw_bytes(table_of(rows, constants | bases)))
             if not same_bits(expected, result):
@@ -317,6 +332,12 @@ def _copying(source: np.dtype[Any], target: np.dtype[Any]) -> Loop:
     if source == target:
         return own_loop(f"copy {source.itemsize}")
     return own_loop(f"cast {source} {target}")
+
+
+def _with_axis(view: View, axis: int) -> View:
+    """The view with an axis of length 1."""
+    shape, strides = view.shape, view.strides
+    return replace(view, shape=(*shape[:axis], 1, *shape[axis:]), strides=(*strides[:axis], 0, *strides[axis:]))
 
 
 def _without_matrix(view: View) -> View:
@@ -406,7 +427,8 @@ def _descent(scaling: Line, scaled: Row, line: Line, row: Row, program: Sequence
 class Native:
     """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
 
-    `reasons` says what Python runs in between, and why; `block` is the memory of its results.
+    `reasons` says what Python runs in between, and why; `block` is the memory of its results. Of a whole program, `table`
+    has all lines, and `result` is what it returns.
     """
 
     def __init__(self, program: Program) -> None:
@@ -435,21 +457,24 @@ class Native:
 
     def _written(self) -> None:
         """Make the tables, and the function that runs them with Python's lines in between."""
-        program, begin = self._program, address(self.block)
+        program, block = self._program, address(self.block)
         bases = {memory: address(array) for memory, array in (program.homes | self._lowering.constants).items()}
-        bases |= {memory: begin + start for memory, start in self._starts.items()}
-        self.tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.rows]
+        bases |= {memory: block + start for memory, start in self._starts.items()}
+        tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.rows]
         source = Source(self._array, Names(program.names), self._scalars)
-        tables, text = iter(self.tables), ["def step():"]
+        left, text = iter(tables), ["def step():"]
+        begin = 0
         for stretch in self.stretches:
+            end = begin + len(stretch.lines)
             if stretch.rows:
-                text.append(f"    {source.bind('native', _running(next(tables)), len(text))}()")
-            else:
-                text += [f"    {source.statement(line)}" for line in stretch.lines]
+                text.append(f"    {source.bind('native', _running(next(left)), ('native', begin))}()")
+            else:  # the lines of this very program: they may draw from generators of its own
+                text += [f"    {source.statement(line)}" for line in program.lines[begin:end]]
+            begin = end
         result = source.name(program.result)
         text.append(f"    return {result if program.result.shape else f'float({result})'}")
         self.function: Callable[[], Any] = source.defined("\n".join(text))
-        self.result_address = address(self._array(program.result)) if program.result.memory not in self._scalars else 0
+        self.table, self.result = tables[0], self._array(program.result) if self.whole else np.zeros(())
 
     def _array(self, view: View) -> Array:
         if view.memory not in self._starts:
