@@ -227,14 +227,21 @@ static int meet(Team *team) {
 
 /* ------------------------------------------------------------------------------------------------------ the runs */
 
+/* One call. The loop gets a copy of the addresses: that of matmul moves them on. */
+static int call(const Line *line, char *const *data) {
+    char *moving[OPERANDS];
+    memcpy(moving, data, sizeof moving);
+    return line->loop(line->context, moving, line->sizes, line->strides, line->auxdata);
+}
+
 /* One line: a call of its loop for each position along the axes around it. */
 static int run_line(const Line *line) {
-    if (line->axes == 0) return line->loop(line->context, line->data, line->sizes, line->strides, line->auxdata);
+    if (line->axes == 0) return call(line, line->data);
     char *data[OPERANDS];
     intptr_t position[AXES] = {0};
     memcpy(data, line->data, sizeof data);
     for (;;) {
-        if (line->loop(line->context, data, line->sizes, line->strides, line->auxdata)) return -1;
+        if (call(line, data)) return -1;
         intptr_t axis = line->axes - 1;
         while (++position[axis] == line->shape[axis]) {
             for (intptr_t n = 0; n < line->operands; n++) data[n] -= (line->shape[axis] - 1) * line->steps[axis][n];
