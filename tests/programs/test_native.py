@@ -176,7 +176,7 @@ def test_a_random_network_trains_to_the_same_bits_with_and_without(training):
         before, executor.refusal = executor.refusal, refusal
         try:
             mine = copy.deepcopy(model)
-            mine.fit(x, t, optimizer=optimizer(), **options)
+            mine.fit(x, t, optimizer=optimizer(), epochs=3, **options)
             programs = [p for p in programs_of(mine).made if p is not None]
             event(f"native: {[isinstance(p.native, Native) and p.native.whole for p in programs][:1]}")
             results.append((mine.theta, mine.dtheta, mine.predict(x)))

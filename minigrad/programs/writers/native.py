@@ -29,6 +29,14 @@ from minigrad.programs.writers.unwritable import Unwritable
 
 PROMISE = "same bits"
 
+EXACT = {
+    *(np.add, np.subtract, np.multiply, np.divide, np.reciprocal, np.sqrt, np.square, np.negative, np.positive),
+    *(np.absolute, np.sign, np.maximum, np.minimum, np.isfinite, np.isnan, np.signbit, np.logical_and, np.logical_or),
+    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not),
+}
+"""Ufuncs whose results are the nearest numbers there are. Others may have a loop for what is contiguous, and one of
+other last bits for what is not; and in which the iterator calls depends on more than is known here."""
+
 WORTH_IT = 2
 """Lines of a stretch between Python's from which on it is quicker than Python (measured: a call takes 0.3 µs)."""
 
@@ -83,25 +91,50 @@ class Operand:
     strides: tuple[int, ...]
 
 
-def spread(loop: Loop, shape: Sequence[int], operands: Sequence[Operand], leading: int = -1) -> Row:
-    """The row that calls a loop of elements for all of a shape.
+def spread(loop: Loop, shape: Sequence[int], operands: Sequence[Operand], *, turning: bool = True) -> Row:
+    """The row that calls a loop of elements for all of a shape, in the order of NumPy's own iterator.
 
-    Axes that lie one behind the other for every operand are one; the axis along which the `leading` operand lies
-    closest is the loop's own. NumPy's iterator chooses so, too: the order decides about the bits of a sum.
+    That order decides about the bits of a sum, and whether a loop finds its operands contiguous, which can change the
+    last bit of a logarithm. An axis along which everything lies backwards is turned, but in reductions.
     """
-    axes = [(n, tuple(o.strides[axis] for o in operands)) for axis, n in enumerate(shape) if n != 1]
-    axes.sort(key=lambda axis: -abs(axis[1][leading]))
+    offsets = [operand.spot[1] for operand in operands]
+    axes: list[tuple[int, tuple[int, ...]]] = []  # the innermost first
+    for axis in reversed(range(len(shape))):
+        strides = tuple(0 if shape[axis] == 1 else operand.strides[axis] for operand in operands)
+        if turning and min(strides) < 0 == max(0, *strides):
+            offsets = [offset + (shape[axis] - 1) * stride for offset, stride in zip(offsets, strides, strict=True)]
+            strides = tuple(-stride for stride in strides)
+        axes.insert(_place_of(strides, axes), (shape[axis], strides))
     merged: list[tuple[int, tuple[int, ...]]] = []
     for n, strides in axes:
-        if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], strides, strict=True)):
-            merged[-1] = merged[-1][0] * n, strides
+        if n == 1:
+            continue
+        if merged and all(outer == merged[-1][0] * inner for outer, inner in zip(strides, merged[-1][1], strict=True)):
+            merged[-1] = merged[-1][0] * n, merged[-1][1]
         else:
             merged.append((n, strides))
-    *around, inner = merged or [(1, (0,) * len(operands))]
+    inner, *around = merged or [(1, (0,) * len(operands))]
     if len(around) > AXES:
         raise NotNative("it has too many axes")
-    spots = tuple(operand.spot for operand in operands)
+    spots = tuple((operand.spot[0], offset) for operand, offset in zip(operands, offsets, strict=True))
+    around.reverse()
     return Row(loop, spots, inner[:1], inner[1], tuple(n for n, _ in around), tuple(steps for _, steps in around))
+
+
+def _place_of(strides: Sequence[int], axes: Sequence[tuple[int, tuple[int, ...]]]) -> int:
+    """Where an axis goes among those that are sorted: further in than axes of larger strides (NumPy's nditer_constr.c).
+
+    Operands that are broadcast along one of two axes say nothing about their order; where the others contradict each
+    other, it stays as it is.
+    """
+    place = len(axes)
+    for number in reversed(range(len(axes))):
+        pairs = [(abs(mine), abs(its)) for mine, its in zip(strides, axes[number][1], strict=True) if mine and its]
+        if any(its <= mine for mine, its in pairs):
+            break
+        if pairs:
+            place = number
+    return place
 
 
 def _bytes_apart(view: View) -> tuple[int, ...]:
@@ -141,7 +174,8 @@ class Lowering:
         if isinstance(line, Reduce):
             return self._tried(self._reduction, line)
         if isinstance(line, Elementwise):
-            return self._elementwise(line)
+            rows = self._elementwise(line)
+            return rows if line.function in EXACT or _in_one_go(rows) else self._tried(self._elementwise, line)
         if isinstance(line, Product) and not line.options:
             return self._product(line)
         raise NotNative("it is Python's")
@@ -253,7 +287,7 @@ class Lowering:
         loop = loop_of(ufunc, (out.dtype,) * 3)
         if ufunc.identity is not None:
             start = [self._fill(ufunc.identity, out)]
-            return [*start, spread(loop, operand.shape, [result, source, result], leading=1)]
+            return [*start, spread(loop, operand.shape, [result, source, result], turning=False)]
         if len(axes) != 1:
             raise NotNative("it has no number to start from")
         (axis,) = axes
@@ -263,7 +297,7 @@ class Lowering:
             rest = [length - (n == axis) for n, length in enumerate(operand.shape)]
             memory, offset = source.spot
             others = replace(source, spot=(memory, offset + source.strides[axis]))
-            rows.append(spread(loop, rest, [result, others, result], leading=1))
+            rows.append(spread(loop, rest, [result, others, result], turning=False))
         return rows
 
     def _fill(self, number: Any, out: View) -> Row:
@@ -329,6 +363,12 @@ def _as_far(spot: Spot, view: View, dtype: np.dtype[Any], shape: Sequence[int]) 
     strides = _contiguous(view.shape, dtype.itemsize)
     missing = len(shape) - len(view.shape)
     return Operand(spot, (*(0,) * missing, *(0 if n == 1 else s for n, s in zip(view.shape, strides, strict=True))))
+
+
+def _in_one_go(rows: Sequence[Row]) -> bool:
+    """Whether the last row is one call for elements that lie one behind the other."""
+    row = rows[-1]
+    return not row.shape and 0 < min(row.strides) and len(set(row.strides)) == 1
 
 
 def _copying(source: np.dtype[Any], target: np.dtype[Any]) -> Loop:
