@@ -1,5 +1,6 @@
-from typing_extensions import Buffer
 from typing import Any
+
+from typing_extensions import Buffer
 
 LOOPS: dict[str, int]
 LINE_BYTES: int

@@ -78,7 +78,7 @@ def refusal() -> str | None:
         return f"{SWITCH}=0"
     if _native is None:
         return "the extension minigrad.programs._native was not built"
-    if (_native.LINE_BYTES, _native.FEED_BYTES) != (LINE.itemsize, FEED.itemsize):
+    if (LINE.itemsize, FEED.itemsize) != (_native.LINE_BYTES, _native.FEED_BYTES):
         return "the extension minigrad.programs._native is of another version"
     try:
         loop_of(np.add, (np.dtype(np.float32),) * 3)
@@ -117,7 +117,7 @@ def own_loops() -> dict[str, int]:
 
 def raw_bytes(records: Array) -> memoryview:
     """Records as the extension takes them: NumPy describes their fields anew whenever it hands out a buffer."""
-    return memoryview(records.view(np.uint8)) if records.size else memoryview(b"")
+    return records.view(np.uint8).data if records.size else memoryview(b"")
 
 
 def feed(place: Array, table: Array, rows: Array | None, count: int) -> tuple[int, ...]:
@@ -136,7 +136,7 @@ def run(lines: memoryview, *arguments: Any) -> int:
     return _native.run(lines, *arguments)
 
 
-FAULTS = {
+FAULTS: dict[int, tuple[Any, tuple[float, float]]] = {
     1: (np.divide, (1.0, 0.0)),
     2: (np.multiply, (1e300, 1e300)),
     4: (np.multiply, (1e-300, 1e-300)),
@@ -154,5 +154,4 @@ def complain(errors: int) -> None:
 
 def only_warns() -> bool:
     """Whether NumPy's errstate asks for no more than warnings, which may come after the lines that they are about."""
-    modes: Sequence[str] = list(np.geterr().values())
-    return set(modes) <= {"ignore", "warn"}
+    return set(np.geterr().values()) <= {"ignore", "warn"}

@@ -27,6 +27,7 @@ from minigrad.programs.steps import Inference, Step, set_coefficients
 from minigrad.programs.threads import Pace, blas_threads, one_blas_thread
 from minigrad.programs.writers import numpy_file
 from minigrad.programs.writers.native import Native
+from minigrad.programs.writers.unwritable import Unwritable
 
 WHOLE, IN_ONE_THREAD, IN_BLOCKS = range(3)
 """The ways to run a program: as it is, with one BLAS thread, in blocks of rows."""
@@ -40,7 +41,7 @@ class StepProgram(Program):
 
     `str()` is the source of a function that makes the step, with the equation of each line, and says what runs in its
     place; `lines` and `values` are the form that writers take, `code` is that function, `native` the same as tables of
-    native lines, or why there are none. `buffers` is the bytes of intermediate results, `opaque`
+    native lines, if there are any. `buffers` is the bytes of intermediate results, `opaque`
     says which layers run as they are, and why. It holds the model's arrays, not the model.
 
     Raises PartError where the step can't be recorded.
@@ -49,7 +50,9 @@ class StepProgram(Program):
     def __init__(self, step: Step) -> None:
         made = make(step, in_blocks=True)
         super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
-        self.opaque, self.code, self.native, self._blocks = made.opaque, made.code, made.native, made.blocks
+        self.opaque, self.code, self._blocks = made.opaque, made.code, made.blocks
+        self.native = made.native if isinstance(made.native, Native) else None
+        self._way = f"as Python: {made.native.why}" if isinstance(made.native, Unwritable) else str(made.native)
         set_coefficients(step.optimizer, step.coefficients)
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
@@ -70,7 +73,7 @@ class StepProgram(Program):
     @property
     def nbytes(self) -> int:
         """The bytes of its own: of intermediate results and of the places of a batch."""
-        native = self.native.block.nbytes if isinstance(self.native, Native) else 0
+        native = 0 if self.native is None else self.native.block.nbytes
         return self.buffers + native + sum(self.given[value].nbytes for value in self.inputs)
 
     def holds(self) -> bool:
@@ -93,14 +96,12 @@ class StepProgram(Program):
             self.given, self.known = program.given, program.known
             vars(self).pop("homes", None)
             self.code = self.code.on(self, thing)
-            if isinstance(self.native, Native):
-                self.native = self.native.on(self)
+            self.native = None if self.native is None else self.native.on(self)
             self._optimizer, self._memory = optimizer, memory
         return True
 
     def __str__(self) -> str:
-        way = f"runs {self.native}" if isinstance(self.native, Native) else f"runs as Python: {self.native.why}"
-        source = f"{self.code.source.rstrip()}\n    # it {way}"
+        source = f"{self.code.source.rstrip()}\n    # it runs {self._way}"
         if self._blocks is not None:
             source += f"\n    # fit makes this step in {self._blocks}, with the same bits"
         return source
@@ -187,14 +188,13 @@ class StepProgram(Program):
     @property
     def _function(self) -> Callable[[], Any]:
         """What makes the step: natively, unless floating-point errors are to stop it in its middle."""
-        native = isinstance(self.native, Native) and executor.only_warns()
-        return self.native.function if native else self.code.function
+        return self.code.function if self.native is None or not executor.only_warns() else self.native.function
 
     def _runs_whole(self, batches: Batches) -> bool:
         """Whether no Python is needed between such batches: rows can be copied as they are."""
         pairs = [(batches.x, self._x), (batches.table, self._t)]
         return (
-            isinstance(self.native, Native)
+            self.native is not None
             and self.native.whole
             and all(array.dtype == place.dtype and array[0].flags.c_contiguous for array, place in pairs)
         )
@@ -202,7 +202,7 @@ class StepProgram(Program):
     def _run_natively(self, batches: Batches, mean: WeightedMean) -> None:
         """Many batches in one call of the extension, but no more than take `MOMENT`."""
         native, optimizer, size = self.native, self._optimizer, batches.size
-        assert isinstance(native, Native)
+        assert native is not None
         rows, numbers = (np.asarray(n, np.intp).reshape(-1, size) for n in (batches.rows, batches.numbers))
         shares, weights = np.full(len(rows), float(size)), batches.weights
         if weights is not None and self._weights is not None:
@@ -217,12 +217,13 @@ class StepProgram(Program):
             end = min(len(rows), begin + max(1, int(MOMENT / self._seconds_a_batch)))
             coefficients, failure = self._coefficients_of(end - begin)
             end = begin + len(coefficients)
-            feeds = [feed(self._x, batches.x, rows[begin:end], size), feed(self._t, batches.table, numbers[begin:end], size)]
+            feeds = [
+                feed(self._x, batches.x, rows[begin:end], size),
+                feed(self._t, batches.table, numbers[begin:end], size),
+            ]
             if weights is not None and self._weights is not None:
                 feeds.append(feed(self._weights.reshape(-1), weights[begin:end].reshape(-1), None, size))
-            feeds += [
-                feed(place, coefficients[:, n], None, 1) for n, place in enumerate(self._coefficients.values())
-            ]
+            feeds += [feed(place, coefficients[:, n], None, 1) for n, place in enumerate(self._coefficients.values())]
             losses = np.empty(end - begin, native.result.dtype)
             keeps = [feed(native.result, losses, None, 1)]
             errors = executor.run(native.table, end - begin, records(feeds), records(keeps))
@@ -275,9 +276,8 @@ class Forward:
         made = make(work)
         self.opaque = made.opaque
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
-        self.native = made.native
-        native = isinstance(made.native, Native)
-        self._function: Callable[[], Any] = made.native.function if native else made.code.function
+        self.native = made.native if isinstance(made.native, Native) else None
+        self._function: Callable[[], Any] = made.code.function if self.native is None else self.native.function
         self.nbytes = made.code.block.nbytes + self._x.nbytes
 
     def holds(self) -> bool:

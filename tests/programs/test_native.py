@@ -1,6 +1,8 @@
 """Native lines: the bits of NumPy's calls, one by one and in whole trainings; what they say of errors; how they end."""
 
 import copy
+import datetime
+import os
 import signal
 import threading
 import time
@@ -12,12 +14,10 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from test_program import trainings
 
-import minigrad.programs.arrays
 from minigrad import (
     SGD,
     Adam,
     BinaryCrossEntropy,
-    CategoricalCrossEntropy,
     Dense,
     Dropout,
     Layer,
@@ -25,8 +25,6 @@ from minigrad import (
     ReLU,
     Sequential,
     Sigmoid,
-    Softmax,
-    Tanh,
 )
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
@@ -37,7 +35,7 @@ from minigrad.programs.running import programs_of
 from minigrad.programs.trials import same_bits
 from minigrad.programs.writers.native import Lowering, Native, table_of
 
-native_only = pytest.mark.skipif(executor.refusal() is not None, reason="native lines: an engine that is missing here")
+native_only = pytest.mark.skipif(executor.refusal() is not None, reason="native: not in use here")
 PART = Part("forward", 0, "a line")
 
 
@@ -47,7 +45,7 @@ def as_python(monkeypatch):
     return lambda: monkeypatch.setattr(executor, "refusal", lambda: "the test says so")
 
 
-# ---------------------------------------------------------------------------------------------------------- single lines
+# --------------------------------------------------------------------------------------------------------- single lines
 def view_of(draw, shape, dtype, number):
     """A view of this shape that lies in its memory in any way: turned, reversed, with gaps, broadcast."""
     order = draw(st.permutations(range(len(shape))))
@@ -148,26 +146,24 @@ def test_a_line_has_the_bits_of_numpys_call(line, seed):
 
 @native_only
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 127, 128, 129, 1000, 8191, 8192, 8193, 20000])
-@pytest.mark.parametrize("shape, axis", [((1, 0), None), ((1, 0), 1), ((0, 1), 0), ((3, 0), 1), ((0, 3), 0), ((3, 0), None)])
+@pytest.mark.parametrize(
+    "shape, axis", [((1, 0), None), ((1, 0), 1), ((0, 1), 0), ((3, 0), 1), ((0, 3), 0), ((3, 0), None)]
+)
 def test_sums_of_any_length_have_the_bits_of_numpys(n, shape, axis):
     shape = tuple(length or n for length in shape)
     value = Value(1, 1, shape, (shape[1], 1), np.dtype(np.float32), "made")
     left = () if axis is None else (shape[1 - axis],)
     out = Value(0, 0, left, (1,) * len(left), np.dtype(np.float32), "made")
     line = Reduce(np.add.reduce, (value.whole,), {"axis": axis}, out.whole, PART)
-    rows, x, y = Lowering(), np.random.default_rng(0).normal(size=shape).astype("f"), np.zeros(left, "f")
-    table = table_of(rows.rows(line), {1: address(x), 0: address(y)} | {n: address(a) for n, a in rows.constants.items()})
+    lowering, x, y = Lowering(), np.random.default_rng(0).normal(size=shape).astype("f"), np.zeros(left, "f")
+    table = table_of(
+        lowering.rows(line), {1: address(x), 0: address(y)} | {n: address(a) for n, a in lowering.constants.items()}
+    )
     executor.run(executor.raw_bytes(table))
     assert same_bits(y, np.asarray(x.sum(axis=axis)))
 
 
-# -------------------------------------------------------------------------------------------------------- whole trainings
-def trained(make, x, t, **options):
-    model = make()
-    history = model.fit(x, t, **{"epochs": 3, "batch_size": 8, "seed": 1, "verbose": False} | options)
-    return model, list(history["loss"])
-
-
+# ------------------------------------------------------------------------------------------------------ whole trainings
 @given(training=trainings())
 def test_a_random_network_trains_to_the_same_bits_with_and_without(training):
     model, optimizer, x, t, options = training
@@ -184,3 +180,217 @@ def test_a_random_network_trains_to_the_same_bits_with_and_without(training):
             executor.refusal = before
     for one, two in zip(*results, strict=True):
         assert same_bits(one, two)
+
+
+def digits_like(m=64, inputs=6, outputs=3, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return rng.random((m, inputs)).astype(dtype), np.eye(outputs, dtype=dtype)[rng.integers(0, outputs, m)]
+
+
+def network(*between, dtype=np.float32):
+    return Sequential([Dense(6, 5), *between, Sigmoid(), Dense(5, 3), Sigmoid()], dtype, seed=0)
+
+
+def both_ways(as_python, make=network, optimizer=lambda: SGD(0.5), data=None, epochs=3, **options):
+    """What training leaves, natively and as Python, and the native programs."""
+    x, t = digits_like() if data is None else data
+    results, programs = [], []
+    for off in (False, True):
+        if off:
+            as_python()
+        model = make()
+        model.steps_by_hand = 0
+        history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=optimizer(), epochs=epochs, **options)
+        results.append([model.theta, model.dtheta, np.array(history.loss), model.predict(x[:3])])
+        made = [p for p in programs_of(model).made if isinstance(p, StepProgram)]
+        assert made and all(isinstance(p.native, Native) != off for p in made)
+        programs.append(made)
+    for one, two in zip(*results, strict=True):
+        assert same_bits(one, two)
+    return programs[0]
+
+
+@native_only
+@pytest.mark.parametrize("batch_size", [1, 7, 8, 64])
+@pytest.mark.parametrize(
+    "optimizer", [lambda: SGD(0.5), lambda: SGD(lambda n: 0.5 / (1 + n)), Adam], ids=["sgd", "schedule", "adam"]
+)
+def test_whole_runs_of_batches_leave_the_same_bits(batch_size, optimizer, as_python):
+    assert all(p.native.whole for p in both_ways(as_python, optimizer=optimizer, batch_size=batch_size))
+
+
+@native_only
+def test_batches_with_weights_some_without_any(as_python):
+    w = np.random.default_rng(1).random(64) * np.repeat([1, 0, 1, 1], 16)
+    assert both_ways(as_python, batch_size=8, sample_weight=w, shuffle=False)[0].native.whole
+
+
+@native_only
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_rows_of_another_type_are_cast_on_the_way(dtype, as_python):
+    x, t = digits_like()
+    both_ways(as_python, data=((10 * x).astype(dtype), t), batch_size=8)
+
+
+@native_only
+def test_python_lines_stand_between_native_ones(as_python):
+    (program,) = both_ways(as_python, lambda: network(Dropout(0.5, seed=3)), batch_size=8)
+    assert not program.native.whole and "Generator.random, in forward of Dropout(0.5, seed=3)" in str(program)
+
+
+@native_only
+def test_another_optimizer_takes_over(as_python):
+    x, t = digits_like()
+    thetas = []
+    for off in (False, True):
+        if off:
+            as_python()
+        model = network()
+        model.steps_by_hand = 0
+        for _ in range(2):
+            model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=Adam(0.01), epochs=2, batch_size=8)
+        assert len(programs_of(model).made) == 1
+        thetas.append(model.theta)
+    assert same_bits(*thetas)
+
+
+@native_only
+def test_a_schedule_that_fails_stops_after_the_steps_before():
+    def failing(step):
+        if step == 21:
+            raise ValueError("no rate for step 21")
+        return 0.5
+
+    x, t = digits_like()
+    steps = []
+    for by_hand in (0, 10**9):
+        model, optimizer = network(), SGD(failing)
+        model.steps_by_hand = by_hand
+        with pytest.raises(ValueError, match="no rate for step 21"):
+            model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=optimizer, epochs=9, batch_size=8)
+        steps.append((optimizer.steps, model.theta))
+    assert steps[0][0] == steps[1][0] == 21 and same_bits(steps[0][1], steps[1][1])
+
+
+# ------------------------------------------------------------------------------------------------ what it says, and not
+class Inverse(Layer):
+    """1 / x"""
+
+    def forward(self, x):
+        self.y = 1 / x
+        return self.y
+
+    def backward(self, dy):
+        return -dy * self.y * self.y
+
+
+def predicting(*layers, rows=2):
+    model = Sequential(list(layers), input_shape=(3,))
+    forward = Forward(model, np.ones((rows, 3), "f"))
+    assert executor.refusal() is not None or isinstance(forward.native, Native)
+    return forward
+
+
+def test_a_division_by_zero_warns_as_numpy_does():
+    forward, x = predicting(Inverse()), np.zeros((2, 3), "f")
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        assert np.isinf(forward(x)).all()
+    with np.errstate(divide="ignore"):
+        forward(x)
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        forward(x)
+    forward(x + 1)
+
+
+def test_comparing_what_is_no_number_says_nothing_and_hides_nothing():
+    class Masked(Layer):
+        def forward(self, x):
+            return (1 / x) * (x > 0)
+
+        def backward(self, dy):
+            return dy
+
+    predicting(ReLU())(np.full((2, 3), np.nan, "f"))
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        predicting(Masked())(np.array([[0, np.nan, 1]] * 2, "f"))
+    assert ["divide by zero" in str(each.message) for each in noted if "divide" in str(each.message)] == [True]
+
+
+def test_where_errors_are_to_raise_the_step_stops_in_its_middle():
+    model = Sequential([Dense(3, 3, seed=0, bias=False), Inverse()])
+    model.steps_by_hand = 0
+    x, before = np.ones((16, 3), "f"), model.theta.copy()
+    x[:] = 0
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        model.fit(x, x, loss=MeanSquaredError(), optimizer=SGD(0.1), epochs=1, batch_size=4)
+    assert same_bits(model.theta, before)
+
+
+def test_ctrl_c_is_heard_soon():
+    x, t = digits_like(400_000)
+    model = network()
+    model.fit(x[:64], t[:64], loss=BinaryCrossEntropy(), optimizer=SGD(0.1), epochs=9, batch_size=1)
+    asked = []
+
+    def interrupt():
+        asked.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    timer = threading.Timer(0.6, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(0.1), epochs=100, batch_size=1)
+    assert time.perf_counter() - asked[0] < 0.5  # 0.05 on a quiet machine
+    assert np.isfinite(model.theta).all()
+
+
+# ------------------------------------------------------------------------------------------------------ where it is not
+def shown():
+    return str(network().program(BinaryCrossEntropy(), SGD(0.1), batch_size=4)).splitlines()[-1]
+
+
+@native_only
+def test_a_program_says_how_it_runs(as_python):
+    assert shown() == "    # it runs natively: NumPy's own loops without Python between them"
+    as_python()
+    assert shown() == "    # it runs as Python: the test says so"
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (
+            lambda patch: patch.setattr(executor, "_native", None),
+            "the extension minigrad.programs._native was not built",
+        ),
+        (lambda patch: patch.setenv("MINIGRAD_NATIVE", "0"), "MINIGRAD_NATIVE=0"),
+        (lambda patch: patch.setattr(executor, "loop_of", lambda *_: {}["add"]), "NumPy "),
+    ],
+    ids=["not built", "switched off", "another NumPy"],
+)
+def test_without_the_extension_programs_run_as_python(change, said, monkeypatch):
+    executor.refusal.cache_clear()
+    try:
+        change(monkeypatch)
+        if executor.SWITCH not in os.environ or said == "MINIGRAD_NATIVE=0":
+            assert said in shown()
+        x, t = digits_like()
+        model = network()
+        model.steps_by_hand = 0
+        model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(0.1), epochs=2, batch_size=8)
+    finally:
+        monkeypatch.undo()
+        executor.refusal.cache_clear()
+
+
+@native_only
+def test_the_extension_refuses_what_is_not_its_own():
+    from minigrad.programs import _native
+
+    with pytest.raises(ValueError):
+        _native.loop_in(datetime.datetime_CAPI)
+    with pytest.raises(ValueError, match="another size"):
+        _native.run(b"12345")
+    with pytest.raises(TypeError):
+        _native.run()

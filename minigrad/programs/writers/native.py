@@ -1,4 +1,4 @@
-"""A program as tables of lines that an extension runs, by NumPy's own inner loops: the same bits without Python's calls.
+"""A program as tables of lines that an extension runs by NumPy's own inner loops: the same bits without Python's calls.
 
 Every line that can be is *lowered* to rows of a table (`executor.LINE`): a loop, where its operands lie, and the sizes
 and strides of its calls. A program of nothing else is one *stretch* of rows; between stretches stand the lines that
@@ -279,7 +279,11 @@ class Lowering:
         if options or len(line.inputs) != 1 or operand.dtype != out.dtype:
             raise NotNative("it has options, or its result is of another type")
         dimensions = len(operand.shape)
-        axes = range(dimensions) if axis is None else [n % dimensions for n in (axis if isinstance(axis, tuple) else (axis,))]
+        axes = (
+            range(dimensions)
+            if axis is None
+            else [n % dimensions for n in (axis if isinstance(axis, tuple) else (axis,))]
+        )
         left = iter(_bytes_apart(out))
         along = [next(left) if keepdims or n not in axes else 0 for n in range(dimensions)]
         result = Operand(_spot(out), tuple(0 if n in axes else along[n] for n in range(dimensions)))
@@ -368,7 +372,7 @@ def _as_far(spot: Spot, view: View, dtype: np.dtype[Any], shape: Sequence[int]) 
 def _in_one_go(rows: Sequence[Row]) -> bool:
     """Whether the last row is one call for elements that lie one behind the other."""
     row = rows[-1]
-    return not row.shape and 0 < min(row.strides) and len(set(row.strides)) == 1
+    return not row.shape and min(row.strides) > 0 and len(set(row.strides)) == 1
 
 
 def _copying(source: np.dtype[Any], target: np.dtype[Any]) -> Loop:
@@ -436,7 +440,7 @@ def stretches_of(lines: Sequence[Line], lowering: Lowering) -> list[Stretch]:
 
 
 def _fused(lowered: list[tuple[Line, list[Row]]], program: Sequence[Line]) -> list[Row]:
-    """The rows of some lines; v = eta g and theta = theta - v, where nobody else reads v, are one row of two roundings."""
+    """The rows of some lines. v = eta g and theta = theta - v, where nobody else reads v, are one of two roundings."""
     rows: list[Row] = []
     last: tuple[Line, Row] | None = None
     for line, own in lowered:
@@ -470,8 +474,8 @@ def _descent(scaling: Line, scaled: Row, line: Line, row: Row, program: Sequence
 class Native:
     """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
 
-    `reasons` says what Python runs in between, and why; `block` is the memory of its results. Of a whole program, `table`
-    has all lines, and `result` is what it returns.
+    `reasons` says what Python runs in between, and why; `block` is the memory of its results. Of a whole program,
+    `table` has all lines, and `result` is what it returns.
     """
 
     def __init__(self, program: Program) -> None:

@@ -149,9 +149,7 @@ class Source:
         return self.bind(function_name(function).replace(".", "_").lower(), function, _identity(function))
 
     def _number(self, name: str, number: Any) -> str:
-        return self.bind(
-            name, number, (type(number), number.dtype, number.shape, number.tobytes())
-        )  # 0 and -0 are two
+        return self.bind(name, number, (type(number), number.dtype, number.shape, number.tobytes()))  # 0 and -0 are two
 
     # ---------------------------------------------------------------------------------------------------- arguments
     def _text(self, value: Any) -> str:
