@@ -19,7 +19,7 @@ from minigrad.parameter import Array
 from minigrad.programs.arrays import address
 
 try:
-    from minigrad.programs import _native
+    import minigrad.programs._native as _native
 except ImportError:
     _native = None  # type: ignore[assignment]
 
