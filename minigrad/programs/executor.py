@@ -107,7 +107,7 @@ def own_loop(name: str) -> Loop:
     """A loop of native.c by its name."""
     if name not in _native.LOOPS:
         raise NotNative(f"there is no loop to {name}")
-    return Loop(_native.LOOPS[name], quiet="cast" not in name)
+    return Loop(_native.LOOPS[name], quiet=name.startswith(("copy", "turn")))
 
 
 def own_loops() -> dict[str, int]:

@@ -31,6 +31,17 @@
 #define FOR_ALL_VECTORS
 #endif
 
+/* An element of a result may lie where an operand's was, but not where another one's is. */
+#if defined(__clang__)
+#define EACH_FOR_ITSELF _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define EACH_FOR_ITSELF _Pragma("GCC ivdep")
+#elif defined(_MSC_VER)
+#define EACH_FOR_ITSELF __pragma(loop(ivdep))
+#else
+#define EACH_FOR_ITSELF
+#endif
+
 /* ------------------------------------------------------------------------------------------------- what a line is */
 
 enum { OPERANDS = 4, AXES = 4, SIZES = 4, STRIDES = 10 };
@@ -148,6 +159,7 @@ OUTER(outer_double, double)
         const type eta = *(const type *)data[0], *g = (const type *)data[1], *theta = (const type *)data[2];          \
         type *out = (type *)data[3];                                                                                  \
         (void)context, (void)strides, (void)auxdata;                                                                  \
+        EACH_FOR_ITSELF                                                                                               \
         for (intptr_t i = 0; i < sizes[0]; i++) {                                                                     \
             const type step = eta * g[i];                                                                             \
             out[i] = theta[i] - step;                                                                                 \
@@ -157,6 +169,95 @@ OUTER(outer_double, double)
 
 DESCEND(descend_float, float)
 DESCEND(descend_double, double)
+
+/* A sum, difference, product or quotient row by row: `sizes` are rows and columns, `strides` lead from row to row and
+   then along the operands' rows (0 for a number). NumPy calls its loop for each row, which takes longer than a short
+   row itself. */
+#define ROWS(name, type, operator)                                                                                    \
+    FOR_ALL_VECTORS                                                                                                   \
+    static int name(void *context, char *const *data, const intptr_t *sizes, const intptr_t *strides, void *auxdata) { \
+        const intptr_t rows = sizes[0], columns = sizes[1];                                                           \
+        (void)context, (void)auxdata;                                                                                 \
+        for (intptr_t row = 0; row < rows; row++) {                                                                   \
+            const type *a = (const type *)(data[0] + row * strides[0]);                                               \
+            const type *b = (const type *)(data[1] + row * strides[1]);                                               \
+            type *out = (type *)(data[2] + row * strides[2]);                                                         \
+            const type number_a = *a, number_b = *b;                                                                  \
+            if (strides[3] == 0) {                                                                                    \
+                EACH_FOR_ITSELF                                                                                       \
+                for (intptr_t i = 0; i < columns; i++) out[i] = number_a operator b[i];                               \
+            } else if (strides[4] == 0) {                                                                             \
+                EACH_FOR_ITSELF                                                                                       \
+                for (intptr_t i = 0; i < columns; i++) out[i] = a[i] operator number_b;                               \
+            } else {                                                                                                  \
+                EACH_FOR_ITSELF                                                                                       \
+                for (intptr_t i = 0; i < columns; i++) out[i] = a[i] operator b[i];                                   \
+            }                                                                                                         \
+        }                                                                                                             \
+        return 0;                                                                                                     \
+    }
+
+ROWS(add_float, float, +)
+ROWS(add_double, double, +)
+ROWS(subtract_float, float, -)
+ROWS(subtract_double, double, -)
+ROWS(multiply_float, float, *)
+ROWS(multiply_double, double, *)
+ROWS(divide_float, float, /)
+ROWS(divide_double, double, /)
+
+/* Sums of columns, added to what is there: row after row, as NumPy adds them, but with the sums of some columns kept
+   in registers. Operands and strides are those of the loop of add that reduces. */
+#define SOME_COLUMNS(type, width)                                                                                     \
+    for (; column + (width) <= columns; column += (width)) {                                                          \
+        type sums[width];                                                                                             \
+        const char *row = data[1] + column * (intptr_t)sizeof(type);                                                  \
+        memcpy(sums, out + column, sizeof sums);                                                                      \
+        for (intptr_t n = 0; n < rows; n++, row += strides[1])                                                        \
+            for (int i = 0; i < (width); i++) sums[i] += ((const type *)row)[i];                                      \
+        memcpy(out + column, sums, sizeof sums);                                                                      \
+    }
+#define COLUMN_SUMS(name, type)                                                                                       \
+    FOR_ALL_VECTORS                                                                                                   \
+    static int name(void *context, char *const *data, const intptr_t *sizes, const intptr_t *strides, void *auxdata) { \
+        const intptr_t rows = sizes[0], columns = sizes[1];                                                           \
+        type *out = (type *)data[2];                                                                                  \
+        intptr_t column = 0;                                                                                          \
+        (void)context, (void)auxdata;                                                                                 \
+        SOME_COLUMNS(type, 32)                                                                                        \
+        SOME_COLUMNS(type, 16)                                                                                        \
+        SOME_COLUMNS(type, 8)                                                                                         \
+        SOME_COLUMNS(type, 4)                                                                                         \
+        SOME_COLUMNS(type, 2)                                                                                         \
+        SOME_COLUMNS(type, 1)                                                                                         \
+        return 0;                                                                                                     \
+    }
+
+COLUMN_SUMS(column_sums_float, float)
+COLUMN_SUMS(column_sums_double, double)
+
+/* Sums of rows of at most 128 numbers, added to what is there, in the order of NumPy's pairwise summation. */
+#define ROW_SUMS(name, type)                                                                                          \
+    static int name(void *context, char *const *data, const intptr_t *sizes, const intptr_t *strides, void *auxdata) { \
+        const intptr_t rows = sizes[0], columns = sizes[1], eights = columns - columns % 8;                           \
+        (void)context, (void)auxdata;                                                                                 \
+        for (intptr_t row = 0; row < rows; row++) {                                                                   \
+            const type *a = (const type *)(data[1] + row * strides[1]);                                               \
+            type sum = 0, s[8];                                                                                       \
+            if (eights) {                                                                                             \
+                memcpy(s, a, sizeof s);                                                                               \
+                for (intptr_t i = 8; i < eights; i += 8)                                                              \
+                    for (int j = 0; j < 8; j++) s[j] += a[i + j];                                                     \
+                sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));                              \
+            }                                                                                                         \
+            for (intptr_t i = eights; i < columns; i++) sum += a[i];                                                  \
+            *(type *)(data[2] + row * strides[2]) += sum;                                                             \
+        }                                                                                                             \
+        return 0;                                                                                                     \
+    }
+
+ROW_SUMS(row_sums_float, float)
+ROW_SUMS(row_sums_double, double)
 
 static const struct {
     const char *name;
@@ -181,6 +282,18 @@ static const struct {
     {"outer float64", outer_double},
     {"descend float32", descend_float},
     {"descend float64", descend_double},
+    {"rows add float32", add_float},
+    {"rows add float64", add_double},
+    {"rows subtract float32", subtract_float},
+    {"rows subtract float64", subtract_double},
+    {"rows multiply float32", multiply_float},
+    {"rows multiply float64", multiply_double},
+    {"rows divide float32", divide_float},
+    {"rows divide float64", divide_double},
+    {"column sums float32", column_sums_float},
+    {"column sums float64", column_sums_double},
+    {"row sums float32", row_sums_float},
+    {"row sums float64", row_sums_double},
 };
 
 /* -------------------------------------------------------------------------------------------- where threads meet */

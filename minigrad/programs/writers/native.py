@@ -37,6 +37,10 @@ EXACT = {
 """Ufuncs whose results are the nearest numbers there are. Others may have a loop for what is contiguous, and one of
 other last bits for what is not; and in which the iterator calls depends on more than is known here."""
 
+ROW_BY_ROW = (np.add, np.subtract, np.multiply, np.divide)
+SHORT = 128
+"""Elements of a row up to which a call for each costs more than the row. NumPy adds up longer ones in two halves."""
+
 WORTH_IT = 2
 """Lines of a stretch between Python's from which on it is quicker than Python (measured: a call takes 0.3 µs)."""
 
@@ -227,7 +231,8 @@ class Lowering:
             else:
                 operands.append(Operand(self.constant(value, dtype, ()).spot, (0,) * len(line.out.shape)))
         operands.append(broadcast(line.out, line.out.shape))
-        return [*rows, spread(loop_of(ufunc, dtypes), line.out.shape, operands)]
+        row = spread(loop_of(ufunc, dtypes), line.out.shape, operands)
+        return [*rows, _by_rows(row, ufunc, dtypes) or row]
 
     def _cast(self, view: View, dtype: np.dtype[Any]) -> Row:
         """A row that puts a view's numbers, of another type, into memory of their own."""
@@ -291,7 +296,8 @@ class Lowering:
         loop = loop_of(ufunc, (out.dtype,) * 3)
         if ufunc.identity is not None:
             start = [self._fill(ufunc.identity, out)]
-            return [*start, spread(loop, operand.shape, [result, source, result], turning=False)]
+            row = spread(loop, operand.shape, [result, source, result], turning=False)
+            return [*start, _in_sums(row, ufunc, out.dtype) or row]
         if len(axes) != 1:
             raise NotNative("it has no number to start from")
         (axis,) = axes
@@ -401,6 +407,35 @@ def _turned(row: Row, dtype: np.dtype[Any]) -> Row | None:
     if step != (size, columns * size) or along != size or stride % size or stride < size:
         return None
     return Row(own_loop(f"turn {dtype}"), row.spots, (rows, columns), (stride, along))
+
+
+def _by_rows(row: Row, ufunc: np.ufunc, dtypes: Sequence[np.dtype[Any]]) -> Row | None:
+    """A row of several short calls as one call of a loop made for that."""
+    size, kinds = dtypes[0].itemsize, {dtype.name for dtype in dtypes}
+    if ufunc not in ROW_BY_ROW or not kinds <= {"float32", "float64"} or len(kinds) > 1 or not row.shape:
+        return None
+    a, b, out = row.strides
+    if row.sizes[0] > SHORT or out != size or not {a, b} <= {0, size} or a == b == 0:
+        return None
+    return _with_inner_axis(row, own_loop(f"rows {ufunc.__name__} {dtypes[0]}"))
+
+
+def _in_sums(row: Row, ufunc: np.ufunc, dtype: np.dtype[Any]) -> Row | None:
+    """The same for a sum over the rows, or along each of them."""
+    if ufunc is not np.add or dtype.name not in ("float32", "float64") or not row.shape or row.sizes[0] > SHORT:
+        return None
+    size, (out, source, _) = dtype.itemsize, row.strides
+    if (out, source) == (size, size) and row.steps[-1][0] == 0:
+        return _with_inner_axis(row, own_loop(f"column sums {dtype}"))
+    if (out, source) == (0, size) and row.steps[-1][0] != 0:
+        return _with_inner_axis(row, own_loop(f"row sums {dtype}"))
+    return None
+
+
+def _with_inner_axis(row: Row, loop: Loop) -> Row:
+    """The row with the innermost of the axes around it as the first of a loop of two."""
+    sizes, strides = (row.shape[-1], row.sizes[0]), (*row.steps[-1], *row.strides)
+    return replace(row, loop=loop, sizes=sizes, strides=strides, shape=row.shape[:-1], steps=row.steps[:-1])
 
 
 def _name_of(loop: Loop) -> str:
