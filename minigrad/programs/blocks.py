@@ -43,6 +43,7 @@ from minigrad.programs.form import (
 from minigrad.programs.memory import aligned, allocate, scalars_in
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
 from minigrad.programs.trials import Example, examples
+from minigrad.programs.writers.native import function_of
 from minigrad.programs.writers.numpy_source import Source
 
 Panels: TypeAlias = list[tuple[int, int]]
@@ -198,6 +199,15 @@ class Blocks:
     # ------------------------------------------------------------------------------------------------------- functions
     def _whole(self, lines: list[Line], result: View | None) -> Callable[[], Any]:
         """The function of lines for all rows."""
+        native = function_of(lines, self._array)
+        if native is not None:
+            place = np.zeros(()) if result is None else self._array(result)
+
+            def run() -> float:
+                native()
+                return float(place)
+
+            return run
         source = Source(self._array, Names(self._names), set() if result is None else scalars_in(lines))
         function: Callable[[], Any] = source.defined(source.function(lines, result, "a part of it"))
         return function
@@ -225,6 +235,11 @@ class Blocks:
             memory = aligned(size)
             for block in mine:
                 array_of = partial(self._array_of, block, memory, starts, {})
+                x = array_of(self._cut_view(self._x, block))
+                native = function_of(self._cut(lines, block), array_of)
+                if native is not None:
+                    task.append((slice(block.start, block.stop), x, native))
+                    continue
                 sizes = tuple(stop - start for start, stop in (self._panels[number] for number in block.panels))
                 if sizes not in written:
                     views = ((View(self._values[place[0]], *place[1:]), name) for place, name in self._names.items())
@@ -234,7 +249,6 @@ class Blocks:
                 source, function = written[sizes]
                 here = {name: array_of(view) for name, view in source.views.items()}
                 function = FunctionType(function.__code__, source.namespace | here)
-                x = array_of(self._cut_view(self._x, block))
                 task.append((slice(block.start, block.stop), x, function))
             yield task
 

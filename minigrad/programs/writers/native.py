@@ -571,10 +571,28 @@ class Native:
         return f"natively but for {kept}"
 
 
-def _running(table: memoryview) -> Callable[[], None]:
+def function_of(lines: Iterable[Line], array_of: Callable[[View], Array]) -> Callable[[], None] | None:
+    """A function that runs some lines on these arrays natively; None where one of them is Python's."""
+    if executor.refusal() is not None:
+        return None
+    lowering, rows, homes = Lowering(), list[Row](), dict[int, tuple[View, Array]]()
+    try:
+        for line in lines:
+            rows += lowering.rows(line)
+            for view in (*(v for v in line.inputs if isinstance(v, View)), line.out):
+                homes[view.memory] = view, array_of(view)
+    except NotNative:
+        return None
+    bases = {memory: address(array) - _spot(view)[1] for memory, (view, array) in homes.items()}
+    bases |= {number: address(array) for number, array in lowering.constants.items()}
+    return _running(executor.raw_bytes(table_of(rows, bases)), (homes, lowering.constants))
+
+
+def _running(table: memoryview, kept: Any = None) -> Callable[[], None]:
+    """A function that runs a table. It keeps what the addresses in there belong to."""
     run, complain = executor.run, executor.complain
 
-    def native() -> None:
+    def native(table: memoryview = table, kept: Any = kept) -> None:
         if errors := run(table):
             complain(errors)
 
