@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from minigrad.parameter import Array
 from minigrad.programs.arrays import address
+from minigrad.programs.threads import share
 
 try:
     import minigrad.programs._native as _native
@@ -126,6 +127,12 @@ def feed(place: Array, table: Array, rows: Array | None, count: int) -> tuple[in
     return address(place), address(table), 0 if rows is None else address(rows), size, table.strides[0], count, count
 
 
+def part_of(whole: tuple[int, ...], start: int, stop: int) -> tuple[int, ...]:
+    """A feed of only some rows of each batch."""
+    place, table, rows, size, stride, _, each = whole
+    return place + start * size, table, rows + start * np.dtype(np.intp).itemsize, size, stride, stop - start, each
+
+
 def records(feeds: Sequence[tuple[int, ...]]) -> memoryview:
     """Some feeds as the extension takes them."""
     return raw_bytes(np.array(feeds, FEED))
@@ -134,6 +141,20 @@ def records(feeds: Sequence[tuple[int, ...]]) -> memoryview:
 def run(lines: memoryview, *arguments: Any) -> int:
     """Run a table of lines; see native.c. Returns the floating-point errors."""
     return _native.run(lines, *arguments)
+
+
+def run_together(tables: Sequence[memoryview], batches: int, feeds: Sequence[Any], keeps: Any) -> int:
+    """Run a table in each of as many threads, which meet where the tables say so. Returns the floating-point errors."""
+    team = np.zeros(_native.TEAM_BYTES // 4, np.int32)
+    team[-1] = len(tables)
+    errors = [0] * len(tables)
+
+    def work(number: int) -> None:
+        mine = keeps if number == 0 else None
+        errors[number] = _native.run(tables[number], batches, feeds[number], mine, team.data)
+
+    share([partial(work, number) for number in range(len(tables))])
+    return int(np.bitwise_or.reduce(errors))
 
 
 FAULTS: dict[int, tuple[Any, tuple[float, float]]] = {

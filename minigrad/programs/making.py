@@ -33,7 +33,7 @@ from minigrad.programs.recording import (
     gradients_of,
     record_twice,
 )
-from minigrad.programs.threads import one_blas_thread
+from minigrad.programs.threads import blas_threads, one_blas_thread
 from minigrad.programs.trials import differences
 from minigrad.programs.writers import numpy_source
 from minigrad.programs.writers.native import Native
@@ -164,7 +164,17 @@ class Trial:
             native = write_native(program)
             moved = native.on(program.on(double.double))
             name = self._differs_in(double.work, partial(double.work.replay, moved.function))
-            return native if name is None else Unwritable(program.lines[0], f"natively it differs in {name}")
+            if name is not None:
+                return Unwritable(program.lines[0], f"natively it differs in {name}")
+            threads = blas_threads()
+            if moved.divide(threads):
+                double = self._work.double()
+                divided = moved.on(program.on(double.double))
+                with one_blas_thread() as able:
+                    same = able and self._differs_in(double.work, partial(double.work.replay, divided.divided)) is None
+                if same:
+                    native.divide(threads)
+            return native
         except Unwritable as refusal:
             return refusal
         except Exception as error:  # a fault here costs time, no more

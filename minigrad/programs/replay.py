@@ -17,9 +17,9 @@ from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.programs import executor
-from minigrad.programs.blocks import Blocks, same_in_one_thread
+from minigrad.programs.blocks import same_in_one_thread
 from minigrad.programs.equations import named_values
-from minigrad.programs.executor import feed, records
+from minigrad.programs.executor import feed, part_of, records
 from minigrad.programs.form import Program
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
@@ -29,8 +29,8 @@ from minigrad.programs.writers import numpy_file
 from minigrad.programs.writers.native import Native
 from minigrad.programs.writers.unwritable import Unwritable
 
-WHOLE, IN_ONE_THREAD, IN_BLOCKS = range(3)
-"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows."""
+WHOLE, IN_ONE_THREAD, IN_BLOCKS, DIVIDED = range(4)
+"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows, natively by several threads."""
 
 MOMENT = 0.04
 """Seconds that one native call takes at most, more or less: Ctrl-C is heard between two."""
@@ -62,6 +62,8 @@ class StepProgram(Program):
             ways.append(IN_BLOCKS)
         elif blas_threads() > 1 and same_in_one_thread(self.lines):
             ways.append(IN_ONE_THREAD)
+        if self.native is not None and self.native.members > 1:
+            ways.insert(0, DIVIDED)
         self._pace = Pace(ways)
         self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
 
@@ -156,10 +158,14 @@ class StepProgram(Program):
         share: float = size
         total, weight = mean.total, mean.weight
         weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
-        with self._fastest_way(len(batches.rows)) as blocks:
-            if blocks is None and replay is not self.code.function and self._runs_whole(batches):
-                self._run_natively(batches, mean)
+        natively = replay is not self.code.function
+        with self._fastest_way(len(batches.rows), natively) as way:
+            blocks = self._blocks if way == IN_BLOCKS else None
+            if blocks is None and natively and self._runs_whole(batches):
+                self._run_natively(batches, mean, divided=way == DIVIDED)
                 return
+            if way == DIVIDED and self.native is not None:
+                replay = self.native.divided
             for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
                 if weights is not None and self._weights is not None:
                     self._weights[...] = next(weights)
@@ -199,8 +205,8 @@ class StepProgram(Program):
             and all(array.dtype == place.dtype and array[0].flags.c_contiguous for array, place in pairs)
         )
 
-    def _run_natively(self, batches: Batches, mean: WeightedMean) -> None:
-        """Many batches in one call of the extension, but no more than take `MOMENT`."""
+    def _run_natively(self, batches: Batches, mean: WeightedMean, divided: bool) -> None:
+        """Many batches in one call of the extension, but no more than take `MOMENT`; `divided` among threads or not."""
         native, optimizer, size = self.native, self._optimizer, batches.size
         assert native is not None
         rows, numbers = (np.asarray(n, np.intp).reshape(-1, size) for n in (batches.rows, batches.numbers))
@@ -217,16 +223,20 @@ class StepProgram(Program):
             end = min(len(rows), begin + max(1, int(MOMENT / self._seconds_a_batch)))
             coefficients, failure = self._coefficients_of(end - begin)
             end = begin + len(coefficients)
-            feeds = [
-                feed(self._x, batches.x, rows[begin:end], size),
-                feed(self._t, batches.table, numbers[begin:end], size),
-            ]
+            alone = [feed(place, coefficients[:, n], None, 1) for n, place in enumerate(self._coefficients.values())]
             if weights is not None and self._weights is not None:
-                feeds.append(feed(self._weights.reshape(-1), weights[begin:end].reshape(-1), None, size))
-            feeds += [feed(place, coefficients[:, n], None, 1) for n, place in enumerate(self._coefficients.values())]
+                alone.append(feed(self._weights, weights[begin:end].reshape(-1), None, size))
+            gathered = [(self._x, batches.x, rows[begin:end]), (self._t, batches.table, numbers[begin:end])]
             losses = np.empty(end - begin, native.result.dtype)
-            keeps = [feed(native.result, losses, None, 1)]
-            errors = executor.run(native.table, end - begin, records(feeds), records(keeps))
+            keeps = records([feed(native.result, losses, None, 1)])
+            if divided:
+                parts = native.shares(size)
+                feeds = [[part_of(feed(*each, size), *part) for each in gathered] for part in parts]
+                feeds[0] += alone
+                errors = native.run_divided(end - begin, [records(some) for some in feeds], keeps)
+            else:
+                alone += [feed(*each, size) for each in gathered]
+                errors = executor.run(native.table, end - begin, records(alone), keeps)
             # Added one after the other, as they are batch by batch: `sum` would take another order.
             mean.total = float(np.add.accumulate([mean.total, *(losses.astype(float) * shares[begin:end])])[-1])
             mean.weight = float(np.add.accumulate([mean.weight, *shares[begin:end]])[-1])
@@ -252,11 +262,11 @@ class StepProgram(Program):
         return places, None
 
     @contextmanager
-    def _fastest_way(self, amount: int) -> Iterator[Blocks | None]:
-        """In here BLAS has the threads of the fastest way for so many rows; gives the blocks if that is it."""
-        way, begun = self._pace.way, time.perf_counter()
+    def _fastest_way(self, amount: int, natively: bool) -> Iterator[int]:
+        """In here BLAS has the threads of the fastest way for so many rows; gives the way."""
+        way, begun = self._pace.way if natively or self._pace.way != DIVIDED else WHOLE, time.perf_counter()
         with nullcontext(True) if way == WHOLE else one_blas_thread() as able:
-            yield self._blocks if able and way == IN_BLOCKS else None
+            yield way if able else WHOLE
         if able:
             self._pace.learn(time.perf_counter() - begun, amount)
 

@@ -8,21 +8,26 @@ own, the rows are tried on numbers at random before they are taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count, groupby
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
+from minigrad.programs.dividing import divide, parts_of
 from minigrad.programs.equations import Names
-from minigrad.programs.executor import AXES, LINE, OPERANDS, SIZES, STRIDES, Loop, NotNative, loop_of, own_loop
+from minigrad.programs.executor import AXES, OPERANDS, Loop, NotNative, loop_of, own_loop
 from minigrad.programs.form import Copy, Elementwise, Line, Product, Program, Reduce, Value, View
 from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.panels import Panels, ways_to_panel
+from minigrad.programs.rows import Row, Spot, table_of
+from minigrad.programs.threads import one_blas_thread
 from minigrad.programs.trials import examples, random_array, same_bits
 from minigrad.programs.writers.numpy_source import EXTREMA, Source, promoted
 from minigrad.programs.writers.unwritable import Unwritable
@@ -41,57 +46,19 @@ ROW_BY_ROW = (np.add, np.subtract, np.multiply, np.divide)
 SHORT = 128
 """Elements of a row up to which a call for each costs more than the row. NumPy adds up longer ones in two halves."""
 
+WORTH_DIVIDING = 1 << 20
+"""Multiplications of a step from which on several threads may repay their meetings."""
 WORTH_IT = 2
 """Lines of a stretch between Python's from which on it is quicker than Python (measured: a call takes 0.3 µs)."""
-
-Spot: TypeAlias = tuple[int, int]
-"""Where an operand begins: the number of its memory, and bytes in there. Constants have numbers below 0."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table. `shape` and `steps` are the axes around the loop: how long, and how far apart for each."""
-
-    loop: Loop
-    spots: tuple[Spot, ...]
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
-    shape: tuple[int, ...] = ()
-    steps: tuple[tuple[int, ...], ...] = ()
-
-    def record(self, bases: Mapping[int, int]) -> tuple[Any, ...]:
-        """The row as LINE, where memories begin at these addresses."""
-        loop = self.loop
-        return (
-            loop.address,
-            loop.context,
-            loop.auxdata,
-            len(self.spots),
-            loop.quiet,
-            _padded([bases[memory] + offset for memory, offset in self.spots], OPERANDS),
-            _padded(self.sizes, SIZES),
-            _padded(self.strides, STRIDES),
-            len(self.shape),
-            _padded(self.shape, AXES),
-            [_padded(step, OPERANDS) for step in _padded(self.steps, AXES, ())],
-        )
-
-
-def _padded(values: Sequence[Any], length: int, filler: Any = 0) -> list[Any]:
-    return [*values, *[filler] * (length - len(values))]
-
-
-def table_of(rows: Iterable[Row], bases: Mapping[int, int]) -> Array:
-    """The table of some rows, where memories begin at these addresses."""
-    return np.array([row.record(bases) for row in rows], LINE)
 
 
 # ------------------------------------------------------------------------------------------------------------- lowering
 @dataclass(frozen=True)
 class Operand:
-    """Where an operand begins, and how many bytes lead on along each axis of the whole operation."""
+    """Where an operand begins, the bytes of an element, and how many lead on along each axis of the operation."""
 
     spot: Spot
+    item: int
     strides: tuple[int, ...]
 
 
@@ -122,7 +89,8 @@ def spread(loop: Loop, shape: Sequence[int], operands: Sequence[Operand], *, tur
         raise NotNative("it has too many axes")
     spots = tuple((operand.spot[0], offset) for operand, offset in zip(operands, offsets, strict=True))
     around.reverse()
-    return Row(loop, spots, inner[:1], inner[1], tuple(n for n, _ in around), tuple(steps for _, steps in around))
+    items = tuple(operand.item for operand in operands)
+    return Row(loop, spots, items, inner[:1], inner[1], tuple(n for n, _ in around), tuple(step for _, step in around))
 
 
 def _place_of(strides: Sequence[int], axes: Sequence[tuple[int, tuple[int, ...]]]) -> int:
@@ -153,7 +121,7 @@ def broadcast(view: View, shape: Sequence[int]) -> Operand:
     """A view as an operand of an operation of this shape."""
     missing = len(shape) - len(view.shape)
     strides = [0 if n == 1 else stride for n, stride in zip(view.shape, _bytes_apart(view), strict=True)]
-    return Operand(_spot(view), (*(0,) * missing, *strides))
+    return Operand(_spot(view), view.dtype.itemsize, (*(0,) * missing, *strides))
 
 
 class Lowering:
@@ -191,7 +159,12 @@ class Lowering:
         key = dtype, number.tobytes(), shape
         if key not in self._known:
             self._known[key] = self._new(np.full(shape, number))
-        return Operand((self._known[key], 0), self.constants[self._known[key]].strides)
+        return Operand((self._known[key], 0), dtype.itemsize, self.constants[self._known[key]].strides)
+
+    def room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operand:
+        """Memory for numbers on the way."""
+        number = self._new(np.zeros(shape, dtype))
+        return Operand((number, 0), dtype.itemsize, self.constants[number].strides)
 
     def _new(self, array: Array) -> int:
         number = -1 - len(self.constants)
@@ -202,7 +175,7 @@ class Lowering:
     def _copy(self, source: Any, out: View) -> list[Row]:
         if not isinstance(source, View):
             constant = self.constant(source, out.dtype, ())
-            source = Operand(constant.spot, (0,) * len(out.shape))
+            source = replace(constant, strides=(0,) * len(out.shape))
             return [spread(_copying(out.dtype, out.dtype), out.shape, [source, broadcast(out, out.shape)])]
         row = spread(_copying(source.dtype, out.dtype), out.shape, [broadcast(v, out.shape) for v in (source, out)])
         return [_turned(row, out.dtype) or row]
@@ -229,14 +202,16 @@ class Lowering:
             elif ufunc in EXTREMA:
                 operands.append(self.constant(value, dtype, line.out.shape))
             else:
-                operands.append(Operand(self.constant(value, dtype, ()).spot, (0,) * len(line.out.shape)))
+                operands.append(replace(self.constant(value, dtype, ()), strides=(0,) * len(line.out.shape)))
         operands.append(broadcast(line.out, line.out.shape))
         row = spread(loop_of(ufunc, dtypes), line.out.shape, operands)
         return [*rows, _by_rows(row, ufunc, dtypes) or row]
 
     def _cast(self, view: View, dtype: np.dtype[Any]) -> Row:
         """A row that puts a view's numbers, of another type, into memory of their own."""
-        room = Operand((self._new(np.zeros(view.shape, dtype)), 0), _contiguous(view.shape, dtype.itemsize))
+        room = Operand(
+            (self._new(np.zeros(view.shape, dtype)), 0), dtype.itemsize, _contiguous(view.shape, dtype.itemsize)
+        )
         return spread(_copying(view.dtype, dtype), view.shape, [broadcast(view, view.shape), room])
 
     def _product(self, line: Line) -> list[Row]:
@@ -259,7 +234,7 @@ class Lowering:
         around = spread(loop, line.out.shape[:-2], stacked)
         core = tuple(stride * size for view in views for stride in view.strides[-2:])
         sizes = (*around.sizes, *a.shape[-2:], b.shape[-1])
-        return [replace(around, sizes=sizes, strides=(*around.strides, *core))]
+        return [replace(around, sizes=sizes, strides=(*around.strides, *core), kind="product")]
 
     def _with_vectors(self, line: Line) -> list[Row]:
         """A product with a vector as one with a matrix of one row, or of one column."""
@@ -275,7 +250,8 @@ class Lowering:
         a, b, out = *line.inputs, line.out
         core = tuple(stride for view in (a, b, out) for stride in _bytes_apart(view))
         spots = tuple(map(_spot, (a, b, out)))
-        return [Row(own_loop(f"outer {out.dtype}"), spots, (1, out.shape[0], 1, out.shape[1]), (0, 0, 0, *core))]
+        sizes, loop = (1, out.shape[0], 1, out.shape[1]), own_loop(f"outer {out.dtype}")
+        return [Row(loop, spots, (out.dtype.itemsize,) * 3, sizes, (0, 0, 0, *core), kind="product")]
 
     def _reduction(self, line: Line) -> list[Row]:
         operand, out, options = line.inputs[0], line.out, dict(line.options)
@@ -291,7 +267,7 @@ class Lowering:
         )
         left = iter(_bytes_apart(out))
         along = [next(left) if keepdims or n not in axes else 0 for n in range(dimensions)]
-        result = Operand(_spot(out), tuple(0 if n in axes else along[n] for n in range(dimensions)))
+        result = Operand(_spot(out), out.dtype.itemsize, tuple(0 if n in axes else along[n] for n in range(dimensions)))
         source = broadcast(operand, operand.shape)
         loop = loop_of(ufunc, (out.dtype,) * 3)
         if ufunc.identity is not None:
@@ -372,7 +348,8 @@ def _as_far(spot: Spot, view: View, dtype: np.dtype[Any], shape: Sequence[int]) 
     """What was cast to memory of its own, broadcast."""
     strides = _contiguous(view.shape, dtype.itemsize)
     missing = len(shape) - len(view.shape)
-    return Operand(spot, (*(0,) * missing, *(0 if n == 1 else s for n, s in zip(view.shape, strides, strict=True))))
+    broadcasting = (0 if n == 1 else stride for n, stride in zip(view.shape, strides, strict=True))
+    return Operand(spot, dtype.itemsize, (*(0,) * missing, *broadcasting))
 
 
 def _in_one_go(rows: Sequence[Row]) -> bool:
@@ -406,7 +383,7 @@ def _turned(row: Row, dtype: np.dtype[Any]) -> Row | None:
     (step,), (stride, along) = row.steps, row.strides
     if step != (size, columns * size) or along != size or stride % size or stride < size:
         return None
-    return Row(own_loop(f"turn {dtype}"), row.spots, (rows, columns), (stride, along))
+    return Row(own_loop(f"turn {dtype}"), row.spots, row.items, (rows, columns), (stride, along), kind="turn")
 
 
 def _by_rows(row: Row, ufunc: np.ufunc, dtypes: Sequence[np.dtype[Any]]) -> Row | None:
@@ -435,7 +412,9 @@ def _in_sums(row: Row, ufunc: np.ufunc, dtype: np.dtype[Any]) -> Row | None:
 def _with_inner_axis(row: Row, loop: Loop) -> Row:
     """The row with the innermost of the axes around it as the first of a loop of two."""
     sizes, strides = (row.shape[-1], row.sizes[0]), (*row.steps[-1], *row.strides)
-    return replace(row, loop=loop, sizes=sizes, strides=strides, shape=row.shape[:-1], steps=row.steps[:-1])
+    return replace(
+        row, loop=loop, sizes=sizes, strides=strides, shape=row.shape[:-1], steps=row.steps[:-1], kind="rows"
+    )
 
 
 def _name_of(loop: Loop) -> str:
@@ -503,7 +482,7 @@ def _descent(scaling: Line, scaled: Row, line: Line, row: Row, program: Sequence
     if row.strides != (size,) * 3 or size < 4:
         return None
     spots = (scaled.spots[number], scaled.spots[1 - number], row.spots[0], row.spots[2])
-    return Row(own_loop(f"descend {line.out.dtype}"), spots, row.sizes, (0, size, size, size))
+    return Row(own_loop(f"descend {line.out.dtype}"), spots, (size,) * 4, row.sizes, (0, size, size, size))
 
 
 class Native:
@@ -528,7 +507,28 @@ class Native:
         self._program, self._scalars = program, scalars
         self.whole = all(stretch.rows for stretch in self.stretches)
         self.reasons = {str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.rows}
+        self.members = 1
+        self._parts: dict[Row, list[list[Row]] | None] = {}
         self._written()
+
+    def divide(self, members: int) -> bool:
+        """Divide the rows among so many threads from now on; whether it is worth it. To be tried: bits may change."""
+        rows = self.stretches[0].rows
+        if not self.whole or members < 2 or sum(row.work for row in rows if row.kind == "product") < WORTH_DIVIDING:
+            return False
+        self.members = members
+        self._written()
+        return any(row is not None and row not in rows for row in self._divided[0])
+
+    def divided(self) -> float:
+        """Run the program once by several threads. To be called in `one_blas_thread`."""
+        if errors := self.run_divided(1, [None] * self.members, None):
+            executor.complain(errors)
+        return float(self.result)
+
+    def run_divided(self, batches: int, feeds: Sequence[Any], keeps: Any) -> int:
+        """The same for many batches; each thread has feeds of its own, and the first one keeps. Returns the errors."""
+        return executor.run_together(self.tables, batches, feeds, keeps)
 
     def on(self, program: Program) -> Native:
         """The same for the same program on other arrays, in the same memory for results."""
@@ -540,6 +540,9 @@ class Native:
     def _written(self) -> None:
         """Make the tables, and the function that runs them with Python's lines in between."""
         program, block = self._program, address(self.block)
+        if self.members > 1:
+            for row in self.stretches[0].rows:
+                parts_of(row, self.members, self._product)  # which may take room
         bases = {memory: address(array) for memory, array in (program.homes | self._lowering.constants).items()}
         bases |= {memory: block + start for memory, start in self._starts.items()}
         tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.rows]
@@ -557,6 +560,45 @@ class Native:
         text.append(f"    return {result if program.result.shape else f'float({result})'}")
         self.function: Callable[[], Any] = source.defined("\n".join(text))
         self.table, self.result = tables[0], self._array(program.result) if self.whole else np.zeros(())
+        if self.members > 1:
+            self._divided = divide(self.stretches[0].rows, self.members, bases, self._fed(), self._product)
+            self.tables = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
+
+    def shares(self, count: int) -> list[tuple[int, int]]:
+        """Which rows of a batch each thread gathers."""
+        return [(count * k // self.members, count * (k + 1) // self.members) for k in range(self.members)]
+
+    def _fed(self) -> list[list[tuple[int, int]]]:
+        """For each thread the addresses that are filled by it before a step."""
+        program, fed = self._program, list[list[tuple[int, int]]]()
+        for number in range(self.members):
+            mine = []
+            for value, array in program.given.items():
+                if value.role == "batch" and len(array.shape):
+                    start, stop = self.shares(len(array))[number]
+                    mine.append((address(array) + start * array.strides[0], address(array) + stop * array.strides[0]))
+                elif value.role == "coefficient" and number == 0:
+                    mine.append((address(array), address(array) + array.itemsize))
+            fed.append(mine)
+        return fed
+
+    def _product(self, row: Row, bounds: list[int]) -> list[list[Row]] | None:
+        """For each thread its part of a product, so that in one BLAS thread each the bits are those of the layers."""
+        if row not in self._parts:
+            self._parts[row] = next(
+                (ways for ways in self._ways(row, bounds) if _same_in_parts(row, ways, self._lowering)), None
+            )
+        return self._parts[row]
+
+    def _ways(self, row: Row, bounds: list[int]) -> Iterator[list[list[Row]]]:
+        """Ways to make a product in parts: some rows each, at once or panel by panel."""
+        parts = row.cuts(bounds) or []
+        yield [[part] for part in parts]
+        if row.shape or row.sizes[0] > 1 or row.strides[8] != row.items[2]:
+            return
+        rooms = [self._lowering.room((part.sizes[1], part.sizes[3]), np.dtype(f"f{part.items[2]}")) for part in parts]
+        for panels in ways_to_panel(row.sizes[2]):
+            yield [_in_panels(part, panels, room) for part, room in zip(parts, rooms, strict=True)]
 
     def _array(self, view: View) -> Array:
         if view.memory not in self._starts:
@@ -569,6 +611,47 @@ class Native:
             return "natively: NumPy's own loops without Python between them"
         kept = "; ".join(f"{line}: {reason}" for line, reason in self.reasons.items())
         return f"natively but for {kept}"
+
+
+def _in_panels(part: Row, panels: Panels, room: Operand) -> list[Row]:
+    """A product as the sum of its panels' products; each but the first is made in a room of its own."""
+    s, (_, rows, _, columns), item = part.strides, part.sizes, part.items[2]
+    found = []
+    for start, stop in panels:
+        (a, a_offset), (b, b_offset), out = part.spots
+        spots = (a, a_offset + start * s[4]), (b, b_offset + start * s[5]), out if start == 0 else room.spot
+        strides = s if start == 0 else (*s[:7], *room.strides)
+        found.append(replace(part, spots=spots, sizes=(1, rows, stop - start, columns), strides=strides))
+        if start:
+            adding = (s[7], room.strides[0], s[7], item, item, item)
+            loop = own_loop(f"rows add float{8 * item}")
+            found.append(Row(loop, (out, room.spot, out), (item,) * 3, (rows, columns), adding, kind="rows"))
+    return found
+
+
+def _same_in_parts(row: Row, parts: list[list[Row]], lowering: Lowering) -> bool:
+    """Whether parts of a product have its bits, in one BLAS thread, on numbers at random."""
+    origin = dict.fromkeys((memory for memory, _ in row.spots), 0)
+    rng, bases, operands = np.random.default_rng(0), dict[int, int](), list[Array]()
+    for number, ((low, high), item) in enumerate(zip(row.touched(origin), row.items, strict=True)):
+        operands.append(rng.normal(size=(high - low) // item).astype(f"f{item}"))
+        bases[number] = address(operands[-1]) - low
+    rooms = {memory: address(array) for memory, array in lowering.constants.items()}
+    memories, apart = [memory for memory, _ in row.spots], []
+    for each in (row, *(each for part in parts for each in part)):
+        # A product may have one memory for two operands: here each has its own.
+        own = range(3) if each.kind == "product" else (2, 2, 2)
+        spots = ((n if m in memories else m, offset) for n, (m, offset) in zip(own, each.spots, strict=True))
+        apart.append(replace(each, spots=tuple(spots)))
+    found = []
+    for rows in (apart[:1], apart[1:]):
+        operands[-1][:] = 0
+        with nullcontext(True) if rows == apart[:1] else one_blas_thread() as able:
+            if not able:
+                return False
+            executor.run(executor.raw_bytes(table_of(rows, rooms | bases)))
+        found.append(operands[-1].copy())
+    return same_bits(found[0], found[1])
 
 
 def function_of(lines: Iterable[Line], array_of: Callable[[View], Array]) -> Callable[[], None] | None:
