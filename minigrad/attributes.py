@@ -50,7 +50,7 @@ def without_batch(attributes: Mapping[str, Any], made_with: MadeWith, cls: type,
     one in it. Numbers, shapes, generators and layers stay, and so does what was put there from elsewhere.
     """
     written, kept = written_by(cls, root, ("forward", "backward")), dict(attributes)
-    for name, value in attributes.items():
+    for name, value in list(kept.items()):
         began_empty = made_with.get(name, object)
         declared = isinstance(getattr(cls, name, None), Declared)
         if began_empty is None or declared or (written is not None and name not in written) or _is_plain(value, root):

@@ -151,13 +151,14 @@ class Layer(Configured):
     def _twin(self) -> Layer:
         """A shallow copy for inference: it shares the parameters, owns its state, and has its inner layers predict."""
         twin = object.__new__(type(self))
+        twin._made_with = getattr(self, "_made_with", {})
         attributes = vars(twin)
         attributes.update(vars(self))
         if self._states:
             attributes.update(copy.deepcopy(self.states))
         if self.layers:
             inner = {id(layer): layer._predicting() for layer in self.layers}
-            attributes.update((name, _replaced(value, inner)) for name, value in vars(self).items())
+            attributes.update((name, _replaced(value, inner)) for name, value in list(attributes.items()))
             attributes["layers"] = [inner[id(layer)] for layer in self.layers]
         return twin
 

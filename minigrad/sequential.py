@@ -37,7 +37,8 @@ class Sequential(Model):
     starts at the first layer that knows its own, and is completed by the first x. `seed` draws the parameters of every
     layer without a seed of its own anew, each from a stream of its own.
 
-    A Sequential does not branch: that is a layer of its own. It may stand in another one; its theta is then a slice.
+    A Sequential does not branch: that is a layer of its own. It may stand in another one: its theta is then a slice,
+    and its layers run as if they stood there themselves.
 
     Raises ValueError where two neighbours do not fit, or where a layer already stands in a model.
     """
@@ -114,13 +115,13 @@ class Sequential(Model):
 
     def forward(self, x: Any) -> Array:
         """x (B, …) -> y. Every layer keeps what its backward needs."""
-        return run_forward(self.layers, self.admit(x))
+        return run_forward(self._flat(), self.admit(x))
 
     def backward(self, dy: Any) -> Any:
         """dy, of y's shape -> dx; fills dtheta. It belongs to the latest forward."""
         if not hasattr(dy, "dtype") or dy.dtype != self.dtype:
             dy = np.asarray(dy, self.dtype)
-        return run_backward(self.layers, dy)
+        return run_backward(self._flat(), dy)
 
     def predict(self, x: Any) -> Array:
         """x (B, …) -> y in inference, block by block, so that memory does not grow with B; y is a fresh array.
@@ -135,7 +136,7 @@ class Sequential(Model):
         return np.concatenate(blocks)
 
     def _predict(self, x: Array) -> Array:
-        if not self._is_a_chain():
+        if not self._keeps("forward", "backward"):
             return super().predict(x).copy()
         y: Array = _running().predict(self, x)
         return y
@@ -269,11 +270,20 @@ class Sequential(Model):
 
     def chain(self) -> tuple[Layer, ...]:
         """The layers of this model, those of inner Sequentials in their place."""
-        return tuple(inner for layer in self.layers for inner in layer.chain()) if self._is_a_chain() else (self,)
+        return self._flat() if self._keeps("forward", "backward") else (self,)
 
-    def _is_a_chain(self) -> bool:
-        """Whether it is its layers, one after the other, and no subclass with a forward or backward of its own."""
-        return type(self).forward is Sequential.forward and type(self).backward is Sequential.backward
+    def _flat(self) -> tuple[Layer, ...]:
+        """The layers one after the other. An inner Sequential that predicts in a way of its own stays one of them."""
+        own = (isinstance(layer, Sequential) and not layer._keeps("predict") for layer in self.layers)
+        return tuple(
+            inner
+            for layer, whole in zip(self.layers, own, strict=True)
+            for inner in ((layer,) if whole else layer.chain())
+        )
+
+    def _keeps(self, *verbs: str) -> bool:
+        """Whether these methods are Sequential's, in the class and in the instance."""
+        return all(getattr(getattr(self, verb), "__func__", None) is getattr(Sequential, verb) for verb in verbs)
 
 
 @cache

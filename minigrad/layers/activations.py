@@ -224,8 +224,8 @@ class GELU(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = x
         if self.approximate == "none":
+            self.x = x
             self.cdf = normal_cdf(x)
         else:
             # From |x| = 25 on, s(w) is 0 or 1 in float64 too, while x³ might overflow.

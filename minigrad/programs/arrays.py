@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -41,7 +41,16 @@ REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.m
 
 
 class Unrecordable(TypeError):
-    """An operation whose outcome, or whose very happening, depends on the values of a recording array."""
+    """An operation whose outcome, or whose very happening, depends on the values of a recording array.
+
+    `raised` counts them: code that catches one, and goes on, has not done what it does with plain arrays.
+    """
+
+    raised: ClassVar[int] = 0
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        Unrecordable.raised += 1
 
 
 class Tape:

@@ -13,8 +13,11 @@ import dis
 import enum
 import functools
 import hashlib
+import operator
 import random
 import re
+import threading
+import time
 import types
 from collections.abc import Iterable
 from pathlib import PurePath
@@ -31,6 +34,7 @@ FIXED = (
     type,
     types.ModuleType,
     types.BuiltinFunctionType,
+    types.MemberDescriptorType,
     np.ufunc,
     property,
     re.Pattern,
@@ -75,11 +79,11 @@ def content(value: Any, within: frozenset[int] = frozenset()) -> Any:
         return "itself"
     within |= {id(value)}
     if isinstance(value, list | tuple | collections.deque | np.ndarray):
-        return type(value), tuple(content(item, within) for item in value)
+        return type(value), tuple(content(item, within) for item in list(value))
     if isinstance(value, dict):
-        return type(value), tuple((content(name, within), content(item, within)) for name, item in value.items())
+        return type(value), tuple((content(name, within), content(item, within)) for name, item in list(value.items()))
     if isinstance(value, set | frozenset):
-        return type(value), frozenset(content(item, within) for item in value)
+        return type(value), frozenset(content(item, within) for item in list(value))
     if isinstance(value, np.random.Generator):
         return ByIdentity(value), repr(value.bit_generator.state)
     if isinstance(value, np.random.RandomState):
@@ -143,19 +147,32 @@ class Guards:
         self._own: list[tuple[dict[str, Any], str, Any, Any]] = []
         self._of_class: dict[tuple[type, str], tuple[Any, Any]] = {}
         self._not_shadowed: dict[int, tuple[dict[str, Any], set[str]]] = {}
+        bare: dict[type, dict[str, None]] = {}
         for thing, name in read:
             value = found(thing, name)
             kept = None if _is_bare(value) else content(value)
             if name in vars(thing):
                 self._own.append((vars(thing), name, value, kept))
+                continue
+            self._not_shadowed.setdefault(id(thing), (vars(thing), set()))[1].add(name)
+            if kept is None and value is not MISSING and not isinstance(value, classmethod):
+                bare.setdefault(type(thing), {})[name] = None
             else:
                 self._of_class[type(thing), name] = value, kept
-                self._not_shadowed.setdefault(id(thing), (vars(thing), set()))[1].add(name)
+        # Most are of this kind, so they are asked for all at once; with the bases, since a single one is no tuple.
+        getters = ((cls, operator.attrgetter("__mro__", *names)) for cls, names in bare.items())
+        self._bare_of_class = [(cls, getter, getter(cls)) for cls, getter in getters]
 
     def hold(self) -> bool:
         """Whether nothing has changed."""
         for attributes, name, value in self._same:
             if attributes.get(name) is not value:
+                return False
+        for cls, getter, values in self._bare_of_class:
+            try:
+                if not all(map(operator.is_, getter(cls), values)):
+                    return False
+            except AttributeError:
                 return False
         for attributes, name, value, before in self._own:
             now = attributes.get(name, MISSING)
@@ -166,9 +183,7 @@ class Guards:
                 except Unsure:
                     return False
         for (cls, name), (value, before) in self._of_class.items():
-            if getattr(cls, name, MISSING) is not value and _of(cls, name) is not value:
-                return False
-            if before is not None and content(value) != before:
+            if _of(cls, name) is not value or (before is not None and content(value) != before):
                 return False
         return all(own.keys().isdisjoint(names) for own, names in self._not_shadowed.values())
 
@@ -229,9 +244,9 @@ class SharedState:
     """What the classes of some objects hold, and copies share with them: to see whether it has changed."""
 
     def __init__(self, things: Iterable[Any]) -> None:
-        classes = {cls for thing in things for cls in type(thing).__mro__ if not _is_ours(cls)}
+        self._classes = {cls: set(vars(cls)) for thing in things for cls in type(thing).__mro__ if not is_ours(cls)}
         self._kept = []
-        for cls in classes:
+        for cls in self._classes:
             for name, value in list(vars(cls).items()):
                 if not name.startswith("__") and (isinstance(value, (bool, int, float, str)) or not _is_bare(value)):
                     with contextlib.suppress(Unsure):
@@ -248,10 +263,44 @@ class SharedState:
             if now is not value:
                 setattr(cls, name, value)
             _fill(value, backup)
+        for cls, names in self._classes.items():
+            for name in [name for name in vars(cls) if name not in names]:
+                found = f"{cls.__name__}.{name}"
+                delattr(cls, name)
         return found
 
 
-def _is_ours(cls: type) -> bool:
+class GlobalGenerators:
+    """How far the generators are that NumPy and Python have for everybody."""
+
+    def __init__(self) -> None:
+        self._numpy, self._python = np.random.get_state(), random.getstate()  # noqa: NPY002
+
+    def have_moved(self) -> bool:
+        """Whether anybody has drawn from them since."""
+        state: Any = np.random.get_state()  # noqa: NPY002
+        before: Any = self._numpy
+        same = state[2:] == before[2:] and np.array_equal(state[1], before[1])
+        return not same or random.getstate() != self._python
+
+    def put_back(self) -> None:
+        """Make them draw the same again."""
+        np.random.set_state(self._numpy)  # noqa: NPY002
+        random.setstate(self._python)
+
+
+def others_draw() -> bool:
+    """Whether another thread is drawing from the global generators: then nobody may put them back."""
+    before = GlobalGenerators()
+    for _ in range(0 if threading.active_count() == 1 else 20):
+        time.sleep(0.005)  # on a busy machine a thread may wait for so long
+        if before.have_moved():
+            return True
+    return False
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class is the package's own, or Python's: they keep nothing that changes."""
     return cls.__module__.partition(".")[0] in ("minigrad", "builtins", "typing", "abc")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
+from minigrad.programs.contents import GlobalGenerators
 from minigrad.programs.form import Change, Line, Opaque, Program, Value, View, exchange
 
 
@@ -24,7 +24,7 @@ def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Valu
     """
     opaque = {id(home): home for line in program.lines if isinstance(line, Opaque) for home in _objects(line)}
     saved = [(home, copy.deepcopy(_undeclared(home))) for home in opaque.values()]
-    drawn = np.random.get_state(), random.getstate()  # noqa: NPY002
+    generators = GlobalGenerators()
     try:
         return _values(program, batch)
     finally:
@@ -33,8 +33,7 @@ def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Valu
                 del vars(home)[name]
             vars(home).update(before)
         if opaque:
-            np.random.set_state(drawn[0])  # noqa: NPY002
-            random.setstate(drawn[1])
+            generators.put_back()
 
 
 def _objects(line: Opaque) -> list[Any]:

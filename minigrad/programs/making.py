@@ -8,7 +8,6 @@ it, and nothing has to be put back.
 from __future__ import annotations
 
 import logging
-import random
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.blocks import Blocks, Undivided
-from minigrad.programs.contents import Guards, Unsure
+from minigrad.programs.contents import GlobalGenerators, Guards, Unsure, others_draw
 from minigrad.programs.form import Position, Program
 from minigrad.programs.planning import plan
 from minigrad.programs.recording import (
@@ -29,7 +28,6 @@ from minigrad.programs.recording import (
     PartError,
     Recordable,
     Recording,
-    globally_drawn,
     gradients_of,
     record_twice,
 )
@@ -65,75 +63,85 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
 
     Raises PartError where only the plain path is right.
     """
-    states, drawn = (np.random.get_state(), random.getstate()), globally_drawn()  # noqa: NPY002
-    draws = False
+    generators, draws = GlobalGenerators(), False
     opaque: dict[Position, str] = {}
     try:
         double, recording = record_twice(work, opaque)
         there, draws = double.work, bool(recording.tape.draws_globally)
+        if draws and others_draw():
+            raise PartError("all", "it draws from a global generator, and another thread draws from it as well")
         found = plan(recording.tape, recording.value, there.lasting(), recording.names, work.title)
         guards = Guards(_read(work, double, recording, opaque), work.on_tape())
         code = numpy_source.write(found)
         program = found.on(double.original)
-        trial = Trial(work, states if draws else None)
+        trial = Trial(work, generators if draws else None)
         trial.compare(code, found, double)
         native = trial.native_of(program)
         blocks = trial.blocks_of(program) if in_blocks else None
         titles = work.titles()
     except PartError as error:
-        draws = draws or globally_drawn() != drawn  # nobody knows by whom
+        draws = draws or generators.have_moved()  # nobody knows by whom
         raise error.of(work) from error.__cause__
     except Unsure as error:
         raise PartError("all", f"it depends on {error}, of which nobody can say whether it changes").of(work) from None
     finally:
-        if draws:
-            _put_back(states)
+        if draws and not others_draw():
+            generators.put_back()
     reasons = {titles[position]: reason for position, reason in opaque.items()}
     return Made(program, code.on(program, double.original), guards, reasons, native, blocks)
 
 
-def _put_back(states: tuple[Any, Any]) -> None:
-    np.random.set_state(states[0])  # noqa: NPY002
-    random.setstate(states[1])
-
-
 def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[Position, str]) -> list[tuple[Any, str]]:
-    """What the recorded parts have read, as (object, name); for copies made on the way stand all of their class."""
+    """What the recorded parts have read, as (object, name); for copies made on the way stand all of their class.
+
+    Of parts that run as they are it is their methods: another one in its place is not what the program calls.
+    """
     by_class: dict[type, list[Any]] = {}
     for layer in walk([work.model]):
         by_class.setdefault(type(layer), []).append(layer)
     found: dict[tuple[int, str], tuple[Any, str]] = {}
     for key, thing in recording.watch.objects.items():
-        if recording.watch.first[key] in opaque or isinstance(thing, Optimizer):  # its settings are in a program's key
+        if isinstance(thing, Optimizer):  # its settings are in a program's key
             continue
+        read = set(recording.watch.read[key])
+        if recording.watch.first[key] in opaque:
+            read &= {line.part.verb for line in recording.tape.lines}
         known = [double.original(thing)] if double.knows(thing) else by_class.get(type(thing), [])
         for each in known:
-            for name in recording.watch.read[key]:
+            for name in read:
                 found[id(each), name] = each, name
     return [(each, name) for each, name in found.values() if name not in (*UNTOUCHED, *work.declared(each))]
 
 
 class Trial:
-    """Two runs, from one state and of two batches, beside what the layers themselves make of them.
+    """Three runs, from one state: of two batches, and of numbers at random, beside what the layers make of them.
 
-    `states` are those of the global generators, where some layer draws from them.
+    Code that does one thing with arrays and another while it is recorded may do the same with the batches that there
+    are, with zeros above all. Layers that refuse numbers at random are tried without.
+
+    `generators` are the global ones as they were, where some layer draws from them.
     """
 
-    def __init__(self, work: Recordable, states: tuple[Any, Any] | None) -> None:
-        self._work, self._states = work, states
+    def __init__(self, work: Recordable, generators: GlobalGenerators | None) -> None:
+        self._work, self._generators = work, generators
         double = work.double()
         self._expected = self._outcome(double.work, double.work.plain)
 
     def _outcome(self, work: Any, run: Callable[[], Any]) -> dict[str, Any]:
-        """All that two turns of the work leave behind, by the names of what it belongs to."""
+        """All that the runs of the work leave behind, by the names of what it belongs to."""
         found: dict[str, Any] = {}
-        if self._states is not None:
-            _put_back(self._states)
-        for turn in range(2):
-            value = run()
+        if self._generators is not None:
+            self._generators.put_back()
+        for turn, prepare in enumerate((lambda: None, work.turn, work.at_random)):
+            prepare()
+            try:
+                value = run()
+            except Exception:
+                if prepare == work.at_random:
+                    break
+                raise
             for number, (name, array) in enumerate([*_left_by(work), ("its value", np.array(value))]):
                 found[f"{turn} {number} {name}"] = array
-            work.turn()
         return found
 
     def _differs_in(self, work: Any, run: Callable[[], Any]) -> str | None:

@@ -6,7 +6,6 @@ consecutive states; a part whose lines differ between the two, or that can't be 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from minigrad.model import Model, run_predict
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, owner, raw
-from minigrad.programs.contents import SharedState, Unsure, carried_by_function, snapshot
+from minigrad.programs.contents import GlobalGenerators, SharedState, Unsure, carried_by_function, is_ours, snapshot
 from minigrad.programs.form import Part, Position, View
 from minigrad.programs.watching import Watch, watching
 
@@ -93,6 +92,14 @@ class Recordable:
         """All that is put on the tape, as (object, name)."""
         return [(layer, n) for layer in walk([self.model]) for n in declared_by(layer) if n in vars(layer)]
 
+    def is_over(self, asked: Collection[str]) -> bool:
+        """Whether an object of which these methods were asked for has nothing more to do in this work."""
+        return True
+
+    def positions(self) -> dict[int, Position]:
+        """The part that each layer belongs to, by the layer's number of `id`."""
+        return {id(layer): n for n, part in enumerate(self.parts) for layer in walk([part])}
+
     def titles(self) -> dict[Position, str]:
         """How the parts are called."""
         found: dict[Position, str] = {n: title_of(part) for n, part in enumerate(self.parts)}
@@ -103,6 +110,12 @@ class Recordable:
         """Another batch of the same shapes: the same rows, each one place further."""
         for array in self.inputs:
             array[...] = np.roll(array, 1, axis=0)
+
+    def at_random(self) -> None:
+        """Other numbers in the rows x, if they are no integers: about as large as those of a standardised table."""
+        x = self.inputs[0]
+        if x.dtype.kind == "f":
+            x[...] = np.random.default_rng(0).normal(size=x.shape)
 
 
 class Double:
@@ -163,6 +176,8 @@ class Tap:
 
     def __init__(self, target: Any, tape: Tape, position: Position, opaque: bool) -> None:
         self._target, self._tape, self._position, self._opaque = target, tape, position, opaque
+        # The package's own layers draw from their own generators; another thread may draw from the global ones.
+        self._may_draw = not all(map(is_ours, map(type, walk([target]) if isinstance(target, Layer) else [target])))
 
     def __repr__(self) -> str:
         return repr(self._target)
@@ -173,11 +188,13 @@ class Tap:
         function = getattr(self._target, verb)
 
         def call(*arguments: Any) -> Any:
-            drawn = globally_drawn()
+            if not self._may_draw:
+                return self._noted(verb, function, arguments)
+            generators = GlobalGenerators()
             try:
                 return self._noted(verb, function, arguments)
             finally:
-                if globally_drawn() != drawn:
+                if generators.have_moved():
                     tape.draws_globally.add(self._position)
 
         return call
@@ -191,7 +208,10 @@ class Tap:
             noted = tape.note_opaque(function, plain, result, arrays)
             result = None if result is None else noted
         else:
+            raised = Unrecordable.raised
             result = function(*arguments)
+            if Unrecordable.raised > raised:
+                raise Unrecordable(f"its {verb} catches an error that it meets only here, and does something else then")
         if result is None:
             return None
         if not isinstance(result, Recorded):
@@ -268,6 +288,7 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
             recording_arrays([(layer, layer.params | gradients_of(layer) | layer.states) for layer in layers], tape),
             watching(watch),
         ):
+            work.model.chain()  # asks whether inner models are their layers: that may change, too
             value = work.record(tape, opaque)
             names = work.names(tape, value)
         work.end()
@@ -283,8 +304,9 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
 
 def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]) -> dict[Position, str]:
     """The parts that carry something from one time to the next that is not declared, or may do so."""
-    positions: dict[int, Position] = {id(layer): n for n, part in enumerate(work.parts) for layer in walk([part])}
+    positions = work.positions()
     things = {id(layer): layer for layer in walk([work.model])} | watch.objects
+    lasting = {id(thing) for thing in (*walk([work.model]), *work.others())}
     after = snapshot(things.values(), UNTOUCHED)
     found: dict[Position, str] = {}
     for key, thing in things.items():
@@ -296,6 +318,8 @@ def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]
             was, now = before.get((key, name)), after.get((key, name))
             if name in read and name in written:
                 found[position] = f"its {name} is carried from step to step, and is not declared as state()"
+            elif name in watch.unread.get(key, {}) and key in lasting and work.is_over(read):
+                found[position] = f"its {name} is set in every step and read in none, and is not declared as state()"
             elif name in read and isinstance(was, Unsure):
                 found[position] = f"its {name} holds {was}, of which nobody can say whether it changes"
             elif name not in written and was is not None and not isinstance(was, Unsure) and now != was:
@@ -354,7 +378,7 @@ def _read_by_predict(work: Recordable) -> list[dict[str, None]]:
 def _carried_to_predict(
     work: Recordable, read: list[dict[str, None]], watch: Watch, opaque: Collection[Position]
 ) -> dict[Position, str]:
-    positions: dict[int, Position] = {id(layer): n for n, part in enumerate(work.parts) for layer in walk([part])}
+    positions = work.positions()
     found: dict[Position, str] = {}
     for layer, names in zip(walk([work.model]), read, strict=True):
         position = positions.get(id(layer), "all")
@@ -362,12 +386,6 @@ def _carried_to_predict(
             if name in names and name not in work.declared(layer) and position not in opaque:
                 found[position] = f"its {name} is left by training for predict, and is not declared as state()"
     return found
-
-
-def globally_drawn() -> Any:
-    """The states of the generators that NumPy and Python have for everybody."""
-    state: Any = np.random.get_state()  # noqa: NPY002
-    return state[1].tobytes(), state[2:], random.getstate()
 
 
 def difference(first: Recording, second: Recording) -> tuple[Position, str] | None:

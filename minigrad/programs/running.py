@@ -75,12 +75,12 @@ class Programs:
     @property
     def made(self) -> list[StepProgram | Forward | None]:
         """The programs, and None for each use that can't have one."""
-        return [use.program for use in self._uses.values() if use.tried]
+        return [use.program for use in list(self._uses.values()) if use.tried]
 
     @property
     def is_full(self) -> bool:
         """Whether there are so many programs that another one would take the place of one of them."""
-        return len(self.made) >= PROGRAMS_KEPT
+        return sum(use.tried for use in list(self._uses.values())) >= PROGRAMS_KEPT  # other threads add to it
 
     def use(self, key: Any, before: int = 0) -> Use:
         """The use of this key. The first one of all begins with the count of the steps made `before`."""
@@ -151,10 +151,12 @@ def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples, 
                 continue
             if batches.change is not None:  # what augments may change layers and rates: nothing is known before
                 batch = batches[number]
+                if not batch.weight:
+                    continue
                 program = ready(use, batch, None)
                 if program is None:
                     yield batch
-                elif batch.weight:
+                else:
                     program.run_one(batch, mean)
                 continue
             if not (use.tried or batches[number].weight):
@@ -235,7 +237,11 @@ def predict(model: Model, x: Array) -> Array:
         if use.is_due(REPAID * model.steps_by_hand) and (use.tried or not programs.is_full):
             forward = use.ready(lambda: programs.make(lambda: Forward(model, x)))
             if forward is not None:
-                y: Array = forward(x)
-                return y
+                try:
+                    y: Array = forward(x)
+                    return y
+                except Exception:
+                    if forward.opaque:  # its layers have run, and count or draw
+                        raise  # else the layers tell better what is wrong with x
     y = run_predict(model.chain(), x)
     return y.copy() if np.may_share_memory(y, x) else y

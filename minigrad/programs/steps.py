@@ -104,6 +104,10 @@ class Step(Recordable):
         """Also an optimizer's memory."""
         return thing.memory if isinstance(thing, Optimizer) else super().declared(thing)
 
+    def is_over(self, asked: Collection[str]) -> bool:
+        """After a backward, or an update; layers before one of integers are not asked for a backward."""
+        return not {"backward", "update"}.isdisjoint(asked)
+
     def begin(self) -> None:
         """The coefficients of the step."""
         set_coefficients(self.optimizer, self.coefficients)

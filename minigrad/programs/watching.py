@@ -18,7 +18,8 @@ _one_at_a_time = threading.RLock()
 
 
 class Watch:
-    """What has been read and set so far, by object: `read` has the names that were read before they were set.
+    """What has been read and set so far, by object: `read` has the names that were read before they were set, `unread`
+    those that were set, and that nobody has read since.
 
     `part` says which part of the work is at it; `first` has that part for each object.
     """
@@ -27,6 +28,7 @@ class Watch:
         self.objects: dict[int, Any] = {}
         self.read: dict[int, dict[str, None]] = {}
         self.set: dict[int, dict[str, None]] = {}
+        self.unread: dict[int, dict[str, None]] = {}
         self.first: dict[int, Position] = {}
         self._part, self._thread = part, threading.get_ident()
 
@@ -37,10 +39,12 @@ class Watch:
         key = id(thing)
         if key not in self.objects:
             self.objects[key], self.first[key] = thing, self._part()
-            self.read[key], self.set[key] = {}, {}
+            self.read[key], self.set[key], self.unread[key] = {}, {}, {}
         if sets:
-            self.set[key][name] = None
-        elif name not in self.set[key]:
+            self.set[key][name] = self.unread[key][name] = None
+            return
+        self.unread[key].pop(name, None)
+        if name not in self.set[key]:
             self.read[key][name] = None
 
 
@@ -57,9 +61,14 @@ def watching(watch: Watch) -> Iterator[None]:
         object.__setattr__(self, name, value)
 
     with _one_at_a_time:
+        before = {name: vars(Configured).get(name) for name in ("__getattribute__", "__setattr__")}
         Configured.__getattribute__ = read  # type: ignore[method-assign]
         Configured.__setattr__ = put  # type: ignore[method-assign]
         try:
             yield
         finally:
-            del Configured.__getattribute__, Configured.__setattr__
+            for name, function in before.items():
+                if function is None:
+                    delattr(Configured, name)
+                else:  # in here something was recorded on the way
+                    setattr(Configured, name, function)

@@ -136,6 +136,7 @@ class CountsInADefaultDict(Habit):
     """counts in a Counter"""
 
     undeclared = ("calls",)
+    predict_only_reads = False
 
     def begin(self):
         self.calls = collections.Counter()
@@ -181,6 +182,7 @@ class CountsInADequeUnread(Habit):
     """keeps array scalars in a deque that only the user reads"""
 
     undeclared = ("last",)
+    predict_only_reads = False
 
     def begin(self):
         self.last = collections.deque(maxlen=3)

@@ -68,7 +68,7 @@ class ByHand:
         return losses
 
     def predict(self, model, x):
-        return run_predict(model.layers, model.admit(x)).copy()
+        return run_predict(model.chain(), model.admit(x)).copy()
 
 
 def epoch_by_hand(
@@ -86,6 +86,7 @@ def epoch_by_hand(
 ):
     """One epoch, and its loss. An epoch that leaves the finite numbers is undone, as fit does it."""
     model, loss, m = objective.model, objective.given, len(x)
+    optimizer.prepare(model.theta)
     dtype = model.theta.dtype
     before, counted = Snapshot([model]), optimizer.state()
     order = np.random.default_rng((seed, optimizer.epochs)).permutation(m) if shuffle else np.arange(m)

@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -663,6 +664,26 @@ def test_a_prediction_can_be_recorded_while_other_threads_predict(monkeypatch):
     model.predict(x)
     assert len(SEEN) > 2 and all(type(array) is np.ndarray for array in SEEN)
     assert all(isinstance(kept, program.Forward) for kept in program.programs_of(model).made)
+
+
+@pytest.mark.parametrize("statement", ["pass", "x = x * random.random()"])
+def test_what_another_thread_draws_is_not_drawn_again(statement):
+    x, drawn, done = np.ones((8, 3)), [], threading.Event()
+
+    def draw():
+        while not done.is_set():
+            drawn.append(random.random())
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        for _ in range(3):
+            model = Sequential([Dense(3, 4), body(statement)(4), Dense(4, 2)], seed=0)
+            train(model, SGD(0.1), 2, 0, x, np.zeros((8, 2)), loss=MeanSquaredError(), batch_size=4)
+    finally:
+        done.set()
+        thread.join()
+    assert len(set(drawn)) == len(drawn)
 
 
 @pytest.mark.parametrize(
