@@ -63,7 +63,7 @@ class StepProgram(Program):
         elif blas_threads() > 1 and same_in_one_thread(self.lines):
             ways.append(IN_ONE_THREAD)
         if self.native is not None and self.native.members > 1:
-            ways.insert(0, DIVIDED)
+            ways.append(DIVIDED)
         self._pace = Pace(ways)
         self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
 
