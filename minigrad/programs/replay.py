@@ -24,7 +24,7 @@ from minigrad.programs.form import Program
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.steps import Inference, Step, set_coefficients
-from minigrad.programs.threads import Pace, blas_threads, one_blas_thread
+from minigrad.programs.threads import Pace, blas_threads, helpers_start, one_blas_thread
 from minigrad.programs.writers import numpy_file
 from minigrad.programs.writers.native import Native
 from minigrad.programs.writers.unwritable import Unwritable
@@ -197,12 +197,13 @@ class StepProgram(Program):
         return self.code.function if self.native is None or not executor.only_warns() else self.native.function
 
     def _runs_whole(self, batches: Batches) -> bool:
-        """Whether no Python is needed between such batches: rows can be copied as they are."""
-        pairs = [(batches.x, self._x), (batches.table, self._t)]
+        """Whether no Python is needed between such batches: rows can be copied as they are, and are there."""
+        gathered = [(batches.x, batches.rows, self._x), (batches.table, batches.numbers, self._t)]
         return (
             self.native is not None
             and self.native.whole
-            and all(array.dtype == place.dtype and array[0].flags.c_contiguous for array, place in pairs)
+            and all(array.dtype == place.dtype and array[0].flags.c_contiguous for array, _, place in gathered)
+            and all(rows.min() >= 0 and rows.max() < len(array) for array, rows, _ in gathered)
         )
 
     def _run_natively(self, batches: Batches, mean: WeightedMean, divided: bool) -> None:
@@ -264,7 +265,9 @@ class StepProgram(Program):
     @contextmanager
     def _fastest_way(self, amount: int, natively: bool) -> Iterator[int]:
         """In here BLAS has the threads of the fastest way for so many rows; gives the way."""
-        way, begun = self._pace.way if natively or self._pace.way != DIVIDED else WHOLE, time.perf_counter()
+        way, begun = self._pace.way, time.perf_counter()
+        if way == DIVIDED and not (natively and helpers_start()):
+            way = WHOLE
         with nullcontext(True) if way == WHOLE else one_blas_thread() as able:
             yield way if able else WHOLE
         if able:

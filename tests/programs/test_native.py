@@ -22,17 +22,21 @@ from minigrad import (
     Dropout,
     Layer,
     MeanSquaredError,
+    Objective,
     ReLU,
     Sequential,
     Sigmoid,
 )
-from minigrad.programs import executor
+from minigrad.programs import dividing, executor, making, replay
 from minigrad.programs.arrays import address
 from minigrad.programs.executor import NotNative
 from minigrad.programs.form import Copy, Elementwise, Part, Product, Reduce, Value, View
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.running import programs_of
-from minigrad.programs.trials import same_bits
+from minigrad.programs.steps import Step
+from minigrad.programs.threads import Pace, one_blas_thread
+from minigrad.programs.trials import differences, outcome, same_bits
+from minigrad.programs.writers import native
 from minigrad.programs.writers.native import Lowering, Native, table_of
 
 native_only = pytest.mark.skipif(executor.refusal() is not None, reason="native: not in use here")
@@ -182,6 +186,30 @@ def test_a_random_network_trains_to_the_same_bits_with_and_without(training):
         assert same_bits(one, two)
 
 
+@native_only
+@given(training=trainings(), members=st.integers(2, 3))
+def test_divided_among_threads_a_network_has_the_same_bits(training, members):
+    model, optimizer, x, t, options = training
+    objective = Objective(model, options["loss"], options["l2"], options["l1"])
+    rng = np.random.default_rng(0)
+    x = np.concatenate([x, rng.normal(size=(20, *x.shape[1:]))])
+    targets = np.eye(t.shape[1])[rng.integers(0, t.shape[1], len(x))]
+    program = StepProgram(Step(objective, optimizer(), model.admit(x), targets.astype(model.dtype)))
+    batch = [program.given[value].copy() for value in program.inputs]
+    expected = outcome(program, batch)
+    before = native.WORTH_DIVIDING, dividing.DIVIDED_FROM
+    native.WORTH_DIVIDING = dividing.DIVIDED_FROM = 0
+    try:
+        tables = native.write(program)
+        event(f"divided: {tables.divide(members)}")
+    finally:
+        native.WORTH_DIVIDING, dividing.DIVIDED_FROM = before
+    with one_blas_thread(), np.errstate(all="ignore"):
+        result = tables.divided() if tables.members > 1 else tables.function()
+    found = {program.names[v.whole.place]: program.homes[v.memory] for v in program.lasting}
+    assert differences("same bits", expected, found | {"the result": np.array(result)}) == []
+
+
 def digits_like(m=64, inputs=6, outputs=3, dtype=np.float32):
     rng = np.random.default_rng(0)
     return rng.random((m, inputs)).astype(dtype), np.eye(outputs, dtype=dtype)[rng.integers(0, outputs, m)]
@@ -223,6 +251,23 @@ def test_whole_runs_of_batches_leave_the_same_bits(batch_size, optimizer, as_pyt
 def test_batches_with_weights_some_without_any(as_python):
     w = np.random.default_rng(1).random(64) * np.repeat([1, 0, 1, 1], 16)
     assert both_ways(as_python, batch_size=8, sample_weight=w, shuffle=False)[0].native.whole
+
+
+@native_only
+@pytest.mark.parametrize("weights", [None, np.random.default_rng(1).random(64) * np.repeat([1, 0, 1, 1], 16)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])  # of x: the latter is cast by Python
+def test_trained_by_several_threads_a_network_has_the_same_bits(weights, dtype, as_python, monkeypatch):
+    for module, name in ((native, "WORTH_DIVIDING"), (dividing, "DIVIDED_FROM")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(making, "blas_threads", lambda: 3)
+    monkeypatch.setattr(replay, "Pace", lambda ways: Pace(ways[::-1]))  # several threads are tried last
+    x, t = digits_like()
+    for optimizer in (Adam, lambda: SGD(0.5)):
+        (program,) = both_ways(
+            as_python, optimizer=optimizer, data=(x.astype(dtype), t), batch_size=16, sample_weight=weights
+        )
+        assert program.native.members == 3 and program._pace.way == replay.DIVIDED
+        monkeypatch.setattr(executor, "refusal", lambda: None)
 
 
 @native_only
