@@ -8,6 +8,7 @@ own, the rows are tried on numbers at random before they are taken.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from minigrad.programs.arrays import address
 from minigrad.programs.dividing import divide, parts_of
 from minigrad.programs.equations import Names
 from minigrad.programs.executor import AXES, OPERANDS, Loop, NotNative, loop_of, own_loop
-from minigrad.programs.form import Copy, Elementwise, Line, Product, Program, Reduce, Value, View
+from minigrad.programs.form import Copy, Elementwise, Line, Product, Program, Reduce, Value, View, is_matrix_product
 from minigrad.programs.memory import aligned, allocate, scalars_in
 from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.rows import Row, Spot, table_of
@@ -48,6 +49,9 @@ EXAMPLES = 16
 SHORT = 128
 """Elements of a row up to which a call for each costs more than the row. NumPy adds up longer ones in two halves."""
 
+SMALL, FEW, QUICKER = 1 << 14, 8, 0.9
+"""A transpose of so many elements at most is turned before more rows than these are multiplied by it, where that takes
+less than this part of the time: small products read it again and again (measured)."""
 WORTH_DIVIDING = 1 << 20
 """Multiplications of a step from which on several threads may repay their meetings."""
 WORTH_IT = 2
@@ -225,18 +229,57 @@ class Lowering:
             return self._tried(self._with_vectors, line)
         if {view.dtype for view in views} != {line.out.dtype}:
             raise NotNative("its numbers are of several types")
-        size = line.out.dtype.itemsize
         if a.shape[-1] == 1 == len(a.shape) - 1 and (b.strides[-1], line.out.strides[-1]) == (1, 1):
             try:
                 return self._tried(self._outer, line)
             except NotNative:
                 pass
+        if _could_be_turned(line):
+            key = tuple((view.shape, view.strides, view.dtype) for view in views)
+            if key not in _turned_is_quicker:
+                _turned_is_quicker[key] = self._quicker_turned(line)
+            if _turned_is_quicker[key]:
+                return self._turned_product(line)
+        return [self._plain_product(line)]
+
+    def _plain_product(self, line: Line) -> Row:
+        """A product by NumPy's own loop."""
+        a, b = line.inputs
+        views, size = (a, b, line.out), line.out.dtype.itemsize
         loop = loop_of(np.matmul, (line.out.dtype,) * 3)
         stacked = [broadcast(_without_matrix(view), line.out.shape[:-2]) for view in views]
         around = spread(loop, line.out.shape[:-2], stacked)
         core = tuple(stride * size for view in views for stride in view.strides[-2:])
         sizes = (*around.sizes, *a.shape[-2:], b.shape[-1])
-        return [replace(around, sizes=sizes, strides=(*around.strides, *core), kind="product")]
+        return replace(around, sizes=sizes, strides=(*around.strides, *core), kind="product")
+
+    def _turned_product(self, line: Line) -> list[Row]:
+        """dz Wᵀ, with Wᵀ laid out row by row before."""
+        turned, row = line.inputs[1], self._plain_product(line)
+        size, (k, n) = turned.dtype.itemsize, turned.shape
+        room, loop = self.room((k, n), turned.dtype), own_loop(f"turn {turned.dtype}")
+        turn = Row(loop, (_spot(turned), room.spot), (size,) * 2, (k, n), (turned.strides[1] * size, size), kind="turn")
+        spots = (row.spots[0], room.spot, row.spots[2])
+        return [turn, replace(row, spots=spots, strides=(*row.strides[:5], *room.strides, *row.strides[7:]))]
+
+    def _quicker_turned(self, line: Line) -> bool:
+        """Whether that takes less time, and leaves the same bits."""
+        apart = line.with_views(_alone)
+        plain, turned = [self._plain_product(apart)], self._turned_product(apart)
+        if not self._agrees(turned, apart):
+            return False
+        operands, result = next(examples(apart))
+        bases = {number: address(array) for number, array in self.constants.items()}
+        for view, array in zip((*apart.inputs, apart.out), (*operands, result), strict=True):
+            bases[view.memory] = address(array) - _spot(view)[1]
+        tables = [executor.raw_bytes(table_of(rows, bases)) for rows in (plain, turned)]
+        seconds: tuple[list[float], list[float]] = [], []
+        for _ in range(10):
+            for table, taken in zip(tables, seconds, strict=True):
+                begun = time.perf_counter()
+                executor.run(table, 10)
+                taken.append(time.perf_counter() - begun)
+        return min(seconds[1]) < QUICKER * min(seconds[0])
 
     def _with_vectors(self, line: Line) -> list[Row]:
         """A product with a vector as one with a matrix of one row, or of one column."""
@@ -325,6 +368,18 @@ class Lowering:
 
 _agreed: dict[Any, bool] = {}
 """Which rows leave the bits of their lines: by how they were lowered, and what lies where."""
+
+
+_turned_is_quicker: dict[Any, bool] = {}
+"""Which products are made in less time when a matrix is turned before, by what lies where."""
+
+
+def _could_be_turned(line: Line) -> bool:
+    """Whether a product is with a transpose, small enough that turning it may pay."""
+    if not is_matrix_product(line) or line.out.dtype.name not in ("float32", "float64"):
+        return False
+    (k, n), strides = line.inputs[1].shape, line.inputs[1].strides
+    return strides[0] == 1 and strides[1] >= k > 1 and n > 1 and k * n <= SMALL and line.out.shape[0] > FEW
 
 
 _numbers = count()
