@@ -291,7 +291,8 @@ class Forward:
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self.native = made.native if isinstance(made.native, Native) else None
         self._function: Callable[[], Any] = made.code.function if self.native is None else self.native.function
-        self.nbytes = made.code.block.nbytes + self._x.nbytes
+        native = 0 if self.native is None else self.native.block.nbytes
+        self.nbytes = made.code.block.nbytes + native + self._x.nbytes
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""

@@ -665,7 +665,8 @@ class Native:
 
     def __str__(self) -> str:
         if self.whole:
-            return "natively: NumPy's own loops without Python between them"
+            threads = f", by one thread or by {self.members}" if self.members > 1 else ""
+            return f"natively: NumPy's own loops without Python between them{threads}"
         kept = "; ".join(f"{line}: {reason}" for line, reason in self.reasons.items())
         return f"natively but for {kept}"
 
