@@ -68,22 +68,27 @@ def torch_ways(inputs: int, outputs: int, rows: int) -> dict[str, Callable[[], A
 
 def parts(inputs: int, outputs: int, rows: int) -> dict[str, Callable[[], Any]]:
     """What Conv2D does, one part after the other, on the arrays that it has then."""
+    from minigrad.functions import sum_of_rows
+
     layer, x, dy = minigrad_layer(inputs, outputs, rows)
     y = layer.forward(x)
     layer.backward(dy)
     u, W, grouped = layer.u, layer._grouped(layer.W), layer._grouped(dy)
 
     def dx() -> None:
-        whole = np.zeros_like(x)
-        for cell, seen in layer.cells(whole, y.shape[1:-1]):
-            seen += (grouped @ layer._grouped(layer.W[cell]).transpose(0, 2, 1)).transpose(1, 0, 2).reshape(seen.shape)
+        seen = layer.through(np.zeros_like(x))
+        for windows in layer.apart(y.shape[-2]):
+            part = layer._grouped(dy[windows])
+            for cells in layer.strips():
+                strip = seen[(*windows, *cells)]
+                strip += layer._joined(part @ layer._grouped(layer.W[cells]).transpose(0, 2, 1), strip.shape)
 
     functions = (
         lambda: layer._gathered(x),
         lambda: u @ W,
-        lambda: y + layer.b,
+        lambda: y + np.tile(layer.b, (y.shape[-2], 1)),
         lambda: u.transpose(0, 2, 1) @ grouped,
-        lambda: np.einsum("gno->go", grouped),
+        lambda: sum_of_rows(dy),
         dx,
     )
     return dict(zip(PARTS, functions, strict=True))

@@ -167,6 +167,10 @@ def gradient(package: str) -> Walk:
 
 def table(package: str) -> Walk:
     """A table through the command, from its file to the model and the report in a folder."""
+    with contextlib.suppress(ImportError):  # an older package has no such file
+        from minigrad.programs import running
+
+        running.price = lambda layers, step: 0.0  # so that it takes the same way whatever the clock says
     drawn, printed = random.Random(0), io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table.csv")

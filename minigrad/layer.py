@@ -50,9 +50,10 @@ class Layer(Configured):
     * What `forward` and `backward` keep of a batch is no part of the layer: a copy, a pickle or a file has no rows in
       it. What `__init__` gives a value, and what others set later, is the layer's own, and stays.
     * What it does in `forward` and `backward` follows from its argument and from what it holds in its attributes. Where
-      it counts, or draws at random, undeclared, `fit` notices and runs the layer as it is. What lies elsewhere it can't
-      see: do not let the formula depend on a global variable, the clock or an object of your own that changes as
-      training goes on; hand such a thing to the layer as an attribute, or declare it with `state()`.
+      it counts, draws at random or keeps what it never reads, undeclared, `fit` notices and runs the layer as it is.
+      What lies elsewhere it can't see: do not let the formula depend on a global variable, the clock or an object of
+      your own that changes as training goes on; hand such a thing to the layer as an attribute, or declare it with
+      `state()`.
     """
 
     __slots__ = ("_made_with",)  # so that `vars(layer)` is what the layer itself has

@@ -23,7 +23,7 @@ class Model(Layer):
     boundary: float = 0.5
     """From which value on a single output stands for the second of two classes."""
     steps_by_hand: int = 32
-    """The first steps are made layer by layer, and where few are to come, all: recording costs as much as many."""
+    """So many steps at least are made layer by layer, and where few are to come, all: recording takes its time."""
     preparation: dict[str, Any] | None = None
     """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
 

@@ -1,8 +1,9 @@
 """Convolutions: one small Dense for all places of a line or an image, each with its neighbourhood for input.
 
 What the windows show is gathered once, by one copy of a view, so that forward and dW are one matrix product each. dx is
-a loop over the cells of a window, a matrix product for each, added to the places that this cell has seen: spreading one
-large product over the overlapping windows ("col2im") takes three times as long.
+a loop over the strips of a window (its rows of cells) and over sets of windows whose strips do not overlap: each adds
+one matrix product to places side by side. One large product, spread over overlapping windows ("col2im"), takes twice
+as long.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.functions import sum_of_rows
 from minigrad.initializers import Initializer, initializer
 from minigrad.layers.windows import PerAxis, Windowed
 from minigrad.parameter import Array, parameter
@@ -56,18 +58,21 @@ class _Convolution(Windowed):
         """x (B, n, I) -> y (B, h, O)."""
         self.x_shape, self.y_shape = x.shape, (len(x), *self.counts(x.shape[1:]), self.out_channels)
         self.u = self._gathered(x)
-        y = (self.u @ self._grouped(self.W)).transpose(1, 0, 2).reshape(self.y_shape)
-        return y + self.b if self.bias else y
+        y = self._joined(self.u @ self._grouped(self.W), self.y_shape)
+        return y + np.tile(self.b, (y.shape[-2], 1)) if self.bias else y  # as + b, in a third of the time
 
     def backward(self, dy: Array) -> Array:
         """dy (B, h, O) -> dx (B, n, I); sets dW (k, I/G, O) and db (O,)."""
-        dy = self._grouped(dy)
-        self.dW = (self.u.transpose(0, 2, 1) @ dy).transpose(1, 0, 2).reshape(self.W.shape)
+        self.dW = self._joined(self.u.transpose(0, 2, 1) @ self._grouped(dy), self.W.shape)
         if self.bias:
-            self.db = np.einsum("gno->go", dy).reshape(self.out_channels)  # as .sum(axis=1), in a fifth of the time
+            self.db = sum_of_rows(dy)
         dx = np.zeros_like(dy, shape=self.padded(self.x_shape))
-        for cell, seen in self.cells(dx, self.y_shape[1:-1]):
-            seen += (dy @ self._grouped(self.W[cell]).transpose(0, 2, 1)).transpose(1, 0, 2).reshape(seen.shape)
+        seen = self.through(dx)
+        for windows in self.apart(dy.shape[-2]):
+            part = self._grouped(dy[windows])
+            for cells in self.strips():
+                strip = seen[(*windows, *cells)]
+                strip += self._joined(part @ self._grouped(self.W[cells]).transpose(0, 2, 1), strip.shape)
         return self.unpad(dx, self.x_shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -76,15 +81,19 @@ class _Convolution(Windowed):
 
     def _gathered(self, x: Array) -> Array:
         """What each window shows of each group of channels, as a row: (G, B h, k I/G)."""
-        u = self.through(self.pad(x))  # (B, h, I, k)
-        last = 1 + self.sliding
-        u = u.reshape(*u.shape[:last], self.groups, self.in_channels // self.groups, *self.window)  # (B, h, G, I/G, k)
-        u = u.transpose(last, *range(last), *range(last + 2, u.ndim), last + 1)  # (G, B, h, k, I/G)
+        u = self.through(self.pad(x))  # (B, h, k, I)
+        u = u.reshape(*u.shape[:-1], self.groups, self.in_channels // self.groups)
+        u = u.transpose(u.ndim - 2, *range(u.ndim - 2), u.ndim - 1)  # (G, B, h, k, I/G)
         return u.reshape(self.groups, math.prod(self.y_shape[:-1]), math.prod(self.W.shape[:-1]))
 
     def _grouped(self, a: Any) -> Any:
         """An array (…, O) as (G, …, O/G), with one axis in the middle."""
         return a.reshape(math.prod(a.shape[:-1]), self.groups, self.out_channels // self.groups).transpose(1, 0, 2)
+
+    def _joined(self, a: Any, shape: tuple[int, ...]) -> Any:
+        """The opposite: an array of groups as one (…, n) of this shape."""
+        a = a.reshape(self.groups, *shape[:-1], shape[-1] // self.groups)
+        return a.transpose(*range(1, len(shape)), 0, len(shape)).reshape(shape)
 
 
 class Conv1D(_Convolution):

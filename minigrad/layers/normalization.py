@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.functions import sum_of_rows
 from minigrad.layer import Layer
 from minigrad.parameter import Array, parameter, state
 
@@ -64,16 +65,15 @@ class BatchNorm(Normalization):
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape; moves the running statistics. Raises ValueError for n < 2."""
-        self.axes = tuple(range(x.ndim - 1))
         self.n = x.size // x.shape[-1]
         if self.n < 2:
             raise ValueError(
                 f"{self!r} can't train on {self.n} row{'s' * (self.n != 1)}, of which there is no variance; "
                 f"choose a batch_size that leaves no last batch of one row, or use predict"
             )
-        mean = x.sum(axis=self.axes) / self.n
+        mean = sum_of_rows(x) / self.n
         d = x - mean
-        var = (d * d).sum(axis=self.axes) / self.n
+        var = sum_of_rows(d * d) / self.n
         self.r = 1 / np.sqrt(var + self.eps)
         self.u = d * self.r
         self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean
@@ -82,8 +82,8 @@ class BatchNorm(Normalization):
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma and dbeta (I,)."""
-        self.dbeta = dy.sum(axis=self.axes)
-        self.dgamma = (dy * self.u).sum(axis=self.axes)
+        self.dbeta = sum_of_rows(dy)
+        self.dgamma = sum_of_rows(dy * self.u)
         return self.gamma * self.r * (dy - self.dbeta / self.n - self.u * (self.dgamma / self.n))
 
     def predict(self, x: Array) -> Array:
@@ -120,9 +120,8 @@ class LayerNorm(Normalization):
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma and dbeta (I,)."""
-        rows = tuple(range(dy.ndim - 1))
-        self.dbeta = dy.sum(axis=rows)
-        self.dgamma = (dy * self.u).sum(axis=rows)
+        self.dbeta = sum_of_rows(dy)
+        self.dgamma = sum_of_rows(dy * self.u)
         du = dy * self.gamma
         return self.r * (du - _mean(du) - self.u * _mean(du * self.u))
 
@@ -153,7 +152,7 @@ class RMSNorm(Normalization):
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma (I,)."""
-        self.dgamma = (dy * self.u).sum(axis=tuple(range(dy.ndim - 1)))
+        self.dgamma = sum_of_rows(dy * self.u)
         du = dy * self.gamma
         return self.r * (du - self.u * _mean(du * self.u))
 

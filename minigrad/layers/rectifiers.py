@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.functions import floating
+from minigrad.functions import floating, sum_of_rows
 from minigrad.layers.activations import Activation
 from minigrad.parameter import Array, parameter
 
@@ -36,9 +36,8 @@ class PReLU(Activation):
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets da (I,)."""
-        shared = self.features == 1
-        da = (dy * np.minimum(self.x, 0)).sum(axis=tuple(range(dy.ndim if shared else dy.ndim - 1)))
-        self.da = da.reshape(self.features)
+        da = dy * np.minimum(self.x, 0)
+        self.da = da.sum().reshape(1) if self.features == 1 else sum_of_rows(da)
         dx: Array = dy * (self.x > 0) + self.a * dy * (self.x <= 0)
         return dx
 

@@ -48,6 +48,7 @@ class Windowed(Layer):
         fixed = 0 if isinstance(padding, str) else padding
         self.margin = None if padding == "same" else self._per_axis("padding", fixed, 0)
         self._spans = tuple(d * (k - 1) + 1 for k, d in zip(self.window, self._dilation, strict=True))
+        self._strip = self.window[-1] if self._dilation[-1] == 1 else 1
 
     def _per_axis(self, name: str, value: PerAxis, least: int) -> tuple[int, ...]:
         each = (value,) * self.sliding if isinstance(value, int) else tuple(value)
@@ -100,12 +101,24 @@ class Windowed(Layer):
         inner = (slice(p, p + n) for n, (p, _) in zip(places, self.margins(places), strict=True))
         return x[(slice(None), *inner)]
 
-    def through(self, x: Array) -> Array:
-        """All that the windows show of the padded x: a view (B, …, C, k, …)."""
+    def through(self, x: Array) -> Any:
+        """All that the windows show of the padded x: a view (B, …, k, …, C), where they overlap of the same numbers."""
         axes = tuple(range(1, self.sliding + 1))
         steps = (slice(None, None, s) for s in self._stride)
         cells = (slice(None, None, d) for d in self._dilation)
-        return sliding_window_view(x, self._spans, axes)[(slice(None), *steps, slice(None), *cells)]
+        view = sliding_window_view(x, self._spans, axes, writeable=True)  # (B, …, C, k, …)
+        view = view.transpose(0, *axes, *range(self.sliding + 2, view.ndim), self.sliding + 1)
+        return view[(slice(None), *steps, *cells)]
+
+    def strips(self) -> list[tuple[Any, ...]]:
+        """A window's cells, as indices of strips without gaps: its rows or, with dilation, its single cells."""
+        *rows, cells = self.window
+        return [(*row, slice(j, j + self._strip)) for row in np.ndindex(*rows) for j in range(0, cells, self._strip)]
+
+    def apart(self, count: int) -> list[tuple[Any, ...]]:
+        """All windows, `count` along the last axis, as indices of sets in which no strip lies over another one."""
+        sets = min(-(-self._strip // self._stride[-1]), count)
+        return [(*[slice(None)] * self.sliding, slice(first, None, sets)) for first in range(sets)]
 
     def cells(self, x: Array, counts: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Any]]:
         """For each cell of a window, row by row, what it shows of the padded x: a view (B, *counts, C)."""

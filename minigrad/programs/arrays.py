@@ -7,8 +7,10 @@ raises Unrecordable: a recorded step must be the same sequence of operations wha
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,6 +58,8 @@ class Unrecordable(TypeError):
 class Tape:
     """The lines of a recording in order, and which value each array is at the moment.
 
+    It keeps alive what is given, and nothing that lines make: a recording takes no more memory than the work does.
+
     `part` says whose lines follow; `results` has what each part's verbs returned, `draws_globally` the parts that draw
     from the generators that NumPy and Python have for everybody. `titles` says how the parts are called.
     """
@@ -63,14 +67,14 @@ class Tape:
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.part = Part("", "all", "")
-        self.results: dict[tuple[str, Position], Array] = {}
+        self.results: dict[tuple[str, Position], View] = {}
         self.draws_globally: set[Position] = set()
         self.titles: dict[Position, str] = {}
         self.given: dict[Value, Array] = {}
         self.known: dict[Place, Array] = {}
         self._current: list[Value] = []
         self._memories: dict[int, int] = {}
-        self._owners: list[Array] = []  # keeps them alive: a number of `id` must not come twice
+        self._ends: dict[int, Any] = {}  # a number of `id` may come again when an array is gone
         self._values = 0
 
     def introduce(self, array: Array, role: Role) -> Value:
@@ -85,18 +89,20 @@ class Tape:
 
     def view(self, array: Array) -> View:
         """The view that an array is of the present value of its memory."""
-        value = self.introduce(array, "constant")
-        base, size = self._owners[value.memory], array.itemsize
+        value, base, size = self.introduce(array, "constant"), owner(array), array.itemsize
+        if array is base and value.role == "made":
+            return value.whole
         if array.dtype != value.dtype or min(base.strides, default=0) < 0:
             raise Unrecordable("an array is looked at as one of another dtype, or lies in memory backwards")
         offset = (address(array) - address(base)) // size
         view = View(value, offset, array.shape, tuple(stride // size for stride in array.strides))
-        self.known.setdefault(view.place, array)
+        if value.role != "made":
+            self.known.setdefault(view.place, array)
         return view
 
-    def place(self, array: Array) -> Place | None:
-        """Where an array lies, if its memory has been met."""
-        return self.view(array).place if id(owner(array)) in self._memories else None
+    def met(self, array: Array) -> View | None:
+        """The view that an array is, if its memory has been met."""
+        return self.view(array) if id(owner(array)) in self._memories else None
 
     def note(
         self,
@@ -143,13 +149,18 @@ class Tape:
         return {name: self._views(item) for name, item in value.items()} if isinstance(value, dict) else value
 
     def _new_memory(self, base: Array, role: Role) -> Value:
-        self._memories[id(base)] = memory = len(self._owners)
-        self._owners.append(base)
+        self._memories[id(base)] = memory = len(self._current)
+        if role == "made":
+            self._ends[memory] = weakref.ref(base, partial(self._forget, id(base), memory))
         strides = tuple(stride // max(base.itemsize, 1) for stride in base.strides)
         value = Value(self._values, memory, base.shape, strides, base.dtype, role)
         self._current.append(value)
         self._values += 1
         return value
+
+    def _forget(self, number: int, memory: int, _: Any) -> None:
+        self._memories.pop(number, None)
+        self._ends.pop(memory, None)
 
     def _new_version(self, array: Array) -> Value:
         before = self.introduce(array, "constant")
@@ -160,7 +171,10 @@ class Tape:
 
     def origin(self, value: Value) -> int | None:
         """What tells a given array from another, as long as both recordings are kept; None for a made one."""
-        return None if value.role == "made" else id(self._owners[value.memory])
+        first = value
+        while first.follows is not None:
+            first = first.follows
+        return None if value.role == "made" else id(self.given[first])
 
 
 def raw(value: Any) -> Any:

@@ -19,7 +19,7 @@ import re
 import threading
 import time
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -202,12 +202,12 @@ def _is_bare(value: Any) -> bool:
     return bare or value is MISSING or isinstance(value, classmethod | staticmethod | functools.cached_property)
 
 
-def snapshot(things: Iterable[Any], leaving_out: Iterable[str]) -> dict[tuple[int, str], Any]:
-    """The content of all attributes of some objects but those of these names, or Unsure where it can't be told."""
-    left_out, seen = set(leaving_out), {}
+def snapshot(things: Iterable[Any], left_out: Callable[[Any, str], bool]) -> dict[tuple[int, str], Any]:
+    """The content of all attributes of some objects but those that are left out, or Unsure where it can't be told."""
+    seen: dict[tuple[int, str], Any] = {}
     for thing in things:
         for name, value in list(vars(thing).items()):
-            if name not in left_out:
+            if not left_out(thing, name):
                 try:
                     seen[id(thing), name] = content(value)
                 except Unsure as error:

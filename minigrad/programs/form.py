@@ -53,7 +53,7 @@ class Value:
     follows: Value | None = None
     name: str = ""
 
-    @property
+    @cached_property
     def whole(self) -> View:
         """All of it."""
         return View(self, 0, self.shape, self.strides)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import walk
 from minigrad.programs.blocks import Blocks, Undivided
 from minigrad.programs.contents import GlobalGenerators, Guards, Unsure, others_draw
 from minigrad.programs.form import Position, Program
@@ -28,11 +29,11 @@ from minigrad.programs.recording import (
     PartError,
     Recordable,
     Recording,
-    gradients_of,
     record_twice,
+    title_of,
 )
 from minigrad.programs.threads import blas_threads, one_blas_thread
-from minigrad.programs.trials import differences
+from minigrad.programs.trials import same_bits
 from minigrad.programs.writers import numpy_source
 from minigrad.programs.writers.native import Native
 from minigrad.programs.writers.native import write as write_native
@@ -67,10 +68,10 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
     opaque: dict[Position, str] = {}
     try:
         double, recording = record_twice(work, opaque)
-        there, draws = double.work, bool(recording.tape.draws_globally)
+        draws = bool(recording.tape.draws_globally)
         if draws and others_draw():
             raise PartError("all", "it draws from a global generator, and another thread draws from it as well")
-        found = plan(recording.tape, recording.value, there.lasting(), recording.names, work.title)
+        found = plan(recording.tape, recording.value, recording.lasting, recording.names, work.title)
         guards = Guards(_read(work, double, recording, opaque), work.on_tape())
         code = numpy_source.write(found)
         program = found.on(double.original)
@@ -104,7 +105,7 @@ def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[P
         if isinstance(thing, Optimizer):  # its settings are in a program's key
             continue
         read = set(recording.watch.read[key])
-        if recording.watch.first[key] in opaque:
+        if recording.parts[key] in opaque:
             read &= {line.part.verb for line in recording.tape.lines}
         known = [double.original(thing)] if double.knows(thing) else by_class.get(type(thing), [])
         for each in known:
@@ -125,28 +126,29 @@ class Trial:
     def __init__(self, work: Recordable, generators: GlobalGenerators | None) -> None:
         self._work, self._generators = work, generators
         double = work.double()
-        self._expected = self._outcome(double.work, double.work.plain)
+        self._expected = [(thing, np.array(left)) for thing, left in self._left(double.work, double.work.plain)]
 
-    def _outcome(self, work: Any, run: Callable[[], Any]) -> dict[str, Any]:
-        """All that the runs of the work leave behind, by the names of what it belongs to."""
-        found: dict[str, Any] = {}
+    def _left(self, work: Any, run: Callable[[], Any]) -> Iterator[tuple[Any, Any]]:
+        """What each run of the work leaves behind, with what that belongs to."""
         if self._generators is not None:
             self._generators.put_back()
-        for turn, prepare in enumerate((lambda: None, work.turn, work.at_random)):
+        for prepare in (lambda: None, work.turn, work.at_random):
             prepare()
             try:
                 value = run()
             except Exception:
                 if prepare == work.at_random:
-                    break
+                    return
                 raise
-            for number, (name, array) in enumerate([*_left_by(work), ("its value", np.array(value))]):
-                found[f"{turn} {number} {name}"] = array
-        return found
+            yield from work.left()
+            yield "its value", value
 
     def _differs_in(self, work: Any, run: Callable[[], Any]) -> str | None:
-        found = differences(numpy_source.PROMISE, self._expected, self._outcome(work, run))
-        return found[0].split(" ", 2)[2] if found else None
+        """The name of the first thing of which a run leaves something else than the layers do."""
+        for (thing, expected), (_, found) in zip_longest(self._expected, self._left(work, run), fillvalue=("", None)):
+            if not same_bits(expected, found):
+                return thing if isinstance(thing, str) else title_of(thing)
+        return None
 
     def compare(self, code: Code, program: Program, recorded: Double) -> None:
         """Raise PartError, and warn, where the function of a program differs from the layers."""
@@ -204,13 +206,3 @@ class Trial:
         except Exception as error:  # a fault here costs time, no more
             log.warning(f"no blocks of rows are used: {type(error).__name__}: {error}")
             return None
-
-
-def _left_by(work: Any) -> list[tuple[str, Array]]:
-    """Copies of all that the work leaves behind, by the name of what they belong to."""
-    found = [("an array that outlives it", array.copy()) for array in work.lasting()]
-    for layer in walk([work.model]):
-        for value in (layer.params | gradients_of(layer) | layer.states).values():
-            kept = value if isinstance(value, np.ndarray) else np.array(repr(value.bit_generator.state))
-            found.insert(0, (repr(layer), kept.copy()))
-    return found

@@ -38,7 +38,7 @@ def allocate(lines: Sequence[Line], kept: set[int], scalars: set[int]) -> tuple[
     for number, line in enumerate(lines):
         if not line.fresh or line.out.memory in scalars:
             continue
-        memory, size = line.out.memory, bytes_of(line.out.value.whole)
+        memory, size = line.out.memory, bytes_of(line.out)
         slot = None
         if memory not in lasting:
             slot = _operand_slot(line, number, last, lasting, whole, slot_of)

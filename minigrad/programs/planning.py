@@ -11,34 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.parameter import Array
 from minigrad.programs.arrays import Tape
 from minigrad.programs.equations import name_values, names_of
 from minigrad.programs.form import Copy, Elementwise, Line, Product, Program, Reduce, Value, View
 
 
-def plan(
-    tape: Tape, result: Array, lasting: Iterable[Array], hints: Iterable[tuple[Array, str]], title: str
-) -> Program:
+def plan(tape: Tape, result: View, lasting: Iterable[View], hints: Iterable[tuple[View, str]], title: str) -> Program:
     """The program of a tape, with `result` as what it returns.
 
-    `lasting` are the arrays that outlive it: what it must leave right. `hints` names arrays; a first name counts.
+    `lasting` is what outlives it: what it must leave right. `hints` names views; a first name counts.
     """
     lines, stands_for = merge(tape.lines)
 
     def current(view: View) -> View:
         return view.of(stands_for.get(view.value, view.value))
 
-    returned = current(tape.view(result))
-    ends = [current(tape.view(array)).value for array in lasting]
+    returned = current(result)
+    ends = [current(view).value for view in lasting]
     wanted = {*ends, returned.value}
     lines = prune(redirect(lines, {value.memory for value in wanted}), wanted)
     used = {view.memory for line in lines for view in (*line.reads, *line.writes)} | {value.memory for value in wanted}
     given = {value: array for value, array in tape.given.items() if value.memory in used or value.role == "batch"}
     used |= {value.memory for value in given}
     known = {place: array for place, array in tape.known.items() if place[0] in {value.memory for value in given}}
-    seen = ((current(tape.view(array)), name) for array, name in hints if tape.place(array) is not None)
-    names = names_of(lines, [(view, name) for view, name in seen if view.memory in used])
+    names = names_of(lines, [(seen, name) for view, name in hints if (seen := current(view)).memory in used])
     program = Program(lines, given, returned, ends, names, title, known)
     name_values(program)
     return program

@@ -76,17 +76,27 @@ class Recordable:
         """The arrays that it changes and that outlive it."""
         return []
 
+    def left(self) -> Iterator[tuple[Any, Any]]:
+        """What it leaves behind, as it is now: arrays and states of generators, with what they belong to."""
+        for layer in walk([self.model]):
+            for value in (layer.params | gradients_of(layer) | layer.states).values():
+                yield layer, value if isinstance(value, np.ndarray) else repr(value.bit_generator.state)
+
     def others(self) -> list[Any]:
         """The objects beside layers that it asks: loss and optimizer."""
         return []
 
-    def names(self, tape: Tape, value: Array) -> list[tuple[Array, str]]:
-        """Names for arrays; the first one for a place counts. To be asked for while the layers hold the recording."""
+    def names(self, tape: Tape, value: Array) -> list[tuple[View, str]]:
+        """Names for views; the first one for a place counts. To be asked for while the layers hold the recording."""
         return []
 
     def declared(self, thing: Any) -> Sequence[str]:
         """The attributes of one of its objects that are put on the tape."""
         return declared_by(thing) if isinstance(thing, Layer) else ()
+
+    def is_on_tape(self, thing: Any, name: str) -> bool:
+        """Whether an attribute is put on the tape, or is a model's own business."""
+        return name in UNTOUCHED or name in self.declared(thing)
 
     def on_tape(self) -> list[tuple[Any, str]]:
         """All that is put on the tape, as (object, name)."""
@@ -146,15 +156,18 @@ class Double:
 
 @dataclass
 class Recording:
-    """The tape of some work, its value, names for arrays, and what was read and set on the way.
+    """The tape of some work, its value, names for views, and what was read and set on the way.
 
-    `troubles` says which parts must run as they are, and why.
+    `lasting` are the views of what outlives it, `parts` says which part each object of the watch belongs to, and
+    `troubles` which parts must run as they are, and why.
     """
 
     tape: Tape
-    value: Array
-    names: list[tuple[Array, str]]
+    value: View
+    lasting: list[View]
+    names: list[tuple[View, str]]
     watch: Watch
+    parts: dict[int, Position]
     troubles: dict[Position, str]
 
 
@@ -216,7 +229,7 @@ class Tap:
             return None
         if not isinstance(result, Recorded):
             raise Unrecordable(f"its {verb} returns an array that does not come from the one it was given")
-        tape.results[verb, self._position] = result.array
+        tape.results[verb, self._position] = tape.view(result.array)
         return result
 
 
@@ -281,7 +294,7 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
                 tape.introduce(value, "state")
     layers = [layer for n, part in enumerate(work.parts) if n not in opaque for layer in walk([part])]
     watch = Watch(lambda: tape.part.position)
-    before = snapshot(walk([work.model]), UNTOUCHED)
+    before = snapshot(walk([work.model]), work.is_on_tape)
     try:
         work.begin()
         with (
@@ -291,6 +304,7 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
             work.model.chain()  # asks whether inner models are their layers: that may change, too
             value = work.record(tape, opaque)
             names = work.names(tape, value)
+        returned, lasting = tape.view(value), [tape.view(array) for array in work.lasting()]
         work.end()
     except Exception as error:
         raise PartError(tape.part.position, str(error)) from error
@@ -298,22 +312,25 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
         looked_at = {"steps", "epochs", "learning_rate"} & set(watch.read[key])
         if isinstance(thing, Optimizer) and looked_at:
             raise PartError("optimizer", f"its update looks at {', '.join(sorted(looked_at))}; coefficients(step) may")
-    found = _troubles(work, watch, before)
-    return Recording(tape, value, names, watch, {n: why for n, why in found.items() if n not in opaque})
+    parts = watch.first | work.positions()
+    found = _troubles(work, watch, parts, before)
+    troubles = {position: why for position, why in found.items() if position not in opaque}
+    return Recording(tape, returned, lasting, names, watch, parts, troubles)
 
 
-def _troubles(work: Recordable, watch: Watch, before: dict[tuple[int, str], Any]) -> dict[Position, str]:
+def _troubles(
+    work: Recordable, watch: Watch, parts: Mapping[int, Position], before: Mapping[tuple[int, str], Any]
+) -> dict[Position, str]:
     """The parts that carry something from one time to the next that is not declared, or may do so."""
-    positions = work.positions()
     things = {id(layer): layer for layer in walk([work.model])} | watch.objects
     lasting = {id(thing) for thing in (*walk([work.model]), *work.others())}
-    after = snapshot(things.values(), UNTOUCHED)
+    after = snapshot(things.values(), work.is_on_tape)
     found: dict[Position, str] = {}
     for key, thing in things.items():
-        position = positions.get(key, watch.first.get(key, "all"))
+        position = parts.get(key, "all")
         read, written = watch.read.get(key, {}), watch.set.get(key, {})
         for name in vars(thing):
-            if name in work.declared(thing) or name in UNTOUCHED:
+            if work.is_on_tape(thing, name):
                 continue
             was, now = before.get((key, name)), after.get((key, name))
             if name in read and name in written:
@@ -344,12 +361,11 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
         found: dict[Position, str]
         try:
             double = work.double()
-            left_for_predict = _read_by_predict(work.double().work)
             first = record(double.work, opaque)
             double.work.turn()
             second = record(double.work, opaque)
             differs = difference(first, second)
-            found = first.troubles | _carried_to_predict(double.work, left_for_predict, first.watch, opaque)
+            found = first.troubles | _carried_to_predict(double.work, first, opaque)
             drawing = first.tape.draws_globally & second.tape.draws_globally  # other threads may draw as well
             found |= dict.fromkeys(drawing - set(opaque), "it draws from a global generator")
             if differs is not None:
@@ -367,22 +383,15 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
         opaque |= found
 
 
-def _read_by_predict(work: Recordable) -> list[dict[str, None]]:
-    """What each layer's own `predict` reads, in the order of a walk."""
-    watch = Watch(lambda: "all")
-    with watching(watch), suppress(Exception), np.errstate(all="ignore"):
+def _carried_to_predict(work: Recordable, recording: Recording, opaque: Collection[Position]) -> dict[Position, str]:
+    """The parts of which `predict` reads what training has left in them. The work is not to be used after that."""
+    predicting = Watch(lambda: "all")
+    with watching(predicting), suppress(Exception), np.errstate(all="ignore"):
         work.predict()
-    return [watch.read.get(id(layer), {}) for layer in walk([work.model])]
-
-
-def _carried_to_predict(
-    work: Recordable, read: list[dict[str, None]], watch: Watch, opaque: Collection[Position]
-) -> dict[Position, str]:
-    positions = work.positions()
     found: dict[Position, str] = {}
-    for layer, names in zip(walk([work.model]), read, strict=True):
-        position = positions.get(id(layer), "all")
-        for name in watch.set.get(id(layer), {}):
+    for layer in walk([work.model]):
+        names, position = predicting.read.get(id(layer), {}), recording.parts.get(id(layer), "all")
+        for name in recording.watch.set.get(id(layer), {}):
             if name in names and name not in work.declared(layer) and position not in opaque:
                 found[position] = f"its {name} is left by training for predict, and is not declared as state()"
     return found

@@ -18,7 +18,7 @@ from minigrad.losses import Loss
 from minigrad.model import Model, run_predict
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array
+from minigrad.parameter import Array, walk
 from minigrad.programs.contents import Unsure, content
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
@@ -30,28 +30,39 @@ log = logging.getLogger("minigrad")
 ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterator[Batch]]
 
 REPAID = 24
-"""Times `steps_by_hand`: so many steps to come, or predictions made, are worth a recording."""
-PATIENCE = 0.15
-"""Seconds: where nobody knows how many steps are to come, so much has been spent on those before."""
+"""Times `steps_by_hand`: so many predictions made are worth a recording."""
+SECONDS_A_LAYER, STEPS, SAVED = 0.004, 30, 0.4
+"""What recording a step takes, for each layer and in steps by hand, and the part of a step that its program saves: as
+`benchmarks.families` shows, with some caution."""
 PROGRAMS_KEPT, BYTES_KEPT = 16, 1 << 24
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
 
+def price(layers: int, step: float) -> float:
+    """The seconds that it takes to record a step of so many layers, which takes so long by hand."""
+    return SECONDS_A_LAYER * layers + STEPS * step
+
+
 class Use:
     """One way that a model is used, such as steps of 32 rows: how often so far, and its program once there is one.
 
-    `seconds` is what has been spent on it without.
+    `timed` times by hand took so many `seconds`.
     """
 
     def __init__(self, count: int) -> None:
-        self.count, self.tried, self.seconds = count, False, 0.0
+        self.count, self.tried, self.timed, self.seconds = count, False, 0, 0.0
         self.program: StepProgram | Forward | None = None
 
     def is_due(self, by_hand: float) -> bool:
         """Whether there may be a program for one time more: after so many times `by_hand`."""
         self.count += 1
         return self.tried or self.count > by_hand
+
+    def repays(self, layers: int, to_come: int | None) -> bool:
+        """Whether a recording is worth it. Where nobody knows how much is to come, it is as much as there was."""
+        step = self.seconds / max(1, self.timed)
+        return SAVED * step * (self.timed if to_come is None else to_come) >= price(layers, step)
 
     def ready(self, make: Callable[[], StepProgram | Forward | None]) -> Any:
         """The program, if it holds; None where the layers are to be run.
@@ -134,7 +145,7 @@ def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples, 
     model, programs = objective.model, programs_of(objective.model)
     optimizer.prepare(model.theta)
     settings = key_of(objective, optimizer)
-    x_dtype = model.admit(examples.x[:0]).dtype
+    x_dtype, layers = model.admit(examples.x[:0]).dtype, sum(1 for _ in walk([model]))
 
     def by_hand(batches: Batches, mean: WeightedMean) -> Iterator[Batch]:
         if settings is None:
@@ -142,12 +153,13 @@ def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples, 
             return
         given = (batches.size, *batches.x.shape[1:]), x_dtype, batches.table.shape[1:], batches.weights is None
         use = programs.use((settings, *given), optimizer.steps)
-        worth_it = epochs is not None and epochs * len(batches) >= REPAID * model.steps_by_hand
         for number in range(len(batches)):
-            if not (use.is_due(model.steps_by_hand) and (use.tried or worth_it or use.seconds >= PATIENCE)):
+            to_come = None if epochs is None else epochs * len(batches) - number
+            if not (use.is_due(model.steps_by_hand) and (use.tried or use.repays(layers, to_come))):
                 started = time.perf_counter()
                 yield batches[number]
                 use.seconds += time.perf_counter() - started
+                use.timed += 1
                 continue
             if batches.change is not None:  # what augments may change layers and rates: nothing is known before
                 batch = batches[number]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, Tape, raw
 from minigrad.programs.contents import copied
-from minigrad.programs.form import Part, Position
+from minigrad.programs.form import Part, Position, View
 from minigrad.programs.recording import (
     Double,
     Recordable,
@@ -92,6 +92,11 @@ class Step(Recordable):
         memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
 
+    def left(self) -> Iterator[tuple[Any, Any]]:
+        """Also the optimizer's memory."""
+        yield from super().left()
+        yield from ((part, vars(part)[name]) for part, name in self.optimizer.slots())
+
     def others(self) -> list[Any]:
         """The loss, and the optimizer with those that it wraps."""
         return [self.objective.loss, *self.optimizer.parts()]
@@ -141,7 +146,7 @@ class Step(Recordable):
         result: Array = value
         return result
 
-    def names(self, tape: Tape, value: Array) -> list[tuple[Array, str]]:
+    def names(self, tape: Tape, value: Array) -> list[tuple[View, str]]:
         """Those of the layers, of the optimizer's coefficients and memory, and the loss."""
         memory = {name: vars(part)[name] for part, name in self.optimizer.slots()}
         vectors = {"theta": self.model.theta, "dtheta": self.model.dtheta, "loss": value}
@@ -172,7 +177,7 @@ class Inference(Recordable):
         y: Array = raw(run_predict(tapped(self.parts, tape, opaque), x))
         return y
 
-    def names(self, tape: Tape, value: Array) -> list[tuple[Array, str]]:
+    def names(self, tape: Tape, value: Array) -> list[tuple[View, str]]:
         """Those of the layers."""
         return textbook_names(self, tape, [])
 
@@ -193,26 +198,30 @@ def declared_pairs(model: Model, double: Model) -> list[tuple[Any, Any]]:
     ]
 
 
-def textbook_names(work: Recordable, tape: Tape, others: list[tuple[Array, str]]) -> list[tuple[Array, str]]:
+def textbook_names(work: Recordable, tape: Tape, others: list[tuple[Array, str]]) -> list[tuple[View, str]]:
     """z = x W + b and a = σ(z), numbered by the layers with parameters; d before a gradient."""
-    names = [*zip(work.inputs, ("x", "t", "w"), strict=False), *others]
     number, before = 0, "x"
+    names: list[tuple[View, str]] = []
     inner: list[tuple[Array, str]] = []
+
+    def name(arrays: Iterable[tuple[Array, str]]) -> None:
+        names.extend((view, name) for array, name in arrays if (view := tape.met(array)) is not None)
+
+    name([*zip(work.inputs, ("x", "t", "w"), strict=False), *others])
     for position, part in enumerate(work.parts):
         trained = False
         for layer in walk([part]):
             trained |= bool(layer.params)
             number += bool(layer.params)
-            for name, array in (layer.params | gradients_of(layer) | layer.states).items():
-                if isinstance(raw(array), np.ndarray):
-                    names.append((raw(array), f"{name}{number}"))
-            kept = [(name, held) for name, held in vars(layer).items() if isinstance(held, Recorded)]
-            inner += [(held.array, f"{name}{number}") for name, held in kept]
+            held = {n: raw(a) for n, a in (layer.params | gradients_of(layer) | layer.states).items()}
+            name((array, f"{n}{number}") for n, array in held.items() if isinstance(array, np.ndarray))
+            inner += [(kept.array, f"{n}{number}") for n, kept in vars(layer).items() if isinstance(kept, Recorded)]
         after = f"{'z' if trained else 'a'}{number}"
-        for verb, name in (("forward", after), ("predict", after), ("backward", f"d{before}")):
+        for verb, result in (("forward", after), ("predict", after), ("backward", f"d{before}")):
             if (verb, position) in tape.results:
-                names.append((tape.results[verb, position], name))
+                names.append((tape.results[verb, position], result))
         before = after
     if ("backward", "loss") in tape.results:
         names.append((tape.results["backward", "loss"], f"d{before}"))
-    return names + inner
+    name(inner)
+    return names

@@ -27,6 +27,8 @@ def same_bits(one: Any, two: Any) -> bool:
     one, two = np.asarray(one), np.asarray(two)
     if one.dtype != two.dtype:
         return False
+    if one.shape == two.shape and one.tobytes() == two.tobytes():
+        return True
     if one.dtype.kind not in "fc":
         return np.array_equal(one, two)
     signs = np.signbit(one.real) == np.signbit(two.real) if one.shape == two.shape else np.zeros(1)

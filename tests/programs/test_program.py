@@ -1,12 +1,14 @@
 """Recorded programs: the plain path, bit for bit; what can't be recorded runs as it is; nothing stale ever runs."""
 
 import copy
+import gc
 import itertools
 import random
 import re
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -594,6 +596,77 @@ def test_a_number_that_is_changed_within_its_array_or_list_ends_a_program(start)
     trained_alike(body("x = x * float(self.s[0])", s=start), lambda model: model[1].s.__setitem__(0, 3.0))
 
 
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "self.seen = x",
+        "type(self).seen = x.mean(); x = x * type(self).seen",
+        "x = x * 2 if type(x) is np.ndarray else x",
+        "try: s = float(x[0, 0])\nexcept TypeError: s = 1.0\nx = x * s",
+    ],
+    ids=["kept for the user", "kept in the class", "decided by type", "the recorder's error caught"],
+)
+def test_what_recording_arrays_would_change_is_noticed(statements):
+    layer = body(statements)
+    trained_alike(layer)
+    seen = []
+    for steps in (0, 10**9):
+        model = Sequential([Dense(3, 4), layer(4), Dense(4, 2)], seed=0)
+        train(model, SGD(0.1), 3, steps, np.eye(3), np.zeros((3, 2)), loss=MeanSquaredError(), batch_size=3)
+        seen.append(getattr(model[1], "seen", 0))
+    np.testing.assert_array_equal(*seen)
+
+
+@pytest.mark.parametrize("statements", ["pass", "self.n += 1"], ids=["recorded", "as it is"])
+@pytest.mark.parametrize("verb", ["forward", "backward"])
+def test_a_method_that_is_replaced_ends_a_program(statements, verb):
+    def halve(model):
+        plain = getattr(model[1], verb)
+        setattr(model[1], verb, lambda array: plain(array) / 2)
+
+    trained_alike(body(statements, n=0), halve)
+
+
+@pytest.mark.parametrize("verb", ["forward", "backward", "predict"])
+def test_a_method_that_is_replaced_in_an_inner_model_ends_a_program(verb):
+    x, t, outcomes = np.eye(3), np.zeros((3, 2)), []
+    for steps in (0, 10**9):
+        model = Sequential([Dense(3, 4), Sequential([Dense(4, 4), Tanh()]), Dense(4, 2)], seed=0)
+        options = {"loss": MeanSquaredError(), "batch_size": 3}
+        out = [np.copy(a) for a in train(model, SGD(0.1), 3, steps, x, t, **options)]
+        out += [model.predict(x) for _ in range(3)]
+        plain = getattr(model[1], verb)
+        setattr(model[1], verb, lambda array, plain=plain: plain(array) / 2)
+        outcomes.append([*out, *train(model, SGD(0.1), 3, steps, x, t, **options), model.predict(x)])
+    assert_same_bits(*outcomes)
+
+
+def test_what_is_wrong_with_x_is_told_by_the_layer_and_not_by_its_program(monkeypatch):
+    monkeypatch.setattr(Model, "steps_by_hand", 0)
+    model = Sequential([minigrad.Embedding(3, 2), minigrad.Flatten(), Dense(4, 1)], seed=0)
+    for _ in range(3):
+        model.predict(np.zeros((1, 2), int))
+    with pytest.raises(IndexError, match="has no vector 3; it has 0 to 2"):
+        model.predict(np.full((1, 2), 3))
+
+
+def test_memory_of_a_program_is_given_back_with_it():
+    gc.disable()
+    try:
+        gone = weakref.ref(Sequential([Dense(3, 2)], seed=0).program(MeanSquaredError(), SGD(0.1)).code.function)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_what_runs_as_it_is_is_recorded_once(monkeypatch):
+    made, make = [], program.Programs.make
+    monkeypatch.setattr(program.Programs, "make", lambda self, how: made.append(1) or make(self, how))
+    model = Sequential([Dense(3, 4), body("self.n += 1", n=0)(4), Sequential([Dense(4, 2)])], seed=0)
+    train(model, SGD(0.1), 5, 0, np.eye(3), np.zeros((3, 2)), loss=MeanSquaredError(), batch_size=3)
+    assert made == [1] and model[1].n == 5
+
+
 def test_a_container_in_a_container_is_recorded_whole():
     inner = Sequential([Dense(3, 3), Tanh()])
     model = Sequential([minigrad.Residual(inner), Dense(3, 2)], seed=0)
@@ -733,30 +806,46 @@ def test_a_program_that_names_a_dtype_can_be_saved(tmp_path):
     subprocess.run([sys.executable, "-c", "import step; step.step()"], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize(("epochs", "recorded"), [(47, False), (52, True)])
-def test_a_short_training_is_not_recorded(epochs, recorded, monkeypatch):
-    """A recording costs as much as hundreds of steps: `fit` knows how many are to come."""
-    monkeypatch.setattr(program, "REPAID", 24)
-    monkeypatch.setattr(program, "PATIENCE", 1e9)
+class Clock:
+    """Every look at it is a second later: so every step by hand takes one."""
+
+    def __init__(self):
+        self.seconds = itertools.count()
+
+    def perf_counter(self):
+        return float(next(self.seconds))
+
+
+@pytest.fixture
+def dear_recordings(monkeypatch):
+    """A recording takes 8 seconds, and saves half of each step after it."""
+    monkeypatch.setattr(program, "time", Clock())
+    monkeypatch.setattr(program, "price", lambda layers, step: 8.0)
+    monkeypatch.setattr(program, "SAVED", 0.5)
     monkeypatch.setattr(Model, "steps_by_hand", 4)
+
+
+@pytest.mark.parametrize(("epochs", "recorded"), [(10, False), (11, True)])
+def test_fit_records_where_the_steps_to_come_repay_it(epochs, recorded, dear_recordings):
     model = Sequential([Dense(3, 2)], seed=0)
     model.fit(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=SGD(0.1), epochs=epochs, batch_size=2)
     assert bool(program.programs_of(model).made) is recorded
 
 
-def test_where_nobody_knows_how_long_recording_waits(monkeypatch):
-    seconds = iter(range(10**6))
-    monkeypatch.setattr(program.time, "perf_counter", lambda: next(seconds))
-    monkeypatch.setattr(program, "PATIENCE", 20)
-    monkeypatch.setattr(Model, "steps_by_hand", 4)
+def test_where_nobody_knows_how_long_recording_waits_until_as_much_would_repay_it(dear_recordings):
     model, optimizer = Sequential([Dense(3, 2)], seed=0), SGD(0.1)
     for epoch in model.epochs(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=optimizer, batch_size=2):
         optimizer.learning_rate *= 0.9
-        assert bool(program.programs_of(model).made) is (epoch.number > 12), "a rate that changes is no other program"
+        assert bool(program.programs_of(model).made) is (epoch.number > 10), "a rate that changes is no other program"
         if epoch.number == 20:
             break
     (made,) = program.programs_of(model).made
     assert made is not None
+
+
+@pytest.mark.parametrize("step", [1e-5, 1e-3, 0.1])
+def test_the_price_of_a_recording_is_no_more_than_hundreds_of_steps(step):
+    assert program.price(10, step) < 1.0 + 100 * step
 
 
 def test_a_program_serves_the_next_optimizer_of_the_same_settings(monkeypatch):

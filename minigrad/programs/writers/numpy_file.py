@@ -48,7 +48,7 @@ def _text(program: Program, code: Code, saved: Mapping[str, Array], about: str) 
     text.append(f"block = np.zeros({code.block.nbytes}, np.uint8)  # where the intermediate results lie")
     first: dict[str, str] = {}  # NumPy is quicker where an operand and the result are one object
     for name, value in code.namespace.items():
-        if name not in (*roots.values(), "step", "__builtins__"):
+        if name not in (*roots.values(), "__builtins__"):
             view = code.views.get(name)
             expression = _constant(program, value) if view is None else _array(program, code, roots, view)
             text.append(f"{name} = {first.get(expression, expression)}")

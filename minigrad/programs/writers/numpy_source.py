@@ -67,7 +67,6 @@ class Code:
             if name not in self.views and not isinstance(home, np.ufunc | None) and thing(home) is not home:
                 names[name] = getattr(thing(home), function.__name__)
         step: Any = FunctionType(self.function.__code__, names)
-        names["step"] = step
         return replace(self, function=step, namespace=names)
 
 
@@ -125,9 +124,9 @@ class Source:
         return "\n".join([*text, f"    return {value}"]) + "\n"
 
     def defined(self, text: str) -> Any:
-        """The function that a source defines."""
+        """The function that a source defines. It is not a name of its own: so its memory goes as soon as it does."""
         exec(compile(text, "<minigrad program>", "exec"), self.namespace)
-        return self.namespace["step"]
+        return self.namespace.pop("step")
 
     # -------------------------------------------------------------------------------------------------------- names
     def name(self, view: View) -> str:
