@@ -368,6 +368,8 @@ def _could_be_turned(line: Line) -> bool:
     """Whether a product is with a transpose, small enough that turning it may pay."""
     if not is_matrix_product(line) or line.out.dtype.name not in ("float32", "float64"):
         return False
+    if line.inputs[0].memory == line.inputs[1].memory:
+        return False  # NumPy multiplies a matrix by its own transpose in another way, with other bits
     (k, n), strides = line.inputs[1].shape, line.inputs[1].strides
     return strides[0] == 1 and strides[1] >= k > 1 and n > 1 and k * n <= SMALL and line.out.shape[0] > FEW
 

@@ -27,7 +27,7 @@ from minigrad import (
     Sequential,
     Sigmoid,
 )
-from minigrad.programs import dividing, executor, making, replay
+from minigrad.programs import dividing, executor, lowering, making, replay
 from minigrad.programs.arrays import address
 from minigrad.programs.executor import NotNative
 from minigrad.programs.form import Copy, Elementwise, Part, Product, Reduce, Value, View
@@ -277,6 +277,31 @@ def test_trained_by_several_threads_a_network_has_the_same_bits(weights, dtype, 
 def test_rows_of_another_type_are_cast_on_the_way(dtype, as_python):
     x, t = digits_like()
     both_ways(as_python, data=((10 * x).astype(dtype), t), batch_size=8)
+
+
+class Gram(Layer):
+    """x xᵀ x: NumPy multiplies a matrix by its own transpose in a way of its own."""
+
+    def forward(self, x):
+        self.x = x
+        return x @ x.T @ x
+
+    def backward(self, dy):
+        return dy * self.x  # it only has to be recorded, not to be right
+
+
+@native_only
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_matrix_by_its_own_transpose_is_neither_turned_nor_divided(dtype, as_python, monkeypatch):
+    for module, name in ((native, "WORTH_DIVIDING"), (dividing, "DIVIDED_FROM")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(lowering, "QUICKER", 1e9)  # whatever can be turned is
+    both_ways(as_python, lambda: network(Gram(), dtype=dtype), data=digits_like(dtype=dtype), batch_size=23)
+    program = network(Gram(), dtype=dtype).program(BinaryCrossEntropy(), SGD(0.1), batch_size=23)
+    found = Native(program) if not isinstance(program.native, Native) else program.native
+    products = [row for stretch in found.stretches for row in stretch.rows if row.kind == "product"]
+    gram = [row for row in products if row.spots[0][0] == row.spots[1][0]]
+    assert gram and all(next(found._ways(row, [0, 10, 23]), None) is None for row in gram)
 
 
 @native_only

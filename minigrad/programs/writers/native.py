@@ -209,6 +209,8 @@ class Native:
 
     def _ways(self, row: Row, bounds: list[int]) -> Iterator[list[list[Row]]]:
         """Ways to make a product in parts: some rows each, at once or panel by panel."""
+        if row.spots[0][0] == row.spots[1][0]:
+            return  # NumPy multiplies a matrix by its own transpose in another way, with other bits
         parts = row.cuts(bounds) or []
         yield [[part] for part in parts]
         if row.shape or row.sizes[0] > 1 or row.strides[8] != row.items[2]:
