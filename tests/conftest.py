@@ -39,6 +39,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 ENGINES = {
     "torch": "its own answers are not asked for, only those stored in tests/cases",
     "BLAS": "this one adds up in another way than blocks of rows need, so steps in blocks are not seen",
+    "native": "lines run as Python alone, without the extension, and their bits are not compared",
     "fork": "threads in a forked process are not tried",
     "/proc": "the memory of a training is not measured",
 }

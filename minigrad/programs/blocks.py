@@ -4,10 +4,8 @@ A block's rows stay in a processor's cache from the line that makes them to the 
 for another. What needs all rows, such as the loss, follows when they are done. So there are three functions: what
 needs no row, what each block does, and what comes after.
 
-A product over the rows, dW = xᵀ dz, is the sum of such products over blocks, but a sum in floating point depends on its
-order. A BLAS library works through long sums in panels itself (Goto and van de Geijn, "Anatomy of high-performance
-matrix multiplication", ACM TOMS 34, 2008), and blocks made of its panels give the very same sums. How many rows its
-panels have is found by trying, on numbers at random; where nothing gives the same bits, there are no blocks.
+A product over the rows, dW = xᵀ dz, is the sum of such products over blocks: in every bit, where blocks are made of
+the panels in which BLAS adds up (`panels.py`). Where nothing gives the same bits, there are no blocks.
 """
 
 from __future__ import annotations
@@ -41,11 +39,12 @@ from minigrad.programs.form import (
     is_matrix_product,
 )
 from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
 from minigrad.programs.trials import Example, examples
+from minigrad.programs.writers.native import function_of
 from minigrad.programs.writers.numpy_source import Source
 
-Panels: TypeAlias = list[tuple[int, int]]
 Task: TypeAlias = list[tuple[slice, Array, Callable[[], None]]]
 
 WORTH_IT = 1 << 24
@@ -53,10 +52,6 @@ WORTH_IT = 1 << 24
 MOSTLY = 0.75
 PANELS_IN_A_BLOCK = 3
 """In longer blocks rows fall out of the cache; in shorter ones the threads wait for Python's lock (measured)."""
-PANELS = (448, 384, 320, 256, 352, 512, 640, 768, 240, 192, 128)
-"""Rows of a panel in OpenBLAS's kernels for the processors of the day (GEMM_Q in its param.h)."""
-ROUNDED = (16, 8, 4, 1)
-"""What the last two panels are rounded to by one thread (GEMM_UNROLL_M); several threads do not round them."""
 BEFORE, ROWS, AFTER = range(3)
 MULTIPLYING = ("dot", "einsum", "inner", "kron", "outer", "tensordot", "vdot")  # functions that may ask BLAS
 
@@ -198,6 +193,15 @@ class Blocks:
     # ------------------------------------------------------------------------------------------------------- functions
     def _whole(self, lines: list[Line], result: View | None) -> Callable[[], Any]:
         """The function of lines for all rows."""
+        native = function_of(lines, self._array)
+        if native is not None:
+            place = np.zeros(()) if result is None else self._array(result)
+
+            def run() -> float:
+                native()
+                return float(place)
+
+            return run
         source = Source(self._array, Names(self._names), set() if result is None else scalars_in(lines))
         function: Callable[[], Any] = source.defined(source.function(lines, result, "a part of it"))
         return function
@@ -225,6 +229,11 @@ class Blocks:
             memory = aligned(size)
             for block in mine:
                 array_of = partial(self._array_of, block, memory, starts, {})
+                x = array_of(self._cut_view(self._x, block))
+                native = function_of(self._cut(lines, block), array_of)
+                if native is not None:
+                    task.append((slice(block.start, block.stop), x, native))
+                    continue
                 sizes = tuple(stop - start for start, stop in (self._panels[number] for number in block.panels))
                 if sizes not in written:
                     views = ((View(self._values[place[0]], *place[1:]), name) for place, name in self._names.items())
@@ -234,7 +243,6 @@ class Blocks:
                 source, function = written[sizes]
                 here = {name: array_of(view) for name, view in source.views.items()}
                 function = FunctionType(function.__code__, source.namespace | here)
-                x = array_of(self._cut_view(self._x, block))
                 task.append((slice(block.start, block.stop), x, function))
             yield task
 
@@ -308,22 +316,10 @@ def _panels(lines: Sequence[Line], rows: int) -> Panels:
     if not sums or _work(lines) < WORTH_IT:
         raise Undivided("too little work")
     largest = list(examples(max(sums, key=lambda line: _work([line]))))
-    tried: list[Panels] = []
-    for panels in (_in_panels(rows, size, multiple) for size in PANELS for multiple in ROUNDED):
-        if len(panels) > 1 and panels not in tried:
-            if _agree_in_panels(largest, panels):
-                return panels
-            tried.append(panels)
+    for panels in ways_to_panel(rows):
+        if _agree_in_panels(largest, panels):
+            return panels
     raise Undivided("the panels of this machine's BLAS are not known")
-
-
-def _in_panels(rows: int, size: int, multiple: int) -> Panels:
-    """Full panels while there are rows for two; of fewer, one half, rounded up (OpenBLAS's level3.c)."""
-    bounds = [0]
-    while (left := rows - bounds[-1]) > 0:
-        half = -(-left // 2) if multiple == 1 else -(-(left // 2) // multiple) * multiple
-        bounds.append(bounds[-1] + (size if left >= 2 * size else half if left > size else left))
-    return list(pairwise(bounds))
 
 
 def _even(count: int, shares: int) -> list[range]:

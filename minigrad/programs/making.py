@@ -32,10 +32,13 @@ from minigrad.programs.recording import (
     record_twice,
     title_of,
 )
-from minigrad.programs.threads import one_blas_thread
+from minigrad.programs.threads import blas_threads, one_blas_thread
 from minigrad.programs.trials import same_bits
 from minigrad.programs.writers import numpy_source
+from minigrad.programs.writers.native import Native
+from minigrad.programs.writers.native import write as write_native
 from minigrad.programs.writers.numpy_source import Code
+from minigrad.programs.writers.unwritable import Unwritable
 
 log = logging.getLogger("minigrad")
 
@@ -44,13 +47,15 @@ log = logging.getLogger("minigrad")
 class Made:
     """Some work as a program and as a function, and what they take for granted.
 
-    `opaque` says which parts run as they are, and why; `blocks` do the same for a step of many rows.
+    `opaque` says which parts run as they are, and why; `native` is the same without Python between the lines, where
+    that is possible, and `blocks` do the same for a step of many rows.
     """
 
     program: Program
     code: Code
     guards: Guards
     opaque: dict[str, str]
+    native: Native | Unwritable
     blocks: Blocks | None
 
 
@@ -72,6 +77,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
         program = found.on(double.original)
         trial = Trial(work, generators if draws else None)
         trial.compare(code, found, double)
+        native = trial.native_of(program)
         blocks = trial.blocks_of(program) if in_blocks else None
         titles = work.titles()
     except PartError as error:
@@ -83,7 +89,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
         if draws and not others_draw():
             generators.put_back()
     reasons = {titles[position]: reason for position, reason in opaque.items()}
-    return Made(program, code.on(program, double.original), guards, reasons, blocks)
+    return Made(program, code.on(program, double.original), guards, reasons, native, blocks)
 
 
 def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[Position, str]) -> list[tuple[Any, str]]:
@@ -160,6 +166,30 @@ class Trial:
                 stacklevel=2,
             )
             raise PartError("all", f"the program differs in {name}")
+
+    def native_of(self, program: Program) -> Native | Unwritable:
+        """The program as tables of native lines, where that gives the same bits; else why there are none."""
+        double = self._work.double()
+        try:
+            native = write_native(program)
+            moved = native.on(program.on(double.double))
+            name = self._differs_in(double.work, partial(double.work.replay, moved.function))
+            if name is not None:
+                return Unwritable(program.lines[0], f"natively it differs in {name}")
+            threads = blas_threads()
+            if moved.divide(threads):
+                double = self._work.double()
+                divided = moved.on(program.on(double.double))
+                with one_blas_thread() as able:
+                    same = able and self._differs_in(double.work, partial(double.work.replay, divided.divided)) is None
+                if same:
+                    native.divide(threads)
+            return native
+        except Unwritable as refusal:
+            return refusal
+        except Exception as error:  # a fault here costs time, no more
+            log.warning(f"nothing runs natively: {type(error).__name__}: {error}")
+            return Unwritable(program.lines[0], f"{type(error).__name__}: {error}")
 
     def blocks_of(self, program: Program) -> Blocks | None:
         """The program in blocks of rows, where that is worth it and gives the same bits."""

@@ -10,28 +10,38 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigrad.data.examples import Batch, Batches, WeightedMean, taker
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
-from minigrad.programs.blocks import Blocks, same_in_one_thread
+from minigrad.programs import executor
+from minigrad.programs.blocks import same_in_one_thread
 from minigrad.programs.equations import named_values
+from minigrad.programs.executor import feed, part_of, records
 from minigrad.programs.form import Program
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.steps import Inference, Step, set_coefficients
-from minigrad.programs.threads import Pace, blas_threads, one_blas_thread
+from minigrad.programs.threads import Pace, blas_threads, helpers_start, one_blas_thread
 from minigrad.programs.writers import numpy_file
+from minigrad.programs.writers.native import Native
+from minigrad.programs.writers.unwritable import Unwritable
 
-WHOLE, IN_ONE_THREAD, IN_BLOCKS = range(3)
-"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows."""
+WHOLE, IN_ONE_THREAD, IN_BLOCKS, DIVIDED = range(4)
+"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows, natively by several threads."""
+
+MOMENT = 0.04
+"""Seconds that one native call takes at most, more or less: Ctrl-C is heard between two."""
 
 
 class StepProgram(Program):
     """A training step as a program: to read, to save, and to run.
 
-    `str()` is the source of the function that runs, with the equation of each line; `lines` and `values` are the form
-    that writers take, `code` is what was written and runs. `buffers` is the bytes of intermediate results, `opaque`
+    `str()` is the source of a function that makes the step, with the equation of each line, and says what runs in its
+    place; `lines` and `values` are the form that writers take, `code` is that function, `native` the same as tables of
+    native lines, if there are any. `buffers` is the bytes of intermediate results, `opaque`
     says which layers run as they are, and why. It holds the model's arrays, not the model.
 
     Raises PartError where the step can't be recorded.
@@ -41,6 +51,8 @@ class StepProgram(Program):
         made = make(step, in_blocks=True)
         super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
         self.opaque, self.code, self._blocks = made.opaque, made.code, made.blocks
+        self.native = made.native if isinstance(made.native, Native) else None
+        self._way = f"as Python: {made.native.why}" if isinstance(made.native, Unwritable) else str(made.native)
         set_coefficients(step.optimizer, step.coefficients)
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
@@ -50,7 +62,10 @@ class StepProgram(Program):
             ways.append(IN_BLOCKS)
         elif blas_threads() > 1 and same_in_one_thread(self.lines):
             ways.append(IN_ONE_THREAD)
+        if self.native is not None and self.native.members > 1:
+            ways.append(DIVIDED)
         self._pace = Pace(ways)
+        self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
 
     @property
     def buffers(self) -> int:
@@ -60,7 +75,8 @@ class StepProgram(Program):
     @property
     def nbytes(self) -> int:
         """The bytes of its own: of intermediate results and of the places of a batch."""
-        return self.buffers + sum(self.given[value].nbytes for value in self.inputs)
+        native = 0 if self.native is None else self.native.block.nbytes
+        return self.buffers + native + sum(self.given[value].nbytes for value in self.inputs)
 
     def holds(self) -> bool:
         """Whether what the layers hold, beside what a program's key tells apart, is as it was when it was recorded."""
@@ -82,11 +98,12 @@ class StepProgram(Program):
             self.given, self.known = program.given, program.known
             vars(self).pop("homes", None)
             self.code = self.code.on(self, thing)
+            self.native = None if self.native is None else self.native.on(self)
             self._optimizer, self._memory = optimizer, memory
         return True
 
     def __str__(self) -> str:
-        source = self.code.source.rstrip()
+        source = f"{self.code.source.rstrip()}\n    # it runs {self._way}"
         if self._blocks is not None:
             source += f"\n    # fit makes this step in {self._blocks}, with the same bits"
         return source
@@ -125,7 +142,7 @@ class StepProgram(Program):
         if self._weights is not None:
             self._weights[...] = batch.w
         set_coefficients(self._optimizer, self._coefficients)
-        mean.add(self.code.function(), batch.weight)
+        mean.add(self._function(), batch.weight)
         self._optimizer.steps += 1
 
     def run(self, batches: Batches, mean: WeightedMean) -> None:
@@ -135,13 +152,20 @@ class StepProgram(Program):
         """
         x, table, into, at, size = batches.x, batches.table, self._x, self._t, batches.size
         take, pick = taker(x, into), taker(table, at)
-        replay, optimizer = self.code.function, self._optimizer
+        replay, optimizer = self._function, self._optimizer
         changing = optimizer.changing or callable(optimizer.learning_rate)
         set_coefficients(optimizer, self._coefficients)
         share: float = size
         total, weight = mean.total, mean.weight
         weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
-        with self._fastest_way(len(batches.rows)) as blocks:
+        natively = replay is not self.code.function
+        with self._fastest_way(len(batches.rows), natively) as way:
+            blocks = self._blocks if way == IN_BLOCKS else None
+            if blocks is None and natively and self._runs_whole(batches):
+                self._run_natively(batches, mean, divided=way == DIVIDED)
+                return
+            if way == DIVIDED and self.native is not None:
+                replay = self.native.divided
             for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
                 if weights is not None and self._weights is not None:
                     self._weights[...] = next(weights)
@@ -167,12 +191,85 @@ class StepProgram(Program):
                 optimizer.steps += 1
         mean.total, mean.weight = total, weight
 
+    @property
+    def _function(self) -> Callable[[], Any]:
+        """What makes the step: natively, unless floating-point errors are to stop it in its middle."""
+        return self.code.function if self.native is None or not executor.only_warns() else self.native.function
+
+    def _runs_whole(self, batches: Batches) -> bool:
+        """Whether no Python is needed between such batches: rows can be copied as they are, and are there."""
+        gathered = [(batches.x, batches.rows, self._x), (batches.table, batches.numbers, self._t)]
+        return (
+            self.native is not None
+            and self.native.whole
+            and all(array.dtype == place.dtype and array[0].flags.c_contiguous for array, _, place in gathered)
+            and all(rows.min() >= 0 and rows.max() < len(array) for array, rows, _ in gathered)
+        )
+
+    def _run_natively(self, batches: Batches, mean: WeightedMean, divided: bool) -> None:
+        """Many batches in one call of the extension, but no more than take `MOMENT`; `divided` among threads or not."""
+        native, optimizer, size = self.native, self._optimizer, batches.size
+        assert native is not None
+        rows, numbers = (np.asarray(n, np.intp).reshape(-1, size) for n in (batches.rows, batches.numbers))
+        shares, weights = np.full(len(rows), float(size)), batches.weights
+        if weights is not None and self._weights is not None:
+            weights = np.asarray(weights, self._weights.dtype).reshape(-1, size)
+            shares = np.array([float(row.sum()) for row in weights])
+            rows, numbers, weights = (array[shares != 0] for array in (rows, numbers, weights))
+            shares = shares[shares != 0]
+        rows, numbers = np.ascontiguousarray(rows), np.ascontiguousarray(numbers)
+        begin, failure = 0, None
+        while begin < len(rows) and failure is None:
+            begun = time.perf_counter()
+            end = min(len(rows), begin + max(1, int(MOMENT / self._seconds_a_batch)))
+            coefficients, failure = self._coefficients_of(end - begin)
+            end = begin + len(coefficients)
+            alone = [feed(place, coefficients[:, n], None, 1) for n, place in enumerate(self._coefficients.values())]
+            if weights is not None and self._weights is not None:
+                alone.append(feed(self._weights, weights[begin:end].reshape(-1), None, size))
+            gathered = [(self._x, batches.x, rows[begin:end]), (self._t, batches.table, numbers[begin:end])]
+            losses = np.empty(end - begin, native.result.dtype)
+            keeps = records([feed(native.result, losses, None, 1)])
+            if divided:
+                parts = native.shares(size)
+                feeds = [[part_of(feed(*each, size), *part) for each in gathered] for part in parts]
+                feeds[0] += alone
+                errors = native.run_divided(end - begin, [records(some) for some in feeds], keeps)
+            else:
+                alone += [feed(*each, size) for each in gathered]
+                errors = executor.run(native.table, end - begin, records(alone), keeps)
+            # Added one after the other, as they are batch by batch: `sum` would take another order.
+            mean.total = float(np.add.accumulate([mean.total, *(losses.astype(float) * shares[begin:end])])[-1])
+            mean.weight = float(np.add.accumulate([mean.weight, *shares[begin:end]])[-1])
+            optimizer.steps += end - begin
+            self._seconds_a_batch = (time.perf_counter() - begun) / max(1, end - begin)
+            begin = end
+            executor.complain(errors)
+        if failure is not None:
+            raise failure
+
+    def _coefficients_of(self, steps: int) -> tuple[Array, Exception | None]:
+        """The optimizer's coefficients for the steps to come, up to one for which it raises something."""
+        optimizer = self._optimizer
+        places = np.zeros((steps, len(self._coefficients)), self._model_dtype)
+        if not (optimizer.changing or callable(optimizer.learning_rate)):
+            places[:] = list(optimizer.coefficients(optimizer.steps).values())
+            return places, None
+        for step in range(steps):
+            try:
+                places[step] = list(optimizer.coefficients(optimizer.steps + step).values())
+            except Exception as failure:
+                return places[:step], failure
+        return places, None
+
     @contextmanager
-    def _fastest_way(self, amount: int) -> Iterator[Blocks | None]:
-        """In here BLAS has the threads of the fastest way for so many rows; gives the blocks if that is it."""
+    def _fastest_way(self, amount: int, natively: bool) -> Iterator[int]:
+        """In here BLAS has the threads of the fastest way for so many rows; gives the way."""
         way, begun = self._pace.way, time.perf_counter()
+        if way == DIVIDED and not (natively and helpers_start()):
+            way = WHOLE
         with nullcontext(True) if way == WHOLE else one_blas_thread() as able:
-            yield self._blocks if able and way == IN_BLOCKS else None
+            yield way if able else WHOLE
         if able:
             self._pace.learn(time.perf_counter() - begun, amount)
 
@@ -192,8 +289,10 @@ class Forward:
         made = make(work)
         self.opaque = made.opaque
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
-        self._function: Callable[[], Any] = made.code.function
-        self.nbytes = made.code.block.nbytes + self._x.nbytes
+        self.native = made.native if isinstance(made.native, Native) else None
+        self._function: Callable[[], Any] = made.code.function if self.native is None else self.native.function
+        native = 0 if self.native is None else self.native.block.nbytes
+        self.nbytes = made.code.block.nbytes + native + self._x.nbytes
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""

@@ -160,6 +160,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_users.forked)
 
 
+def helpers_start() -> bool:
+    """Whether there are other threads for tasks that wait for each other: there are none while the interpreter ends."""
+    try:
+        _helpers().submit(int)
+    except RuntimeError:
+        return False
+    return True
+
+
 def share(tasks: Sequence[Callable[[], None]]) -> None:
     """Run tasks side by side, the first in the calling thread, and wait for all. Raises what one of them raises."""
     others: list[Future[None]] = []

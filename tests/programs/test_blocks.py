@@ -31,6 +31,7 @@ from minigrad.programs import blocks, making, threads
 from minigrad.programs import running as program
 from minigrad.programs.blocks import Blocks, Undivided
 from minigrad.programs.making import make
+from minigrad.programs.panels import in_panels
 from minigrad.programs.steps import Step
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
 
@@ -263,11 +264,11 @@ def test_shares_of_the_work_are_even():
 
 
 def test_panels_are_openblas_s():
-    assert blocks._in_panels(1000, 448, 16) == [(0, 448), (448, 736), (736, 1000)]
-    assert blocks._in_panels(1001, 448, 1) == [(0, 448), (448, 725), (725, 1001)]
-    assert blocks._in_panels(900, 448, 16) == [(0, 448), (448, 688), (688, 900)]
-    assert blocks._in_panels(896, 448, 16) == [(0, 448), (448, 896)]
-    assert blocks._in_panels(448, 448, 16) == [(0, 448)]
+    assert in_panels(1000, 448, 16) == [(0, 448), (448, 736), (736, 1000)]
+    assert in_panels(1001, 448, 1) == [(0, 448), (448, 725), (725, 1001)]
+    assert in_panels(900, 448, 16) == [(0, 448), (448, 688), (688, 900)]
+    assert in_panels(896, 448, 16) == [(0, 448), (448, 896)]
+    assert in_panels(448, 448, 16) == [(0, 448)]
 
 
 # -------------------------------------------------------------------------------------------------------------- threads

@@ -17,7 +17,7 @@ from minigrad.programs import PartError, StepProgram, Unwritable, equation, inte
 from minigrad.programs.form import Copy, Elementwise, Opaque
 from minigrad.programs.steps import Step, set_coefficients
 from minigrad.programs.trials import differences, outcome
-from minigrad.programs.writers import numpy_file, numpy_source
+from minigrad.programs.writers import native, numpy_file, numpy_source
 
 FEATURES = 4
 STATEMENTS = [
@@ -117,7 +117,15 @@ def run_file(program, batch, folder):
     return {"the result": np.array(namespace["step"]()), **{name: namespace[name] for name in names}}
 
 
-WAYS = {numpy_source: run_source, numpy_file: run_file}
+def run_native(program, batch, folder):
+    tables = native.write(program)
+    for value, array in zip(program.inputs, batch, strict=True):
+        program.given[value][...] = array
+    result = np.array(tables.function())
+    return {program.names[v.whole.place]: program.homes[v.memory] for v in program.lasting} | {"the result": result}
+
+
+WAYS = {numpy_source: run_source, numpy_file: run_file, native: run_native}
 
 
 def test_every_writer_is_tried_here():

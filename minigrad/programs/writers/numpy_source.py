@@ -109,9 +109,9 @@ class Source:
 
     def function(self, lines: Iterable[Line], result: View | None, title: str) -> str:
         """The source of `step()`, which runs the lines and returns the number, or the array, at `result`, if any."""
-        returned = None if result is None else self._name(result)
+        returned = None if result is None else self.name(result)
         lines = list(lines)
-        self.statements = [self._statement(line) for line in lines]
+        self.statements = [self.statement(line) for line in lines]
         wide = min(max(map(len, self.statements), default=0), 64)
         text, heading = [f"def step():  # {title}"], ""
         for line, statement in zip(lines, self.statements, strict=True):
@@ -129,14 +129,15 @@ class Source:
         return self.namespace.pop("step")
 
     # -------------------------------------------------------------------------------------------------------- names
-    def _name(self, view: View) -> str:
+    def name(self, view: View) -> str:
+        """The name of a view, which means its array from now on."""
         name = self._names(view)
         if view.memory not in self._scalars and name not in self.views:
             self.views[name] = view
             self.namespace[name] = self._array_of(view)
         return name
 
-    def _bind(self, name: str, value: Any, key: Any) -> str:
+    def bind(self, name: str, value: Any, key: Any) -> str:
         """A name for a function or a constant; the same for the same `key`."""
         if key not in self._bound:
             self._bound[key] = unique = self._names.free(name)
@@ -144,18 +145,16 @@ class Source:
         return self._bound[key]
 
     def _function(self, function: Callable[..., Any]) -> str:
-        return self._bind(function_name(function).replace(".", "_").lower(), function, _identity(function))
+        return self.bind(function_name(function).replace(".", "_").lower(), function, _identity(function))
 
     def _number(self, name: str, number: Any) -> str:
-        return self._bind(
-            name, number, (type(number), number.dtype, number.shape, number.tobytes())
-        )  # 0 and -0 are two
+        return self.bind(name, number, (type(number), number.dtype, number.shape, number.tobytes()))  # 0 and -0 are two
 
     # ---------------------------------------------------------------------------------------------------- arguments
     def _text(self, value: Any) -> str:
         """A Python expression for an argument."""
         if isinstance(value, View):
-            return self._name(value)
+            return self.name(value)
         if isinstance(value, tuple):
             return f"({', '.join(map(self._text, value))}{',' * (len(value) == 1)})"
         if isinstance(value, list):
@@ -167,7 +166,7 @@ class Source:
         if value is None or isinstance(value, bool | int | str | slice) or type(value) is float:
             return repr(value)
         self._constants += 1
-        return self._bind(f"c{self._constants}", value, _identity(value))
+        return self.bind(f"c{self._constants}", value, _identity(value))
 
     def _call(self, line: Line) -> str:
         inputs = [self._text(value) for value in line.inputs]
@@ -186,13 +185,13 @@ class Source:
         """
         if line.options:
             return [self._text(value) for value in line.inputs]
-        dtypes = line.function.resolve_dtypes((*map(_promoted, line.inputs), None))  # type: ignore[attr-defined]
+        dtypes = line.function.resolve_dtypes((*map(promoted, line.inputs), None))  # type: ignore[attr-defined]
         scalar = line.out.memory in self._scalars
         texts = []
         for value, dtype in zip(line.inputs, dtypes, strict=False):
             if isinstance(value, View):
                 widened = isinstance(line, Elementwise) and value.memory not in self._scalars
-                texts.append(self._name(_widened(value, line.out) if widened else value))
+                texts.append(self.name(_widened(value, line.out) if widened else value))
             elif line.function in EXTREMA and not scalar:
                 number = np.array(value, dtype)
                 texts.append(self._number(f"_{_label(number)}s", np.full(line.out.shape, number)))
@@ -203,18 +202,18 @@ class Source:
         return texts
 
     # --------------------------------------------------------------------------------------------------- statements
-    def _statement(self, line: Line) -> str:
+    def statement(self, line: Line) -> str:
         """The statement that runs a line."""
         if isinstance(line, Change) or (isinstance(line, Opaque) and line.out.extent == 0):
             return self._call(line)
         if isinstance(line, Copy):
-            return f"{self._name(line.out)}[...] = {self._text(line.inputs[0])}"
+            return f"{self.name(line.out)}[...] = {self._text(line.inputs[0])}"
         if isinstance(line, Call):
-            return f"{self._name(line.out)}[...] = {self._call(line)}"
+            return f"{self.name(line.out)}[...] = {self._call(line)}"
         return self._reduction(line) if isinstance(line, Reduce) else self._ufunc(line)
 
     def _ufunc(self, line: Line) -> str:
-        operands, out = self._operands(line), self._name(line.out)
+        operands, out = self._operands(line), self.name(line.out)
         options = "".join(f", {name}={self._text(value)}" for name, value in line.options.items())
         if line.out.memory in self._scalars:
             if line.function.__name__ in OPERATORS and not options:
@@ -229,20 +228,20 @@ class Source:
         return f"{self._function(function)}({', '.join(operands)}{options}, {place})"
 
     def _reduction(self, line: Reduce) -> str:
-        operand, out = line.inputs[0], self._name(line.out)
+        operand, out = line.inputs[0], self.name(line.out)
         options = dict(line.options)
         axis, keepdims = options.pop("axis", 0), options.pop("keepdims", False)
         if options:
             return f"{out}[...] = {self._call(line)}"
         if line.out.memory in self._scalars:
-            return f"{out} = {self._function(line.function)}({self._name(operand)}, {axis})"
+            return f"{out} = {self._function(line.function)}({self.name(operand)}, {axis})"
         if isinstance(axis, int) and operand.shape[axis] == 1 and agree_on_random_numbers(_single, line):
             single = operand if keepdims else _without(operand, axis % len(operand.shape))
-            return f"{out}[...] = {self._name(single)}"
+            return f"{out}[...] = {self.name(single)}"
         if _is_column_sum(line, axis, keepdims) and agree_on_random_numbers(_column_sum, line):
-            return f'{self._function(np.einsum)}("ij->j", {self._name(operand)}, out={out})'
+            return f'{self._function(np.einsum)}("ij->j", {self.name(operand)}, out={out})'
         kept = ", True" if keepdims else ""
-        return f"{self._function(line.function)}({self._name(operand)}, {axis!r}, None, {out}{kept})"
+        return f"{self._function(line.function)}({self.name(operand)}, {axis!r}, None, {out}{kept})"
 
 
 def _identity(value: Any) -> Any:
@@ -263,7 +262,7 @@ def _typed(value: Any) -> bool:
     return isinstance(value, np.generic | bool)
 
 
-def _promoted(value: Any) -> Any:
+def promoted(value: Any) -> Any:
     """What decides about the dtype of a result: a dtype, or the type of a Python number, which gives way."""
     if isinstance(value, View):
         return value.dtype

@@ -1,0 +1,471 @@
+"""Lowering: from a program's line to rows of a native table, by NumPy's own loops or by those of native.c.
+
+Where NumPy's order of summation had to be worked out again, or a loop is our own, the rows are tried on numbers at
+random before they are taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, islice
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.programs import executor
+from minigrad.programs.arrays import address
+from minigrad.programs.executor import AXES, OPERANDS, Loop, NotNative, loop_of, own_loop
+from minigrad.programs.form import Copy, Elementwise, Line, Product, Reduce, Value, View, is_matrix_product
+from minigrad.programs.rows import Row, Spot, table_of
+from minigrad.programs.trials import examples, random_array, same_bits
+from minigrad.programs.writers.numpy_source import EXTREMA, promoted
+
+EXACT = {
+    *(np.add, np.subtract, np.multiply, np.divide, np.reciprocal, np.sqrt, np.square, np.negative, np.positive),
+    *(np.absolute, np.sign, np.maximum, np.minimum, np.isfinite, np.isnan, np.signbit, np.logical_and, np.logical_or),
+    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not),
+}
+"""Ufuncs whose results are the nearest numbers there are. Others may have a loop for what is contiguous, and one of
+other last bits for what is not; and in which the iterator calls depends on more than is known here."""
+
+ROW_BY_ROW = (np.add, np.subtract, np.multiply, np.divide)
+EXAMPLES = 16
+"""Trials of a line's rows; another order of summation gives the same number by chance every other time."""
+SHORT = 128
+"""Elements of a row up to which a call for each costs more than the row. NumPy adds up longer ones in two halves."""
+
+SMALL, FEW, QUICKER = 1 << 14, 8, 0.9
+"""A transpose of so many elements at most is turned before more rows than these are multiplied by it, where that takes
+less than this part of the time: small products read it again and again (measured)."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Where an operand begins, the bytes of an element, and how many lead on along each axis of the operation."""
+
+    spot: Spot
+    item: int
+    strides: tuple[int, ...]
+
+
+def spread(loop: Loop, shape: Sequence[int], operands: Sequence[Operand], *, turning: bool = True) -> Row:
+    """The row that calls a loop of elements for all of a shape, in the order of NumPy's own iterator.
+
+    That order decides about the bits of a sum, and whether a loop finds its operands contiguous, which can change the
+    last bit of a logarithm. An axis along which everything lies backwards is turned, but in reductions.
+    """
+    offsets = [operand.spot[1] for operand in operands]
+    axes: list[tuple[int, tuple[int, ...]]] = []  # the innermost first
+    for axis in reversed(range(len(shape))):
+        strides = tuple(0 if shape[axis] == 1 else operand.strides[axis] for operand in operands)
+        if turning and min(strides) < 0 == max(0, *strides):
+            offsets = [offset + (shape[axis] - 1) * stride for offset, stride in zip(offsets, strides, strict=True)]
+            strides = tuple(-stride for stride in strides)
+        axes.insert(_place_of(strides, axes), (shape[axis], strides))
+    merged: list[tuple[int, tuple[int, ...]]] = []
+    for n, strides in axes:
+        if n == 1:
+            continue
+        if merged and all(outer == merged[-1][0] * inner for outer, inner in zip(strides, merged[-1][1], strict=True)):
+            merged[-1] = merged[-1][0] * n, merged[-1][1]
+        else:
+            merged.append((n, strides))
+    inner, *around = merged or [(1, (0,) * len(operands))]
+    if len(around) > AXES:
+        raise NotNative("it has too many axes")
+    spots = tuple((operand.spot[0], offset) for operand, offset in zip(operands, offsets, strict=True))
+    around.reverse()
+    items = tuple(operand.item for operand in operands)
+    return Row(loop, spots, items, inner[:1], inner[1], tuple(n for n, _ in around), tuple(step for _, step in around))
+
+
+def _place_of(strides: Sequence[int], axes: Sequence[tuple[int, tuple[int, ...]]]) -> int:
+    """Where an axis goes among those that are sorted: further in than axes of larger strides (NumPy's nditer_constr.c).
+
+    Operands that are broadcast along one of two axes say nothing about their order; where the others contradict each
+    other, it stays as it is.
+    """
+    place = len(axes)
+    for number in reversed(range(len(axes))):
+        pairs = [(abs(mine), abs(its)) for mine, its in zip(strides, axes[number][1], strict=True) if mine and its]
+        if any(its <= mine for mine, its in pairs):
+            break
+        if pairs:
+            place = number
+    return place
+
+
+def bytes_apart(view: View) -> tuple[int, ...]:
+    """How many bytes lead on along each axis."""
+    return tuple(stride * view.dtype.itemsize for stride in view.strides)
+
+
+def spot_of(view: View) -> Spot:
+    """Where a view begins."""
+    return view.memory, view.offset * view.dtype.itemsize
+
+
+def broadcast(view: View, shape: Sequence[int]) -> Operand:
+    """A view as an operand of an operation of this shape."""
+    missing = len(shape) - len(view.shape)
+    strides = [0 if n == 1 else stride for n, stride in zip(view.shape, bytes_apart(view), strict=True)]
+    return Operand(spot_of(view), view.dtype.itemsize, (*(0,) * missing, *strides))
+
+
+class Lowering:
+    """Lowers lines to rows. `constants` are the arrays that it makes on the way, by the numbers of their memories."""
+
+    def __init__(self) -> None:
+        self.constants: dict[int, Array] = {}
+        self._known: dict[Any, int] = {}
+
+    def rows(self, line: Line) -> list[Row]:
+        """The rows of a line. Raises NotNative."""
+        if 0 in line.out.shape or any(0 in view.shape for view in line.reads):
+            raise NotNative("it has no elements")
+        for view in line.reads:
+            same = isinstance(line, Elementwise) and view.place == line.out.place
+            if view.memory == line.out.memory and not same and _overlap(view, line.out):
+                raise NotNative("it overwrites what it reads")
+        if any(view.dtype.hasobject or not view.dtype.isnative for view in (*line.reads, line.out)):
+            raise NotNative("its numbers are of an odd type")
+        if isinstance(line, Copy):
+            return self._copy(line.inputs[0], line.out)
+        if isinstance(line, Reduce):
+            return self._tried(self._reduction, line)
+        if isinstance(line, Elementwise):
+            rows = self._elementwise(line)
+            return rows if line.function in EXACT or _in_one_go(rows) else self._tried(self._elementwise, line)
+        if isinstance(line, Product) and not line.options:
+            return self._product(line)
+        raise NotNative("it is Python's")
+
+    # -------------------------------------------------------------------------------------------------------- constants
+    def constant(self, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Operand:
+        """A number as an operand of this shape; of one number in memory, or as many as there are elements."""
+        number = np.array(value, dtype)
+        key = dtype, number.tobytes(), shape
+        if key not in self._known:
+            self._known[key] = self._new(np.full(shape, number))
+        return Operand((self._known[key], 0), dtype.itemsize, self.constants[self._known[key]].strides)
+
+    def room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operand:
+        """Memory for numbers on the way."""
+        number = self._new(np.zeros(shape, dtype))
+        return Operand((number, 0), dtype.itemsize, self.constants[number].strides)
+
+    def _new(self, array: Array) -> int:
+        number = -1 - len(self.constants)
+        self.constants[number] = array
+        return number
+
+    # ------------------------------------------------------------------------------------------------------------ lines
+    def _copy(self, source: Any, out: View) -> list[Row]:
+        if not isinstance(source, View):
+            constant = self.constant(source, out.dtype, ())
+            source = replace(constant, strides=(0,) * len(out.shape))
+            return [spread(_copying(out.dtype, out.dtype), out.shape, [source, broadcast(out, out.shape)])]
+        row = spread(_copying(source.dtype, out.dtype), out.shape, [broadcast(v, out.shape) for v in (source, out)])
+        return [_turned(row, out.dtype) or row]
+
+    def _elementwise(self, line: Line) -> list[Row]:
+        ufunc: Any = line.function
+        if not isinstance(ufunc, np.ufunc) or ufunc.nout != 1 or ufunc.nin >= OPERANDS:
+            raise NotNative("it is no plain ufunc")
+        if set(line.options) - {"dtype", "casting"}:
+            raise NotNative(f"it has options: {', '.join(line.options)}")
+        asked: dict[str, Any] = {"casting": line.options.get("casting")} if "casting" in line.options else {}
+        if "dtype" in line.options:
+            asked["signature"] = (*(None,) * ufunc.nin, np.dtype(line.options["dtype"]))
+        dtypes = ufunc.resolve_dtypes((*map(promoted, line.inputs), None), **asked)
+        if dtypes[-1] != line.out.dtype:
+            raise NotNative("its result is of another type")
+        rows, operands = list[Row](), list[Operand]()
+        for value, dtype in zip(line.inputs, dtypes, strict=False):
+            if isinstance(value, View) and value.dtype != dtype:
+                rows.append(self._cast(value, dtype))
+                operands.append(_as_far(rows[-1].spots[1], value, dtype, line.out.shape))
+            elif isinstance(value, View):
+                operands.append(broadcast(value, line.out.shape))
+            elif ufunc in EXTREMA:
+                operands.append(self.constant(value, dtype, line.out.shape))
+            else:
+                operands.append(replace(self.constant(value, dtype, ()), strides=(0,) * len(line.out.shape)))
+        operands.append(broadcast(line.out, line.out.shape))
+        row = spread(loop_of(ufunc, dtypes), line.out.shape, operands)
+        return [*rows, _by_rows(row, ufunc, dtypes) or row]
+
+    def _cast(self, view: View, dtype: np.dtype[Any]) -> Row:
+        """A row that puts a view's numbers, of another type, into memory of their own."""
+        room = Operand(
+            (self._new(np.zeros(view.shape, dtype)), 0), dtype.itemsize, contiguous(view.shape, dtype.itemsize)
+        )
+        return spread(_copying(view.dtype, dtype), view.shape, [broadcast(view, view.shape), room])
+
+    def _product(self, line: Line) -> list[Row]:
+        a, b = line.inputs
+        views = (a, b, line.out)
+        if line.function is not np.matmul or not all(isinstance(view, View) and view.shape for view in (a, b)):
+            raise NotNative("it is no product of matrices")
+        if len(a.shape) == 1 or len(b.shape) == 1:
+            return self._tried(self._with_vectors, line)
+        if {view.dtype for view in views} != {line.out.dtype}:
+            raise NotNative("its numbers are of several types")
+        if a.shape[-1] == 1 == len(a.shape) - 1 and (b.strides[-1], line.out.strides[-1]) == (1, 1):
+            try:
+                return self._tried(self._outer, line)
+            except NotNative:
+                pass
+        if _could_be_turned(line):
+            key = tuple((view.shape, view.strides, view.dtype) for view in views)
+            if key not in _turned_is_quicker:
+                _turned_is_quicker[key] = self._quicker_turned(line)
+            if _turned_is_quicker[key]:
+                return self._turned_product(line)
+        return [self._plain_product(line)]
+
+    def _plain_product(self, line: Line) -> Row:
+        """A product by NumPy's own loop."""
+        a, b = line.inputs
+        views, size = (a, b, line.out), line.out.dtype.itemsize
+        loop = loop_of(np.matmul, (line.out.dtype,) * 3)
+        stacked = [broadcast(_without_matrix(view), line.out.shape[:-2]) for view in views]
+        around = spread(loop, line.out.shape[:-2], stacked)
+        core = tuple(stride * size for view in views for stride in view.strides[-2:])
+        sizes = (*around.sizes, *a.shape[-2:], b.shape[-1])
+        return replace(around, sizes=sizes, strides=(*around.strides, *core), kind="product")
+
+    def _turned_product(self, line: Line) -> list[Row]:
+        """dz Wᵀ, with Wᵀ laid out row by row before."""
+        turned, row = line.inputs[1], self._plain_product(line)
+        size, (k, n) = turned.dtype.itemsize, turned.shape
+        room, loop = self.room((k, n), turned.dtype), own_loop(f"turn {turned.dtype}")
+        turn = Row(
+            loop, (spot_of(turned), room.spot), (size,) * 2, (k, n), (turned.strides[1] * size, size), kind="turn"
+        )
+        spots = (row.spots[0], room.spot, row.spots[2])
+        return [turn, replace(row, spots=spots, strides=(*row.strides[:5], *room.strides, *row.strides[7:]))]
+
+    def _quicker_turned(self, line: Line) -> bool:
+        """Whether that takes less time, and leaves the same bits."""
+        apart = line.with_views(_alone)
+        plain, turned = [self._plain_product(apart)], self._turned_product(apart)
+        if not self._agrees(turned, apart):
+            return False
+        operands, result = next(examples(apart))
+        bases = {number: address(array) for number, array in self.constants.items()}
+        for view, array in zip((*apart.inputs, apart.out), (*operands, result), strict=True):
+            bases[view.memory] = address(array) - spot_of(view)[1]
+        tables = [executor.raw_bytes(table_of(rows, bases)) for rows in (plain, turned)]
+        seconds: tuple[list[float], list[float]] = [], []
+        for _ in range(10):
+            for table, taken in zip(tables, seconds, strict=True):
+                begun = time.perf_counter()
+                executor.run(table, 10)
+                taken.append(time.perf_counter() - begun)
+        return min(seconds[1]) < QUICKER * min(seconds[0])
+
+    def _with_vectors(self, line: Line) -> list[Row]:
+        """A product with a vector as one with a matrix of one row, or of one column."""
+        a, b, out = *line.inputs, line.out
+        if len(a.shape) == 1:
+            a = _with_axis(a, 0)
+            out = _with_axis(out, len(out.shape) - (len(b.shape) > 1))
+        if len(b.shape) == 1:
+            b, out = _with_axis(b, 1), _with_axis(out, len(out.shape))
+        return self._product(replace(line, inputs=(a, b), out=out))
+
+    def _outer(self, line: Line) -> list[Row]:
+        a, b, out = *line.inputs, line.out
+        core = tuple(stride for view in (a, b, out) for stride in bytes_apart(view))
+        spots = tuple(map(spot_of, (a, b, out)))
+        sizes, loop = (1, out.shape[0], 1, out.shape[1]), own_loop(f"outer {out.dtype}")
+        return [Row(loop, spots, (out.dtype.itemsize,) * 3, sizes, (0, 0, 0, *core), kind="product")]
+
+    def _reduction(self, line: Line) -> list[Row]:
+        operand, out, options = line.inputs[0], line.out, dict(line.options)
+        axis, keepdims = options.pop("axis", 0), options.pop("keepdims", False)
+        ufunc = line.function.__self__  # type: ignore[attr-defined]
+        if options or len(line.inputs) != 1 or operand.dtype != out.dtype:
+            raise NotNative("it has options, or its result is of another type")
+        dimensions = len(operand.shape)
+        axes = (
+            range(dimensions)
+            if axis is None
+            else [n % dimensions for n in (axis if isinstance(axis, tuple) else (axis,))]
+        )
+        left = iter(bytes_apart(out))
+        along = [next(left) if keepdims or n not in axes else 0 for n in range(dimensions)]
+        result = Operand(
+            spot_of(out), out.dtype.itemsize, tuple(0 if n in axes else along[n] for n in range(dimensions))
+        )
+        source = broadcast(operand, operand.shape)
+        loop = loop_of(ufunc, (out.dtype,) * 3)
+        if ufunc.identity is not None:
+            start = [self._fill(ufunc.identity, out)]
+            row = spread(loop, operand.shape, [result, source, result], turning=False)
+            return [*start, _in_sums(row, ufunc, out.dtype) or row]
+        if len(axes) != 1:
+            raise NotNative("it has no number to start from")
+        (axis,) = axes
+        once = [1 if n == axis else length for n, length in enumerate(operand.shape)]
+        rows = [spread(_copying(out.dtype, out.dtype), once, [source, result])]
+        if operand.shape[axis] > 1:
+            rest = [length - (n == axis) for n, length in enumerate(operand.shape)]
+            memory, offset = source.spot
+            others = replace(source, spot=(memory, offset + source.strides[axis]))
+            rows.append(spread(loop, rest, [result, others, result], turning=False))
+        return rows
+
+    def _fill(self, number: Any, out: View) -> Row:
+        return self._copy(number, out)[0]
+
+    # ----------------------------------------------------------------------------------------------------------- trials
+    def _tried(self, lower: Callable[[Line], list[Row]], line: Line) -> list[Row]:
+        """The rows of a line, where they leave the line's own bits. Raises NotNative."""
+        views = [view for view in line.inputs if isinstance(view, View)]
+        where = [(view.shape, view.strides, view.dtype) for view in (*views, line.out)]
+        key = lower.__name__, line.function, *where, repr(line.options)
+        if key not in _agreed:
+            apart = line.with_views(_alone)
+            _agreed[key] = self._agrees(lower(apart), apart)
+        if not _agreed[key]:
+            raise NotNative("its bits are other ones")
+        return lower(line)
+
+    def _agrees(self, rows: list[Row], line: Line) -> bool:
+        """Whether rows leave the bits of a line whose views lie in memories of their own, of zeros as of numbers."""
+        views = [view for view in line.inputs if isinstance(view, View)]
+        constants = {number: address(array) for number, array in self.constants.items()}
+        zeros, nothing = next(examples(line))
+        for array in zeros:
+            array.fill(-0.0)
+        line.run(zeros, line.options, nothing)
+        for operands, expected in [(zeros, nothing), *islice(examples(line), EXAMPLES)]:
+            result = random_array(line.out, np.random.default_rng(1))
+            bases = {line.out.memory: address(result) - spot_of(line.out)[1]}
+            for view, array in zip(views, operands, strict=True):
+                bases[view.memory] = address(array) - spot_of(view)[1]
+            executor.run(executor.raw_bytes(table_of(rows, constants | bases)))
+            if not same_bits(expected, result):
+                return False
+        return True
+
+
+_agreed: dict[Any, bool] = {}
+"""Which rows leave the bits of their lines: by how they were lowered, and what lies where."""
+
+
+_turned_is_quicker: dict[Any, bool] = {}
+"""Which products are made in less time when a matrix is turned before, by what lies where."""
+
+
+def _could_be_turned(line: Line) -> bool:
+    """Whether a product is with a transpose, small enough that turning it may pay."""
+    if not is_matrix_product(line) or line.out.dtype.name not in ("float32", "float64"):
+        return False
+    if line.inputs[0].memory == line.inputs[1].memory:
+        return False  # NumPy multiplies a matrix by its own transpose in another way, with other bits
+    (k, n), strides = line.inputs[1].shape, line.inputs[1].strides
+    return strides[0] == 1 and strides[1] >= k > 1 and n > 1 and k * n <= SMALL and line.out.shape[0] > FEW
+
+
+_numbers = count()
+
+
+def _alone(view: View) -> View:
+    """The same view of a memory of its own."""
+    number = next(_numbers)
+    value = Value(number, number, view.value.shape, view.value.strides, view.dtype, view.value.role)
+    return view.of(value)
+
+
+def _overlap(one: View, two: View) -> bool:
+    (low, high), (least, most) = one.span, two.span
+    return low < most and least < high
+
+
+def contiguous(shape: Sequence[int], size: int) -> tuple[int, ...]:
+    """How many bytes lead on along each axis of what lies row by row."""
+    return tuple(size * prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _as_far(spot: Spot, view: View, dtype: np.dtype[Any], shape: Sequence[int]) -> Operand:
+    """What was cast to memory of its own, broadcast."""
+    strides = contiguous(view.shape, dtype.itemsize)
+    missing = len(shape) - len(view.shape)
+    broadcasting = (0 if n == 1 else stride for n, stride in zip(view.shape, strides, strict=True))
+    return Operand(spot, dtype.itemsize, (*(0,) * missing, *broadcasting))
+
+
+def _in_one_go(rows: Sequence[Row]) -> bool:
+    """Whether the last row is one call for elements that lie one behind the other."""
+    row = rows[-1]
+    return not row.shape and min(row.strides) > 0 and len(set(row.strides)) == 1
+
+
+def _copying(source: np.dtype[Any], target: np.dtype[Any]) -> Loop:
+    if source == target:
+        return own_loop(f"copy {source.itemsize}")
+    return own_loop(f"cast {source} {target}")
+
+
+def _with_axis(view: View, axis: int) -> View:
+    """The view with an axis of length 1."""
+    shape, strides = view.shape, view.strides
+    return replace(view, shape=(*shape[:axis], 1, *shape[axis:]), strides=(*strides[:axis], 0, *strides[axis:]))
+
+
+def _without_matrix(view: View) -> View:
+    return replace(view, shape=view.shape[:-2], strides=view.strides[:-2])
+
+
+def _turned(row: Row, dtype: np.dtype[Any]) -> Row | None:
+    """A copy of a matrix that lies the other way round, by a loop made for that."""
+    size = dtype.itemsize
+    if dtype.kind != "f" or size < 4 or len(row.shape) != 1 or "copy" not in _name_of(row.loop):
+        return None
+    (rows,), (columns,) = row.shape, row.sizes
+    (step,), (stride, along) = row.steps, row.strides
+    if step != (size, columns * size) or along != size or stride % size or stride < size:
+        return None
+    return Row(own_loop(f"turn {dtype}"), row.spots, row.items, (rows, columns), (stride, along), kind="turn")
+
+
+def _by_rows(row: Row, ufunc: np.ufunc, dtypes: Sequence[np.dtype[Any]]) -> Row | None:
+    """A row of several short calls as one call of a loop made for that."""
+    size, kinds = dtypes[0].itemsize, {dtype.name for dtype in dtypes}
+    if ufunc not in ROW_BY_ROW or not kinds <= {"float32", "float64"} or len(kinds) > 1 or not row.shape:
+        return None
+    a, b, out = row.strides
+    if row.sizes[0] > SHORT or out != size or not {a, b} <= {0, size} or a == b == 0:
+        return None
+    return _with_inner_axis(row, own_loop(f"rows {ufunc.__name__} {dtypes[0]}"))
+
+
+def _in_sums(row: Row, ufunc: np.ufunc, dtype: np.dtype[Any]) -> Row | None:
+    """The same for a sum over the rows, or along each of them."""
+    if ufunc is not np.add or dtype.name not in ("float32", "float64") or not row.shape or row.sizes[0] > SHORT:
+        return None
+    size, (out, source, _) = dtype.itemsize, row.strides
+    if (out, source) == (size, size) and row.steps[-1][0] == 0:
+        return _with_inner_axis(row, own_loop(f"column sums {dtype}"))
+    if (out, source) == (0, size) and row.steps[-1][0] != 0:
+        return _with_inner_axis(row, own_loop(f"row sums {dtype}"))
+    return None
+
+
+def _with_inner_axis(row: Row, loop: Loop) -> Row:
+    """The row with the innermost of the axes around it as the first of a loop of two."""
+    sizes, strides = (row.shape[-1], row.sizes[0]), (*row.steps[-1], *row.strides)
+    return replace(
+        row, loop=loop, sizes=sizes, strides=strides, shape=row.shape[:-1], steps=row.steps[:-1], kind="rows"
+    )
+
+
+def _name_of(loop: Loop) -> str:
+    return next((name for name, place in executor.own_loops().items() if place == loop.address), "")

@@ -1,0 +1,310 @@
+"""A program as tables of lines that an extension runs by NumPy's own inner loops: the same bits without Python's calls.
+
+Every line that can be is *lowered* to rows of a table (`lowering`): a loop, where its operands lie, and the sizes and
+strides of its calls. A program of nothing else is one *stretch* of rows; between stretches stand the lines that only
+Python can run, such as random draws. The rows of a whole program may be divided among threads (`dividing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.programs import executor
+from minigrad.programs.arrays import address
+from minigrad.programs.dividing import divide, parts_of
+from minigrad.programs.equations import Names
+from minigrad.programs.executor import NotNative, own_loop
+from minigrad.programs.form import Line, Program, View
+from minigrad.programs.lowering import Lowering, Operand, bytes_apart, spot_of
+from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.panels import Panels, ways_to_panel
+from minigrad.programs.rows import Row, table_of
+from minigrad.programs.threads import one_blas_thread
+from minigrad.programs.trials import same_bits
+from minigrad.programs.writers.numpy_source import Source
+from minigrad.programs.writers.unwritable import Unwritable
+
+PROMISE = "same bits"
+
+WORTH_DIVIDING = 1 << 20
+"""Multiplications of a step from which on several threads may repay their meetings."""
+WORTH_IT = 2
+"""Lines of a stretch between Python's from which on it is quicker than Python (measured: a call takes 0.3 µs)."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Lines one after the other that run natively, as rows, or by Python for a `reason`."""
+
+    lines: list[Line]
+    rows: list[Row]
+    reason: str
+
+
+def stretches_of(lines: Sequence[Line], lowering: Lowering) -> list[Stretch]:
+    """The lines of a program in stretches that run natively and stretches that do not, by turns."""
+    lowered: list[tuple[Line, list[Row], str]] = []
+    for line in lines:
+        try:
+            lowered.append((line, lowering.rows(line), ""))
+        except NotNative as refusal:
+            lowered.append((line, [], str(refusal)))
+    found: list[Stretch] = []
+    for native, group in groupby(lowered, key=lambda each: bool(each[1])):
+        some = list(group)
+        short = native and len(some) < min(WORTH_IT, len(lines))
+        mine = [line for line, _, _ in some]
+        if native and not short:
+            found.append(Stretch(mine, _fused([(line, rows) for line, rows, _ in some], lines), ""))
+        elif found and not found[-1].rows:
+            found[-1].lines.extend(mine)
+        else:
+            found.append(Stretch(mine, [], some[0][2] or "it is too short"))
+    return found
+
+
+def _fused(lowered: list[tuple[Line, list[Row]]], program: Sequence[Line]) -> list[Row]:
+    """The rows of some lines. v = eta g and theta = theta - v, where nobody else reads v, are one of two roundings."""
+    rows: list[Row] = []
+    last: tuple[Line, Row] | None = None
+    for line, own in lowered:
+        one = own[0]
+        if last is not None and len(own) == 1 and (step := _descent(*last, line, one, program)) is not None:
+            rows[-1] = step
+            last = None
+            continue
+        rows += own
+        last = (line, one) if len(own) == 1 else None
+    return rows
+
+
+def _descent(scaling: Line, scaled: Row, line: Line, row: Row, program: Sequence[Line]) -> Row | None:
+    """Both lines as one row; None where they are no such pair."""
+    size = line.out.dtype.itemsize
+    if (scaling.function, line.function) != (np.multiply, np.subtract) or line.out.dtype.kind != "f" or row.shape:
+        return None
+    if line.inputs[1:] != (scaling.out,) or not scaling.fresh or (scaled.shape, scaled.sizes) != ((), row.sizes):
+        return None
+    users = [each for each in program for view in (*each.reads, *each.writes) if view.memory == scaling.out.memory]
+    number = 0 if scaled.strides[0] == 0 else 1
+    if len(users) != 2 or (scaled.strides[number], scaled.strides[1 - number]) != (0, size) or row.sizes[0] == 1:
+        return None
+    if row.strides != (size,) * 3 or size < 4:
+        return None
+    spots = (scaled.spots[number], scaled.spots[1 - number], row.spots[0], row.spots[2])
+    return Row(own_loop(f"descend {line.out.dtype}"), spots, (size,) * 4, row.sizes, (0, size, size, size))
+
+
+class Native:
+    """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
+
+    `reasons` says what Python runs in between, and why; `block` is the memory of its results. Of a whole program,
+    `table` has all lines, and `result` is what it returns.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._lowering = Lowering()
+        self.stretches = stretches_of(program.lines, self._lowering)
+        if not any(stretch.rows for stretch in self.stretches):
+            raise Unwritable(program.lines[0], "no line of it runs natively")
+        native = [line for stretch in self.stretches if stretch.rows for line in stretch.lines]
+        touched = {view.memory for line in native for view in (*line.reads, *line.writes)}
+        scalars = scalars_in(program.lines) - touched
+        if program.result.memory not in touched:
+            touched.add(program.result.memory)
+        self._starts, size = allocate(program.lines, {program.result.memory}, scalars)
+        self.block = aligned(size)
+        self._program, self._scalars = program, scalars
+        self.whole = all(stretch.rows for stretch in self.stretches)
+        self.reasons = {str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.rows}
+        self.members = 1
+        self._parts: dict[Row, list[list[Row]] | None] = {}
+        self._written()
+
+    def divide(self, members: int) -> bool:
+        """Divide the rows among so many threads from now on; whether it is worth it. To be tried: bits may change."""
+        rows = self.stretches[0].rows
+        if not self.whole or members < 2 or sum(row.work for row in rows if row.kind == "product") < WORTH_DIVIDING:
+            return False
+        self.members = members
+        self._written()
+        return any(row is not None and row not in rows for row in self._divided[0])
+
+    def divided(self) -> Any:
+        """Run the program once by several threads. To be called in `one_blas_thread`."""
+        if errors := self.run_divided(1, [None] * self.members, None):
+            executor.complain(errors)
+        return self.result if self.result.shape else float(self.result)
+
+    def run_divided(self, batches: int, feeds: Sequence[Any], keeps: Any) -> int:
+        """The same for many batches; each thread has feeds of its own, and the first one keeps. Returns the errors."""
+        return executor.run_together(self.tables, batches, feeds, keeps)
+
+    def on(self, program: Program) -> Native:
+        """The same for the same program on other arrays, in the same memory for results."""
+        other = Native.__new__(Native)
+        vars(other).update(vars(self), _program=program)
+        other._written()
+        return other
+
+    def _written(self) -> None:
+        """Make the tables, and the function that runs them with Python's lines in between."""
+        program, block = self._program, address(self.block)
+        if self.members > 1:
+            for row in self.stretches[0].rows:
+                parts_of(row, self.members, self._product)  # which may take room
+        bases = {memory: address(array) for memory, array in (program.homes | self._lowering.constants).items()}
+        bases |= {memory: block + start for memory, start in self._starts.items()}
+        tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.rows]
+        source = Source(self._array, Names(program.names), self._scalars)
+        left, text = iter(tables), ["def step():"]
+        begin = 0
+        for stretch in self.stretches:
+            end = begin + len(stretch.lines)
+            if stretch.rows:
+                text.append(f"    {source.bind('native', _running(next(left)), ('native', begin))}()")
+            else:  # the lines of this very program: they may draw from generators of its own
+                text += [f"    {source.statement(line)}" for line in program.lines[begin:end]]
+            begin = end
+        result = source.name(program.result)
+        text.append(f"    return {result if program.result.shape else f'float({result})'}")
+        self.function: Callable[[], Any] = source.defined("\n".join(text))
+        self.table, self.result = tables[0], self._array(program.result) if self.whole else np.zeros(())
+        if self.members > 1:
+            self._divided = divide(self.stretches[0].rows, self.members, bases, self._fed(), self._product)
+            self.tables = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
+
+    def shares(self, count: int) -> list[tuple[int, int]]:
+        """Which rows of a batch each thread gathers."""
+        return [(count * k // self.members, count * (k + 1) // self.members) for k in range(self.members)]
+
+    def _fed(self) -> list[list[tuple[int, int]]]:
+        """For each thread the addresses that are filled by it before a step."""
+        program, fed = self._program, list[list[tuple[int, int]]]()
+        for number in range(self.members):
+            mine = []
+            for value, array in program.given.items():
+                if value.role == "batch" and len(array.shape):
+                    start, stop = self.shares(len(array))[number]
+                    mine.append((address(array) + start * array.strides[0], address(array) + stop * array.strides[0]))
+                elif value.role == "coefficient" and number == 0:
+                    mine.append((address(array), address(array) + array.itemsize))
+            fed.append(mine)
+        return fed
+
+    def _product(self, row: Row, bounds: list[int]) -> list[list[Row]] | None:
+        """For each thread its part of a product, so that in one BLAS thread each the bits are those of the layers."""
+        if row not in self._parts:
+            self._parts[row] = next(
+                (ways for ways in self._ways(row, bounds) if _same_in_parts(row, ways, self._lowering)), None
+            )
+        return self._parts[row]
+
+    def _ways(self, row: Row, bounds: list[int]) -> Iterator[list[list[Row]]]:
+        """Ways to make a product in parts: some rows each, at once or panel by panel."""
+        if row.spots[0][0] == row.spots[1][0]:
+            return  # NumPy multiplies a matrix by its own transpose in another way, with other bits
+        parts = row.cuts(bounds) or []
+        yield [[part] for part in parts]
+        if row.shape or row.sizes[0] > 1 or row.strides[8] != row.items[2]:
+            return
+        rooms = [self._lowering.room((part.sizes[1], part.sizes[3]), np.dtype(f"f{part.items[2]}")) for part in parts]
+        for panels in ways_to_panel(row.sizes[2]):
+            yield [_in_panels(part, panels, room) for part, room in zip(parts, rooms, strict=True)]
+
+    def _array(self, view: View) -> Array:
+        if view.memory not in self._starts:
+            return self._program.array(view)
+        start = self._starts[view.memory] + view.offset * view.dtype.itemsize
+        return np.ndarray(view.shape, view.dtype, self.block.data, start, bytes_apart(view))
+
+    def __str__(self) -> str:
+        if self.whole:
+            threads = f", by one thread or by {self.members}" if self.members > 1 else ""
+            return f"natively: NumPy's own loops without Python between them{threads}"
+        kept = "; ".join(f"{line}: {reason}" for line, reason in self.reasons.items())
+        return f"natively but for {kept}"
+
+
+def _in_panels(part: Row, panels: Panels, room: Operand) -> list[Row]:
+    """A product as the sum of its panels' products; each but the first is made in a room of its own."""
+    s, (_, rows, _, columns), item = part.strides, part.sizes, part.items[2]
+    found = []
+    for start, stop in panels:
+        (a, a_offset), (b, b_offset), out = part.spots
+        spots = (a, a_offset + start * s[4]), (b, b_offset + start * s[5]), out if start == 0 else room.spot
+        strides = s if start == 0 else (*s[:7], *room.strides)
+        found.append(replace(part, spots=spots, sizes=(1, rows, stop - start, columns), strides=strides))
+        if start:
+            adding = (s[7], room.strides[0], s[7], item, item, item)
+            loop = own_loop(f"rows add float{8 * item}")
+            found.append(Row(loop, (out, room.spot, out), (item,) * 3, (rows, columns), adding, kind="rows"))
+    return found
+
+
+def _same_in_parts(row: Row, parts: list[list[Row]], lowering: Lowering) -> bool:
+    """Whether parts of a product have its bits, in one BLAS thread, on numbers at random."""
+    origin = dict.fromkeys((memory for memory, _ in row.spots), 0)
+    rng, bases, operands = np.random.default_rng(0), dict[int, int](), list[Array]()
+    for number, ((low, high), item) in enumerate(zip(row.touched(origin), row.items, strict=True)):
+        operands.append(rng.normal(size=(high - low) // item).astype(f"f{item}"))
+        bases[number] = address(operands[-1]) - low
+    rooms = {memory: address(array) for memory, array in lowering.constants.items()}
+    memories, apart = [memory for memory, _ in row.spots], []
+    for each in (row, *(each for part in parts for each in part)):
+        # A product may have one memory for two operands: here each has its own.
+        own = range(3) if each.kind == "product" else (2, 2, 2)
+        spots = ((n if m in memories else m, offset) for n, (m, offset) in zip(own, each.spots, strict=True))
+        apart.append(replace(each, spots=tuple(spots)))
+    found = []
+    for rows in (apart[:1], apart[1:]):
+        operands[-1][:] = 0
+        with nullcontext(True) if rows == apart[:1] else one_blas_thread() as able:
+            if not able:
+                return False
+            executor.run(executor.raw_bytes(table_of(rows, rooms | bases)))
+        found.append(operands[-1].copy())
+    return same_bits(found[0], found[1])
+
+
+def function_of(lines: Iterable[Line], array_of: Callable[[View], Array]) -> Callable[[], None] | None:
+    """A function that runs some lines on these arrays natively; None where one of them is Python's."""
+    if executor.refusal() is not None:
+        return None
+    lowering, rows, homes = Lowering(), list[Row](), dict[int, tuple[View, Array]]()
+    try:
+        for line in lines:
+            rows += lowering.rows(line)
+            for view in (*(v for v in line.inputs if isinstance(v, View)), line.out):
+                homes[view.memory] = view, array_of(view)
+    except NotNative:
+        return None
+    bases = {memory: address(array) - spot_of(view)[1] for memory, (view, array) in homes.items()}
+    bases |= {number: address(array) for number, array in lowering.constants.items()}
+    return _running(executor.raw_bytes(table_of(rows, bases)), (homes, lowering.constants))
+
+
+def _running(table: memoryview, kept: Any = None) -> Callable[[], None]:
+    """A function that runs a table. It keeps what the addresses in there belong to."""
+    run, complain = executor.run, executor.complain
+
+    def native(table: memoryview = table, kept: Any = kept) -> None:
+        if errors := run(table):
+            complain(errors)
+
+    return native
+
+
+def write(program: Program) -> Native:
+    """The program as tables. Raises Unwritable where nothing of it can run natively."""
+    refusal = executor.refusal()
+    if refusal is not None:
+        raise Unwritable(program.lines[0], refusal)
+    return Native(program)

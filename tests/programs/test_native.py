@@ -1,0 +1,468 @@
+"""Native lines: the bits of NumPy's calls, one by one and in whole trainings; what they say of errors; how they end."""
+
+import copy
+import datetime
+import os
+import signal
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+from test_program import trainings
+
+from minigrad import (
+    SGD,
+    Adam,
+    BinaryCrossEntropy,
+    Dense,
+    Dropout,
+    Layer,
+    MeanSquaredError,
+    Objective,
+    ReLU,
+    Sequential,
+    Sigmoid,
+)
+from minigrad.programs import dividing, executor, lowering, making, replay
+from minigrad.programs.arrays import address
+from minigrad.programs.executor import NotNative
+from minigrad.programs.form import Copy, Elementwise, Part, Product, Reduce, Value, View
+from minigrad.programs.lowering import Lowering
+from minigrad.programs.replay import Forward, StepProgram
+from minigrad.programs.rows import table_of
+from minigrad.programs.running import programs_of
+from minigrad.programs.steps import Step
+from minigrad.programs.threads import Pace, one_blas_thread
+from minigrad.programs.trials import differences, outcome, same_bits
+from minigrad.programs.writers import native
+from minigrad.programs.writers.native import Native
+
+native_only = pytest.mark.skipif(executor.refusal() is not None, reason="native: not in use here")
+PART = Part("forward", 0, "a line")
+
+
+@pytest.fixture
+def as_python(monkeypatch):
+    """A function that turns native lines off, for programs made from now on."""
+    return lambda: monkeypatch.setattr(executor, "refusal", lambda: "the test says so")
+
+
+# --------------------------------------------------------------------------------------------------------- single lines
+def view_of(draw, shape, dtype, number):
+    """A view of this shape that lies in its memory in any way: turned, reversed, with gaps, broadcast."""
+    order = draw(st.permutations(range(len(shape))))
+    strides, step = [0] * len(shape), draw(st.sampled_from([1, 1, 1, 2]))
+    for axis in order:
+        strides[axis] = step * draw(st.sampled_from([1, 1, 1, -1]))
+        step *= shape[axis]
+    low = sum((n - 1) * s for n, s in zip(shape, strides, strict=True) if s < 0)
+    view = View(None, -low, tuple(shape), tuple(strides))
+    value = Value(number, number, (view.span[1],), (1,), np.dtype(dtype), "made")
+    return View(value, -low, tuple(shape), tuple(strides))
+
+
+def numbers_for(view, rng):
+    numbers = rng.normal(size=view.value.shape[0]) * 3
+    numbers[rng.random(numbers.shape) < 0.3] *= 0.0
+    numbers[rng.random(numbers.shape) < 0.05] = np.nan
+    numbers[rng.random(numbers.shape) < 0.05] = np.inf
+    return (numbers > 0) if view.dtype == bool else numbers.astype(view.dtype)
+
+
+FLOATS = st.sampled_from([np.float32, np.float64])
+SHAPES = st.lists(st.integers(1, 5), max_size=4) | st.lists(st.sampled_from([1, 7, 40, 300]), max_size=2)
+
+
+@st.composite
+def lines(draw):
+    shape, dtype = draw(SHAPES), draw(FLOATS)
+    kind = draw(st.sampled_from(["one", "two", "number", "cast", "copy", "reduce", "product", "outer"]))
+
+    def some(number, dtype=dtype):
+        gone = draw(st.integers(0, len(shape)))
+        smaller = [draw(st.sampled_from([1, n, n, n])) for n in shape[gone:]]
+        return view_of(draw, smaller, dtype, number)
+
+    if kind == "reduce":
+        operand = view_of(draw, shape, dtype, 1)
+        axes = st.lists(st.sampled_from(range(len(shape))), unique=True, min_size=1) if shape else st.just([])
+        axis = draw(st.none() | st.integers(0, len(shape) - 1) | axes.map(tuple)) if shape else None
+        keepdims = draw(st.booleans())
+        summed = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        left = [1 if n in summed else length for n, length in enumerate(shape) if keepdims or n not in summed]
+        function = draw(st.sampled_from([np.add, np.add, np.maximum, np.minimum, np.multiply])).reduce
+        options = {"axis": axis} | ({"keepdims": True} if keepdims else {})
+        return Reduce(function, (operand,), options, view_of(draw, left, dtype, 0), PART)
+    if kind in ("product", "outer"):
+        m, k, n = (draw(st.integers(1, 30)) for _ in range(3))
+        k = 1 if kind == "outer" else k
+        stack = [min(length, 5) for length in shape[:2]] if kind == "product" else []
+        a, b = view_of(draw, [*stack, m, k], dtype, 1), view_of(draw, [*stack[-1:], k, n], dtype, 2)
+        if kind == "product" and draw(st.booleans()):
+            return Product(np.matmul, (a, view_of(draw, [k], dtype, 2)), {}, view_of(draw, [*stack, m], dtype, 0), PART)
+        return Product(np.matmul, (a, b), {}, view_of(draw, [*stack, m, n], dtype, 0), PART)
+    out = view_of(draw, shape, dtype, 0)
+    if kind == "one":
+        functions = [np.exp, np.tanh, np.negative, np.sqrt, np.abs, np.log1p, np.square, np.sign, np.reciprocal]
+        return Elementwise(draw(st.sampled_from(functions)), (some(1),), {}, out, PART)
+    if kind == "copy":
+        source = draw(st.sampled_from([dtype, np.float64, np.bool]))
+        return Copy(np.copyto, (draw(st.just(some(1, source)) | st.sampled_from([0.0, -0.0, 2])),), {}, out, PART)
+    function = draw(st.sampled_from([np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.greater]))
+    out = view_of(draw, shape, np.bool if function is np.greater else dtype, 0)
+    second = {"number": draw(st.sampled_from([0.0, -1.5, 2])), "cast": some(2, np.bool)}.get(kind) or some(2)
+    return Elementwise(function, (some(1), second), {}, out, PART)
+
+
+@native_only
+@given(line=lines(), seed=st.integers(0, 9))
+def test_a_line_has_the_bits_of_numpys_call(line, seed):
+    rng, lowering = np.random.default_rng(seed), Lowering()
+    views = [*line.inputs, line.out]
+    homes = [numbers_for(view, rng) if isinstance(view, View) else view for view in views]
+
+    def arrays(homes):
+        return [
+            np.ndarray(v.shape, v.dtype, h.data, v.offset * h.itemsize, [s * h.itemsize for s in v.strides])
+            if isinstance(v, View)
+            else v
+            for v, h in zip(views, homes, strict=True)
+        ]
+
+    try:
+        rows = lowering.rows(line)
+    except NotNative as refusal:
+        event(f"refused: {refusal}")
+        return
+    event("lowered")
+    expected, found = copy.deepcopy(homes), copy.deepcopy(homes)
+    *inputs, out = arrays(expected)
+    with np.errstate(all="ignore"):
+        line.run(inputs, line.options, out)
+    bases = {v.memory: address(h) for v, h in zip(views, found, strict=True) if isinstance(v, View)}
+    bases |= {number: address(array) for number, array in lowering.constants.items()}
+    executor.run(executor.raw_bytes(table_of(rows, bases)))
+    for one, two in zip(expected, found, strict=True):
+        assert same_bits(one, two)
+
+
+@native_only
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 127, 128, 129, 1000, 8191, 8192, 8193, 20000])
+@pytest.mark.parametrize(
+    "shape, axis", [((1, 0), None), ((1, 0), 1), ((0, 1), 0), ((3, 0), 1), ((0, 3), 0), ((3, 0), None)]
+)
+def test_sums_of_any_length_have_the_bits_of_numpys(n, shape, axis):
+    shape = tuple(length or n for length in shape)
+    value = Value(1, 1, shape, (shape[1], 1), np.dtype(np.float32), "made")
+    left = () if axis is None else (shape[1 - axis],)
+    out = Value(0, 0, left, (1,) * len(left), np.dtype(np.float32), "made")
+    line = Reduce(np.add.reduce, (value.whole,), {"axis": axis}, out.whole, PART)
+    lowering, x, y = Lowering(), np.random.default_rng(0).normal(size=shape).astype("f"), np.zeros(left, "f")
+    table = table_of(
+        lowering.rows(line), {1: address(x), 0: address(y)} | {n: address(a) for n, a in lowering.constants.items()}
+    )
+    executor.run(executor.raw_bytes(table))
+    assert same_bits(y, np.asarray(x.sum(axis=axis)))
+
+
+# ------------------------------------------------------------------------------------------------------ whole trainings
+@given(training=trainings())
+def test_a_random_network_trains_to_the_same_bits_with_and_without(training):
+    model, optimizer, x, t, options = training
+    results = []
+    for refusal in (executor.refusal, lambda: "the test says so"):
+        before, executor.refusal = executor.refusal, refusal
+        try:
+            mine = copy.deepcopy(model)
+            mine.fit(x, t, optimizer=optimizer(), epochs=3, **options)
+            programs = [p for p in programs_of(mine).made if p is not None]
+            event(f"native: {[isinstance(p.native, Native) and p.native.whole for p in programs][:1]}")
+            results.append((mine.theta, mine.dtheta, mine.predict(x)))
+        finally:
+            executor.refusal = before
+    for one, two in zip(*results, strict=True):
+        assert same_bits(one, two)
+
+
+@native_only
+@given(training=trainings(), members=st.integers(2, 3))
+def test_divided_among_threads_a_network_has_the_same_bits(training, members):
+    model, optimizer, x, t, options = training
+    objective = Objective(model, options["loss"], options["l2"], options["l1"])
+    rng = np.random.default_rng(0)
+    x = np.concatenate([x, rng.normal(size=(20, *x.shape[1:]))])
+    targets = np.eye(t.shape[1])[rng.integers(0, t.shape[1], len(x))]
+    program = StepProgram(Step(objective, optimizer(), model.admit(x), targets.astype(model.dtype)))
+    batch = [program.given[value].copy() for value in program.inputs]
+    expected = outcome(program, batch)
+    before = native.WORTH_DIVIDING, dividing.DIVIDED_FROM
+    native.WORTH_DIVIDING = dividing.DIVIDED_FROM = 0
+    try:
+        tables = native.write(program)
+        event(f"divided: {tables.divide(members)}")
+    finally:
+        native.WORTH_DIVIDING, dividing.DIVIDED_FROM = before
+    with one_blas_thread(), np.errstate(all="ignore"):
+        result = tables.divided() if tables.members > 1 else tables.function()
+    found = {program.names[v.whole.place]: program.homes[v.memory] for v in program.lasting}
+    assert differences("same bits", expected, found | {"the result": np.array(result)}) == []
+
+
+def digits_like(m=64, inputs=6, outputs=3, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return rng.random((m, inputs)).astype(dtype), np.eye(outputs, dtype=dtype)[rng.integers(0, outputs, m)]
+
+
+def network(*between, dtype=np.float32):
+    return Sequential([Dense(6, 5), *between, Sigmoid(), Dense(5, 3), Sigmoid()], dtype, seed=0)
+
+
+def both_ways(as_python, make=network, optimizer=lambda: SGD(0.5), data=None, epochs=3, **options):
+    """What training leaves, natively and as Python, and the native programs."""
+    x, t = digits_like() if data is None else data
+    results, programs = [], []
+    for off in (False, True):
+        if off:
+            as_python()
+        model = make()
+        model.steps_by_hand = 0
+        history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=optimizer(), epochs=epochs, **options)
+        results.append([model.theta, model.dtheta, np.array(history.loss), model.predict(x[:3])])
+        made = [p for p in programs_of(model).made if isinstance(p, StepProgram)]
+        assert made and all(isinstance(p.native, Native) != off for p in made)
+        programs.append(made)
+    for one, two in zip(*results, strict=True):
+        assert same_bits(one, two)
+    return programs[0]
+
+
+@native_only
+@pytest.mark.parametrize("batch_size", [1, 7, 8, 64])
+@pytest.mark.parametrize(
+    "optimizer", [lambda: SGD(0.5), lambda: SGD(lambda n: 0.5 / (1 + n)), Adam], ids=["sgd", "schedule", "adam"]
+)
+def test_whole_runs_of_batches_leave_the_same_bits(batch_size, optimizer, as_python):
+    assert all(p.native.whole for p in both_ways(as_python, optimizer=optimizer, batch_size=batch_size))
+
+
+@native_only
+def test_batches_with_weights_some_without_any(as_python):
+    w = np.random.default_rng(1).random(64) * np.repeat([1, 0, 1, 1], 16)
+    assert both_ways(as_python, batch_size=8, sample_weight=w, shuffle=False)[0].native.whole
+
+
+@native_only
+@pytest.mark.parametrize("weights", [None, np.random.default_rng(1).random(64) * np.repeat([1, 0, 1, 1], 16)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])  # of x: the latter is cast by Python
+def test_trained_by_several_threads_a_network_has_the_same_bits(weights, dtype, as_python, monkeypatch):
+    for module, name in ((native, "WORTH_DIVIDING"), (dividing, "DIVIDED_FROM")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(making, "blas_threads", lambda: 3)
+    monkeypatch.setattr(replay, "Pace", lambda ways: Pace(ways[-1:]))  # several threads stand last
+    x, t = digits_like()
+    for optimizer in (Adam, lambda: SGD(0.5)):
+        (program,) = both_ways(
+            as_python, optimizer=optimizer, data=(x.astype(dtype), t), batch_size=16, sample_weight=weights
+        )
+        assert program.native.members == 3 and program._pace.way == replay.DIVIDED
+        monkeypatch.setattr(executor, "refusal", lambda: None)
+
+
+@native_only
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_rows_of_another_type_are_cast_on_the_way(dtype, as_python):
+    x, t = digits_like()
+    both_ways(as_python, data=((10 * x).astype(dtype), t), batch_size=8)
+
+
+class Gram(Layer):
+    """x xᵀ x: NumPy multiplies a matrix by its own transpose in a way of its own."""
+
+    def forward(self, x):
+        self.x = x
+        return x @ x.T @ x
+
+    def backward(self, dy):
+        return dy * self.x  # it only has to be recorded, not to be right
+
+
+@native_only
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_matrix_by_its_own_transpose_is_neither_turned_nor_divided(dtype, as_python, monkeypatch):
+    for module, name in ((native, "WORTH_DIVIDING"), (dividing, "DIVIDED_FROM")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(lowering, "QUICKER", 1e9)  # whatever can be turned is
+    both_ways(as_python, lambda: network(Gram(), dtype=dtype), data=digits_like(dtype=dtype), batch_size=23)
+    program = network(Gram(), dtype=dtype).program(BinaryCrossEntropy(), SGD(0.1), batch_size=23)
+    found = Native(program) if not isinstance(program.native, Native) else program.native
+    products = [row for stretch in found.stretches for row in stretch.rows if row.kind == "product"]
+    gram = [row for row in products if row.spots[0][0] == row.spots[1][0]]
+    assert gram and all(next(found._ways(row, [0, 10, 23]), None) is None for row in gram)
+
+
+@native_only
+def test_python_lines_stand_between_native_ones(as_python):
+    (program,) = both_ways(as_python, lambda: network(Dropout(0.5, seed=3)), batch_size=8)
+    assert not program.native.whole and "Generator.random, in forward of Dropout(0.5, seed=3)" in str(program)
+
+
+@native_only
+def test_another_optimizer_takes_over(as_python):
+    x, t = digits_like()
+    thetas = []
+    for off in (False, True):
+        if off:
+            as_python()
+        model = network()
+        model.steps_by_hand = 0
+        for _ in range(2):
+            model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=Adam(0.01), epochs=2, batch_size=8)
+        assert len(programs_of(model).made) == 1
+        thetas.append(model.theta)
+    assert same_bits(*thetas)
+
+
+@native_only
+def test_a_schedule_that_fails_stops_after_the_steps_before():
+    def failing(step):
+        if step == 21:
+            raise ValueError("no rate for step 21")
+        return 0.5
+
+    x, t = digits_like()
+    steps = []
+    for by_hand in (0, 10**9):
+        model, optimizer = network(), SGD(failing)
+        model.steps_by_hand = by_hand
+        with pytest.raises(ValueError, match="no rate for step 21"):
+            model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=optimizer, epochs=9, batch_size=8)
+        steps.append((optimizer.steps, model.theta))
+    assert steps[0][0] == steps[1][0] == 21 and same_bits(steps[0][1], steps[1][1])
+
+
+# ------------------------------------------------------------------------------------------------ what it says, and not
+class Inverse(Layer):
+    """1 / x"""
+
+    def forward(self, x):
+        self.y = 1 / x
+        return self.y
+
+    def backward(self, dy):
+        return -dy * self.y * self.y
+
+
+def predicting(*layers, rows=2):
+    model = Sequential(list(layers), input_shape=(3,))
+    forward = Forward(model, np.ones((rows, 3), "f"))
+    assert executor.refusal() is not None or isinstance(forward.native, Native)
+    return forward
+
+
+def test_a_division_by_zero_warns_as_numpy_does():
+    forward, x = predicting(Inverse()), np.zeros((2, 3), "f")
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        assert np.isinf(forward(x)).all()
+    with np.errstate(divide="ignore"):
+        forward(x)
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        forward(x)
+    forward(x + 1)
+
+
+def test_comparing_what_is_no_number_says_nothing_and_hides_nothing():
+    class Masked(Layer):
+        def forward(self, x):
+            return (1 / x) * (x > 0)
+
+        def backward(self, dy):
+            return dy
+
+    predicting(ReLU())(np.full((2, 3), np.nan, "f"))
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        predicting(Masked())(np.array([[0, np.nan, 1]] * 2, "f"))
+    assert ["divide by zero" in str(each.message) for each in noted if "divide" in str(each.message)] == [True]
+
+
+def test_where_errors_are_to_raise_the_step_stops_in_its_middle():
+    model = Sequential([Dense(3, 3, seed=0, bias=False), Inverse()])
+    model.steps_by_hand = 0
+    x, before = np.ones((16, 3), "f"), model.theta.copy()
+    x[:] = 0
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        model.fit(x, x, loss=MeanSquaredError(), optimizer=SGD(0.1), epochs=1, batch_size=4)
+    assert same_bits(model.theta, before)
+
+
+def test_ctrl_c_is_heard_soon():
+    x, t = digits_like(400_000)
+    model = network()
+    model.fit(x[:64], t[:64], loss=BinaryCrossEntropy(), optimizer=SGD(0.1), epochs=9, batch_size=1)
+    asked = []
+
+    def interrupt():
+        asked.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    timer = threading.Timer(0.6, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(0.1), epochs=100, batch_size=1)
+    assert time.perf_counter() - asked[0] < 0.5  # 0.05 on a quiet machine
+    assert np.isfinite(model.theta).all()
+
+
+# ------------------------------------------------------------------------------------------------------ where it is not
+def shown():
+    return str(network().program(BinaryCrossEntropy(), SGD(0.1), batch_size=4)).splitlines()[-1]
+
+
+@native_only
+def test_a_program_says_how_it_runs(as_python):
+    assert shown() == "    # it runs natively: NumPy's own loops without Python between them"
+    as_python()
+    assert shown() == "    # it runs as Python: the test says so"
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (
+            lambda patch: patch.setattr(executor, "_native", None),
+            "the extension minigrad.programs._native was not built",
+        ),
+        (lambda patch: patch.setenv("MINIGRAD_NATIVE", "0"), "MINIGRAD_NATIVE=0"),
+        (lambda patch: patch.setattr(executor, "loop_of", lambda *_: {}["add"]), "NumPy "),
+    ],
+    ids=["not built", "switched off", "another NumPy"],
+)
+def test_without_the_extension_programs_run_as_python(change, said, monkeypatch):
+    executor.refusal.cache_clear()
+    try:
+        change(monkeypatch)
+        if executor.SWITCH not in os.environ or said == "MINIGRAD_NATIVE=0":
+            assert said in shown()
+        x, t = digits_like()
+        model = network()
+        model.steps_by_hand = 0
+        model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(0.1), epochs=2, batch_size=8)
+    finally:
+        monkeypatch.undo()
+        executor.refusal.cache_clear()
+
+
+@native_only
+def test_the_extension_refuses_what_is_not_its_own():
+    from minigrad.programs import _native
+
+    with pytest.raises(ValueError):
+        _native.loop_in(datetime.datetime_CAPI)
+    with pytest.raises(ValueError, match="another size"):
+        _native.run(b"12345")
+    with pytest.raises(TypeError):
+        _native.run()
