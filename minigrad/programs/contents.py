@@ -264,7 +264,8 @@ class SharedState:
                 setattr(cls, name, value)
             _fill(value, backup)
         for cls, names in self._classes.items():
-            for name in [name for name in vars(cls) if name not in names]:
+            # Python itself keeps there what it has found out of a class, such as __slotnames__.
+            for name in [name for name in vars(cls) if name not in names and not name.startswith("__")]:
                 found = f"{cls.__name__}.{name}"
                 delattr(cls, name)
         return found

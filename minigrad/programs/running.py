@@ -243,7 +243,8 @@ def predict(model: Model, x: Array) -> Array:
     """One block of rows through the layers, a fresh array: by a program where there is one and the rows are few."""
     if not isinstance(x, np.ndarray):  # a prediction around this one is being recorded
         return run_predict(model.chain(), x)
-    if len(x) <= ROWS_PREDICTED_BY_PROGRAMS and x.flags.c_contiguous:  # in a program rows lie one after the other
+    in_order = x.flags.c_contiguous and x.flags.aligned  # as a program has its rows
+    if len(x) <= ROWS_PREDICTED_BY_PROGRAMS and in_order:
         programs = programs_of(model)
         use = programs.use((threading.get_ident(), x.shape, x.dtype))
         if use.is_due(REPAID * model.steps_by_hand) and (use.tried or not programs.is_full):

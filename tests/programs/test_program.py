@@ -667,6 +667,15 @@ def test_what_runs_as_it_is_is_recorded_once(monkeypatch):
     assert made == [1] and model[1].n == 5
 
 
+def test_what_python_keeps_in_a_class_is_no_change_of_it():
+    class Fresh(Tanh):
+        pass
+
+    model = Sequential([Dense(3, 4), Fresh(), Dense(4, 2)], input_shape=(3,), seed=0)
+    assert "__slotnames__" not in vars(Fresh)
+    assert model.program(MeanSquaredError(), SGD(0.1)).opaque == {}
+
+
 def test_a_container_in_a_container_is_recorded_whole():
     inner = Sequential([Dense(3, 3), Tanh()])
     model = Sequential([minigrad.Residual(inner), Dense(3, 2)], seed=0)
