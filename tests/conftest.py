@@ -39,6 +39,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 ENGINES = {
     "torch": "its own answers are not asked for, only those stored in tests/cases",
     "BLAS": "this one adds up in another way than blocks of rows need, so steps in blocks are not seen",
+    "chromium": "pages are tried in QuickJS alone, without their looks and their keys",
+    "LibreOffice": "workbooks are tried by the values that they are stored with alone",
     "fork": "threads in a forked process are not tried",
     "/proc": "the memory of a training is not measured",
 }

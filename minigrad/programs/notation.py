@@ -69,6 +69,7 @@ class Notation:
         self.blocks: dict[Node, None] = {}
         uses = self._uses()
         work: dict[Node, int] = {}
+        ends = {each for p in (graph.result, *graph.updates.values()) for each in self.nodes_of(p)}
         folded = {each for node in graph.nodes if node.fold for p in node.inputs for each in self.nodes_of(p)}
         for node in graph.nodes:
             if node.constant is not None:
@@ -80,7 +81,7 @@ class Notation:
                 else 1
                 + sum(work.get(each, 0) for p in node.inputs for each in self.nodes_of(p) if each not in self.blocks)
             )
-            shown = node.is_given or own or node in folded
+            shown = node.is_given or own or node in folded or node in ends
             shown |= uses[node] > 1 and (work[node] > WORK_REPEATED or bool(node.fold and node.shape))
             if shown or work[node] > WORK_SHOWN:
                 self.blocks[node] = None
