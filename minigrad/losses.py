@@ -50,6 +50,10 @@ class Loss(Configured):
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for predictions or targets outside the loss's domain."""
 
+    def check_slopes(self, p: Array, t: Array) -> None:
+        """Raise ValueError where predictions and targets are plainly exchanged; `slopes` of probabilities ask."""
+        _check_order(self, p, t)
+
     def forward(self, p: Array, t: Array, sample_weight: Array | None = None) -> float:
         """L for predictions p (B, …) and targets t of the same shape; `sample_weight` (B,) weighs the rows.
 
@@ -203,7 +207,7 @@ class BinaryCrossEntropy(LabelSmoothing, Loss):
 
     def slopes(self, p: Array, t: Array) -> Array:
         """(1 - t) / (1 - p) - t / p"""
-        _check_order(self, p, t)
+        self.check_slopes(p, t)
         t = self.smooth(t, 2)
         tiny = np.finfo(p.dtype).tiny
         return (1 - t) / np.maximum(1 - p, tiny) - t / np.maximum(p, tiny)
@@ -258,7 +262,7 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
 
     def slopes(self, p: Array, t: Array) -> Array:
         """-t / p"""
-        _check_order(self, p, t)
+        self.check_slopes(p, t)
         return -self.smooth(t, t.shape[-1]) / np.maximum(p, np.finfo(p.dtype).tiny)
 
     def absorb(self, layer: Layer) -> Loss | None:
@@ -342,7 +346,7 @@ class KLDivergence(Loss):
 
     def slopes(self, p: Array, t: Array) -> Array:
         """-t / p"""
-        _check_order(self, p, t)
+        self.check_slopes(p, t)
         return -t / np.maximum(p, np.finfo(p.dtype).tiny)
 
 

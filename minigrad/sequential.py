@@ -20,6 +20,7 @@ from minigrad.training.loop import epochs
 
 if TYPE_CHECKING:
     from minigrad.losses import Loss
+    from minigrad.opened import Opened
     from minigrad.optimizers import Optimizer
     from minigrad.programs.replay import StepProgram
 
@@ -170,6 +171,27 @@ class Sequential(Model):
         """The training step that `fit` would run for such batches, as a program to read; see minigrad.programs."""
         program: StepProgram = _running().program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
         return program
+
+    def lay_open(
+        self,
+        x: Any,
+        t: Any,
+        loss: Loss,
+        optimizer: Optimizer,
+        *,
+        l2: float = 0.0,
+        inputs: list[str] | None = None,
+        outputs: list[str] | None = None,
+    ) -> Opened:
+        """The step that training would make next with these rows, to look at; see minigrad.opened.
+
+        It shows itself in a notebook; `.save("step.html")` writes a page, `.save("step.xlsx")` a workbook of live
+        formulas. `inputs` and `outputs` name the columns of x and of t. Raises ValueError that names the layer, loss or
+        optimizer which can't be shown.
+        """
+        from minigrad.opened import lay_open
+
+        return lay_open(self, x, t, loss, optimizer, l2=l2, inputs=inputs, outputs=outputs)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one safetensors file that `minigrad.load` reads; see minigrad.saving.models."""

@@ -40,6 +40,8 @@ ENGINES = {
     "torch": "its own answers are not asked for, only those stored in tests/cases",
     "BLAS": "this one adds up in another way than blocks of rows need, so steps in blocks are not seen",
     "native": "lines run as Python alone, without the extension, and their bits are not compared",
+    "chromium": "pages are tried in QuickJS alone, without their looks and their keys",
+    "LibreOffice": "workbooks are tried by the values that they are stored with alone",
     "fork": "threads in a forked process are not tried",
     "/proc": "the memory of a training is not measured",
 }

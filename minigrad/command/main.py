@@ -11,6 +11,7 @@ import sys
 
 from minigrad.command.options import read_options
 from minigrad.command.others import check, digits, export
+from minigrad.command.steps import lay_open
 from minigrad.command.train import train
 from minigrad.command.use import evaluate, predict, show
 from minigrad.training.history import DivergenceError
@@ -20,6 +21,7 @@ COMMANDS = {
     "predict": predict,
     "evaluate": evaluate,
     "show": show,
+    "open": lay_open,
     "digits": digits,
     "check": check,
     "export": export,

@@ -191,6 +191,20 @@ def _parser() -> _Parser:
 
     _add_uses(commands)
 
+    command = _command(
+        commands,
+        "open",
+        "lay a training step of a model open, as a page or a workbook",
+        "Write the training step that a model would make with some rows of DATA: every number of it, what\n"
+        "it is made of, and what happens when one of them is changed.",
+    )
+    _add_model(command)
+    command.add_argument("data", metavar="DATA", help=f"a table or workbook with the answers, or the word {DIGITS}")
+    command.add_argument("--rows", type=count, default=4, metavar="N", help="so many rows of DATA (default: 4)")
+    command.add_argument("--out", metavar="FILE", required=True, help="the file to write: .html or .xlsx")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_sheets(command)
+
     command = commands.add_parser("digits", help="write the digits that come with minigrad as a workbook")
     command.add_argument("file", metavar="FILE.xlsx", help="the workbook to write")
     command.add_argument("--force", action="store_true", help="replace a file that exists")

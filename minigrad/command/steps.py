@@ -1,0 +1,75 @@
+"""`minigrad open`: the training step that a saved model would make with some rows, laid open."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.command.folder import load_model
+from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Recipe
+from minigrad.command.options import OPTIMIZERS
+from minigrad.command.rows import read_rows
+from minigrad.command.sources import with_source
+from minigrad.data.preparation import is_of_table, table_of
+from minigrad.layers.activations import Softmax
+from minigrad.optimizers import SGD, Optimizer
+from minigrad.sequential import Sequential
+
+
+def lay_open(options: argparse.Namespace) -> int:
+    """`minigrad open MODEL DATA --out FILE`: the step of the first rows of DATA, as a page or a workbook."""
+    out = Path(options.out)
+    if out.suffix.lower() not in (".html", ".htm", ".xlsx"):
+        raise ValueError(f"{out}: --out takes a name that ends in .html, for a page, or in .xlsx, for a workbook")
+    if out.exists() and not options.force:
+        raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
+    model = load_model(options.model)
+    rows = read_rows(model, options, answered=True)
+    rows.refuse_unseen(model)
+    names: list[str] | None = None
+    x, t = rows.x, rows.known
+    if is_of_table(model):
+        preparation, target = table_of(model)
+        with with_source(rows.where):
+            x, t = preparation.transform(x), target.encode(t)
+        names = preparation.features
+    chosen = _spread(t, options.rows) if model.classes is not None else np.arange(min(options.rows, len(x)))
+    recipe, outputs = _recipe(model), None if model.classes is None else [str(c) for c in model.classes.tolist()]
+    x, t = x[chosen], t[chosen]
+    if recipe is NUMBERS:
+        t = np.reshape(t, (len(t), -1))
+    optimizer, l2 = _optimizer(model)
+    model.lay_open(x, t, recipe.loss(), optimizer, l2=l2, inputs=names, outputs=outputs).save(out)
+    places = ", ".join(str(row + 1) for row in chosen.tolist())
+    print(f"{out}: a step of {len(chosen)} rows ({places}) of {rows.where}, with {recipe.loss()!r} and {optimizer!r}")
+    return 0
+
+
+def _spread(labels: Any, count: int) -> Any:
+    """The first rows of DATA, of as many different labels as there are: all of one would show little."""
+    first = np.unique(labels, return_index=True)[1]
+    every = [*sorted(first.tolist()), *(row for row in range(len(labels)) if row not in set(first.tolist()))]
+    return np.array(sorted(every[:count]))
+
+
+def _recipe(model: Sequential) -> Recipe:
+    """How the command trains a network with such an end."""
+    last = type(model.chain()[-1])
+    if model.classes is None:
+        return NUMBERS
+    return next(
+        (recipe for recipe in (LABELS, YES_OR_NO) if recipe.end == (last,)), LABELS if last is Softmax else NUMBERS
+    )
+
+
+def _optimizer(model: Sequential) -> tuple[Optimizer, float]:
+    """The optimizer and the penalty that the model was trained with by the command; else SGD."""
+    settings = (model.preparation or {}).get("settings")
+    if not isinstance(settings, dict):
+        return SGD(0.1), 0.0
+    rate = float(settings.get("learning_rate", 0.1))
+    kind: Any = OPTIMIZERS.get(str(settings.get("optimizer")), SGD)
+    return kind(rate), float(settings.get("l2") or 0.0)

@@ -1,0 +1,371 @@
+"""A step as a workbook of live formulas: one sheet for each step, each of them on from the one before."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from minigrad.opened.book import HEAD, INPUT, NOTE, TITLE, Book
+from minigrad.opened.layout import BANDS, FORWARD, GRADIENTS, Layout, columns_of, rows_of
+from minigrad.opened.step import LaidStep, OpenedError
+from minigrad.parameter import Array
+from minigrad.programs.graph import Node
+from minigrad.programs.notation import pretty
+from minigrad.programs.writers.sheet import Cell, Formulas, address
+
+STEPS, CELLS = 20, 100_000
+"""So many steps, or as many as keep below so many cells."""
+COLOURS = ("#7358A3", "#2467A8", "#B4500F", "#8F4A00", "#3F7A2C")
+WIDE, TOP = 10.5, 6
+"""The width of a column in characters, and the first row below a sheet's head."""
+NUMBER = "0.0000;−0.0000;0"
+HOW = (
+    ("1 weights", "W and b of each layer stand above what they make; x stands to the left."),
+    ("2 forward", "From left to right, one row for each example: x, z₁, a₁, … the prediction, the target t, the loss."),
+    ("3 backward", "Each below the array that it belongs to: dz₂ says how the loss grows when z₂ grows."),
+    ("4 gradients", "dW₁ = xᵀ dz₁: over all rows, what came in times how the loss grows with what goes out."),
+    ("5 update", "Each weight moves against its gradient; ′ marks what is new. The next sheet begins with it."),
+    ("signs", "⊙ multiplies number by number, ᵀ turns rows into columns, Σ_rows adds up over the rows, […] is 1 or 0."),
+    ("colours", "Red above 0, blue below, the stronger the larger."),
+    ("click a cell", "F2 shows its formula and frames the cells that it is made of."),
+    ("yellow cells", "are yours: the rows, the targets, the first weights and the learning rate. Everything follows."),
+    ("try", "a learning rate ten times as large · all weights of a layer equal · a target that is wrong"),
+)
+
+
+def workbook(step: LaidStep, inputs: list[str] | None, outputs: list[str] | None, steps: int | None) -> bytes:
+    """The file."""
+    return _Workbook(step, inputs, outputs, steps).written()
+
+
+class _Workbook:
+    def __init__(self, step: LaidStep, inputs: list[str] | None, outputs: list[str] | None, steps: int | None) -> None:
+        self.step, self.layout, self.book = step, Layout(step), Book()
+        self.heads = {"x": inputs, "t": outputs, "p": outputs}
+        cells = sum(node.size for node in self.layout.band_of)
+        if cells > CELLS or any(columns_of(node) > 16_000 for node in self.layout.band_of):
+            raise OpenedError(
+                f"a step of {cells:,} numbers is more than a workbook should hold ({CELLS:,}); save a page (.html)"
+            )
+        self.steps = max(1, min(STEPS, CELLS // max(1, cells))) if steps is None else steps
+        if self.steps < 1:
+            raise OpenedError(f"steps={steps}: there has to be one step at least")
+        self.rows = step.numbers(self.steps)
+        self._place()
+
+    def _place(self) -> None:
+        """The first cell of each array, the same on every sheet, and the coefficients' cells."""
+        heights = [0] * len(BANDS)
+        for column in self.layout.columns:
+            for band, nodes in enumerate(column.bands):
+                heights[band] = max(heights[band], sum(rows_of(node) + 3 for node in nodes))
+        self.band_at, row = [], TOP
+        for height in heights:
+            self.band_at.append(row)
+            row += height + 2 if height else 0
+        self.at: dict[Node, tuple[int, int]] = {}
+        self.width: dict[Node, int] = {}
+        left = 1
+        for column in self.layout.columns:
+            every = [node for nodes in column.bands for node in nodes]
+            width = max(max(columns_of(node), min(3, ceil(len(self._equation(node)) / WIDE))) for node in every)
+            for band, nodes in enumerate(column.bands):
+                row = self.band_at[band] + 1
+                for node in nodes:
+                    self.at[node], self.width[node] = (row + 2, left), width
+                    row += rows_of(node) + 3
+            left += width + 1
+        self.right = left
+        self.coefficients = {name: (3, 4 + 2 * place) for place, name in enumerate(self.step.coefficients)}
+
+    def _equation(self, node: Node) -> str:
+        return "" if node.is_given else self.layout.notation.equation(node).partition(" = ")[2]
+
+    def cell(self, node: Node, k: int, sheet: str = "") -> Cell:
+        """Where the k-th number of an array stands."""
+        if node.role == "coefficient":
+            return sheet, *self.coefficients[node.name]
+        row, column = self.at[node]
+        return sheet, row + k // columns_of(node), column + k % columns_of(node)
+
+    def written(self) -> bytes:
+        """Write sheet after sheet."""
+        self._how_to_read()
+        for number in range(self.steps):
+            self._step(number)
+        self._proof()
+        if self.steps > 1:
+            self._learning()
+        self._index()
+        return self.book.written()
+
+    def _title(self) -> str:
+        return f"{self.step.title}, {self.step.loss}, {self.step.optimizer}"[:300]
+
+    # ------------------------------------------------------------------------------------------------------ one step
+    def _step(self, number: int) -> None:
+        book, name = self.book, f"Step {number + 1}"
+        sheet = book.sheet(name, COLOURS[FORWARD])
+        book.put(sheet, 0, 1, f"{name} of {self.steps}: a training step laid open", **TITLE)
+        book.put(sheet, 1, 1, self._title(), **NOTE)
+        self._coefficients(sheet, number)
+        sheet.set_column(0, 0, 8)
+        sheet.set_column(1, self.right, WIDE)
+        for band, text in enumerate(BANDS):
+            form = {"bold": True, "font_color": "#FFFFFF", "bg_color": COLOURS[band]}
+            if any(column.bands[band] for column in self.layout.columns):
+                book.put(sheet, self.band_at[band], 1, f"{band + 1}  {text}", **form)
+                for column in range(2, self.right - 1):
+                    sheet.write_blank(self.band_at[band], column, None, book.format(**form))
+        writer = Formulas(self.step.graph, self.layout.notation.blocks, self.cell)
+        for node, (row, column) in self.at.items():
+            band = self.layout.band_of[node]
+            book.put(sheet, row - 2, column, pretty(node.name), bold=True, font_size=13, font_color=COLOURS[band])
+            heads = self.heads.get(node.name)
+            if heads and len(heads) == columns_of(node) and not self._equation(node):
+                for place, head in enumerate(heads):
+                    book.put(sheet, row - 1, column + place, head, font_size=8, font_color="#888888", align="right")
+            elif self._equation(node):
+                self._caption(sheet, node, row - 1, column)
+            self._numbers(sheet, node, number, writer)
+            if node.role != "batch" and node.name != "loss":
+                corner = row + rows_of(node) - 1, column + columns_of(node) - 1
+                book.scale(sheet, (row, column), corner)
+        sheet.freeze_panes(5, 1)
+        sheet.set_landscape()
+        sheet.set_paper(8)
+        sheet.fit_to_pages(1, 1)
+        if number == 0:
+            sheet.activate()
+
+    def _caption(self, sheet: Any, node: Node, row: int, column: int) -> None:
+        text, width = f"= {self._equation(node)}", self.width[node]
+        form = {"italic": True, "font_size": 9, "font_color": "#666666", "text_wrap": True, "valign": "top"}
+        lines = ceil(len(text) / (WIDE * width * 1.1))
+        if width > 1:
+            sheet.merge_range(row, column, row, column + width - 1, "", self.book.format(**form))
+        self.book.put(sheet, row, column, text, **form)
+        if lines > 1:
+            sheet.set_row(row, 12.5 * min(lines, 6))
+
+    def _coefficients(self, sheet: Any, number: int) -> None:
+        """The learning rate, and what the optimizer makes of it for this step."""
+        book, step = self.book, self.step
+        book.put(sheet, 3, 1, "learning rate", bold=True, align="right")
+        if number == 0:
+            book.put(sheet, 3, 2, step.rate, **INPUT)
+        else:
+            book.formula(sheet, 3, 2, "'Step 1'!$C$4", step.rate)
+        for name, values in step.coefficients.items():
+            (row, column), value = self.coefficients[name], step.at(number)[name]
+            book.put(sheet, row, column - 1, pretty(name), align="right", font_color="#666666")
+            if name in step.scaled:
+                factor = value / step.rate
+                text = "$C$4" if factor == 1 else f"$C$4*{factor!r}".upper()
+                book.formula(sheet, row, column, text, value, num_format="0.0000##")
+            elif number and len(values) == 1:
+                book.formula(sheet, row, column, address(("Step 1", row, column), True), value)
+            else:
+                book.put(sheet, row, column, value, num_format="General")
+
+    def _numbers(self, sheet: Any, node: Node, number: int, writer: Formulas) -> None:
+        """The numbers of an array: given ones as they are, or as the sheets before made them; others as formulas."""
+        row, book = self.rows[number], self.book
+        becomes = self.step.graph.updates.get(node)
+        big = {"bold": True, "font_size": 14, "bg_color": "#FCE4D6"} if node.name == "loss" else {}
+        for k in range(node.size):
+            _, at, column = self.cell(node, k)
+            value = float(row[node.start + k])
+            form = {"num_format": NUMBER, **big}
+            if not node.is_given:
+                book.formula(sheet, at, column, writer.formula(node, k), value, **form)
+            elif number == 0:
+                book.put(sheet, at, column, value, **INPUT, num_format="General" if node.role == "batch" else NUMBER)
+            elif becomes is None:
+                first = address(("Step 1", at, column))
+                book.formula(sheet, at, column, first, value, num_format="General")
+            else:
+                place = int(becomes.ravel()[k])
+                made = self.step.graph.node_at(place)
+                before = address(self.cell(made, place - made.start, f"Step {number}"))
+                book.formula(sheet, at, column, before, value, **form)
+
+    # -------------------------------------------------------------------------------------------------------- others
+    def _how_to_read(self) -> None:
+        book = self.book
+        sheet = book.sheet("How to read", "#1F3864")
+        sheet.set_column(0, 0, 3)
+        sheet.set_column(1, 1, 22)
+        sheet.set_column(2, 2, 100)
+        book.put(sheet, 0, 1, "A training step laid open", **TITLE)
+        book.put(sheet, 1, 1, self._title(), **NOTE)
+        lines = [
+            ("Step 1", "the whole step on one sheet; read it in the order of the numbers 1 to 5"),
+            *[(f"Step {n}", "the next step, from the weights of the one before") for n in (2,) if self.steps > 1],
+            ("Proof", "choose a weight: its gradient beside a quotient of differences"),
+            *[("Learning", f"the loss over {self.steps} steps") for _ in range(self.steps > 1)],
+            ("Index", "where each array of each step stands"),
+        ]
+        row = 3
+        for name, text in lines:
+            link = book.format(font_color="#1155CC", underline=1, bold=True)
+            sheet.write_url(row, 1, f"internal:'{name}'!A1", link, name)
+            book.put(sheet, row, 2, text)
+            row += 1
+        for name, text in HOW:
+            row += 1
+            book.put(sheet, row, 1, name, bold=True, valign="top")
+            book.put(sheet, row, 2, text, text_wrap=True)
+        if self.step.drawn:
+            book.put(sheet, row + 2, 1, "Numbers that a layer draws at random are those of one step, and stay.", **NOTE)
+
+    def _proof(self) -> None:
+        """One weight moved to both sides: the whole forward pass twice, and the quotient beside the gradient."""
+        step, book, graph = self.step, self.book, self.step.graph
+        weights = [node for node in self.layout.parameters if any(n.name == f"d{node.name}" for n in self.at)]
+        names = [(node, k) for node in weights for k in range(node.size)]
+        if not names:
+            return
+        sheet, e = book.sheet("Proof", COLOURS[GRADIENTS]), 1e-4
+        needed = graph.reached([graph.result])
+        blocks = [node for node in self.layout.notation.blocks if node in needed]
+        first_row, table = self.rows[0], 16
+        book.put(sheet, 0, 1, "Is the gradient right?", **TITLE)
+        book.put(
+            sheet,
+            1,
+            1,
+            "Move one weight to both sides, compute the loss twice: (L(w+ε) − L(w−ε)) / 2ε is the derivative.",
+            **NOTE,
+        )
+        sheet.set_column(0, 0, 3)
+        sheet.set_column(1, 1, 30)
+        sheet.set_column(2, 4, 16)
+        labels = [
+            f"{pretty(node.name)}[{','.join(str(int(i) + 1) for i in np.unravel_index(k, node.shape))}]"
+            for node, k in names
+        ]
+        book.put(sheet, 3, 1, "which weight?", bold=True)
+        book.put(sheet, 3, 2, labels[0], bold=True, align="center", **INPUT)
+        sheet.data_validation(3, 2, 3, 2, {"validate": "list", "source": f"=$B${table + 1}:$B${table + len(names)}"})
+        book.put(sheet, 4, 1, "ε", bold=True)
+        book.put(sheet, 4, 2, e, **INPUT)
+        book.put(sheet, 5, 1, "its number in the list", font_color="#666666")
+        book.formula(sheet, 5, 2, f"MATCH($C$4,$B${table + 1}:$B${table + len(names)},0)", 1)
+        for column, text in enumerate(("weight", "w", "gradient"), 1):
+            book.put(sheet, table - 1, column, text, **HEAD)
+        for place, (node, k) in enumerate(names):
+            gradient = next(n for n in self.at if n.name == f"d{node.name}")
+            book.put(sheet, table + place, 1, labels[place])
+            for column, of in ((2, node), (3, gradient)):
+                where = address(self.cell(of, k, "Step 1"))
+                book.formula(sheet, table + place, column, where, float(first_row[of.start + k]), num_format=NUMBER)
+        losses, top = [], 3
+        for sign in (1, -1):
+            given: dict[str, Any] = dict(step.given) | step.at(0)
+            node, k = names[0]
+            moved = np.array(given[node.name], float)
+            moved.reshape(-1)[k] += sign * e
+            cell, top, value = self._again(sheet, blocks, names, sign, graph.evaluate(given | {node.name: moved}), top)
+            losses.append((cell, value))
+        (above, more), (below, less) = losses
+        slope = float(first_row[next(n for n in self.at if n.name == f"d{names[0][0].name}").start + names[0][1]])
+        quotient = (more - less) / (2 * e)
+        lines = (
+            ("L(w + ε)", above, more, "0.000000000000"),
+            ("L(w − ε)", below, less, "0.000000000000"),
+            ("(L(w + ε) − L(w − ε)) / 2ε", "(C8-C9)/(2*C5)", quotient, "0.0000000000"),
+            ("backward says", f"INDEX($D${table + 1}:$D${table + len(names)},$C$6)", slope, "0.0000000000"),
+            ("they differ by", "ABS(C10-C11)", abs(quotient - slope), "0.0E+00"),
+        )
+        for place, (label, text, value, form) in enumerate(lines):
+            book.put(sheet, 7 + place, 1, label, bold=True)
+            book.formula(sheet, 7 + place, 2, text, value, num_format=form, bold=place in (2, 3))
+        sheet.freeze_panes(3, 0)
+
+    def _again(
+        self, sheet: Any, blocks: list[Node], names: list[tuple[Node, int]], sign: int, row: Array, top: int
+    ) -> tuple[str, int, float]:
+        """The forward pass with the chosen weight moved: (the cell of the loss, the next free row, the loss)."""
+        book, graph = self.book, self.step.graph
+        numbered = {node: start for start, (node, k) in enumerate(names) if k == 0}
+        where: dict[Node, tuple[int, int]] = {}
+        column, tall = 6, 0
+        for node in blocks:
+            if node in numbered or not node.is_given:
+                where[node] = (top + 2, column)
+                column += columns_of(node) + 1
+                tall = max(tall, rows_of(node))
+
+        def cell(node: Node, k: int) -> Cell:
+            if node not in where:
+                return self.cell(node, k, "Step 1")
+            at, left = where[node]
+            return "", at + k // columns_of(node), left + k % columns_of(node)
+
+        writer = Formulas(graph, blocks, cell)
+        text = f"the forward pass with w {'+' if sign > 0 else '−'} ε"
+        book.put(sheet, top, 6, text, bold=True, font_color=COLOURS[GRADIENTS])
+        for node, (at, left) in where.items():
+            book.put(sheet, at - 1, left, pretty(node.name), bold=True)
+            for k in range(node.size):
+                _, r, c = cell(node, k)
+                formula = writer.formula(node, k) if node not in numbered else ""
+                if node in numbered:
+                    own = address(self.cell(node, k, "Step 1"))
+                    formula = f"{own}{'+' if sign > 0 else '-'}IF($C$6={numbered[node] + k + 1},$C$5,0)"
+                book.formula(sheet, r, c, formula, float(row[node.start + k]), num_format=NUMBER)
+        place = int(graph.result)
+        of = graph.node_at(place)
+        return address(cell(of, place - of.start)), top + tall + 4, float(row[place])
+
+    def _learning(self) -> None:
+        book = self.book
+        sheet = book.sheet("Learning", COLOURS[4])
+        book.put(sheet, 0, 1, "The loss, step by step", **TITLE)
+        book.put(
+            sheet,
+            1,
+            1,
+            "Change the learning rate on sheet Step 1: if it is too large, the loss jumps.",
+            **NOTE,
+        )
+        for column, text in enumerate(("step", "loss"), 1):
+            book.put(sheet, 3, column, text, **HEAD)
+        place = int(self.step.graph.result)
+        node = self.step.graph.node_at(place)
+        for number in range(self.steps):
+            book.put(sheet, 4 + number, 1, number + 1)
+            where = address(self.cell(node, place - node.start, f"Step {number + 1}"))
+            book.formula(sheet, 4 + number, 2, where, float(self.rows[number][place]), num_format="0.0000")
+        chart = book.book.add_chart({"type": "line"})
+        last = 3 + self.steps
+        line = {"color": COLOURS[2], "width": 2.25}
+        series = {"categories": ["Learning", 4, 1, last, 1], "values": ["Learning", 4, 2, last, 2], "line": line}
+        chart.add_series({"name": "loss", **series})
+        chart.set_legend({"none": True})
+        chart.set_title({"name": "loss before each step"})
+        chart.set_y_axis({"min": 0, "major_gridlines": {"visible": True, "line": {"color": "#DDDDDD"}}})
+        chart.set_x_axis({"name": "step"})
+        chart.set_size({"width": 720, "height": 380})
+        sheet.insert_chart(3, 4, chart)
+        sheet.set_column(0, 0, 3)
+
+    def _index(self) -> None:
+        """name, sheet, first cell, rows, columns of every array of every step."""
+        book = self.book
+        sheet = book.sheet("Index", "#888888")
+        for column, text in enumerate(("name", "sheet", "first cell", "rows", "columns")):
+            book.put(sheet, 0, column, text, **HEAD)
+        row = 1
+        for number in range(self.steps):
+            found = [(n.name, address(("", *self.at[n])), rows_of(n), columns_of(n)) for n in self.at]
+            found += [(name, address(("", *cell)), 1, 1) for name, cell in self.coefficients.items()]
+            for name, where, rows, columns in found:
+                for column, value in enumerate((name, f"Step {number + 1}", where, rows, columns)):
+                    book.put(sheet, row, column, value)
+                row += 1
+        sheet.set_column(0, 4, 16)
+        sheet.freeze_panes(1, 0)

@@ -1,0 +1,76 @@
+"""The engines that pages and workbooks are meant for: a browser and an office suite, where they are installed."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pytest
+import quickjs
+
+OFFICE = shutil.which("soffice") or shutil.which("libreoffice")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+DOCUMENT = """
+const NOTHING = new Proxy(function () {}, {
+  get: (of, name) => name === Symbol.toPrimitive ? () => "" : name === Symbol.iterator ? [][Symbol.iterator] : NOTHING,
+  set: () => true, apply: () => NOTHING, construct: () => NOTHING });
+var window = globalThis, document = { querySelectorAll: () => [], getElementById: () => NOTHING,
+  addEventListener() {}, createElement: () => NOTHING, activeElement: null };
+"""
+
+
+def scripts(page):
+    return re.findall(r"<script>(.*?)</script>", page, re.S)
+
+
+def in_quickjs(page, code):
+    """The value of `code` where the page's script has run without a page: its numbers alone."""
+    context = quickjs.Context()
+    context.eval(DOCUMENT)
+    for script in scripts(page):
+        context.eval(script.replace("build();\nbegin();\npaint();", "begin();\nvar paint = () => {};"))
+    return json.loads(context.eval(f"JSON.stringify({code})"))
+
+
+def in_browser(page, code, folder):
+    """The value of `code` in headless Chromium, where the page stands."""
+    if BROWSER is None:
+        pytest.skip("chromium: it is not installed")
+    show = f"<script>document.title = 'OUT' + JSON.stringify((() => {{ {code} }})()) + 'END';</script></body>"
+    path = folder / "page.html"
+    path.write_text(page.replace("</body>", show), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={folder / 'profile'}"]
+    command = [BROWSER, *options, path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search(r"<title>OUT(.*?)END</title>", done.stdout, re.S)
+    assert found, done.stderr[-2000:] + done.stdout[:500]
+    return json.loads(html.unescape(found[1]))
+
+
+def stripped(source, target):
+    """A copy without the values that the formulas are stored with: LibreOffice believes them otherwise."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.startswith("xl/worksheets/sheet"):
+                data = re.sub(rb"(</f>)<v>[^<]*</v>", rb"\1", data)
+            new.writestr(name, data)
+
+
+def recalculated(path, folder):
+    """The workbook as LibreOffice calculates it, as openpyxl reads it."""
+    if OFFICE is None:
+        pytest.skip("LibreOffice: it is not installed")
+    (folder / "out").mkdir(exist_ok=True)
+    stripped(path, folder / "bare.xlsx")
+    profile = f"-env:UserInstallation={(folder / 'office').as_uri()}"
+    convert = [OFFICE, profile, "--headless", "--convert-to", "xlsx", "--outdir", folder / "out", folder / "bare.xlsx"]
+    done = subprocess.run(convert, capture_output=True, text=True, timeout=300)
+    made = Path(folder / "out" / "bare.xlsx")
+    assert made.exists(), done.stderr
+    return openpyxl.load_workbook(made, data_only=True)

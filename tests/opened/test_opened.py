@@ -1,0 +1,224 @@
+"""A step laid open: page and workbook equal the layers' own steps, in real engines, after edits too."""
+
+import copy
+import json
+
+import numpy as np
+import openpyxl
+import pytest
+from engines import in_browser, in_quickjs, recalculated
+
+from minigrad import (
+    SGD,
+    Adam,
+    AdamW,
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Dense,
+    Layer,
+    MeanSquaredError,
+    Objective,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minigrad.command.main import main
+from minigrad.data import load_digits
+from minigrad.opened import OpenedError
+
+RNG = np.random.default_rng(0)
+X = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
+FLOWERS, KINDS = RNG.normal(size=(6, 4)).round(2), np.eye(3)[[0, 1, 2, 0, 1, 2]]
+STEPS = 20
+
+
+def network(*layers, seed=1):
+    return Sequential(layers, dtype=np.float64, seed=seed)
+
+
+def digits():
+    x, labels = load_digits()
+    rows = [0, 1000, 2000, 4000]
+    return x[rows].astype(float), np.eye(10)[labels[rows] - 1]
+
+
+CASES = {
+    "xor": lambda: (network(Dense(2, 3), Tanh(), Dense(3, 1), Sigmoid(), seed=15), BinaryCrossEntropy(), SGD(2.0), X,
+                    X[:, :1] != X[:, 1:], 0.0),
+    "iris": lambda: (network(Dense(4, 5), ReLU(), Dense(5, 3), Softmax()), CategoricalCrossEntropy(), Adam(0.05),
+                     FLOWERS, KINDS, 0.0),
+    "regression": lambda: (network(Dense(2, 3), Tanh(), Dense(3, 1)), MeanSquaredError(), SGD(0.05, momentum=0.9), X,
+                           X.sum(axis=1, keepdims=True) / 2, 0.0),
+    "penalty": lambda: (network(Dense(4, 5), Tanh(), Dense(5, 3), Softmax()), CategoricalCrossEntropy(), AdamW(0.05),
+                        FLOWERS, KINDS, 0.01),
+    "digits": lambda: (network(Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()), BinaryCrossEntropy(), SGD(0.5),
+                       *digits(), 0.0),
+}  # fmt: skip
+
+
+def trained(model, loss, optimizer, x, t, l2, steps=STEPS):
+    """[(loss, {name: gradient}, {name: new weights})] of so many steps of the layers themselves."""
+    model, optimizer, found = copy.deepcopy(model), copy.deepcopy(optimizer), []
+    objective = Objective(model, loss, l2)
+    dense = [layer for layer in model.chain() if layer.params]
+    for _ in range(steps):
+        value = objective.gradient(x, np.asarray(t, float))
+        gradients = {f"d{k}{n}": g.copy() for n, layer in enumerate(dense, 1) for k, g in layer.grads.items()}
+        optimizer.step(model.theta, model.dtheta)
+        new = {f"{k}{n}": w.copy() for n, layer in enumerate(dense, 1) for k, w in layer.params.items()}
+        found.append((value, gradients, new))
+    return found
+
+
+def assert_close(found, expected):
+    np.testing.assert_allclose(np.ravel(found), np.ravel(expected), rtol=1e-12, atol=1e-12)
+
+
+def page_of(folder, name):
+    model, loss, optimizer, x, t, l2 = CASES[name]()
+    path = folder / "step.html"
+    model.lay_open(x, t, loss, optimizer, l2=l2).save(path)
+    return path.read_text(encoding="utf-8")
+
+
+ASK = """(() => { const found = [];
+  for (let k = 0; k < 20; k++) { const l = window.minigrad.loss, g = NAMES.map(n => window.minigrad.numbers("d" + n));
+    window.minigrad.step(1); found.push([l, g, NAMES.map(n => window.minigrad.numbers(n))]); } return found; })()"""
+
+
+def check_page(asked, name, change=None):
+    model, loss, optimizer, x, t, l2 = CASES[name]()
+    if change is not None:
+        change(model, x, optimizer)
+    expected = trained(model, loss, optimizer, x, t, l2)
+    names = [f"{k}{n}" for n, layer in enumerate([la for la in model.chain() if la.params], 1) for k in layer.params]
+    for (value, gradients, new), (found, slopes, weights) in zip(expected, asked(names), strict=True):
+        assert_close(found, value)
+        for place, each in enumerate(names):
+            assert_close(slopes[place], gradients[f"d{each}"])
+            assert_close(weights[place], new[each])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_page_makes_the_layers_own_steps(name, tmp_path):
+    page = page_of(tmp_path, name)
+    check_page(lambda names: in_quickjs(page, ASK.replace("NAMES", json.dumps(names))), name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_page_makes_them_in_a_browser_after_edits_too(name, tmp_path):
+    page = page_of(tmp_path, name)
+    edits = "minigrad.set('W1', 1, 1, 0.25); minigrad.set('x', 0, 1, 0.5); minigrad.set('eta', 0, 0, 0.125); "
+    code = edits if "Adam" not in repr(CASES[name]()[2]) else edits.replace("eta", "learning_rate")
+
+    def change(model, x, optimizer):
+        model[0].W[1, 1], x[0, 1], optimizer.learning_rate = 0.25, 0.5, 0.125
+
+    original = X.copy(), FLOWERS.copy()
+    try:
+        ask = lambda names: in_browser(page, f"{code} return {ASK.replace('NAMES', json.dumps(names))}", tmp_path)  # noqa: E731
+        check_page(ask, name, change)
+    finally:
+        X[...], FLOWERS[...] = original
+
+
+def test_every_shown_number_says_where_it_stands(tmp_path):
+    model, loss, optimizer, x, t, _ = CASES["xor"]()
+    page = page_of(tmp_path, "xor")
+    code = """return [...document.querySelectorAll('[data-name]')].map(e =>
+      [e.dataset.name, +e.dataset.row, +e.dataset.column, +e.dataset.value]);"""
+    found = in_browser(page, code, tmp_path)
+    _, gradients, new = trained(model, loss, optimizer, x, t, 0.0, 1)[0]
+    shown = {(name, row, column): value for name, row, column, value in found}
+    assert {name for name, *_ in shown} >= {"x", "t", "W1", "b1", "z1", "a1", "p", "l", "loss", "dz1", "dW1", "W1_new"}
+    assert_close(shown["dW1", 1, 2], gradients["dW1"][1, 2])
+    assert_close(shown["W2_new", 2, 0], new["W2"][2, 0])
+
+
+def test_a_number_says_what_it_is_made_of_and_a_nudge_proves_the_gradient(tmp_path):
+    page = page_of(tmp_path, "xor")
+    code = "return [minigrad.explain('dW1', 0, 1), minigrad.nudge(), document.querySelectorAll('td.part').length]"
+    said, nudged, _ = in_browser(page, code, tmp_path)
+    assert "dW₁ = xᵀ dz₁" in said and said.count("·") == 4
+    assert "backward says" in nudged
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_workbook_makes_the_layers_own_steps(name, tmp_path):
+    model, loss, optimizer, x, t, l2 = CASES[name]()
+    path = tmp_path / "step.xlsx"
+    model.lay_open(x, t, loss, optimizer, l2=l2).save(path, steps=2 if name == "digits" else None)
+    stored = openpyxl.load_workbook(path, data_only=True)
+    check_workbook(stored, CASES[name]())
+    check_workbook(recalculated(path, tmp_path), CASES[name]())
+
+
+def check_workbook(book, case):
+    index = [[cell.value for cell in row] for row in book["Index"].iter_rows(min_row=2)]
+    places = {(name, sheet): (first, rows, columns) for name, sheet, first, rows, columns in index}
+    steps = len({sheet for _, sheet in places})
+
+    def numbers(name, step):
+        first, rows, columns = places[name, f"Step {step + 1}"]
+        sheet = book[f"Step {step + 1}"]
+        corner = sheet[first]
+        area = sheet.iter_rows(corner.row, corner.row + rows - 1, corner.column, corner.column + columns - 1)
+        return np.array([[cell.value for cell in row] for row in area], float)
+
+    for step, (value, gradients, new) in enumerate(trained(*case, steps=steps)):
+        assert_close(numbers("loss", step), value)
+        for name, gradient in gradients.items():
+            assert_close(numbers(name, step), gradient)
+        for name, weights in new.items():
+            assert_close(numbers(f"{name}_new", step), weights)
+    proof = book["Proof"]
+    assert abs(proof["C10"].value - proof["C11"].value) < 1e-6
+    if steps > 1:
+        assert_close(book["Learning"]["C5"].value, trained(*case, steps=1)[0][0])
+
+
+# ------------------------------------------------------------------------------------------------------------- refusals
+def test_what_cannot_be_shown_is_refused_by_name(tmp_path):
+    class Deciding(Layer):
+        def forward(self, x):
+            return x * 2 if x.mean() > 0 else x
+
+        def backward(self, dy):
+            return dy
+
+    model = network(Dense(2, 1), Deciding())
+    with pytest.raises(OpenedError, match=r"Deciding\.forward, in forward of Deciding\(\)"):
+        model.lay_open(X, X[:, :1], MeanSquaredError(), SGD(0.1))
+    wide = network(Dense(3000, 300), Dense(300, 1))
+    with pytest.raises(OpenedError, match="too large to show; give fewer rows, or a smaller network"):
+        wide.lay_open(np.ones((4, 3000)), np.ones((4, 1)), MeanSquaredError(), SGD(0.1))
+    with pytest.raises(OpenedError, match="no rows"):
+        model.lay_open(X[:0], X[:0, :1], MeanSquaredError(), SGD(0.1))
+    opened = network(Dense(2, 1)).lay_open(X, X[:, :1], MeanSquaredError(), SGD(0.1))
+    with pytest.raises(OpenedError, match=r"ends in \.html, for a page, or in \.xlsx"):
+        opened.save(tmp_path / "step.pdf")
+    assert "<iframe srcdoc=" in opened._repr_html_() and "laid open" in repr(opened)
+
+
+def test_model_and_optimizer_stay_as_they_are():
+    model, loss, optimizer, x, t, _ = CASES["iris"]()
+    before = model.theta.copy()
+    model.lay_open(x, t, loss, optimizer)
+    np.testing.assert_array_equal(model.theta, before)
+    assert optimizer.steps == 0 and "m" not in vars(optimizer)
+
+
+def test_the_command_opens_a_saved_model(tmp_path, capsys):
+    x, labels = load_digits()
+    model = Sequential([Dense(400, 5), Sigmoid(), Dense(5, 10), Sigmoid()], seed=0)
+    model.fit(x[::50], labels[::50], loss=BinaryCrossEntropy(), optimizer=SGD(0.5), epochs=1)
+    model.save(tmp_path / "model.safetensors")
+    arguments = ["open", str(tmp_path / "model.safetensors"), "digits", "--out", str(tmp_path / "step.html")]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "a step of 4 rows (" in said and "BinaryCrossEntropy() and SGD(learning_rate=0.1)" in said
+    assert "data-block" in (tmp_path / "step.html").read_text(encoding="utf-8")
+    assert main(arguments) == 2 and "exists already" in capsys.readouterr().err
+    assert main([*arguments[:-1], "step.doc"]) == 2 and "ends in .html" in capsys.readouterr().err
