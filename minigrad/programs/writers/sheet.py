@@ -6,7 +6,7 @@ Excel, LibreOffice and Google Sheets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -85,13 +85,14 @@ def area(first: Cell, last: Cell, absolute: bool = False) -> str:
 class Formulas:
     """The formula of each number of a graph, where `cell(node, k)` says in which cell the k-th of a shown node stands.
 
-    Nodes that `blocks` does not hold are written out inside the formulas of others.
+    Nodes that `blocks` does not hold are written out inside the formulas of others. Cells on `pinned` sheets are
+    written with $, so that a formula can be filled down.
     """
 
     def __init__(
-        self, graph: Graph, blocks: Sequence[Node] | dict[Node, None], cell: Callable[[Node, int], Cell]
+        self, graph: Graph, blocks: Iterable[Node], cell: Callable[[Node, int], Cell], pinned: Sequence[str] = ()
     ) -> None:
-        self._graph, self._blocks, self.cell = graph, set(blocks), cell
+        self._graph, self._blocks, self.cell, self._pinned = graph, set(blocks), cell, pinned
         self._wide: dict[Node, list[Operand]] = {}
 
     def formula(self, node: Node, k: int) -> str:
@@ -114,7 +115,8 @@ class Formulas:
     def _text(self, node: Node, k: int, top: bool = False) -> tuple[str, int]:
         """(formula, how firmly it binds) of the k-th number."""
         if node in self._blocks and not top:
-            return address(self.cell(node, k)), 9
+            cell = self.cell(node, k)
+            return address(cell, cell[0] in self._pinned), 9
         if node.constant is not None:
             return _number(float(node.constant.ravel()[k]))
         index = np.unravel_index(k, node.shape) if node.shape else ()
@@ -186,7 +188,7 @@ class Formulas:
             if len(parts) <= ARGUMENTS:
                 return f"SUMSQ({','.join(parts)})", 9
         if len(one) > TERMS_WRITTEN:
-            along, across = (None if each is None else _run(each) for each in cells)
+            along, across = (None if each is None else _run(each, each[0][0] in self._pinned) for each in cells)
             if along is not None and across is not None:
                 (way, first), (turned, second) = along, across
                 if way == turned:
@@ -205,13 +207,13 @@ def _number(number: float) -> tuple[str, int]:
     return text, 9 if number >= 0 else 2
 
 
-def _run(cells: Sequence[Cell]) -> tuple[str, str] | None:
+def _run(cells: Sequence[Cell], absolute: bool) -> tuple[str, str] | None:
     """("row" or "column", the range) of cells that stand side by side in this order."""
     (sheet, row, column), count = cells[0], len(cells)
     if list(cells) == [(sheet, row, column + i) for i in range(count)]:
-        return "row", area(cells[0], cells[-1])
+        return "row", area(cells[0], cells[-1], absolute)
     if list(cells) == [(sheet, row + i, column) for i in range(count)]:
-        return "column", area(cells[0], cells[-1])
+        return "column", area(cells[0], cells[-1], absolute)
     return None
 
 
