@@ -430,7 +430,7 @@ class _Export:
             ("Predict", "type into the yellow cells, and read the answer"),
             (
                 "Rows",
-                f"{self.count:,} rows at once; to add more, unprotect Rows and Working, and copy the last row of each downwards",
+                f"{self.count:,} rows at once; for more, unprotect Rows and Working, and fill both down",
             ),
             ("Preparation", "what each column of the table becomes"),
             *[(name, "the weights, one unit a row") for name in self.layers],

@@ -122,6 +122,9 @@ class Formulas:
         index = np.unravel_index(k, node.shape) if node.shape else ()
         if node.fold:
             return self._folded(node, index)
+        floored = self._floored_logarithm(node, index)
+        if floored is not None:
+            return floored, 9
         found = [self._place(int(p[index])) if isinstance(p, np.ndarray) else _number(p) for p in self._operands(node)]
 
         def bound(position: int, least: int) -> str:
@@ -149,6 +152,23 @@ class Formulas:
         if f not in CALLS:
             raise self._refusal(node, f"a sheet has no {f}")
         return CALLS[f].format(*(text for text, _ in found)), 2 if f == "copysign" else 9
+
+    def _floored_logarithm(self, node: Node, index: tuple[np.intp, ...]) -> str | None:
+        """max(log u, c) as a sheet can say it, where log 0 is no -∞ but an error; None for anything else."""
+        if node.function != "maximum" or not isinstance(node.inputs[1], float):
+            return None
+        places = self._operands(node)[0]
+        if not isinstance(places, np.ndarray):
+            return None
+        inner = self._graph.node_at(int(places[index]))
+        if inner in self._blocks or inner.function not in ("log", "log1p"):
+            return None
+        k = int(places[index]) - inner.start
+        of = np.unravel_index(k, inner.shape) if inner.shape else ()
+        operand = self._operands(inner)[0]
+        u = self._place(int(operand[of]))[0] if isinstance(operand, np.ndarray) else _number(operand)[0]
+        text, least = self._text(inner, k)[0], _number(node.inputs[1])[0]
+        return f"IF({u}>{0 if inner.function == 'log' else -1},MAX({text},{least}),{least})"
 
     def _place(self, place: int) -> tuple[str, int]:
         node = self._graph.node_at(place)
