@@ -212,11 +212,15 @@ def _parser() -> _Parser:
     command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
     command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or a callable without arguments that makes one")
 
-    command = commands.add_parser("export", help="write a saved model as an ONNX file, verified", allow_abbrev=False)
+    command = commands.add_parser(
+        "export", help="write a saved model as an ONNX file, a workbook or a page", allow_abbrev=False
+    )
     _add_model(command)
-    command.add_argument("file", metavar="FILE.onnx", help="the file to write")
+    command.add_argument("file", metavar="FILE", help="the file to write: .onnx, .xlsx or .html")
     command.add_argument(
-        "--data", metavar="DATA", help=f"rows to compare on: a table, a workbook, or {DIGITS}; else random ones"
+        "--data",
+        metavar="DATA",
+        help=f"rows to compare on, or to show: a table, a workbook, or {DIGITS}; else random ones",
     )
     _add_sheets(command)
     command.add_argument("--force", action="store_true", help="replace a file that exists")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from minigrad import spreadsheet, webpage
 from minigrad.command.folder import model_file
 from minigrad.command.options import DIGITS
 from minigrad.command.rows import read_rows
@@ -76,7 +77,10 @@ def _imported(place: str) -> Layer:
 
 
 def export(options: argparse.Namespace) -> int:
-    """`minigrad export MODEL FILE.onnx`: the model as an ONNX file, once onnxruntime gives the same answers."""
+    """`minigrad export MODEL FILE`: by its ending as an ONNX file, once onnxruntime agrees, a workbook or a page."""
+    ending = Path(options.file).suffix.lower()
+    if ending in (".xlsx", ".html", ".htm"):
+        return _export_without_python(options, ending)
     try:
         from minigrad.onnx import export as write
     except ImportError as error:
@@ -92,6 +96,24 @@ def export(options: argparse.Namespace) -> int:
         print(
             'It takes the table\'s columns by name, each (rows, 1): float64, NaN where missing; text, "" where missing'
         )
+    return 0
+
+
+def _export_without_python(options: argparse.Namespace, ending: str) -> int:
+    """The model as a workbook with live formulas, or as a page: for people without Python."""
+    if Path(options.file).exists() and not options.force:
+        raise ValueError(f"{options.file} exists already; choose another name, or replace it with --force")
+    model = load(model_file(options.model))
+    rows = None if options.data is None else _rows_to_compare(model, options)
+    if ending == ".xlsx":
+        spreadsheet.export(model, options.file, rows if rows is None else rows[: spreadsheet.MOST_ROWS])
+        filled = "rows to be filled in" if rows is None else f"{min(len(rows), spreadsheet.MOST_ROWS):,} rows"
+        print(
+            f"{options.file}: a workbook of formulas with {filled} of {options.data or 'yours'}; begin at sheet Predict"
+        )
+    else:
+        webpage.export(model, options.file, rows)
+        print(f"{options.file}: a page that answers offline, in any browser")
     return 0
 
 

@@ -54,6 +54,8 @@ class Layout:
             column = column or self._owner(node, band, by)
             column.bands[band].append(node)
             self._placed[node] = column
+        for column in self.columns:  # weights stand next to what they make, the optimizer's memory above them
+            column.bands[WEIGHTS].sort(key=lambda node: node.role != "memory")
 
     def _forward(self) -> list[Node]:
         """x, then layer by layer; p and t; the loss."""

@@ -94,7 +94,7 @@ const COMPARED = { greater: ">", less: "<", greater_equal: "≥", less_equal: "�
 const WORDS = { minimum: "min", maximum: "max", sqrt: "√", log1p: "log1p", arctan: "arctan" };
 const TERMS = 12;
 
-function number(v) { return v < 0 || Object.is(v, -0) ? `(${short(v)})` : short(v); }
+function number(v) { return short(v).startsWith(MINUS) ? `(${short(v)})` : short(v); }
 
 // [text, how firmly it binds] of term `at` of operand `read`; the numbers it is made of are put into `touched`.
 function operand(read, at, touched, alone) {

@@ -68,7 +68,8 @@ class LaidStep:
 
     def _record(self, step: Step, x: Array, t: Array) -> None:
         try:
-            program = make(step).program
+            with np.errstate(all="ignore"):  # it is tried on numbers at random, too
+                program = make(step).program
             self.graph = graph_of(program, drawn=True)
         except PartError as error:
             raise OpenedError(f"this step can't be shown: {error}") from error
@@ -80,7 +81,8 @@ class LaidStep:
                 f"a step of {terms:,} products is too large to show; give fewer rows, or a smaller network"
             )
         set_coefficients(step.optimizer, step.coefficients)
-        values = interpret(program, (x, t))
+        with np.errstate(all="ignore"):
+            values = interpret(program, (x, t))
         self.given = self.graph.numbers(values)
         self.drawn = any(node.role == "drawn" for node in self.graph.nodes)
         row = self.graph.evaluate(self.given)
@@ -109,7 +111,8 @@ class LaidStep:
         for number in range(STEPS_PROVED):
             given |= self._coefficients(optimizer, start + number)
             row = self.graph.evaluate(given)
-            value = objective.gradient(x, t)
+            with np.errstate(all="ignore"):
+                value = objective.gradient(x, t)
             optimizer.step(model.theta, model.dtheta)
             self._compare(float(row[self.graph.result]), value, "loss")
             parameters = [p for node, p in self.graph.updates.items() if node.role == "parameter"]

@@ -196,6 +196,8 @@ class _Workbook:
     def _how_to_read(self) -> None:
         book = self.book
         sheet = book.sheet("How to read", "#1F3864")
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 1)
         sheet.set_column(0, 0, 3)
         sheet.set_column(1, 1, 22)
         sheet.set_column(2, 2, 100)

@@ -414,10 +414,16 @@ class _Builder:
             raise Unwritable(line, f"there is no formula for {name}")
 
     def _einsum(self, line: Line) -> None:
-        """Two operands, each letter once in each: the letters that the result lacks are added over."""
+        """One or two operands, each letter once in each: the letters that the result lacks are added over."""
         text = line.inputs[0].replace(" ", "")
         terms, _, result = text.partition("->")
         letters = terms.split(",")
+        if len(letters) == 1 and "." not in text and len(set(letters[0])) == len(letters[0]):
+            word, places = letters[0], np.asarray(self._operand(line.inputs[1]))
+            gone = [letter for letter in word if letter not in result]
+            moved = places.transpose([word.index(letter) for letter in (*result, *gone)])
+            self._make(line, Node("same", (moved,), line.out.shape, moved.shape[len(result) :], "add" * bool(gone)))
+            return
         if len(letters) != 2 or "." in text or not result or any(len(set(word)) < len(word) for word in letters):
             raise Unwritable(line, "there is no formula for such an einsum")
         gone = [letter for letter in dict.fromkeys("".join(letters)) if letter not in result]

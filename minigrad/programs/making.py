@@ -186,7 +186,7 @@ class Trial:
                     native.divide(threads)
             return native
         except Unwritable as refusal:
-            return refusal
+            return refusal.with_traceback(None)  # which would keep the memory of all this
         except Exception as error:  # a fault here costs time, no more
             log.warning(f"nothing runs natively: {type(error).__name__}: {error}")
             return Unwritable(program.lines[0], f"{type(error).__name__}: {error}")

@@ -1,10 +1,12 @@
 """The engines that pages and workbooks are meant for: a browser and an office suite, where they are installed."""
 
 import html
+import io
 import json
 import re
 import shutil
 import subprocess
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -33,7 +35,11 @@ def in_quickjs(page, code):
     context = quickjs.Context()
     context.eval(DOCUMENT)
     for script in scripts(page):
-        context.eval(script.replace("build();\nbegin();\npaint();", "begin();\nvar paint = () => {};"))
+        context.eval(
+            script.replace("build();\nbegin();\npaint();", "begin();\nvar paint = () => {};").replace(
+                "if (DATA.side) field(); else { fields(); show(); }", ""
+            )
+        )
     return json.loads(context.eval(f"JSON.stringify({code})"))
 
 
@@ -73,4 +79,6 @@ def recalculated(path, folder):
     done = subprocess.run(convert, capture_output=True, text=True, timeout=300)
     made = Path(folder / "out" / "bare.xlsx")
     assert made.exists(), done.stderr
-    return openpyxl.load_workbook(made, data_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # LibreOffice writes extensions that openpyxl leaves out
+        return openpyxl.load_workbook(io.BytesIO(made.read_bytes()), data_only=True)

@@ -6,7 +6,7 @@ Excel, LibreOffice and Google Sheets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -85,13 +85,14 @@ def area(first: Cell, last: Cell, absolute: bool = False) -> str:
 class Formulas:
     """The formula of each number of a graph, where `cell(node, k)` says in which cell the k-th of a shown node stands.
 
-    Nodes that `blocks` does not hold are written out inside the formulas of others.
+    Nodes that `blocks` does not hold are written out inside the formulas of others. Cells on `pinned` sheets are
+    written with $, so that a formula can be filled down.
     """
 
     def __init__(
-        self, graph: Graph, blocks: Sequence[Node] | dict[Node, None], cell: Callable[[Node, int], Cell]
+        self, graph: Graph, blocks: Iterable[Node], cell: Callable[[Node, int], Cell], pinned: Sequence[str] = ()
     ) -> None:
-        self._graph, self._blocks, self.cell = graph, set(blocks), cell
+        self._graph, self._blocks, self.cell, self._pinned = graph, set(blocks), cell, pinned
         self._wide: dict[Node, list[Operand]] = {}
 
     def formula(self, node: Node, k: int) -> str:
@@ -114,12 +115,16 @@ class Formulas:
     def _text(self, node: Node, k: int, top: bool = False) -> tuple[str, int]:
         """(formula, how firmly it binds) of the k-th number."""
         if node in self._blocks and not top:
-            return address(self.cell(node, k)), 9
+            cell = self.cell(node, k)
+            return address(cell, cell[0] in self._pinned), 9
         if node.constant is not None:
             return _number(float(node.constant.ravel()[k]))
         index = np.unravel_index(k, node.shape) if node.shape else ()
         if node.fold:
             return self._folded(node, index)
+        floored = self._floored_logarithm(node, index)
+        if floored is not None:
+            return floored, 9
         found = [self._place(int(p[index])) if isinstance(p, np.ndarray) else _number(p) for p in self._operands(node)]
 
         def bound(position: int, least: int) -> str:
@@ -147,6 +152,23 @@ class Formulas:
         if f not in CALLS:
             raise self._refusal(node, f"a sheet has no {f}")
         return CALLS[f].format(*(text for text, _ in found)), 2 if f == "copysign" else 9
+
+    def _floored_logarithm(self, node: Node, index: tuple[np.intp, ...]) -> str | None:
+        """max(log u, c) as a sheet can say it, where log 0 is no -∞ but an error; None for anything else."""
+        if node.function != "maximum" or not isinstance(node.inputs[1], float):
+            return None
+        places = self._operands(node)[0]
+        if not isinstance(places, np.ndarray):
+            return None
+        inner = self._graph.node_at(int(places[index]))
+        if inner in self._blocks or inner.function not in ("log", "log1p"):
+            return None
+        k = int(places[index]) - inner.start
+        of = np.unravel_index(k, inner.shape) if inner.shape else ()
+        operand = self._operands(inner)[0]
+        u = self._place(int(operand[of]))[0] if isinstance(operand, np.ndarray) else _number(operand)[0]
+        text, least = self._text(inner, k)[0], _number(node.inputs[1])[0]
+        return f"IF({u}>{0 if inner.function == 'log' else -1},MAX({text},{least}),{least})"
 
     def _place(self, place: int) -> tuple[str, int]:
         node = self._graph.node_at(place)
@@ -186,7 +208,7 @@ class Formulas:
             if len(parts) <= ARGUMENTS:
                 return f"SUMSQ({','.join(parts)})", 9
         if len(one) > TERMS_WRITTEN:
-            along, across = (None if each is None else _run(each) for each in cells)
+            along, across = (None if each is None else _run(each, each[0][0] in self._pinned) for each in cells)
             if along is not None and across is not None:
                 (way, first), (turned, second) = along, across
                 if way == turned:
@@ -205,13 +227,13 @@ def _number(number: float) -> tuple[str, int]:
     return text, 9 if number >= 0 else 2
 
 
-def _run(cells: Sequence[Cell]) -> tuple[str, str] | None:
+def _run(cells: Sequence[Cell], absolute: bool) -> tuple[str, str] | None:
     """("row" or "column", the range) of cells that stand side by side in this order."""
     (sheet, row, column), count = cells[0], len(cells)
     if list(cells) == [(sheet, row, column + i) for i in range(count)]:
-        return "row", area(cells[0], cells[-1])
+        return "row", area(cells[0], cells[-1], absolute)
     if list(cells) == [(sheet, row + i, column) for i in range(count)]:
-        return "column", area(cells[0], cells[-1])
+        return "column", area(cells[0], cells[-1], absolute)
     return None
 
 

@@ -1,0 +1,121 @@
+"""A model's prediction for one row as numbers that can be looked at: what goes in, the graph, and what comes out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from minigrad.data.preparation import NumberColumn, Preparation, Target, is_of_table, table_of
+from minigrad.model import Model
+from minigrad.opened.step import OpenedError
+from minigrad.parameter import Array, pack
+from minigrad.programs.graph import graph_of, plain
+from minigrad.programs.interpreter import interpret
+from minigrad.programs.making import make
+from minigrad.programs.notation import Notation
+from minigrad.programs.recording import PartError
+from minigrad.programs.steps import Inference
+from minigrad.programs.writers.unwritable import Unwritable
+
+
+class Answering:
+    """One row through a float64 copy of a model, with a table's preparation before it and the answer's words after it.
+
+    `names` are those of the inputs, of a table its columns. `features` are the numbers that the network itself takes.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = copy.deepcopy(model)
+        pack([self.model], np.float64)
+        self.preparation: Preparation | None = None
+        self.target: Target | None = None
+        if is_of_table(model):
+            self.preparation, self.target = table_of(model)
+            self.row_shape: tuple[int, ...] = (len(self.preparation.features),)
+            self.names, self.features = self.preparation.names, self.preparation.features
+        else:
+            if model.row_shape is None:
+                raise OpenedError(f"{model!r} does not say how wide its rows are: make it with input_shape=…")
+            self.row_shape = model.row_shape
+            self.names = self.features = [f"x{i + 1}" for i in range(int(np.prod(self.row_shape)))]
+        if not np.isfinite(self.model.theta).all():
+            raise OpenedError(f"{model!r} has weights that are not finite: it has no answers to export")
+        x = np.zeros((1, *self.row_shape))
+        try:
+            program = make(Inference(self.model, x)).program
+            self.graph = graph_of(program)
+        except (PartError, Unwritable) as error:
+            raise OpenedError(f"{model!r} can't be exported like this: {error}") from error
+        except IndexError as error:
+            raise OpenedError(f"{model!r} looks integers up, which has no formula") from error
+        self.given = self.graph.numbers(interpret(program, (x,)))
+        self.graph = plain(self.graph)
+        self.notation = Notation(self.graph)
+        self.regression = self.target is not None and self.target.task == "regression"
+        self.outputs = int(self.graph.result.size)
+        self.classes = None if self.regression or model.classes is None else model.classes.tolist()
+        self.boundary = float(model.boundary)
+
+    def columns(self) -> list[str]:
+        """The columns of an answer, as `minigrad predict` names them."""
+        if self.classes is None and (self.regression or self.outputs == 1):
+            return ["prediction"]
+        names = list(range(self.outputs)) if self.classes is None else self.classes
+        names = names[-1:] if self.outputs == 1 else names
+        kind = "probability of" if self._are_probabilities() else "output for"
+        return ["prediction", *(f"{kind} {name}" for name in names)]
+
+    def _are_probabilities(self) -> bool:
+        rng = np.random.default_rng(0)
+        y = self.model.predict(rng.normal(size=(16, *self.row_shape)))
+        return bool(np.all((y >= 0) & (y <= 1)))
+
+    def encoded(self, rows: Any) -> Array:
+        """The numbers that the network takes, in float64, of rows as users have them."""
+        if self.preparation is None:
+            return np.asarray(rows, np.float64).reshape(len(rows), -1)
+        frame = rows.set_axis([str(name) for name in rows.columns], axis=1)
+        self.preparation.transform(frame)  # refuses by name what it does not take
+        return np.concatenate([column.encode(frame[column.name]) for column in self.preparation.columns], axis=1)
+
+    def cells(self, rows: Any) -> list[list[Any]]:
+        """What stands in the cells of rows: numbers, text, True and False, None where there is nothing."""
+        if self.preparation is None:
+            return np.asarray(rows, np.float64).reshape(len(rows), -1).tolist()
+        found = self.preparation.cells(rows)
+        table = []
+        for k in range(len(rows)):
+            row: list[Any] = []
+            for column in self.preparation.columns:
+                value = found[column.name][k]
+                if isinstance(column, NumberColumn):
+                    value = None if np.isnan(value) else bool(value) if column.kind == "flag" else float(value)
+                row.append(value)
+            table.append(row)
+        return table
+
+    def typical(self) -> list[Any]:
+        """A row to begin with: means, and the first of the values of text."""
+        if self.preparation is None:
+            return [0.0] * len(self.names)
+        return [
+            (bool(c.fill) if c.kind == "flag" else float(f"{c.mean:.3g}"))
+            if isinstance(c, NumberColumn)
+            else c.values[0]
+            for c in self.preparation.columns
+        ]
+
+    def numbers(self, x: Array) -> list[Array]:
+        """All numbers of the graph, for each row of encoded x."""
+        return [self.graph.evaluate(self.given | {"x": row.reshape(1, *self.row_shape)}) for row in x]
+
+    def answer(self, y: Array) -> list[Any]:
+        """The cells of an answer, in the order of `columns`, of one row of outputs."""
+        if self.regression and self.target is not None:
+            return [float(y[0] * self.target.scale + self.target.mean)]
+        if self.classes is None and self.outputs == 1:
+            return [float(y[0])]
+        code = int(y[0] >= self.boundary) if self.outputs == 1 else int(np.argmax(y))
+        return [code if self.classes is None else self.classes[code], *map(float, y)]

@@ -1,0 +1,442 @@
+"""Writes the workbook: Read me, Predict, Rows, Preparation, each layer, and Working, where it is computed."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import numpy as np
+
+from minigrad.atomic import replacing, target_of
+from minigrad.data.preparation import NumberColumn, TextColumn
+from minigrad.data.table import MISSING
+from minigrad.model import Model
+from minigrad.opened.book import HEAD, INPUT, NOTE, TITLE, Book
+from minigrad.opened.inference import Answering
+from minigrad.opened.step import OpenedError
+from minigrad.parameter import Array
+from minigrad.programs.graph import Node
+from minigrad.programs.notation import pretty
+from minigrad.programs.writers.sheet import Cell, Formulas, address, area
+from minigrad.programs.writers.unwritable import Unwritable
+
+MOST_ROWS, BLANK_ROWS, COLUMNS, WEIGHTS = 1000, 100, 8000, 300_000
+SMALLEST_PICTURE = 8
+HERE = 987_654
+"""Stands in a formula for the row that it is written into."""
+
+
+def export(model: Model, path: str | os.PathLike[str], rows: Any = None) -> None:
+    """Write the model as a workbook. `rows`, a DataFrame for a model of a table, else an array, stand on sheet Rows.
+
+    Without rows, a hundred lines are ready to be filled in. Raises ValueError, in one line, for a network that has no
+    formulas or more cells than a sheet should hold, and for more than 1,000 rows.
+    """
+    target_of(path)
+    data = _Export(Answering(model), rows, repr(model)).written()
+    with replacing(path) as file:
+        file.write(data)
+
+
+class _Export:
+    def __init__(self, answering: Answering, rows: Any, title: str) -> None:
+        self.a, self.title = answering, title
+        if len(answering.row_shape) != 1:
+            raise OpenedError(
+                f"rows of shape {answering.row_shape} are no rows of a sheet: export a page (.html), or ONNX"
+            )
+        if rows is not None and len(rows) > MOST_ROWS:
+            raise OpenedError(f"{len(rows):,} rows are more than a workbook should compute; give {MOST_ROWS:,} at most")
+        size = sum(node.size for node in answering.graph.nodes if node.is_given)
+        self.made = [node for node in answering.notation.blocks if not node.is_given]
+        width = sum(node.size for node in self.made) + len(answering.features)
+        if size > WEIGHTS or width > COLUMNS:
+            raise OpenedError(
+                f"{size:,} weights and {width:,} columns are more than a workbook should hold; export ONNX"
+            )
+        self.book = Book()
+        self.given = [] if rows is None else answering.cells(rows)
+        self.count = len(self.given) or BLANK_ROWS
+        self.x = np.zeros((0, len(answering.features))) if rows is None else answering.encoded(rows)
+        self.form = self.given[0] if self.given else answering.typical()
+        self._place()
+
+    # ----------------------------------------------------------------------------------------------------------- places
+    def _place(self) -> None:
+        """Weights on the layers' sheets, W with one unit a row; what is computed side by side on Working."""
+        self.layers: dict[str, list[Node]] = {}
+        self.at: dict[Node, tuple[str, int, int]] = {}
+        for node in self.a.graph.nodes:
+            if node.is_given and node.constant is None and node.name != "x":
+                found = re.search(r"(\d+)$", node.name)
+                self.layers.setdefault(f"Layer {found[1] if found else 1}", []).append(node)
+        for sheet, nodes in self.layers.items():
+            nodes.sort(key=lambda node: len(node.shape))  # b beside the unit's name, then W
+            column = 1
+            for node in nodes:
+                self.at[node] = sheet, 4, column
+                column += node.shape[0] if len(node.shape) == 2 else 1
+        column = len(self.a.features) + 1
+        self.column: dict[Node, int] = {}
+        for node in self.made:
+            self.column[node] = column
+            column += node.size
+        self.output_columns = [self._working(int(place)) for place in self.a.graph.result.ravel()]
+        self.wide = column
+        self.pinned = [*self.layers, "Preparation"]
+
+    def _working(self, place: int) -> int:
+        node = self.a.graph.node_at(place)
+        if node.name == "x":
+            return 1 + place - node.start
+        return self.column[node] + place - node.start
+
+    def cell(self, node: Node, k: int, data: bool) -> Cell:
+        """Where a number stands; on Working and on Rows in the row that the formula is for."""
+        if node in self.column:
+            return "", HERE, self.column[node] + k
+        if node.name == "x":
+            return ("Rows", HERE, k) if data and self.a.preparation is None else ("", HERE, 1 + k)
+        sheet, row, column = self.at[node]
+        if len(node.shape) == 2:
+            return sheet, row + k % node.shape[1], column + k // node.shape[1]
+        return sheet, row + k, column
+
+    # ----------------------------------------------------------------------------------------------------------- sheets
+    def written(self) -> bytes:
+        """The file."""
+        book = self.book
+        self.read_me = book.sheet("Read me", "#1F3864")
+        self.predict = book.sheet("Predict", "#E0A800")
+        self.rows = book.sheet("Rows", "#E0A800")
+        if self.a.preparation is not None:
+            self._preparation()
+        self._layer_sheets()
+        self.working = book.sheet("Working", "#888888")
+        self._form()
+        self._rows()
+        self._words()
+        for sheet in (self.read_me, self.predict):
+            sheet.set_landscape()
+            sheet.fit_to_pages(1, 1)
+        self.predict.activate()
+        return book.written()
+
+    def _preparation(self) -> None:
+        """What each column becomes, and the words that stand for no value: the formulas refer to these cells."""
+        book, preparation = self.book, self.a.preparation
+        assert preparation is not None
+        sheet = book.sheet("Preparation", "#5B9F6D")
+        sheet.set_column(0, 30, 16)
+        book.put(sheet, 0, 0, "Preparation: what each column becomes", **TITLE)
+        book.put(
+            sheet,
+            1,
+            0,
+            "Numbers: (value − mean) / scale, or the fill-in. Text: 1 in the column of its value, else 0.",
+            **NOTE,
+        )
+        for column, text in enumerate(("column", "mean", "scale", "fill-in")):
+            book.put(sheet, 3, column, text, **HEAD)
+        self.numbers: dict[str, list[str]] = {}
+        self.texts: dict[str, list[str]] = {}
+        row = 4
+        for c in preparation.columns:
+            if isinstance(c, NumberColumn):
+                book.put(sheet, row, 0, c.name)
+                for column, number in enumerate((c.mean, c.scale, c.fill), 1):
+                    book.put(sheet, row, column, float(number))
+                self.numbers[c.name] = [address(("Preparation", row, column), True) for column in (1, 2, 3)]
+                row += 1
+        top = row + 1
+        book.put(sheet, top, 0, "no value", **HEAD)
+        words = sorted(word for word in MISSING if word)
+        for place, word in enumerate(words, 1):
+            book.put(sheet, top + place, 0, word)
+        self.missing = area(("Preparation", top + 1, 0), ("Preparation", top + len(words), 0), True)
+        column = 1
+        for c in preparation.columns:
+            if isinstance(c, TextColumn):
+                book.put(sheet, top, column, c.name, **HEAD)
+                for place, value in enumerate(c.values, 1):
+                    book.put(sheet, top + place, column, value)
+                places = range(1, len(c.values) + 1)
+                self.texts[c.name] = [address(("Preparation", top + place, column), True) for place in places]
+                column += 1
+        target = self.a.target
+        if self.a.regression and target is not None:
+            book.put(sheet, top, column, f"{target.name}: mean, scale", **HEAD)
+            book.put(sheet, top + 1, column, float(target.mean))
+            book.put(sheet, top + 2, column, float(target.scale))
+            self.units = [address(("Preparation", top + place, column), True) for place in (1, 2)]
+
+    def _absent(self, v: str) -> str:
+        return f"IF(LEN(TRIM({v}))=0,1,IF(SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)>0,1,0))"
+
+    def _wrong(self, column: Any, v: str) -> str | None:
+        """A formula that is 1 where a cell holds what the column can't be."""
+        if not isinstance(column, NumberColumn):
+            return None
+        fits = f"ISLOGICAL({v})" if column.kind == "flag" else f"AND(ISNUMBER({v}),NOT(ISLOGICAL({v})))"
+        return f"IF({fits},0,1-{self._absent(v)})"
+
+    def _prepared(self, cells: list[str]) -> list[str]:
+        """The formulas of x, of the cells of a row of the table."""
+        preparation = self.a.preparation
+        if preparation is None:
+            return cells
+        found: list[str] = []
+        for c, v in zip(preparation.columns, cells, strict=True):
+            if isinstance(c, NumberColumn):
+                mean, scale, fill = self.numbers[c.name]
+                number = f"IF(ISLOGICAL({v}),IF({v},1,0)," if c.kind == "flag" else f"IF(ISNUMBER({v}),{v},"
+                found.append(f"({number}IF({self._absent(v)}=1,{fill},NA()))-{mean})/{scale}")
+                found += [self._absent(v)] if c.flagged else []
+                continue
+            known = [f"IF(EXACT(TRIM({v}),{value}),1,0)" for value in self.texts[c.name]]
+            start = len(found)
+            found += known
+            if c.other:
+                one, last = (address(("", HERE, 1 + place)) for place in (start, start + len(known) - 1))
+                gone = f"-{self._absent(v)}" if c.missing else ""
+                found.append(f"1-SUM({one}:{last}){gone}")
+            if c.missing:
+                found.append(self._absent(v))
+        return found
+
+    def _layer_sheets(self) -> None:
+        book = self.book
+        for sheet_name, nodes in self.layers.items():
+            sheet = book.sheet(sheet_name, "#8064A2")
+            book.put(sheet, 0, 0, sheet_name, **TITLE)
+            book.put(
+                sheet, 1, 0, "One unit a row: its bias and its weights. Working adds up inputs times weights.", **NOTE
+            )
+            book.put(sheet, 3, 0, "unit", **HEAD)
+            for node in nodes:
+                _, row, column = self.at[node]
+                values = np.asarray(self.a.given[node.name], float)
+                table = values.T if values.ndim == 2 else values.reshape(-1, 1)
+                for j in range(table.shape[1]):
+                    label = pretty(node.name) + (f"[{j + 1}]" if values.ndim == 2 else "")
+                    book.put(sheet, 3, column + j, label, **HEAD)
+                for i, line in enumerate(table.tolist()):
+                    book.put(sheet, row + i, 0, i + 1)
+                    for j, value in enumerate(line):
+                        book.put(sheet, row + i, column + j, value, num_format="0.000")
+                if values.ndim == 2:
+                    book.scale(sheet, (row, column), (row + len(table) - 1, column + table.shape[1] - 1))
+            sheet.freeze_panes(4, 1)
+
+    def _templates(self, inputs: list[str], data: bool) -> dict[int, str]:
+        """The formula of each column of Working, for the row HERE."""
+        found: dict[int, str] = {}
+        if not data or self.a.preparation is not None:
+            found = {1 + place: text for place, text in enumerate(self._prepared(inputs))}
+        writer = Formulas(self.a.graph, self.a.notation.blocks, lambda node, k: self.cell(node, k, data), self.pinned)
+        try:
+            for node in self.made:
+                for k in range(node.size):
+                    found[self.column[node] + k] = writer.formula(node, k)
+        except Unwritable as error:
+            raise OpenedError(f"{self.title} can't be a workbook: {error}") from error
+        return found
+
+    def _work(self, row: int, templates: dict[int, str], values: Array | None, x: Array) -> None:
+        """One row of Working."""
+        here = str(row + 1)
+        starts = {self.column[node]: node for node in self.made}
+        numbers: dict[int, float] = {1 + place: float(v) for place, v in enumerate(x)}
+        if values is not None:
+            for column, node in starts.items():
+                for k in range(node.size):
+                    numbers[column + k] = float(values[node.start + k])
+        for column, text in templates.items():
+            value = numbers.get(column, 0.0)
+            self.book.formula(self.working, row, column, text.replace(str(HERE + 1), here), value)
+
+    def _answers(self, row: int) -> list[str]:
+        """The formulas of an answer, of a row of Working."""
+        outputs = [address(("Working", row, column)) for column in self.output_columns]
+        if self.a.regression:
+            mean, scale = self.units
+            return [f"{outputs[0]}*{scale}+{mean}"]
+        if self.a.classes is None and self.a.outputs == 1:
+            return outputs
+        labels = [address(("Working", 0, column), True) for column in self.output_columns]
+        if self.a.outputs == 1:
+            second = address(("Working", 0, self.wide), True)
+            return [f"IF({outputs[0]}>={self.a.boundary!r},{labels[0]},{second})", *outputs]
+        some = area(("Working", row, self.output_columns[0]), ("Working", row, self.output_columns[-1]))
+        heads = area(("Working", 0, self.output_columns[0]), ("Working", 0, self.output_columns[-1]), True)
+        return [f"INDEX({heads},MATCH(MAX({some}),{some},0))", *outputs]
+
+    def _note(self, cells: list[str], heads: list[str]) -> str:
+        """A formula that names the columns whose cells can't be read; no user's text stands in it."""
+        preparation = self.a.preparation
+        if preparation is None:
+            some = f"{cells[0]}:{cells[-1]}"
+            return f'IF(SUMPRODUCT(ISNUMBER({some})*1)<{len(cells)},"a number is missing","")'
+        parts = []
+        for c, v, head in zip(preparation.columns, cells, heads, strict=True):
+            wrong = self._wrong(c, v)
+            if wrong is not None:
+                parts.append(f'IF({wrong}=1,"not a number: "&{head}&". ","")')
+        text = "&".join(parts) or '""'
+        return text if len(text) < 8000 else '""'
+
+    def _form(self) -> None:
+        """The sheet Predict: a field for each input, or a picture to colour, and the answer."""
+        book, sheet, names = self.book, self.predict, self.a.names
+        book.put(sheet, 0, 1, "Type into the yellow cells", **TITLE)
+        side = int(np.sqrt(len(names)))
+        picture = self.a.preparation is None and side >= SMALLEST_PICTURE and side * side == len(names)
+        cells, heads = [], []
+        for place, (name, value) in enumerate(zip(names, self.form, strict=True)):
+            row, column = (3 + place // side, 1 + place % side) if picture else (3 + place, 2)
+            if not picture:
+                book.put(sheet, row, 1, name, bold=True)
+            book.put(sheet, row, column, value, **INPUT, **({"num_format": ";;;"} if picture else {}))
+            cells.append(address(("Predict", row, column), True))
+            heads.append(address(("Predict", row, 1), True))
+            c = None if self.a.preparation is None else self.a.preparation.columns[place]
+            if isinstance(c, TextColumn):
+                first, last = self.texts[c.name][0], self.texts[c.name][-1].partition("!")[2]
+                rule = {"validate": "list", "source": f"={first}:{last}", "error_type": "information"}
+                sheet.data_validation(row, column, row, column, rule)
+        if picture:
+            sheet.set_column(1, side, 2.6)
+            ends = {"min_type": "num", "min_value": 0, "max_type": "num", "max_value": 1}
+            scale = {"type": "2_color_scale", **ends, "min_color": "#FFFFFF", "max_color": "#14181F"}
+            sheet.conditional_format(3, 1, 2 + side, side, scale)
+            book.put(sheet, 1, 1, f"{side} x {side} pixels: 0 is white, 1 is black", **NOTE)
+        else:
+            sheet.set_column(1, 1, 28)
+            sheet.set_column(2, 2, 18)
+        x, values = self._first()
+        self._head()
+        self._work(1, self._templates(cells, False), values, x)
+        left = side + 3 if picture else 4
+        sheet.set_column(left, left, 26)
+        sheet.set_column(left + 1, left + 1, 18)
+        note = '""' if self.a.preparation is None else self._note(cells, heads)
+        answer = self.a.answer(values[self.a.graph.result].ravel())
+        for place, (name, text, value) in enumerate(zip(self.a.columns(), self._answers(1), answer, strict=True)):
+            big = (
+                {"bold": True, "font_size": 16}
+                if place == 0
+                else {"num_format": "0.0%" if name.startswith("prob") else "0.0000"}
+            )
+            book.put(sheet, 3 + place, left, name, bold=True)
+            book.formula(sheet, 3 + place, left + 1, f'IF(ISERROR({text}),"?",{text})', value, **big)
+            if place:
+                sheet.conditional_format(3 + place, left + 1, 3 + place, left + 1, {
+                    "type": "data_bar", "bar_color": "#9BC2E6", "min_type": "num", "min_value": 0,
+                    "max_type": "num", "max_value": 1,
+                })  # fmt: skip
+        book.formula(sheet, 4 + len(answer), left, note, "", font_color="#B00020", bold=True)
+
+    def _first(self) -> tuple[Array, Array]:
+        """x and all numbers of the form's row."""
+        if len(self.x):
+            x = self.x[:1]
+        elif self.a.preparation is None:
+            x = np.array([self.form], float)
+        else:
+            import pandas as pd
+
+            frame = pd.DataFrame(
+                {name: pd.Series([v], dtype=object) for name, v in zip(self.a.names, self.form, strict=True)}
+            )
+            x = self.a.encoded(frame)
+        return x[0], self.a.numbers(x)[0]
+
+    def _head(self) -> None:
+        """The first row of Working: what stands below, and the labels of the outputs."""
+        book, sheet = self.book, self.working
+        sheet.freeze_panes(1, 1)
+        book.put(sheet, 0, 0, "row", **HEAD)
+        book.put(sheet, 1, 0, "Predict")
+        for place, name in enumerate(self.a.features):
+            book.put(sheet, 0, 1 + place, name, **HEAD)
+        for node in self.made:
+            for k in range(node.size):
+                book.put(sheet, 0, self.column[node] + k, f"{pretty(node.name)}[{k + 1}]", **HEAD)
+        if self.a.columns()[1:]:
+            labels = self.a.classes or list(range(self.a.outputs))
+            if self.a.outputs == 1 and self.a.classes is not None:
+                book.put(sheet, 0, self.wide, labels[0], **HEAD)
+                labels = labels[1:]
+            for label, column in zip(labels, self.output_columns, strict=False):
+                book.put(sheet, 0, column, label, **HEAD)
+
+    def _rows(self) -> None:
+        """The sheet Rows: the inputs, the answer and a note, in every row the same formulas."""
+        book, sheet, names, columns = self.book, self.rows, self.a.names, self.a.columns()
+        for place, name in enumerate([*names, *columns, "note"]):
+            book.put(sheet, 0, place, name, **HEAD)
+        sheet.freeze_panes(1, 0)
+        sheet.set_column(0, len(names) + len(columns), 14 if len(names) < 60 else 6)
+        cells = [address(("Rows", HERE, place)) for place in range(len(names))]
+        templates = self._templates(cells, True)
+        every, blank = self.a.numbers(self.x), [None] * len(names)
+        own = [address(("", HERE, place)) for place in range(len(names))]
+        heads = [address(("", 0, place), True) for place in range(len(names))]
+        note = self._note(own, heads)
+        answers = self._answers(HERE)
+        empty = f"COUNTA({own[0]}:{own[-1]})=0"
+        first = len(names)
+        for number in range(self.count):
+            row, here = number + 1, str(number + 2)
+            given = self.given[number] if number < len(self.given) else blank
+            for place, value in enumerate(given):
+                book.put(sheet, row, place, value, **INPUT)
+            known = number < len(every)
+            values = every[number] if known else None
+            book.put(self.working, row + 1, 0, number + 1)
+            # Working's row 2 is the form's: the rows of Rows stand one row further down there.
+            self._work_of(row, templates, values, self.x[number] if known else np.zeros(0))
+            found = [] if values is None else self.a.answer(values[self.a.graph.result].ravel())
+            for place, text in enumerate(answers):
+                text = text.replace(str(HERE + 1), str(row + 2))
+                value = found[place] if found else ""
+                form = {"bold": True} if place == 0 else {"num_format": "0.0000"}
+                whole = f'IF({empty.replace(str(HERE + 1), here)},"",IF(ISERROR({text}),"?",{text}))'
+                book.formula(sheet, row, first + place, whole, value, **form)
+            text = f'IF({empty},"",{note})'.replace(str(HERE + 1), here)
+            book.formula(sheet, row, first + len(answers), text, "", font_color="#B00020")
+
+    def _work_of(self, row: int, templates: dict[int, str], values: Array | None, x: Array) -> None:
+        """Working's row of a row of Rows: it stands one further down, and reads Rows in its own."""
+        shifted = {
+            column: re.sub(rf"(Rows'!\$?[A-Z]+){HERE + 1}(:\$?[A-Z]+{HERE + 1})?", lambda m: self._shift(m, row), text)
+            for column, text in templates.items()
+        }
+        self._work(row + 1, shifted, values, x)
+
+    @staticmethod
+    def _shift(found: re.Match[str], row: int) -> str:
+        return found[0].replace(str(HERE + 1), str(row + 1))
+
+    def _words(self) -> None:
+        book, sheet = self.book, self.read_me
+        sheet.set_column(0, 0, 3)
+        sheet.set_column(1, 1, 16)
+        sheet.set_column(2, 2, 100)
+        book.put(sheet, 0, 1, "A trained network", **TITLE)
+        book.put(sheet, 1, 1, self.title[:300], **NOTE)
+        lines = [
+            ("Predict", "type into the yellow cells, and read the answer"),
+            (
+                "Rows",
+                f"{self.count:,} rows at once; for more, unprotect Rows and Working, and fill both down",
+            ),
+            ("Preparation", "what each column of the table becomes"),
+            *[(name, "the weights, one unit a row") for name in self.layers],
+            ("Working", "where it is computed: z = Σ x·w + b for each unit, layer by layer"),
+        ]
+        for place, (name, text) in enumerate(line for line in lines if line[0] in book.book.sheetnames):
+            sheet.write_url(3 + place, 1, f"internal:'{name}'!A1", book.format(font_color="#1155CC", underline=1), name)
+            book.put(sheet, 3 + place, 2, text)
+        book.put(sheet, 5 + len(lines), 1, "Sheets are protected without a password. Written by minigrad.", **NOTE)

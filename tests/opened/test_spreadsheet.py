@@ -1,0 +1,144 @@
+"""A network as a workbook: in LibreOffice, and by its stored values, it answers as the network does."""
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+from engines import recalculated
+from trained import of_digits, of_table
+
+from minigrad import Conv2D, Dense, Flatten, Sequential
+from minigrad.command.main import main
+from minigrad.command.networks import answer
+from minigrad.opened.inference import Answering
+from minigrad.spreadsheet import export
+
+CASES = {
+    "classification": lambda: of_table("classification"),
+    "regression": lambda: of_table("regression"),
+    "digits": of_digits,
+}
+
+
+def answers_in(book, count, inputs, columns):
+    sheet = book["Rows"]
+    header = [cell.value for cell in sheet[1]]
+    assert header[inputs : inputs + len(columns)] == columns
+    rows = sheet.iter_rows(min_row=2, max_row=1 + count, min_col=inputs + 1, max_col=inputs + len(columns))
+    return [[cell.value for cell in row] for row in rows]
+
+
+def in_float64(model, rows):
+    a = Answering(model)
+    x = a.encoded(rows)
+    return [a.answer(y) for y in a.model.predict(x)], a
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_workbook_answers_as_the_network_does(name, tmp_path):
+    model, rows = CASES[name]()
+    path = tmp_path / "model.xlsx"
+    export(model, path, rows)
+    expected, a = in_float64(model, rows)
+    said = answer(model, rows)
+    for book in (openpyxl.load_workbook(path, data_only=True), recalculated(path, tmp_path)):
+        found = answers_in(book, len(rows), len(a.names), a.columns())
+        if name == "regression":
+            np.testing.assert_allclose([f[0] for f in found], [e[0] for e in expected], rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose([f[0] for f in found], said.values, rtol=1e-5)
+            continue
+        assert [f[0] for f in found] == said.values.tolist() == [e[0] for e in expected]
+        numbers = np.array([f[1:] for f in found], float)
+        np.testing.assert_allclose(numbers, np.array([e[1:] for e in expected], float), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(numbers, said.probabilities, atol=1e-5)
+    assert not any(
+        "{" in str(cell.value) or "setosa" in str(cell.value)
+        for sheet in openpyxl.load_workbook(path)
+        for row in sheet.iter_rows()
+        for cell in row
+        if cell.data_type == "f"
+    ), "ordinary formulas without any of the user's words"
+
+
+def test_typed_rows_get_the_answers_of_predict(tmp_path):
+    model, rows = of_table("classification")
+    typed = [
+        [5.1, 1.2, "red", "bog", True],
+        [5.1, None, None, None, None],
+        [4.0, 1.0, " Red ", "3", False],
+        [4.0, 1.0, "RED", "nowhere", False],
+        [3.0, 1.0, "=blue", "+1", False],
+        [1e6, -1e6, "red", "@home", True],
+        [6.3, "NA", "?", "bog", "n/a"],
+    ]
+    frame = pd.DataFrame(
+        [
+            [None if str(v) in ("NA", "?", "n/a") else v.strip() if isinstance(v, str) else v for v in row]
+            for row in typed
+        ],
+        columns=rows.columns,
+        dtype=object,
+    )
+    path = tmp_path / "model.xlsx"
+    export(model, path)
+    book = openpyxl.load_workbook(path)
+    sheet = book["Rows"]
+    for r, row in enumerate([*typed, ["five", 1.0, "red", "bog", True], [1.0, 1.0, "red", "bog", "maybe"]], 2):
+        for c, value in enumerate(row, 1):
+            sheet.cell(r, c).value = value
+            if isinstance(value, str):
+                sheet.cell(r, c).data_type = "s"
+    book.save(path)
+    book = recalculated(path, tmp_path)
+    expected, a = in_float64(model, frame)
+    found = answers_in(book, len(typed) + 3, 5, [*a.columns(), "note"])
+    for one, other in zip(found, expected, strict=False):
+        assert one[0] == other[0]
+        np.testing.assert_allclose(np.array(one[1:-1], float), other[1:], rtol=1e-12, atol=1e-12)
+    assert [row[0] for row in found[-3:]] == ["?", "?", None]
+    assert found[-3][-1] == "not a number: petal length. " and found[-2][-1] == "not a number: wild. "
+
+
+def test_labels_that_look_like_formulas_stay_text(tmp_path):
+    model, rows = of_table("classification")
+    export(model, tmp_path / "model.xlsx", rows)
+    book = openpyxl.load_workbook(tmp_path / "model.xlsx")
+    cells = [
+        cell
+        for sheet in book
+        for row in sheet.iter_rows()
+        for cell in row
+        if cell.value in ("=setosa", "=blue", "@home")
+    ]
+    assert cells and all(cell.data_type == "s" and cell.quotePrefix for cell in cells)
+
+
+def test_what_cannot_be_a_sheet_is_refused_in_one_line(tmp_path, capsys):
+    images = Sequential([Conv2D(1, 2, 3), Flatten(), Dense(8, 2)], input_shape=(4, 4, 1), seed=0)
+    with pytest.raises(ValueError, match=r"rows of shape \(4, 4, 1\) are no rows of a sheet"):
+        export(images, tmp_path / "model.xlsx")
+    wide = Sequential([Dense(1000, 400)], seed=0)
+    wide.save(tmp_path / "wide.safetensors")
+    assert main(["export", str(tmp_path / "wide.safetensors"), str(tmp_path / "wide.xlsx")]) == 2
+    assert "401,400 weights" in capsys.readouterr().err
+    small = Sequential([Dense(2, 1)], seed=0)
+    with pytest.raises(ValueError, match="1,001 rows are more"):
+        export(small, tmp_path / "model.xlsx", np.zeros((1001, 2)))
+    small.layers[0].W[0, 0] = np.inf
+    with pytest.raises(ValueError, match="weights that are not finite"):
+        export(small, tmp_path / "model.xlsx")
+
+
+def test_the_command_exports_a_workbook(tmp_path, capsys):
+    model, rows = of_table("classification")
+    model.save(tmp_path / "model.safetensors")
+    rows.assign(place="bog").to_csv(tmp_path / "rows.csv", index=False)
+    arguments = [
+        "export",
+        str(tmp_path / "model.safetensors"),
+        str(tmp_path / "out.xlsx"),
+        "--data",
+        str(tmp_path / "rows.csv"),
+    ]
+    assert main(arguments) == 0, capsys.readouterr().err
+    assert "120 rows" in capsys.readouterr().out

@@ -1,0 +1,103 @@
+"""A network as a page: in QuickJS and in a browser it answers as the network does, and proves itself."""
+
+import json
+
+import numpy as np
+import pytest
+from engines import in_browser, in_quickjs
+from trained import of_digits, of_table
+
+from minigrad import Conv2D, Dense, Flatten, Sequential, Softmax
+from minigrad.command.main import main
+from minigrad.command.networks import answer
+from minigrad.opened.inference import Answering
+from minigrad.webpage import export
+
+ROWS = 12
+
+
+def exported(folder, model, rows=None):
+    export(model, folder / "model.html", rows)
+    return (folder / "model.html").read_text(encoding="utf-8")
+
+
+def asked(rows, a):
+    every = [dict(zip(a.names, row, strict=True)) for row in a.cells(rows)]
+    return f"{json.dumps(every)}.map(row => window.minigrad.predict(row))"
+
+
+def engine(name, page, code, folder):
+    return in_quickjs(page, code) if name == "quickjs" else in_browser(page, f"return {code};", folder)
+
+
+@pytest.mark.parametrize("where", ["quickjs", "chromium"])
+@pytest.mark.parametrize("case", ["classification", "regression", "digits"])
+def test_a_page_answers_as_the_network_does(case, where, tmp_path):
+    model, rows = of_digits(ROWS) if case == "digits" else of_table(case)
+    some = rows[:ROWS]
+    page, a = exported(tmp_path, model, some), Answering(model)
+    found = engine(where, page, asked(some, a), tmp_path)
+    expected, said = [a.answer(y) for y in a.model.predict(a.encoded(some))], answer(model, some)
+    for k, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert list(one) == a.columns()
+        numbers = [v for v in one.values() if not isinstance(v, str)]
+        np.testing.assert_allclose(numbers, [v for v in other if not isinstance(v, str)], rtol=1e-12, atol=1e-12)
+        if case == "regression":
+            np.testing.assert_allclose(one["prediction"], said.values[k], rtol=1e-5)
+        else:
+            assert one["prediction"] == said.values.tolist()[k]
+            np.testing.assert_allclose(list(one.values())[1:], said.probabilities[k], atol=1e-5)
+    assert engine(where, page, "window.minigrad.prove()", tmp_path) < 1e-12
+
+
+def test_what_is_typed_gets_an_answer_or_a_reason(tmp_path):
+    model, rows = of_table("classification")
+    page = exported(tmp_path, model, rows)
+    typed = {"petal length": 4.0, "petal width": "", "colour": " Red ", "place": "3", "wild": "false"}
+    bad = [typed | {"petal length": "five"}, typed | {"wild": "maybe"}, typed | {"petal length": True}]
+    good = [typed, typed | {"place": "nowhere"}, typed | {"colour": "NA", "petal length": "=x"[:0]}, {}]
+    found = in_quickjs(page, f"{json.dumps([*bad, *good])}.map(row => window.minigrad.predict(row))")
+    assert [row["prediction"] for row in found[:3]] == ["?", "?", "?"]
+    assert found[0]["note"] == "petal length: “five” is not a number" and "neither TRUE nor FALSE" in found[1]["note"]
+    assert all(row["prediction"] in ("=setosa", "virginica") for row in found[3:])
+
+
+def test_a_page_that_computes_otherwise_says_so(tmp_path):
+    model, rows = of_table("classification")
+    page = exported(tmp_path, model, rows)
+    broken = page.replace("exp: Math.exp,", "exp: x => Math.exp(x) + 1e-3,")
+    shown = (
+        "return [!document.getElementById('fault').hidden, document.getElementById('answer').textContent.length > 0];"
+    )
+    assert in_browser(page, shown, tmp_path) == [False, True]
+    assert in_browser(broken, shown, tmp_path) == [True, True]
+
+
+def test_labels_cannot_end_the_script(tmp_path):
+    model = Sequential([Dense(2, 2), Softmax()], seed=0)
+    model.classes = np.array(["</script><b>", "<!--"])
+    page = exported(tmp_path, model)
+    assert page.count("</script>") == 1
+    assert in_quickjs(page, "window.minigrad.predict({x1: 1, x2: 2})")["prediction"] in ("</script><b>", "<!--")
+
+
+def test_convolutions_can_be_a_page(tmp_path):
+    model = Sequential([Conv2D(1, 2, 3), Flatten(), Dense(72, 3), Softmax()], input_shape=(8, 8, 1), seed=0)
+    page = exported(tmp_path, model)
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 1))
+    found = in_quickjs(page, f"window.minigrad.outputs({json.dumps(x.ravel().tolist())})")
+    np.testing.assert_allclose(found, model.predict(x)[0], atol=1e-5)
+
+
+def test_the_command_exports_a_page(tmp_path, capsys):
+    model, rows = of_table("regression")
+    model.save(tmp_path / "model.safetensors")
+    rows.assign(place="bog").to_csv(tmp_path / "rows.csv", index=False)
+    out = str(tmp_path / "out.html")
+    arguments = ["export", str(tmp_path / "model.safetensors"), out, "--data", str(tmp_path / "rows.csv")]
+    assert main(arguments) == 0, capsys.readouterr().err
+    assert "a page that answers offline" in capsys.readouterr().out
+    assert main(arguments) == 2 and "exists already" in capsys.readouterr().err
+    wide = Sequential([Dense(300, 2)], seed=0)
+    with pytest.raises(ValueError, match="300 inputs are more than a page's form should have"):
+        export(wide, tmp_path / "wide.html")

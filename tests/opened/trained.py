@@ -1,0 +1,66 @@
+"""Networks to export: of a table with categories, flags and gaps, of numbers, and of the digits."""
+
+import numpy as np
+import pandas as pd
+
+from minigrad import (
+    SGD,
+    Adam,
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Dense,
+    MeanSquaredError,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minigrad.data import load_digits
+from minigrad.data.preparation import Preparation, Target, target_values
+
+RNG = np.random.default_rng(0)
+
+
+def table(rows=120):
+    frame = pd.DataFrame({
+        "petal length": RNG.normal(4, 1, rows).round(2),
+        "petal width": RNG.normal(1, 0.3, rows).round(2),
+        "colour": RNG.choice(["red", "=blue", "Red"], rows),
+        "place": RNG.choice(["@home", "+1", "bog", "3"], rows),
+        "wild": RNG.choice([True, False], rows),
+    })  # fmt: skip
+    for name, share in (("petal width", 0.1), ("colour", 0.1), ("wild", 0.1)):
+        frame[name] = frame[name].astype(object)
+        frame.loc[RNG.random(rows) < share, name] = None
+    frame.loc[:2, "place"] = ["once", "never again", "at last"]
+    return frame
+
+
+def of_table(task):
+    frame = table()
+    if task == "classification":
+        answers = pd.Series(np.where(frame["petal length"] > 4, "=setosa", "virginica"), name="kind")
+    else:
+        answers = pd.Series(frame["petal length"] * 3 + RNG.normal(0, 0.1, len(frame)), name="price")
+    preparation, target = Preparation.fit(frame), Target.fit(answers, task)
+    x = preparation.transform(frame)
+    end = [Dense(8, 2), Softmax()] if task == "classification" else [Dense(8, 1)]
+    model = Sequential([Dense(x.shape[1], 8), ReLU() if task == "classification" else Tanh(), *end], seed=0)
+    loss = CategoricalCrossEntropy() if task == "classification" else MeanSquaredError()
+    t = target.encode(target_values(answers, task)[2])
+    model.fit(x, t if task == "classification" else t[:, None], loss=loss, optimizer=Adam(0.02), epochs=20)
+    facts = {
+        "format": "table",
+        "target": {"name": target.name, "task": task, "mean": target.mean, "scale": target.scale},
+    }
+    model.preparation = facts | preparation.to_json()
+    return model, frame
+
+
+def of_digits(rows=20):
+    x, labels = load_digits()
+    order = np.random.default_rng(0).permutation(len(x))[:1500]
+    model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()], seed=0)
+    model.fit(x[order], labels[order], loss=BinaryCrossEntropy(), optimizer=SGD(0.5), epochs=5)
+    return model, x[order[:rows]].astype(float)
