@@ -86,7 +86,7 @@ def parts(inputs: int, outputs: int, rows: int) -> dict[str, Callable[[], Any]]:
     functions = (
         lambda: layer._gathered(x),
         lambda: u @ W,
-        lambda: y + np.tile(layer.b, (y.shape[-2], 1)),
+        lambda: y + layer.b,
         lambda: u.transpose(0, 2, 1) @ grouped,
         lambda: sum_of_rows(dy),
         dx,

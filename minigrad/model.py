@@ -32,8 +32,8 @@ class Model(Layer):
         """The shape of one row of x, as far as it is known."""
         return self.input_shape
 
-    def accelerator(self, steps: int) -> Any:
-        """What makes steps faster, with the same bits, in a training that has come to so many; None where nothing does.
+    def accelerator(self) -> Any:
+        """What makes steps faster, with the same bits; None where nothing does.
 
         `training.loop` says how it is called.
         """

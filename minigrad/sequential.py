@@ -160,10 +160,13 @@ class Sequential(Model):
     epochs = epochs
     fit = fit
 
-    def accelerator(self, steps: int) -> Any:
-        """Recorded programs, where no `admit` of one's own stands between the rows and the layers."""
+    def accelerator(self) -> Any:
+        """Recorded programs, where no `admit` of one's own stands between the rows and the layers.
+
+        From the first step on, though that is made by hand: meanwhile no other training may change BLAS's threads.
+        """
         own = type(self).admit is not Sequential.admit or "admit" in vars(self)
-        return None if own or steps <= self.steps_by_hand else _running().accelerated
+        return None if own else _running().accelerated
 
     def program(
         self, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0

@@ -50,8 +50,8 @@ def make_steps(
     Returns the mean loss over the rows, or None when the numbers stop being finite. Batches without weight are passed
     over. `epochs` is how many are to come with this one, where that is known: whether it is worth it to be faster.
     """
-    mean, steps = WeightedMean(), optimizer.steps + math.ceil(len(order) / batch_size)
-    accelerated = objective.model.accelerator(steps) or unaided
+    mean = WeightedMean()
+    accelerated = objective.model.accelerator() or unaided
     with (
         np.errstate(over="ignore", invalid="ignore"),
         accelerated(objective, optimizer, examples, epochs) as left_by_hand,
