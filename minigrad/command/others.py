@@ -81,6 +81,8 @@ def export(options: argparse.Namespace) -> int:
     ending = Path(options.file).suffix.lower()
     if ending in (".xlsx", ".html", ".htm"):
         return _export_without_python(options, ending)
+    if ending != ".onnx":
+        raise ValueError(f"{options.file}: give it a name that ends in .onnx, .xlsx or .html: that says what to write")
     try:
         from minigrad.onnx import export as write
     except ImportError as error:
@@ -107,10 +109,9 @@ def _export_without_python(options: argparse.Namespace, ending: str) -> int:
     rows = None if options.data is None else _rows_to_compare(model, options)
     if ending == ".xlsx":
         spreadsheet.export(model, options.file, rows if rows is None else rows[: spreadsheet.MOST_ROWS])
-        filled = "rows to be filled in" if rows is None else f"{min(len(rows), spreadsheet.MOST_ROWS):,} rows"
-        print(
-            f"{options.file}: a workbook of formulas with {filled} of {options.data or 'yours'}; begin at sheet Predict"
-        )
+        number = 0 if rows is None else min(len(rows), spreadsheet.MOST_ROWS)
+        filled = f"{number:,} rows of {options.data}" if number else "rows to be filled in"
+        print(f"{options.file}: a workbook of formulas with {filled}; begin at sheet Predict")
     else:
         webpage.export(model, options.file, rows)
         print(f"{options.file}: a page that answers offline, in any browser")

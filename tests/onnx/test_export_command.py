@@ -66,3 +66,11 @@ def test_export_command_with_a_table(target, tmp_path, capsys, monkeypatch):
         assert cli.main(["export", "out", "n.onnx", "--data", data]) == 2
         assert words in capsys.readouterr().err
     assert not (tmp_path / "n.onnx").exists()
+
+
+def test_the_ending_of_the_name_says_what_to_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Sequential([Dense(2, 1)], seed=0).save("m.safetensors")
+    assert cli.main(["export", "m.safetensors", "m.doc"]) == 2
+    assert "m.doc: give it a name that ends in .onnx, .xlsx or .html" in capsys.readouterr().err
+    assert not (tmp_path / "m.doc").exists()
