@@ -30,6 +30,15 @@ def test_style_format_and_types(arguments):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_is_no_code_is_installed_with_the_package():
+    """An editable installation finds it anyway, and would not tell."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    declared = {path for data in settings["package-data"]["minigrad"] for path in (ROOT / "minigrad").glob(data)}
+    built = {".py", ".pyc", ".c", ".so", ".pyd"}
+    found = {path for path in (ROOT / "minigrad").rglob("*") if path.is_file() and path.suffix not in built}
+    assert found == declared
+
+
 # ------------------------------------------------------------------------------------------------------------ imports
 @dataclass(frozen=True)
 class Import:
