@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import statistics
@@ -123,23 +124,26 @@ def programs(when: str) -> Iterator[None]:
         Model.steps_by_hand, running.price = before
 
 
-def training(family: Family) -> Iterator[mg.Epoch]:
-    """The epochs of a training from nothing."""
-    x, t = family.data()
+def begun(family: Family) -> tuple[mg.Sequential, tuple[Any, Any], dict[str, Any]]:
+    """A model, what it is trained on, and the options of a training from nothing."""
     model = mg.Sequential(family.layers(), input_shape=family.row, seed=0)
     options = {"loss": family.loss, "optimizer": family.optimizer(), "batch_size": family.batch_size}
-    return model.epochs(x, t, **options, **family.options)
+    return model, family.data(), options | family.options
+
+
+def training(family: Family) -> Iterator[mg.Epoch]:
+    """The epochs of a training from nothing."""
+    model, rows, options = begun(family)
+    return model.epochs(*rows, **options)
 
 
 def whole(family: Family, epochs: int, when: str) -> float:
     """Seconds of a `fit` from nothing."""
-    x, t = family.data()
-    model = mg.Sequential(family.layers(), input_shape=family.row, seed=0)
-    options = {"loss": family.loss, "optimizer": family.optimizer(), "batch_size": family.batch_size}
+    model, rows, options = begun(family)
     with programs(when):
-        begun = time.process_time()
-        model.fit(x, t, epochs=epochs, progress=False, **options, **family.options)
-        return time.process_time() - begun
+        start = time.process_time()
+        model.fit(*rows, epochs=epochs, progress=False, **options)
+        return time.process_time() - start
 
 
 def ratio_of_fits(family: Family, epochs: int, rounds: int) -> float:
@@ -154,9 +158,9 @@ def ratio_of_epochs(family: Family, rounds: int) -> float:
         spent = {}
         for when, epochs in both.items():
             with programs(when):
-                begun = time.process_time()
+                start = time.process_time()
                 next(epochs)
-                spent[when] = time.process_time() - begun
+                spent[when] = time.process_time() - start
         if number >= WARM:
             ratios.append(spent["at once"] / spent["never"])
     return statistics.median(ratios)
@@ -177,6 +181,7 @@ def memory() -> Iterator[str]:
     x, t = x[:1280], t[:1280]
     for what, sizes in (("one program", [32]), ("18 optimizers", [32] * 18), ("18 batch sizes", range(20, 38))):
         model = mg.Sequential([mg.Dense(200, 1000), mg.ReLU(), mg.Dense(1000, 10)], seed=0)
+        gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         for size in sizes:
             with programs("at once"):

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import convolution, peers, profile, run, scaling, walk
+from benchmarks import convolution, families, peers, profile, run, scaling, walk
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
+from minigrad.model import Model
+from minigrad.programs import running
 
 ALWAYS = {"minigrad fit", "hand-written, preallocated"}  # they need nothing that minigrad does not
 
@@ -97,6 +99,17 @@ def test_convolutions_are_measured_whole_and_in_parts(monkeypatch):
     assert len(found["1 -> 2"]["minigrad"][""]) == convolution.RUNS
     found["8 -> 16"]["PyTorch"] = {way: [time / 2 for time in found["8 -> 16"]["minigrad"][""]] for way in ("1", "2")}
     assert "| 2.00, 2.00 |" in convolution.report(found, 2)
+
+
+def test_families_have_a_ratio_each_and_leave_the_package_as_it_was(capsys):
+    before = Model.steps_by_hand, running.price
+    families.main(["--quick", "--only", "embedding"])
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head == "| times the plain layers | fit, epochs=1 | once recorded |"
+    cells = [row.strip("| ").replace("*", "").split(" | ") for row in rows]
+    assert [name for name, *_ in cells] == ["embeddings", "large embedding"]
+    assert all(float(ratio) > 0 for _, *ratios in cells for ratio in ratios)
+    assert (Model.steps_by_hand, running.price) == before
 
 
 def test_a_walk_lists_the_functions_that_are_entered():

@@ -49,8 +49,7 @@ class LaidStep:
         self.classes = None if work.classes is None else [str(name) for name in work.classes.tolist()]
         batch = next(iter(examples.batches(np.arange(len(examples)), len(examples))))
         rows, targets = work.admit(batch.x), np.asarray(batch.t, np.float64)
-        if len(rows):
-            work.forward(rows)  # layers that learn the shape of their rows have learned it, and refuse others by name
+        work.forward(rows)  # layers that learn the shape of their rows have learned it, and refuse others by name
         unchecked = copy.copy(loss)
         vars(unchecked).update(check=_accept, check_slopes=_accept)
         own = copy.deepcopy(optimizer)
@@ -71,9 +70,7 @@ class LaidStep:
             with np.errstate(all="ignore"):  # it is tried on numbers at random, too
                 program = make(step).program
             self.graph = graph_of(program, drawn=True)
-        except PartError as error:
-            raise OpenedError(f"this step can't be shown: {error}") from error
-        except Unwritable as error:
+        except (PartError, Unwritable) as error:
             raise OpenedError(f"this step can't be shown: {error}") from error
         terms = sum(node.size * max(1, int(np.prod(node.over))) for node in self.graph.nodes)
         if terms > LARGEST:

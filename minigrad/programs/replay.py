@@ -27,6 +27,7 @@ from minigrad.programs.steps import Inference, Step, set_coefficients
 from minigrad.programs.threads import Pace, blas_threads, helpers_start, one_blas_thread
 from minigrad.programs.writers import numpy_file
 from minigrad.programs.writers.native import Native
+from minigrad.programs.writers.numpy_source import Code
 from minigrad.programs.writers.unwritable import Unwritable
 
 WHOLE, IN_ONE_THREAD, IN_BLOCKS, DIVIDED = range(4)
@@ -41,8 +42,8 @@ class StepProgram(Program):
 
     `str()` is the source of a function that makes the step, with the equation of each line, and says what runs in its
     place; `lines` and `values` are the form that writers take, `code` is that function, `native` the same as tables of
-    native lines, if there are any. `buffers` is the bytes of intermediate results, `opaque`
-    says which layers run as they are, and why. It holds the model's arrays, not the model.
+    native lines, if there are any. `buffers` is the bytes of intermediate results, `opaque` says which layers run as
+    they are, and why. It holds the model's arrays, not the model.
 
     Raises PartError where the step can't be recorded.
     """
@@ -75,8 +76,7 @@ class StepProgram(Program):
     @property
     def nbytes(self) -> int:
         """The bytes of its own: of intermediate results and of the places of a batch."""
-        native = 0 if self.native is None else self.native.block.nbytes
-        return self.buffers + native + sum(self.given[value].nbytes for value in self.inputs)
+        return _made_bytes(self.code, self.native) + sum(self.given[value].nbytes for value in self.inputs)
 
     def holds(self) -> bool:
         """Whether what the layers hold, beside what a program's key tells apart, is as it was when it was recorded."""
@@ -274,6 +274,11 @@ class StepProgram(Program):
             self._pace.learn(time.perf_counter() - begun, amount)
 
 
+def _made_bytes(code: Code, native: Native | None) -> int:
+    """The bytes of intermediate results, as Python and natively."""
+    return code.block.nbytes + (0 if native is None else native.block.nbytes)
+
+
 def _memory_of(optimizer: Optimizer) -> list[Array]:
     return [vars(part)[name] for part, name in optimizer.slots()]
 
@@ -291,8 +296,7 @@ class Forward:
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self.native = made.native if isinstance(made.native, Native) else None
         self._function: Callable[[], Any] = made.code.function if self.native is None else self.native.function
-        native = 0 if self.native is None else self.native.block.nbytes
-        self.nbytes = made.code.block.nbytes + native + self._x.nbytes
+        self.nbytes = _made_bytes(made.code, self.native) + self._x.nbytes
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""
