@@ -198,7 +198,6 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     from threadpoolctl import threadpool_limits
 
-    logging.getLogger("minigrad").setLevel(logging.ERROR)
     whole(FAMILIES["mlp"], 1, "at once")  # imports what is needed
     rounds, epochs = (1, EPOCHS[:1]) if options.quick else (options.rounds, EPOCHS)
     print("| times the plain layers | " + " | ".join(f"fit, epochs={n}" for n in epochs) + " | once recorded |")
@@ -214,6 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("minigrad").setLevel(logging.ERROR)  # what runs as it is, and why, is known here
     chosen = [name for name in UNWANTED if name in os.environ]
     if chosen:
         print(f"note: {' and '.join(chosen)} choose other kernels than a user would get; unset both")
