@@ -38,6 +38,7 @@ from minigrad.layers.rectifiers import CELU, SELU, PReLU
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.losses import (
+    PADDING,
     BinaryCrossEntropy,
     BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
@@ -65,6 +66,7 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "PADDING",
     "SELU",
     "SGD",
     "Adagrad",

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from minigrad.parameter import Array
 
@@ -32,6 +33,18 @@ def sum_of_rows(x: Array) -> Array:
     while x.ndim > 1:
         x = x.sum(axis=0)
     return x
+
+
+def as_rows(x: Array) -> Array:
+    """x (…, I) as rows (n, I), n counting all axes but the last: a view where x lies in memory without gaps."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def one_hot(labels: Array, classes: int, dtype: npt.DTypeLike) -> Array:
+    """Labels 0 to K-1 (…) as (…, K): 1 in the column of the label and 0 elsewhere; for any other number only zeros."""
+    codes = np.arange(classes, dtype=labels.dtype)
+    hot: Array = np.multiply(labels[..., None] == codes, 1, dtype=dtype)
+    return hot
 
 
 def exp_minus(x: Array) -> Array:

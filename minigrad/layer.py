@@ -116,6 +116,11 @@ class Layer(Configured):
         """The shape of one row that the layer takes, where its constructor settles that; else None."""
         return None
 
+    @property
+    def row_axes(self) -> int:
+        """How many axes a row of x has at least: 2 for what looks along steps (T, I), 3 for images (H, W, C)."""
+        return 1
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one row of y for rows of x of `input_shape` (both without the batch axis).
 

@@ -5,6 +5,10 @@ One convention for all of them: with rows b and outputs o, the loss is the *mean
     L = Σ_b l_b / B,   l_b = Σ_o l(p_bo, t_bo);   with weights   L = Σ_b w_b l_b / Σ_b w_b.
 
 p and t have the same shape; nothing is broadcast, since (B,) against (B, 1) would quietly become (B, B).
+
+Outputs at every step, p (B, T, K), are no more rows: L is the mean over the B of the sum over T and K. (PyTorch's mean
+is over all B T steps.) There a loss of one of K classes also takes labels t (B, T), whole numbers from 0 to K - 1; a
+step whose label is PADDING adds nothing to L and has no slope.
 """
 
 from __future__ import annotations
@@ -15,10 +19,13 @@ from typing import Any
 import numpy as np
 
 from minigrad.configured import Configured
-from minigrad.functions import log_softmax, sigmoid, softmax
+from minigrad.functions import log_softmax, one_hot, sigmoid, softmax
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid, Softmax
 from minigrad.parameter import Array
+
+PADDING = -1
+"""The label of a step that is no step: it fills a short row up to the length of a long one."""
 
 
 class Loss(Configured):
@@ -35,6 +42,9 @@ class Loss(Configured):
 
     binary = False
     """Whether each output is a yes or no of its own, so that one output can tell two classes apart."""
+
+    at_steps = False
+    """Whether it also takes one label for each step, t (B, T) for p (B, T, K)."""
 
     boundary = 0.5
     """The value of a single output from which on it stands for the second of two classes."""
@@ -61,6 +71,8 @@ class Loss(Configured):
         """
         if sample_weight is not None:
             check_weights(sample_weight)
+        if self._labels_steps(p, t):
+            check_step_labels("t", t, np.shape(p)[-1])
         return float(self.value(p, t, sample_weight))
 
     def value(self, p: Array, t: Array, sample_weight: Array | None = None) -> Any:
@@ -88,9 +100,15 @@ class Loss(Configured):
         """
         return None
 
+    def _labels_steps(self, p: Any, t: Any) -> bool:
+        """Whether t are labels, one for each step of p: (B, T) for (B, T, K)."""
+        return self.at_steps and np.ndim(t) >= 2 and np.shape(t) == np.shape(p)[:-1]
+
     def _admit(self, p: Any, t: Any) -> tuple[Array, Array]:
         if not hasattr(p, "dtype") or p.dtype.kind not in "fc":
             p = np.asarray(p, np.float64)
+        if self._labels_steps(p, t):
+            t = one_hot(t if hasattr(t, "dtype") else np.asarray(t), p.shape[-1], np.finfo(p.dtype).dtype)
         if not hasattr(t, "dtype") or (t.dtype != p.dtype and p.dtype.kind == "f"):
             t = np.asarray(t, p.dtype)
         if p.shape != t.shape:
@@ -100,6 +118,18 @@ class Loss(Configured):
             raise ValueError("the mean over no rows is not defined: p and t have zero rows")
         self.check(p, t)
         return p, t
+
+
+def check_step_labels(name: str, labels: Any, classes: int) -> None:
+    """Raise ValueError that names the first label (row, step) which is none of 0 to K-1, nor PADDING."""
+    labels = np.asarray(labels)
+    wrong = ~((labels == np.rint(labels)) & (labels < classes) & ((labels >= 0) | (labels == PADDING)))
+    if wrong.any():
+        first = tuple(map(int, np.argwhere(wrong)[0]))
+        raise ValueError(
+            f"{name} is {labels[first]} in row {first[0]}, step {', '.join(map(str, first[1:]))}: the labels of "
+            f"{classes} outputs are whole numbers from 0 to {classes - 1}, and {PADDING} for a step to be left out"
+        )
 
 
 def check_weights(sample_weight: Array) -> None:
@@ -182,6 +212,13 @@ class LabelSmoothing:
             return t
         return (1 - self.label_smoothing) * t + self.label_smoothing / classes
 
+    def smooth_classes(self, t: Array) -> Array:
+        """(1 - s) t + s / K Σ t: a row of zeros, which is padding, stays one."""
+        if not self.label_smoothing:
+            return t
+        total = t.sum(axis=-1, keepdims=True)
+        return (1 - self.label_smoothing) * t + self.label_smoothing / t.shape[-1] * total
+
 
 class BinaryCrossEntropy(LabelSmoothing, Loss):
     """l = -t log p - (1 - t) log(1 - p)      ∂l/∂p = (1 - t) / (1 - p) - t / p
@@ -250,7 +287,7 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
     [0, 1], and for the slopes of p and t that are plainly exchanged. Absorbs Softmax.
     """
 
-    labels = True
+    labels = at_steps = True
 
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for p or t outside [0, 1]."""
@@ -258,12 +295,12 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
 
     def terms(self, p: Array, t: Array) -> Array:
         """-t log p"""
-        return -self.smooth(t, t.shape[-1]) * _log(p)
+        return -self.smooth_classes(t) * _log(p)
 
     def slopes(self, p: Array, t: Array) -> Array:
         """-t / p"""
         self.check_slopes(p, t)
-        return -self.smooth(t, t.shape[-1]) / np.maximum(p, np.finfo(p.dtype).tiny)
+        return -self.smooth_classes(t) / np.maximum(p, np.finfo(p.dtype).tiny)
 
     def absorb(self, layer: Layer) -> Loss | None:
         """CategoricalCrossEntropyOnLogits for a Softmax."""
@@ -278,16 +315,16 @@ class CategoricalCrossEntropyOnLogits(LabelSmoothing, Loss):
     4.109).
     """
 
-    labels = True
+    labels = at_steps = True
     boundary = 0.0
 
     def terms(self, z: Array, t: Array) -> Array:
         """-t log softmax(z)"""
-        return -self.smooth(t, t.shape[-1]) * log_softmax(z)
+        return -self.smooth_classes(t) * log_softmax(z)
 
     def slopes(self, z: Array, t: Array) -> Array:
         """softmax(z) Σ t - t"""
-        t = self.smooth(t, t.shape[-1])
+        t = self.smooth_classes(t)
         return softmax(z) * t.sum(axis=-1, keepdims=True) - t
 
 
@@ -300,7 +337,7 @@ class NegativeLogLikelihood(LabelSmoothing, Loss):
     Raises ValueError for p over 0 by more than rounding, and for t outside [0, 1].
     """
 
-    labels = True
+    labels = at_steps = True
     boundary = math.log(0.5)
 
     def check(self, p: Array, t: Array) -> None:
@@ -315,11 +352,11 @@ class NegativeLogLikelihood(LabelSmoothing, Loss):
 
     def terms(self, p: Array, t: Array) -> Array:
         """-t p"""
-        return -self.smooth(t, t.shape[-1]) * p
+        return -self.smooth_classes(t) * p
 
     def slopes(self, p: Array, t: Array) -> Array:
         """-t"""
-        return -self.smooth(t, t.shape[-1])
+        return -self.smooth_classes(t)
 
 
 class KLDivergence(Loss):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from minigrad.programs.replay import StepProgram
 
 ROWS_AT_ONCE = 1024
+SOME = 1 << 12
+"""So many steps or pixels stand for a number of them that is not known yet."""
 
 
 class Sequential(Model):
@@ -68,6 +70,7 @@ class Sequential(Model):
         self._keeps_integers = False
         if isinstance(input_shape, int):
             raise TypeError(f"input_shape={input_shape}: the shape of a row is a tuple, here ({input_shape},)")
+        self._of_steps = False
         self._given_shape = None if input_shape is None else tuple(input_shape)
         self._shapes(self._given_shape)
         claim(self, layers)
@@ -98,7 +101,12 @@ class Sequential(Model):
     @property
     def input_shape(self) -> tuple[int, ...] | None:
         """The shape of one row of x, as given or as the first layer says; None where neither settles it."""
-        return self._given_shape or self.layers[0].input_shape
+        return self._given_shape or (None if self._of_steps else self.layers[0].input_shape)
+
+    @property
+    def row_axes(self) -> int:
+        """As many as the layers need, where the first takes rows with any number of axes before its features."""
+        return max(layer.row_axes for layer in self.layers) if self._of_steps else self.layers[0].row_axes
 
     @property
     def row_shape(self) -> tuple[int, ...] | None:
@@ -143,7 +151,7 @@ class Sequential(Model):
         return y
 
     def predict_classes(self, x: Any) -> Array:
-        """The most probable class of each row, (B,), in the labels that the model was trained on.
+        """The most probable class of each row, (B,), in the labels that the model was trained on; (B, T) of steps.
 
         A model that was not trained on labels answers with the output's number, from 0. A single output stands for the
         second of two classes from 0.5 on (on logits: from 0 on).
@@ -151,10 +159,10 @@ class Sequential(Model):
         return self.labels_of(self.predict(x))
 
     def labels_of(self, y: Array) -> Array:
-        """The most probable class of each row of outputs, (B,)."""
-        if y.ndim != 2:
+        """The most probable class of each row of outputs (B, …, K), (B, …)."""
+        if y.ndim < 2:
             raise ValueError(f"classes need one row of outputs for each row of x, but the outputs are {y.shape}")
-        codes = (y[:, 0] >= self.boundary).astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
+        codes = (y[..., 0] >= self.boundary).astype(np.intp) if y.shape[-1] == 1 else y.argmax(axis=-1)
         return codes if self.classes is None else self.classes[codes]
 
     epochs = epochs
@@ -209,11 +217,19 @@ class Sequential(Model):
         return shape
 
     def _shapes(self, shape: tuple[int, ...] | None) -> list[tuple[int, ...] | None]:
-        """The shape of one row before the first layer and after each; None as long as none is known."""
-        shapes = [shape]
+        """The shape of one row before the first layer and after each; None as long as none is known.
+
+        A layer that takes (I,) takes (T, I) as well: where it is the first to know a shape, and a later one looks along
+        steps, only the width is known.
+        """
+        shapes, guessed = [shape], shape is None
         for position, layer in enumerate(self.layers, 1):
             given = layer.input_shape if shape is None else shape
             try:
+                if guessed and given is not None and len(given) < layer.row_axes:
+                    self._of_steps = True
+                    layer.output_shape((*[SOME] * (layer.row_axes - 1), given[-1]))
+                    given, shapes = None, [None] * position
                 shape = None if given is None else layer.output_shape(given)
             except Exception as error:
                 before = "" if position == 1 else f" from layer {position - 1}, {self.layers[position - 2]!r}"

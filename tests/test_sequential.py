@@ -405,7 +405,8 @@ def test_predict_classes() -> None:
     np.testing.assert_array_equal(model.predict_classes([[0.5], [0.49]]), [1, 0])
     assert model.predict_classes(np.zeros((0, 3))).shape == (0,)
     with pytest.raises(ValueError, match="one row of outputs for each row of x"):
-        model.predict_classes(np.ones((2, 3, 4)))
+        model.predict_classes(np.ones(3))
+    assert model.predict_classes(np.eye(4)[None, :3]).tolist() == [[0, 1, 2]]
     trained = Sequential([Dense(1, 1, seed=0), Sigmoid()])
     x, labels = [[-1.0], [1.0]], ["no", "yes"]
     trained.fit(x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(1.0), epochs=20)

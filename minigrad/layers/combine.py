@@ -23,6 +23,11 @@ class Combination(Layer):
         if not self.layers:
             raise ValueError(f"{type(self).__name__}() needs at least one layer")
 
+    @property
+    def row_axes(self) -> int:
+        """As many as one of the layers needs."""
+        return max(layer.row_axes for layer in self.layers)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 

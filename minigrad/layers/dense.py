@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.functions import as_rows
 from minigrad.initializers import Initializer, initializer
 from minigrad.layer import Layer
 from minigrad.parameter import Array, parameter
@@ -12,7 +13,8 @@ from minigrad.parameter import Array, parameter
 class Dense(Layer):
     """y = x W + b      dW = xᵀ dy,   db = Σ_B dy,   dx = dy Wᵀ
 
-    Shapes: x (B, I), W (I, O), b (O,), y (B, O).
+    Shapes: x (B, I), W (I, O), b (O,), y (B, O). The last axis is features: x (B, T, I) are B T rows, to each of which
+    the same W is applied, so Σ_B runs over all axes but the last.
 
     Each output is a weighted sum of all inputs: y_bo = Σ_i x_bi W_io + b_o. Its derivatives are ∂y_bo/∂W_io = x_bi,
     ∂y_bo/∂b_o = 1 and ∂y_bo/∂x_bi = W_io; the chain rule sums each of them against dy_bo. Source: Rumelhart, Hinton and
@@ -42,17 +44,19 @@ class Dense(Layer):
             self.b = np.zeros(out_features)
 
     def forward(self, x: Array) -> Array:
-        """x (B, I) -> y (B, O)."""
-        self.x = x
-        y = x @ self.W
-        return y + self.b if self.bias else y
+        """x (B, …, I) -> y (B, …, O)."""
+        self.x = as_rows(x)
+        y = self.x @ self.W
+        y = y + self.b if self.bias else y
+        return y.reshape(*x.shape[:-1], self.out_features)
 
     def backward(self, dy: Array) -> Array:
-        """dy (B, O) -> dx (B, I); sets dW (I, O) and db (O,)."""
+        """dy (B, …, O) -> dx (B, …, I); sets dW (I, O) and db (O,)."""
+        shape, dy = (*dy.shape[:-1], self.in_features), as_rows(dy)
         self.dW = self.x.T @ dy
         if self.bias:
             self.db = dy.sum(axis=0)
-        return dy @ self.W.T
+        return (dy @ self.W.T).reshape(shape)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -60,7 +64,7 @@ class Dense(Layer):
         return (self.in_features,)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(I,) -> (O,). Raises ValueError for rows of another shape."""
-        if input_shape != (self.in_features,):
+        """(…, I) -> (…, O). Raises ValueError for rows of another width."""
+        if input_shape[-1:] != (self.in_features,):
             raise ValueError(f"{self!r} takes rows of shape ({self.in_features},), not {input_shape}")
-        return (self.out_features,)
+        return (*input_shape[:-1], self.out_features)

@@ -102,6 +102,11 @@ class GlobalAvgPool2D(Layer):
         _, H, W, _ = self.x.shape
         return np.zeros_like(dy, shape=self.x.shape) + (dy / (H * W))[:, None, None]
 
+    @property
+    def row_axes(self) -> int:
+        """(H, W, C)"""
+        return 3
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, W, C) -> (C,). Raises ValueError for rows that are no images, or have no pixels."""
         if len(input_shape) != 3 or 0 in input_shape[:2]:

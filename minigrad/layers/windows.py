@@ -39,6 +39,11 @@ class Windowed(Layer):
     margin: tuple[int, ...] | None
     """The number of places added on both sides of each axis; None for "same", where it depends on their number."""
 
+    @property
+    def row_axes(self) -> int:
+        """An axis for each along which windows slide, and the channels."""
+        return self.sliding + 1
+
     def slide(self, size: PerAxis, stride: PerAxis, padding: str | PerAxis, dilation: PerAxis = 1) -> None:
         """Settle the windows; raises ValueError for numbers that make none."""
         self.window, self._stride = self._per_axis("size", size, 1), self._per_axis("stride", stride, 1)

@@ -18,7 +18,7 @@ from minigrad import metrics
 from minigrad.configured import require
 from minigrad.data.examples import Examples, WeightedMean
 from minigrad.data.split import split_rows
-from minigrad.losses import Loss
+from minigrad.losses import PADDING, Loss
 from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
@@ -154,7 +154,7 @@ def _hold_out(
     if not isinstance(validation, int | float | np.number):
         raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
     try:
-        kept, held = split_rows(strata(examples, loss), cast(float, validation), seed=seed or 0)
+        kept, held = split_rows(strata(model, examples, loss), cast(float, validation), seed=seed or 0)
     except ValueError as error:
         raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
     return examples.select(kept), examples.select(held)
@@ -175,8 +175,14 @@ def _evaluate(objective: Objective, held_out: Examples) -> tuple[float, dict[str
 def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
     if not objective.classifies:
         return {"r2": metrics.r2_score(t, p)} if len(t) > 1 else {}
-    if p.ndim == 2 and p.shape[1] > 1 and np.all(t.sum(axis=1) == 1):
-        return {"accuracy": metrics.accuracy(t.argmax(axis=1), p.argmax(axis=1))}
+    if t.ndim < p.ndim:  # a label for each step
+        known = t != PADDING
+        return {"accuracy": float((p.argmax(axis=-1) == t)[known].mean())} if known.any() else {}
+    if p.ndim > 1 and p.shape[-1] > 1:
+        answers, labels, totals = p.argmax(axis=-1), t.argmax(axis=-1), t.sum(axis=-1)
+        known = totals == 1
+        if known.all() or (p.ndim > 2 and known.any() and not totals[~known].any()):
+            return {"accuracy": metrics.accuracy(labels[known], answers[known])}
     right = (p >= objective.model.boundary) == (t >= 0.5)
     return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}
 

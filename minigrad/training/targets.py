@@ -16,7 +16,7 @@ from minigrad.layers.activations import Sigmoid
 from minigrad.layers.combine import Concatenate
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.shape import Columns, Flatten, Reshape
-from minigrad.losses import CategoricalCrossEntropy, Loss, check_weights
+from minigrad.losses import CategoricalCrossEntropy, Loss, check_step_labels, check_weights
 from minigrad.model import Model
 from minigrad.parameter import Array, walk
 from minigrad.training.declared import check_declared
@@ -47,9 +47,13 @@ def as_examples(
     if len(x) != len(t):
         raise ValueError(f"x has {len(x)} rows, t has {len(t)}")
     encoder = _encoder(model, loss, t, outputs) if labels else None
-    if encoder is None:
-        if t.ndim == 1 and outputs == (1,):
-            t = t[:, None]
+    at_steps = loss.at_steps and len(outputs) > 1 and t.shape[1:] == outputs[:-1]
+    if at_steps:
+        for start in range(0, len(t), ROWS_AT_ONCE):
+            check_step_labels("t", t[start : start + ROWS_AT_ONCE], outputs[-1])
+    elif encoder is None:
+        if t.shape[1:] == outputs[:-1] and outputs[-1] == 1:
+            t = t[..., None]
         if t.shape[1:] != outputs:
             hint = "" if loss.labels else f"; if t holds class labels, train with a cross-entropy instead of {loss!r}"
             if loss.labels and t.shape[1:] == (1,):
@@ -113,11 +117,11 @@ def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) 
     return encoder
 
 
-def strata(examples: Examples, loss: Loss) -> Any:
+def strata(model: Model, examples: Examples, loss: Loss) -> Any:
     """What a hold-out is stratified by: labels, the single or largest target, or nothing but a number of rows."""
     if examples.encoder is not None:
         return examples.t
-    if not loss.labels or examples.t.ndim != 2:
+    if not loss.labels or examples.t.ndim != 2 or len(model.output_shape(examples.x.shape[1:])) > 1:
         return len(examples)
     return examples.t[:, 0] if examples.t.shape[1] == 1 else examples.t.argmax(axis=1)
 
