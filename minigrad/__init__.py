@@ -56,7 +56,8 @@ from minigrad.objective import Objective
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
 from minigrad.saving import ModelFileError
-from minigrad.sequential import Sequential, load
+from minigrad.sequential import Sequential
+from minigrad.table_model import TableModel, load
 from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.version import __version__ as __version__
@@ -125,6 +126,7 @@ __all__ = [
     "Softsign",
     "Standardize",
     "Swish",
+    "TableModel",
     "Tanh",
     "load",
     "minimize_lbfgs",

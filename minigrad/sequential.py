@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -333,17 +333,6 @@ def _running() -> Any:
     from minigrad.programs import running
 
     return running
-
-
-def load(path: str | os.PathLike[str]) -> Sequential:
-    """The model that `save` wrote to `path`, or that a training with `checkpoint=path` had made up to then.
-
-    Layers of one's own must have been defined, or their module imported, before. Raises ModelFileError, a ValueError,
-    for a file that is damaged, foreign, or not consistent with itself, and FileNotFoundError for one that is not there.
-    """
-    from minigrad.saving import models as files
-
-    return cast(Sequential, files.load(path))
 
 
 def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:

@@ -8,10 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minigrad.saving import ModelFileError
-from minigrad.sequential import Sequential, load
+from minigrad.sequential import Sequential
+from minigrad.table_model import FILE as MODEL
+from minigrad.table_model import TableModel, load
 from minigrad.training.history import DivergenceError
 
-MODEL, REPORT = "model.safetensors", "report.html"
+REPORT = "report.html"
 
 
 def refuse_out(options: argparse.Namespace) -> None:
@@ -65,7 +67,7 @@ def model_file(name: str) -> Path:
     return path / MODEL if path.is_dir() else path
 
 
-def load_model(name: str) -> Sequential:
+def load_model(name: str) -> Sequential | TableModel:
     """The model that is to look at data. Raises ValueError, with a hint, where the two may be in the wrong order."""
     try:
         return load(model_file(name))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.command.options import ACTIVATIONS, Settings
-from minigrad.data.preparation import Target, is_of_table, table_of
+from minigrad.data.preparation import Target
 from minigrad.data.split import Rows
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid, Softmax
@@ -24,6 +24,7 @@ from minigrad.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, M
 from minigrad.metrics import accuracy, r2_score
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
+from minigrad.table_model import Answers
 from minigrad.training.history import History
 
 VALIDATION, PATIENCE = 0.1, 20
@@ -75,7 +76,7 @@ class Split:
     def score(self, model: Sequential) -> float:
         """The accuracy, or R², of the model on the held-out rows."""
         measure = r2_score if model.classes is None else accuracy
-        return measure(self.answers[self.held_out], _decoded(model, self.x[self.held_out], self.target).values)
+        return measure(self.answers[self.held_out], Answers.of(model, self.x[self.held_out], self.target).values)
 
 
 def train_network(
@@ -109,31 +110,3 @@ def train_network(
         checkpoint=checkpoint,
     )
     return model, history
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network says about rows: `values` (m,) are labels or numbers, with `probabilities` (m, K) of labels."""
-
-    values: npt.NDArray[Any]
-    probabilities: Array | None
-
-
-def answer(model: Sequential, rows: Any) -> Answers:
-    """The network's answers about the user's rows: numbers or, for a model of a table, a frame.
-
-    The frame has the columns that the model was trained on, and maybe others.
-    """
-    if not is_of_table(model):
-        return _decoded(model, rows, None)
-    preparation, target = table_of(model)
-    return _decoded(model, preparation.transform(rows), target)
-
-
-def _decoded(model: Sequential, x: Array, target: Target | None) -> Answers:
-    outputs = model.predict(x)
-    if target is not None and target.task == "regression":
-        return Answers(target.decode(outputs), None)
-    if model.classes is None and outputs.shape[1:] == (1,):  # one output without classes is a number
-        return Answers(outputs[:, 0].astype(np.float64), None)
-    return Answers(model.predict_classes(x), outputs)

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NoReturn
 
-from minigrad.command.folder import MODEL, REPORT
+from minigrad.command.folder import REPORT
 from minigrad.layer import Layer
 from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad.table_model import FILE as MODEL
 
 DIGITS = "digits"  # the word that stands for them where a file is expected
 EXAMPLES = """\

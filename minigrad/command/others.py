@@ -15,10 +15,10 @@ from minigrad.command.options import DIGITS
 from minigrad.command.rows import read_rows
 from minigrad.command.sources import with_source
 from minigrad.data.digits import load_digits
-from minigrad.data.preparation import is_of_table, table_of
 from minigrad.data.workbook import write_workbook
 from minigrad.layer import Layer
-from minigrad.sequential import Sequential, load
+from minigrad.sequential import Sequential
+from minigrad.table_model import TableModel, load
 from minigrad.testing import GradientError, check_layer
 
 
@@ -94,7 +94,7 @@ def export(options: argparse.Namespace) -> int:
     difference = write(model, options.file, x)
     rows = "random rows" if x is None else f"the {len(x):,} rows of {options.data}"
     print(f"{options.file}: on {rows}, onnxruntime's answers differ from the model's by {difference:.2g} at most")
-    if is_of_table(model):
+    if isinstance(model, TableModel):
         print(
             'It takes the table\'s columns by name, each (rows, 1): float64, NaN where missing; text, "" where missing'
         )
@@ -118,12 +118,12 @@ def _export_without_python(options: argparse.Namespace, ending: str) -> int:
     return 0
 
 
-def _rows_to_compare(model: Sequential, options: argparse.Namespace) -> Any:
+def _rows_to_compare(model: Sequential | TableModel, options: argparse.Namespace) -> Any:
     """The rows of --data as the model takes them."""
-    if options.data == DIGITS and not is_of_table(model):
+    if options.data == DIGITS and not isinstance(model, TableModel):
         return load_digits()[0]
     rows = read_rows(model, options)
-    if rows.table is not None:
+    if isinstance(model, TableModel):
         with with_source(rows.where):  # `export` would not name the data
-            table_of(model)[0].transform(rows.x)
+            model.encode(rows.x)
     return rows.x

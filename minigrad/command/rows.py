@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigrad.command.networks import Answers, answer
 from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
 from minigrad.command.sources import DIGITS_TOLD, with_source
 from minigrad.data.digits import load_digits
-from minigrad.data.preparation import is_of_table, table_of, target_values
+from minigrad.data.preparation import target_values
 from minigrad.data.table import Cells, read_cells, shown
 from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
 from minigrad.sequential import Sequential
+from minigrad.table_model import Answers, TableModel
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Rows:
     known: Any = None
     table: Cells | None = None
 
-    def answered_by(self, model: Sequential) -> Answers:
+    def answered_by(self, model: Sequential | TableModel) -> Answers:
         """The model's answers. Raises ValueError that names the data where they don't fit the model."""
         with with_source(self.where):
-            return answer(model, self.x)
+            return model.answer(self.x) if isinstance(model, TableModel) else Answers.of(model, self.x)
 
-    def surprises(self, model: Sequential) -> list[str]:
+    def surprises(self, model: Sequential | TableModel) -> list[str]:
         """What is new in these rows to a model of a table."""
-        return [] if self.table is None else table_of(model)[0].surprises(self.x)
+        return model.preparation.surprises(self.x) if isinstance(model, TableModel) else []
 
-    def refuse_unseen(self, model: Sequential) -> None:
+    def refuse_unseen(self, model: Sequential | TableModel) -> None:
         """Raise ValueError for a known answer that is a label of which the model has learned nothing."""
         if self.known is None or model.classes is None:
             return
@@ -45,17 +45,17 @@ class Rows:
         for row, label in enumerate(self.known.tolist()):
             if label not in classes:
                 place = f"row {row + 1} of the labels"
-                if self.table is not None:
-                    place = f"column {table_of(model)[1].name!r}, row {row + 2}"
+                if isinstance(model, TableModel):
+                    place = f"column {model.target.name!r}, row {row + 2}"
                 raise ValueError(
                     f"{self.where}: {place} holds the label {label!r}; the network was trained on "
                     f"{shown(model.classes)}"
                 )
 
 
-def read_rows(model: Sequential, options: argparse.Namespace, *, answered: bool = False) -> Rows:
+def read_rows(model: Sequential | TableModel, options: argparse.Namespace, *, answered: bool = False) -> Rows:
     """The rows of DATA that this model is asked about; if they are to be `answered`, with their known answers."""
-    if is_of_table(model):
+    if isinstance(model, TableModel):
         return _read_table(model, options, answered)
     x: Any
     known: Any = None
@@ -79,25 +79,23 @@ def read_rows(model: Sequential, options: argparse.Namespace, *, answered: bool 
     return Rows(where, x, known)
 
 
-def _read_table(model: Sequential, options: argparse.Namespace, answered: bool) -> Rows:
-    preparation, target = table_of(model)
+def _read_table(model: TableModel, options: argparse.Namespace, answered: bool) -> Rows:
     with busy(f"reading {options.data}"):
         cells = _cells(model, options)
-        frame, column = cells.frame(target.name if answered else None, only=preparation.names)
+        frame, column = cells.frame(model.target.name if answered else None, only=model.preparation.names)
     with with_source(cells.where):
-        known = None if column is None else target_values(column, target.task)[2]
+        known = None if column is None else target_values(column, model.target.task)[2]
     return Rows(cells.where, frame, known, cells)
 
 
-def _cells(model: Sequential, options: argparse.Namespace) -> Cells:
+def _cells(model: TableModel, options: argparse.Namespace) -> Cells:
     """The table: the sheet that is asked for, else the one of the training's name, else the first."""
     if options.data == DIGITS and not Path(DIGITS).exists():
-        preparation, _ = table_of(model)
         raise ValueError(
-            f"{options.model} was trained on a table with the columns {shown(preparation.names)}, which {DIGITS} does "
-            f"not have; give a table that has them"
+            f"{options.model} was trained on a table with the columns {shown(model.preparation.names)}, which {DIGITS} "
+            f"does not have; give a table that has them"
         )
-    trained = (model.preparation or {}).get("sheet")
+    trained = model.facts.get("sheet")
     if options.sheet is None and isinstance(trained, str) and Path(options.data).suffix.lower() == ".xlsx":
         with suppress(MissingSheetError):
             return read_cells(options.data, trained)

@@ -13,10 +13,10 @@ from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Recipe
 from minigrad.command.options import OPTIMIZERS
 from minigrad.command.rows import read_rows
 from minigrad.command.sources import with_source
-from minigrad.data.preparation import is_of_table, table_of
 from minigrad.layers.activations import Softmax
 from minigrad.optimizers import SGD, Optimizer
 from minigrad.sequential import Sequential
+from minigrad.table_model import TableModel, network_of
 
 
 def lay_open(options: argparse.Namespace) -> int:
@@ -31,18 +31,18 @@ def lay_open(options: argparse.Namespace) -> int:
     rows.refuse_unseen(model)
     names: list[str] | None = None
     x, t = rows.x, rows.known
-    if is_of_table(model):
-        preparation, target = table_of(model)
+    if isinstance(model, TableModel):
         with with_source(rows.where):
-            x, t = preparation.transform(x), target.encode(t)
-        names = preparation.features
-    chosen = _spread(t, options.rows) if model.classes is not None else np.arange(min(options.rows, len(x)))
-    recipe, outputs = _recipe(model), None if model.classes is None else [str(c) for c in model.classes.tolist()]
+            x, t = model.encode(x), model.target.encode(t)
+        names = model.preparation.features
+    network: Sequential = network_of(model)
+    chosen = _spread(t, options.rows) if network.classes is not None else np.arange(min(options.rows, len(x)))
+    recipe, outputs = _recipe(network), None if network.classes is None else [str(c) for c in network.classes.tolist()]
     x, t = x[chosen], t[chosen]
     if recipe is NUMBERS:
         t = np.reshape(t, (len(t), -1))
-    optimizer, l2 = _optimizer(model)
-    model.lay_open(x, t, recipe.loss(), optimizer, l2=l2, inputs=names, outputs=outputs).save(out)
+    optimizer, l2 = _optimizer(network)
+    network.lay_open(x, t, recipe.loss(), optimizer, l2=l2, inputs=names, outputs=outputs).save(out)
     places = ", ".join(str(row + 1) for row in chosen.tolist())
     print(f"{out}: a step of {len(chosen)} rows ({places}) of {rows.where}, with {recipe.loss()!r} and {optimizer!r}")
     return 0

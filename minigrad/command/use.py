@@ -12,16 +12,15 @@ import numpy as np
 
 from minigrad.command.answers import check_output, write_beside, write_sheet
 from minigrad.command.folder import load_model, model_file
-from minigrad.command.networks import Answers
 from minigrad.command.progress import busy
 from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
-from minigrad.data.preparation import is_of_table, table_of
 from minigrad.data.table import shown
 from minigrad.metrics import classification_report, confusion_matrix, mean_absolute_error, r2_score, wilson_interval
 from minigrad.results.report import matrix_lines
 from minigrad.results.words import amount
-from minigrad.sequential import Sequential, load
+from minigrad.sequential import Sequential
+from minigrad.table_model import Answers, TableModel, load
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -44,7 +43,7 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def _columns(model: Sequential, found: Answers) -> dict[str, list[Any]]:
+def _columns(model: Sequential | TableModel, found: Answers) -> dict[str, list[Any]]:
     """The columns to write: the prediction, then the probability of each class."""
     columns: dict[str, list[Any]] = {"prediction": found.values.tolist()}
     probabilities = found.probabilities
@@ -99,17 +98,19 @@ def show(options: argparse.Namespace) -> int:
     """`minigrad show MODEL`: the layers, what the columns become, the classes, how it was trained."""
     path = model_file(options.model)
     model = load(path)
-    print(f"{path}\n\n{model.summary()}")
+    table = model if isinstance(model, TableModel) else None
+    network: Sequential = model if table is None else table.network
+    print(f"{path}\n\n{network.summary()}")
     if model.classes is not None:
         print(f"\nclasses   {shown(model.classes.tolist())}")
-    if is_of_table(model):
-        preparation, target = table_of(model)
+    if table is not None:
+        target = table.target
         scale = f", standardised ({amount(target.mean)} ± {amount(target.scale)})"
         units = "" if target.task == "classification" else scale
         print(f"\ntarget    {target.name}: {target.task}{units}\n")
-        for name, text in preparation.notes():
+        for name, text in table.preparation.notes():
             print(f"{name}: {text}")
-    settings = (model.preparation or {}).get("settings")
+    settings = (network.preparation or {}).get("settings")
     if isinstance(settings, dict):
         print("\ntraining  " + ", ".join(f"{name} {value}" for name, value in settings.items()))
     return 0

@@ -28,6 +28,7 @@ from minigrad.onnx.forms import FORMS
 from minigrad.onnx.graph import ExportError, Graph, kind_of
 from minigrad.parameter import Array, walk
 from minigrad.sequential import Sequential
+from minigrad.table_model import TableModel, network_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMS", "ExportError", "Graph", "export", "made_up"]
 
 
-def export(model: Sequential, path: str | os.PathLike[str], x: Any = None) -> float:
+def export(model: Sequential | TableModel, path: str | os.PathLike[str], x: Any = None) -> float:
     """Write `model` as an ONNX file, and return by how much its answers differ at most from the model's own.
 
     The file has one input "x" (any number of rows, of the model's dtype, or int64 for a model that looks integers up)
@@ -52,14 +53,15 @@ def export(model: Sequential, path: str | os.PathLike[str], x: Any = None) -> fl
     form (as those of one's own), or where x is needed.
     """
     target_of(path)
-    case = _table(model, x) if is_of_table(model) else _network(model, x)
+    network: Sequential = network_of(model)
+    case = _table(network, x) if is_of_table(network) else _network(network, x)
     written = case.graph.written()
     try:
         onnx.checker.check_model(written, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"onnx refuses the graph of {model!r}: {error}") from error
+        raise ExportError(f"onnx refuses the graph of {network!r}: {error}") from error
     data = written.SerializeToString()
-    difference = _difference(model, data, case)
+    difference = _difference(network, data, case)
     with replacing(path) as file:
         file.write(data)
     return difference

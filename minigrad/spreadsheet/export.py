@@ -20,6 +20,7 @@ from minigrad.programs.graph import Node
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers.sheet import Cell, Formulas, address, area
 from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.table_model import TableModel, network_of
 
 MOST_ROWS, BLANK_ROWS, COLUMNS, WEIGHTS = 1000, 100, 8000, 300_000
 SMALLEST_PICTURE = 8
@@ -27,14 +28,15 @@ HERE = 987_654
 """Stands in a formula for the row that it is written into."""
 
 
-def export(model: Model, path: str | os.PathLike[str], rows: Any = None) -> None:
+def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = None) -> None:
     """Write the model as a workbook. `rows`, a DataFrame for a model of a table, else an array, stand on sheet Rows.
 
     Without rows, a hundred lines are ready to be filled in. Raises ValueError, in one line, for a network that has no
     formulas or more cells than a sheet should hold, and for more than 1,000 rows.
     """
     target_of(path)
-    data = _Export(Answering(model), rows, repr(model)).written()
+    network = network_of(model)
+    data = _Export(Answering(network), rows, repr(network)).written()
     with replacing(path) as file:
         file.write(data)
 

@@ -18,17 +18,19 @@ from minigrad.opened.inference import Answering
 from minigrad.opened.step import OpenedError
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers import javascript
+from minigrad.table_model import TableModel, network_of
 
 FIELDS, SMALLEST_PICTURE, PROOFS, WEIGHTS = 200, 8, 3, 1_000_000
 
 
-def export(model: Model, path: str | os.PathLike[str], rows: Any = None) -> None:
+def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = None) -> None:
     """Write the model as a page. Three of `rows` (a DataFrame for a model of a table) prove it when it is opened.
 
     Without rows, some are made up. Raises ValueError, in one line, for a network that can't be written as JavaScript.
     """
     target_of(path)
-    data = _page(Answering(model), rows, repr(model)).encode()
+    network = network_of(model)
+    data = _page(Answering(network), rows, repr(network)).encode()
     with replacing(path) as file:
         file.write(data)
 

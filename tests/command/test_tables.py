@@ -14,14 +14,14 @@ from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 from openpyxl.styles import Font
 
-from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, load
+from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, TableModel, load
 from minigrad.command.main import main
-from minigrad.command.networks import answer, train_network
+from minigrad.command.networks import train_network
 from minigrad.command.options import Settings
 from minigrad.command.progress import busy
 from minigrad.command.sources import Table
 from minigrad.data import Preparation, read_table, write_workbook
-from minigrad.data.preparation import Target, table_of
+from minigrad.data.preparation import Target
 from minigrad.data.split import split_rows
 from tests.tables import ROWS, plants, write
 
@@ -33,10 +33,10 @@ def test_answers_of_a_regression_are_in_the_users_units():
     target = Target.fit(column[:150], "regression")
     split = Table(frame, column).prepare(np.arange(150), np.arange(150, 200))
     model, history = train_network(split, Settings(epochs=60, learning_rate=0.01))
-    told = answer(model, frame[150:]).values
+    told = TableModel(model).predict(frame[150:])
     assert np.abs(told - column[150:]).mean() < 0.2 * column.std()
     assert len(history) == 60
-    assert table_of(model)[1] == target
+    assert TableModel(model).target == target
 
 
 @pytest.mark.parametrize("rows", [199, 200])
@@ -86,8 +86,9 @@ def test_train_learns_no_preparation_from_held_out_rows(trained):
     frame = plants()
     for target, labels in (("species", frame["species"]), ("size", len(frame))):
         rows, _ = split_rows(labels, 0.2, seed=0)
-        preparation, learned = table_of(load(trained / target / "model.safetensors"))
-        assert preparation == Preparation.fit(frame.iloc[rows].drop(columns=target))
+        model = load(trained / target)
+        learned = model.target
+        assert model.preparation == Preparation.fit(frame.iloc[rows].drop(columns=target))
         if target == "size":
             assert learned.mean == frame["size"].iloc[rows].mean()
 
@@ -146,7 +147,7 @@ def test_predict_writes_what_the_model_says_beside_the_rows(trained, tmp_path, s
     assert found.columns.tolist() == [*frame, "prediction", "probability of daisy", "probability of rose"]
     for name in frame.columns[:-1]:
         assert found[name].tolist() == frame[name].tolist()
-    told = answer(load(trained / "species/model.safetensors"), frame)
+    told = load(trained / "species").answer(frame)
     assert found["prediction"].tolist() == told.values.tolist()
     np.testing.assert_array_equal(found.iloc[:, -2:].to_numpy(np.float32), told.probabilities)
 
@@ -246,7 +247,7 @@ def test_evaluate_prints_accuracy_or_r2(trained, capsys):
     data = str(trained / "plants.csv")
     assert main(["evaluate", str(trained / "species"), data, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    right = answer(load(trained / "species/model.safetensors"), plants()).values == plants()["species"]
+    right = load(trained / "species").predict(plants()) == plants()["species"]
     assert told["accuracy"] == right.mean()
     assert np.sum(told["confusion_matrix"]) == ROWS
     assert main(["evaluate", str(trained / "species"), data]) == 0

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad import Identity, ReLU, Sequential
-from minigrad.command.networks import answer
+from minigrad import Identity, ReLU, Sequential, TableModel
 from minigrad.data import Preparation
 from minigrad.onnx import FORMS, ExportError, Graph, export, made_up
 from tests.onnx.files import run
@@ -20,7 +19,7 @@ from tests.onnx.flowers import flower_model, flowers, new_flowers
 def test_a_table_goes_into_the_file_as_it_is(tmp_path):
     model, path = flower_model(), tmp_path / "m.onnx"
     difference = export(model, path, new_flowers())
-    expected, found = answer(model, new_flowers()), run(path, new_flowers())
+    expected, found = TableModel(model).answer(new_flowers()), run(path, new_flowers())
     assert list(found) == ["y_", "label"]
     assert np.abs(found["y_"] - expected.probabilities).max() <= difference < 1e-6
     assert found["label"].tolist() == expected.values.tolist()
@@ -34,7 +33,7 @@ def test_a_table_goes_into_the_file_as_it_is(tmp_path):
 def test_numbers_are_in_the_targets_units(unit, tmp_path, monkeypatch):
     model, path = flower_model("regression", unit), tmp_path / "m.onnx"
     export(model, path, new_flowers())
-    found, expected = run(path, new_flowers()), answer(model, new_flowers()).values
+    found, expected = run(path, new_flowers()), TableModel(model).answer(new_flowers()).values
     assert list(found) == ["y_"]
     np.testing.assert_allclose(found["y_"][:, 0], expected, rtol=1e-6)
     path.unlink()

@@ -9,7 +9,6 @@ import pytest
 import minigrad
 from minigrad import SGD, BinaryCrossEntropy, Dense, Sequential, Sigmoid
 from minigrad.command import main as cli
-from minigrad.command.networks import answer
 from tests.onnx.files import answers, run
 from tests.onnx.flowers import flowers, new_flowers
 
@@ -54,7 +53,7 @@ def test_export_command_with_a_table(target, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert printed.startswith("m.onnx: on the 60 rows of new.xlsx, onnxruntime's answers differ from the model's by ")
     assert "It takes the table's columns by name" in printed
-    found, expected = run("m.onnx", new_flowers()), answer(minigrad.load("out/model.safetensors"), new_flowers())
+    found, expected = run("m.onnx", new_flowers()), minigrad.load("out").answer(new_flowers())
     if target == "kind":
         assert found["label"].tolist() == expected.values.tolist()
     else:

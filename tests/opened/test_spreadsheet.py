@@ -7,11 +7,11 @@ import pytest
 from engines import recalculated
 from trained import of_digits, of_table
 
-from minigrad import Conv2D, Dense, Flatten, Sequential
+from minigrad import Conv2D, Dense, Flatten, Sequential, TableModel
 from minigrad.command.main import main
-from minigrad.command.networks import answer
 from minigrad.opened.inference import Answering
 from minigrad.spreadsheet import export
+from minigrad.table_model import Answers
 
 CASES = {
     "classification": lambda: of_table("classification"),
@@ -40,7 +40,7 @@ def test_a_workbook_answers_as_the_network_does(name, tmp_path):
     path = tmp_path / "model.xlsx"
     export(model, path, rows)
     expected, a = in_float64(model, rows)
-    said = answer(model, rows)
+    said = TableModel(model).answer(rows) if a.preparation else Answers.of(model, rows)
     for book in (openpyxl.load_workbook(path, data_only=True), recalculated(path, tmp_path)):
         found = answers_in(book, len(rows), len(a.names), a.columns())
         if name == "regression":

@@ -7,10 +7,10 @@ import pytest
 from engines import in_browser, in_quickjs
 from trained import of_digits, of_table
 
-from minigrad import Conv2D, Dense, Flatten, Sequential, Softmax
+from minigrad import Conv2D, Dense, Flatten, Sequential, Softmax, TableModel
 from minigrad.command.main import main
-from minigrad.command.networks import answer
 from minigrad.opened.inference import Answering
+from minigrad.table_model import Answers
 from minigrad.webpage import export
 
 ROWS = 12
@@ -37,7 +37,8 @@ def test_a_page_answers_as_the_network_does(case, where, tmp_path):
     some = rows[:ROWS]
     page, a = exported(tmp_path, model, some), Answering(model)
     found = engine(where, page, asked(some, a), tmp_path)
-    expected, said = [a.answer(y) for y in a.model.predict(a.encoded(some))], answer(model, some)
+    expected = [a.answer(y) for y in a.model.predict(a.encoded(some))]
+    said = TableModel(model).answer(some) if a.preparation else Answers.of(model, some)
     for k, (one, other) in enumerate(zip(found, expected, strict=True)):
         assert list(one) == a.columns()
         numbers = [v for v in one.values() if not isinstance(v, str)]

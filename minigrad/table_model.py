@@ -1,0 +1,125 @@
+"""A model of a table: a network, and all that stands between the user's columns and its numbers, as one object."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.data.preparation import Target, is_of_table, table_of
+from minigrad.parameter import Array
+from minigrad.saving import ModelFileError
+from minigrad.sequential import Sequential
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "model.safetensors"
+"""What the model's file is called in the folder that `minigrad train --out` makes."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is said about rows: `values` (m,) are labels or numbers, with `probabilities` (m, K) of labels."""
+
+    values: npt.NDArray[Any]
+    probabilities: Array | None
+
+    @classmethod
+    def of(cls, network: Sequential, x: Any, target: Target | None = None) -> Answers:
+        """A network's answers about rows of its numbers, in the units of the target."""
+        outputs = network.predict(x)
+        if target is not None and target.task == "regression":
+            return cls(target.decode(outputs), None)
+        if network.classes is None and outputs.shape[1:] == (1,):  # one output without classes is a number
+            return cls(outputs[:, 0].astype(np.float64), None)
+        return cls(network.labels_of(outputs), outputs)
+
+
+class TableModel:
+    """A trained `network` with its table's `preparation` and `target`; it takes a DataFrame as it is.
+
+        model = minigrad.load("flowers")    # the folder that `minigrad train flowers.csv --target species` wrote
+        model.predict(frame)                # a label, or a number in the target's units, for each row
+
+    The frame has the columns that the model was trained on, found by their names, and maybe others. Raises ValueError
+    for a network that was not trained on a table, and later for frames that name a column which is missing or of
+    another kind.
+    """
+
+    def __init__(self, network: Sequential) -> None:
+        self.network = network
+        self.preparation, self.target = table_of(network)
+        self.facts: dict[str, Any] = network.preparation or {}
+        """All that the model's file keeps beside the network, such as the settings of the training."""
+
+    @property
+    def classes(self) -> Array | None:
+        """The labels in the user's own words, in the order of the probabilities; None where it tells numbers."""
+        return self.network.classes
+
+    @property
+    def theta(self) -> Array:
+        """All parameters of the network, as one vector."""
+        return self.network.theta
+
+    def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """The numbers that the network takes, x (m, features)."""
+        return self.preparation.transform(frame)
+
+    def answer(self, frame: pd.DataFrame) -> Answers:
+        """What the model says about the rows of a frame."""
+        return Answers.of(self.network, self.encode(frame), self.target)
+
+    def predict(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
+        """The label of each row, or the number in the target's units, (m,)."""
+        return self.answer(frame).values
+
+    def predict_probabilities(self, frame: pd.DataFrame) -> Array:
+        """The probability of each class of `classes`, (m, K). Raises ValueError for a model that tells numbers."""
+        probabilities = self.answer(frame).probabilities
+        if probabilities is None:
+            raise ValueError(f"the model tells numbers ({self.target.name!r}), which have no probabilities")
+        return probabilities
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as one file that `minigrad.load` reads."""
+        self.network.save(path)
+
+    def summary(self) -> str:
+        """What it tells, what each column becomes, and the layers of its network."""
+        columns = "\n".join(f"{name}: {text}" for name, text in self.preparation.notes())
+        return f"{self!r}\n\n{columns}\n\n{self.network.summary()}"
+
+    def __repr__(self) -> str:
+        return f"<TableModel of {self.target.name!r} by {len(self.preparation.names)} columns: {self.target.task}>"
+
+
+def network_of(model: Any) -> Any:
+    """The network of a model: a TableModel's own, else the model itself."""
+    return model.network if isinstance(model, TableModel) else model
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """The model that `save` wrote to `path`, or that a training with `checkpoint=path` had made up to then.
+
+    A Sequential or, where the command trained it on a table with a header, a TableModel. `path` may also be the folder
+    that `minigrad train --out` made. Layers of one's own must have been defined, or their module imported, before.
+    Raises ModelFileError, a ValueError, for a file that is damaged, foreign, or not consistent with itself, and
+    FileNotFoundError for one that is not there.
+    """
+    from minigrad.saving import models as files
+
+    path = Path(path)
+    path = path / FILE if (path / FILE).is_file() else path
+    network = files.load(path)
+    if not is_of_table(network):
+        return network
+    try:
+        return TableModel(cast(Sequential, network))
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}") from error
