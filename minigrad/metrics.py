@@ -1,7 +1,12 @@
-"""How good a network's answers are: for classes, accuracy and what lies behind it; for numbers, errors and R²."""
+"""How good a network's answers are: for classes, accuracy, ranking and probabilities; for numbers, errors and R².
+
+Where a function takes `sample_weight`, that is (m,), or (D, m) for D values at once: a bootstrap counts in it how often
+each row was drawn.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -125,6 +130,71 @@ def majority_baseline(train_labels: Any, test_labels: Any) -> float:
     return accuracy(test, np.full(len(test), answer, encoder.classes.dtype))
 
 
+# --------------------------------------------------------------------------------------- rankings and probabilities
+def roc_auc_score(truth: npt.ArrayLike, scores: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Any:
+    """AUC = Σ_i Σ_j w_i w_j [s_i > s_j] + ½ [s_i = s_j], i over the true rows, j over the others, over Σ_i w_i Σ_j w_j.
+
+    The probability that a row that is true (1) gets a higher score than one that is not (0): 1 is perfect, 0.5 is
+    chance; NaN where there is only one kind. It is the area under the ROC curve. Source: Hanley and McNeil, "The
+    meaning and use of the area under a receiver operating characteristic (ROC) curve", Radiology 143, 1982.
+    """
+    true, other = _by_score(truth, scores, sample_weight)
+    above = np.cumsum(true, axis=-1) - true
+    pairs = true.sum(axis=-1) * other.sum(axis=-1)
+    return _plain(_ratio(((above + true / 2) * other).sum(axis=-1), pairs, math.nan))
+
+
+def average_precision_score(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+) -> Any:
+    """AP = Σ_k (R_k - R_{k-1}) P_k over the different scores, downwards; P_k, R_k: precision and recall from there up.
+
+    The area under the precision-recall curve as steps. Chance has the share of true rows, and 1 is perfect; NaN where
+    no row is true. Source: Davis and Goadrich, "The relationship between precision-recall and ROC curves", ICML 2006.
+    """
+    true, other = _by_score(truth, scores, sample_weight)
+    precision = _ratio(np.cumsum(true, axis=-1), np.cumsum(true + other, axis=-1), 0.0)
+    return _plain(_ratio((true * precision).sum(axis=-1), true.sum(axis=-1), math.nan))
+
+
+def lift(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, share: float = 0.1, sample_weight: npt.ArrayLike | None = None
+) -> Any:
+    """How many times as many true rows stand in the `share` of rows with the highest scores as in as many at random.
+
+    Equal scores at the edge count by their mean. Chance has 1, and at most it is 1 / max(share, share of true rows).
+    """
+    true, other = _by_score(truth, scores, sample_weight)
+    found, called = np.cumsum(true, axis=-1), np.cumsum(true + other, axis=-1)
+    places = share * called[..., -1]
+    lines = zip(np.atleast_1d(places), np.atleast_2d(called), np.atleast_2d(found), strict=True)
+    # The curve of found against called begins at no rows at all.
+    caught = np.array([np.interp(place, np.append(0, c), np.append(0, f)) for place, c, f in lines])
+    return _plain(_ratio(caught.reshape(places.shape), share * found[..., -1], math.nan))
+
+
+def log_loss(codes: npt.ArrayLike, p: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Any:
+    """mean -ln p[i, codes_i]: `codes` (m,) are the places of the true classes in the columns of p (m, K).
+
+    0 is perfect; answering the classes' shares h gets -Σ h ln h. A probability of 0 counts as the dtype's rounding.
+    """
+    codes, p = np.asarray(codes), np.asarray(p)
+    own = np.clip(p[np.arange(len(codes)), codes], np.finfo(p.dtype).eps, 1).astype(np.float64)
+    return _mean(-np.log(own), sample_weight)
+
+
+def brier_score(codes: npt.ArrayLike, p: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Any:
+    """mean Σ_k (p_k - t_k)² over the classes k, t one-hot; halved for two classes, where both terms are the same.
+
+    0 is perfect; answering the classes' shares gets 1 - Σ h² (halved likewise). Source: Brier, "Verification of
+    forecasts expressed in terms of probability", Monthly Weather Review 78, 1950.
+    """
+    codes, p = np.asarray(codes), np.asarray(p, np.float64)
+    errors = ((p - np.eye(p.shape[1])[codes]) ** 2).sum(axis=1) / (2 if p.shape[1] == 2 else 1)
+    return _mean(errors, sample_weight)
+
+
+# ---------------------------------------------------------------------------------------------------------- numbers
 def mean_squared_error(t: npt.ArrayLike, p: npt.ArrayLike) -> float:
     """mean (t - p)² over all rows and columns."""
     t, p = _targets(t, p)
@@ -179,8 +249,35 @@ def _counted(labels: Any, predicted: Any, classes: Any) -> tuple[Array, npt.NDAr
     return order, pairs.reshape(len(order), len(order)).astype(np.int64)
 
 
-def _ratio(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+def _ratio(part: Array, whole: Array, otherwise: float = 0.0) -> Array:
+    return np.divide(part, whole, out=np.full(np.shape(part), otherwise), where=whole > 0)
+
+
+def _by_score(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The weights of the true rows and of the others at each different score, from the highest down: (…, scores)."""
+    truth, scores = np.asarray(truth, np.float64), np.asarray(scores, np.float64)
+    if truth.shape != scores.shape or truth.ndim != 1 or not len(truth):
+        raise ValueError(f"truth of shape {truth.shape} and scores of {scores.shape}: each row has one of both")
+    if not np.isfinite(scores).all() or not np.isin(truth, (0, 1)).all():
+        raise ValueError("scores are finite numbers, and the truth is 1 or 0 for each row")
+    order = np.argsort(-scores, kind="stable")
+    falls = np.flatnonzero(np.diff(scores[order])) + 1
+    weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    sides = (weights[..., order] * side for side in (truth[order], 1 - truth[order]))
+    true, other = (np.add.reduceat(side, [0, *falls.tolist()], axis=-1) for side in sides)
+    return true, other
+
+
+def _mean(values: Array, sample_weight: npt.ArrayLike | None) -> Any:
+    weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    return _plain(weights @ values / weights.sum(axis=-1))
+
+
+def _plain(value: Array) -> Any:
+    """A float where it is one number."""
+    return float(value) if np.ndim(value) == 0 else value
 
 
 def _targets(t: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -132,13 +132,20 @@ def residuals(t: npt.ArrayLike, p: npt.ArrayLike, ax: Axes | None = None) -> Axe
     return ax
 
 
-def reliability(confidence: npt.ArrayLike, right: npt.ArrayLike, ax: Axes | None = None, bins: int = 10) -> Axes:
+def reliability(
+    confidence: npt.ArrayLike,
+    right: npt.ArrayLike,
+    ax: Axes | None = None,
+    bins: int = 10,
+    labels: tuple[str, str] = ("confidence: the largest output", "share of right answers"),
+) -> Axes:
     """How often answers of each confidence are right: on the diagonal, an output of 0.8 means right in 80 of 100.
 
         p = model.predict(x)
         reliability(p.max(axis=1), model.predict_classes(x) == labels)
 
-    Answers are sorted by confidence into `bins` groups of equal size; each is a point, its line the 95 % interval.
+    Of one class, `confidence` is its output and `right` whether the row is of it. Rows are sorted by confidence into
+    `bins` groups of equal size; each is a point, its line the 95 % interval. `labels` are those of the axes.
     Source: DeGroot and Fienberg, "The comparison and evaluation of forecasters", The Statistician 32, 1983.
     """
     ax = _axes(ax)
@@ -149,7 +156,7 @@ def reliability(confidence: npt.ArrayLike, right: npt.ArrayLike, ax: Axes | None
         low, high = wilson_interval(int(right[group].sum()), len(group))
         ax.plot([mean, mean], [low, high], color=BLUE, linewidth=1)
         ax.plot(mean, right[group].mean(), "o", color=BLUE, markersize=4)
-    ax.set(xlabel="confidence: the largest output", ylabel="share of right answers", xlim=(0, 1.02), ylim=(0, 1.02))
+    ax.set(xlabel=labels[0], ylabel=labels[1], xlim=(0, 1.02), ylim=(0, 1.02))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

@@ -169,3 +169,54 @@ def test_regression_refuses_unequal_shapes_and_nothing(metric):
 def test_r2_of_one_row_is_refused():
     with pytest.raises(ValueError, match="two rows"):
         metrics.r2_score([1], [1])
+
+
+@st.composite
+def ranked(draw):
+    """Rows of both kinds, scores with ties, and three draws of whole weights that leave both kinds in."""
+    rows = draw(st.integers(2, 25))
+    truth = np.array([1, 0, *draw(st.lists(st.integers(0, 1), min_size=rows, max_size=rows))])
+    scores = np.array(draw(st.lists(st.sampled_from([0.1, 0.25, 0.5, 0.75]), min_size=rows + 2, max_size=rows + 2)))
+    weights = draw(hnp.arrays(np.int64, (3, rows + 2), elements=st.integers(0, 3)))
+    weights[:, :2] += 1
+    return truth, scores, weights
+
+
+@given(ranked())
+def test_rankings_and_probabilities_agree_with_scikit_learn_on_rows_drawn_several_times(rows):
+    truth, scores, weights = rows
+    p = np.column_stack([1 - scores, scores])
+    pairs = (
+        (metrics.roc_auc_score, sklearn.metrics.roc_auc_score, scores),
+        (metrics.average_precision_score, sklearn.metrics.average_precision_score, scores),
+        (metrics.log_loss, sklearn.metrics.log_loss, p),
+        (metrics.brier_score, lambda t, p: sklearn.metrics.brier_score_loss(t, p[:, 1]), p),
+    )
+    for ours, theirs, given_ in pairs:
+        assert ours(truth, given_) == pytest.approx(theirs(truth, given_), rel=1e-12)
+        expected = [theirs(np.repeat(truth, w), np.repeat(given_, w, axis=0)) for w in weights]
+        np.testing.assert_allclose(ours(truth, given_, sample_weight=weights), expected, rtol=1e-12)
+    # Of equal scores, those at the edge of the tenth count by their mean.
+    for w, found in zip(weights, metrics.lift(truth, scores, 0.3, weights), strict=True):
+        t, s = np.repeat(truth, w), np.repeat(scores, w)
+        places, caught = 0.3 * len(t), 0.0
+        for score in sorted(set(s), reverse=True):
+            taken = min(places, np.sum(s == score))
+            caught, places = caught + taken * t[s == score].mean(), places - taken
+        assert found == pytest.approx(caught / (0.3 * t.sum()))
+
+
+def test_log_loss_and_brier_of_several_classes_agree_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), 50)
+    codes = np.append(np.arange(4), rng.integers(4, size=46))
+    p[7] = np.eye(4)[(codes[7] + 1) % 4]
+    assert metrics.log_loss(codes, p) == pytest.approx(sklearn.metrics.log_loss(codes, p))
+    assert metrics.brier_score(codes, p) == pytest.approx(sklearn.metrics.brier_score_loss(codes, p))
+
+
+def test_what_can_not_be_ranked_is_refused_or_nan():
+    assert np.isnan(metrics.roc_auc_score([1, 1], [0.1, 0.2])) and np.isnan(metrics.lift([0, 0], [0.1, 0.2]))
+    for truth, scores in (([1, 2], [0.1, 0.2]), ([1, 0], [np.nan, 0.2]), ([1], [0.1, 0.2])):
+        with pytest.raises(ValueError, match="scores"):
+            metrics.roc_auc_score(truth, scores)

@@ -1,85 +1,104 @@
-"""What a network has to beat on the same rows: one answer for all of them, and a model without hidden layers."""
+"""What a network has to beat on the same rows: one answer for all, a model without hidden layers, boosted trees."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from minigrad.layers.activations import Softmax
 from minigrad.layers.dense import Dense
 from minigrad.losses import CategoricalCrossEntropy, Loss, MeanSquaredError
-from minigrad.metrics import mean_absolute_error, r2_score
 from minigrad.optimizers import Adam
 from minigrad.parameter import Array
-from minigrad.results.outcome import Baseline, mean_interval
 from minigrad.sequential import Sequential
 
 BASELINE_STEPS, BASELINE_BATCH, BASELINE_RATE = 2000, 32, 0.03  # reach scikit-learn's LogisticRegression (tried)
+SMALL = 2_000_000  # numbers in x
+ADVICE = "--hidden none trains it"
+TREES_ADVICE = "scikit-learn's HistGradientBoosting makes them"
 
 
-def class_baselines(
-    linear: Linear, codes: Array, classes: Array, x: Array, truth: Array, right: Array
-) -> list[Baseline]:
-    """The commonest class and the logistic model, learned from the training rows, whose classes are `codes`.
+@dataclass(frozen=True)
+class Rival:
+    """A simpler model's answers to the held-out rows: numbers, or the probabilities of classes (m, K).
 
-    `x` and `truth` (as codes) are the held-out rows; `right` says which of them the network answers rightly.
+    `advice` is what to do where it wins.
     """
-    common = np.bincount(codes).argmax()
-    baselines = []
-    for name, other in (
-        (f"always answering {classes[common]}", np.full(len(truth), common)),
-        ("logistic model", linear.classes(codes, len(classes), x)),
-    ):
-        right_too = other == truth
-        # One row more for either side: an adjusted interval, honest for few rows too. Source: Bonett and Price,
-        # "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", 2012.
-        differences = np.concatenate([right * 1.0 - right_too, [1, -1]])
-        baselines.append(Baseline(name, float(right_too.mean()), mean_interval(differences)))
-    return baselines
+
+    name: str
+    answers: Array
+    advice: str
 
 
-def number_baselines(
-    linear: Linear, t: Array, x: Array, truth: Array, answers: Array, scatter: Array
-) -> list[Baseline]:
-    """The mean and the linear model, learned from the training rows, whose targets are `t`.
+def class_rivals(simple: Simple, codes: Array, classes: Array, x: Array) -> list[Rival]:
+    """The commonest class, the logistic model and boosted trees, learned from the training rows with these `codes`.
 
-    `x` and `truth` are the held-out rows, `answers` the network's; `scatter` is what R² is measured by, by output.
+    The first knows nothing of a row: its probabilities are the shares of the classes in training.
     """
-    baselines = []
-    for name, other in (
-        ("always answering the mean", np.tile(t.mean(axis=0), (len(truth), 1))),
-        ("linear model", linear.numbers(t, x)),
-    ):
-        gains = (((truth - other) ** 2 - (truth - answers) ** 2) / scatter).mean(axis=1)
-        score = r2_score(truth, other) if len(truth) > 1 else math.nan
-        baselines.append(Baseline(name, score, mean_interval(gains), mean_absolute_error(truth, other)))
-    return baselines
+    shares = np.bincount(codes, minlength=len(classes)) / len(codes)
+    found = [Rival(f"always answering {classes[shares.argmax()]}", np.tile(shares, (len(x), 1)), "")]
+    found.append(Rival("logistic model", simple.classes(codes, len(classes), x), ADVICE))
+    return found + _boosted("HistGradientBoostingClassifier", simple, codes, x)
 
 
-class Linear:
-    """The model without hidden layers, trained on the same rows: what the network has to beat.
+def number_rivals(simple: Simple, t: Array, x: Array) -> list[Rival]:
+    """The mean, the linear model and boosted trees, learned from the training rows with targets t (m, outputs)."""
+    found = [Rival("always answering the mean", np.tile(t.mean(axis=0), (len(x), 1)), "")]
+    found.append(Rival("linear model", simple.numbers(t, x), ADVICE))
+    return found + (_boosted("HistGradientBoostingRegressor", simple, t[:, 0], x) if t.shape[1] == 1 else [])
+
+
+def _boosted(kind: str, simple: Simple, t: Array, x: Array) -> list[Rival]:
+    """scikit-learn's boosted trees with its own settings, where it is installed and the rows are a table's."""
+    if not simple.trees or not boosting_installed():
+        return []
+    from sklearn import ensemble
+    from threadpoolctl import threadpool_limits
+
+    classes = kind.endswith("Classifier")
+    stops = len(t) > 10_000 and (not classes or np.bincount(t).min() >= 10)  # a tenth of each class is watched
+    trees = getattr(ensemble, kind)(early_stopping=stops, random_state=simple.seed)
+    # On few numbers threads wait for each other longer than they work.
+    with threadpool_limits(1 if simple.x.size < SMALL else None, user_api="openmp"):
+        trees.fit(simple.x, t)
+        answers = trees.predict_proba(simple.scaled(x)) if classes else trees.predict(simple.scaled(x))[:, None]
+    return [Rival("boosted trees", answers, TREES_ADVICE)]
+
+
+def boosting_installed() -> bool:
+    """Whether scikit-learn is there to train boosted trees."""
+    return importlib.util.find_spec("sklearn") is not None
+
+
+class Simple:
+    """The training rows for simpler models, and the one without hidden layers: what the network has to beat.
+
+    `trees` says whether boosted trees are trained too, where there are any.
 
     x is standardised by column, or, since the pixels of a picture share one scale, by one number for all of them.
     The rate of learning falls to 0 in a straight line, so that the last steps settle it.
     """
 
-    def __init__(self, x: Array, *, common_scale: bool, l2: float, seed: int) -> None:
+    def __init__(self, x: Array, *, common_scale: bool, l2: float, seed: int, trees: bool = False) -> None:
         self.mean = x.mean(axis=0, dtype=np.float64)
         scale = x.std(axis=0, dtype=np.float64)
         if common_scale:
             scale = np.full_like(scale, math.sqrt(float(np.mean(scale**2))))
         self.scale = np.where((x.min(axis=0) < x.max(axis=0)) & (scale > 0), scale, 1.0)
-        self.x, self.l2, self.seed = self._scaled(x), l2, seed
+        self.x, self.l2, self.seed, self.trees = self.scaled(x), l2, seed, trees
 
-    def _scaled(self, x: Array) -> Array:
+    def scaled(self, x: Array) -> Array:
+        """The rows as these models take them."""
         return np.asarray((x - self.mean) / self.scale, np.float32)
 
     def classes(self, codes: Array, count: int, x: Array) -> Array:
-        """The code of the most probable class of each row of x, by multinomial logistic regression."""
+        """The probabilities of the classes for each row of x, (m, count), by multinomial logistic regression."""
         model = Sequential([Dense(self.x.shape[1], count), Softmax()], seed=self.seed)
         self._fit(model, np.eye(count)[codes], CategoricalCrossEntropy())
-        return model.predict(self._scaled(x)).argmax(axis=1)
+        return model.predict(self.scaled(x))
 
     def numbers(self, t: Array, x: Array) -> Array:
         """What linear least squares answers for each row of x."""
@@ -87,7 +106,7 @@ class Linear:
         scale = np.where(scale > 0, scale, 1.0)
         model = Sequential([Dense(self.x.shape[1], t.shape[1])], seed=self.seed)
         self._fit(model, (t - mean) / scale, MeanSquaredError())
-        return model.predict(self._scaled(x)).astype(np.float64) * scale + mean
+        return model.predict(self.scaled(x)).astype(np.float64) * scale + mean
 
     def _fit(self, model: Sequential, t: Array, loss: Loss) -> None:
         per_epoch = math.ceil(len(self.x) / BASELINE_BATCH)

@@ -13,13 +13,16 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.metrics import classification_report, confusion_matrix, mean_absolute_error, r2_score
 from minigrad.parameter import Array
 from minigrad.plots import first_weights, image_side
-from minigrad.results.baselines import Linear, class_baselines, number_baselines
+from minigrad.results.baselines import Simple, class_rivals, number_rivals
 from minigrad.results.cautions import find_cautions
+from minigrad.results.errors import number_figures
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression, mean_interval
+from minigrad.results.probabilities import measured, ranking, rarer, trade_offs
 from minigrad.sequential import Sequential
 from minigrad.training.history import History
 
 WORST = 16  # rows shown
+UNBALANCED = 0.8  # the share of a class from which on accuracy says little
 
 
 def evaluate(
@@ -35,6 +38,7 @@ def evaluate(
     first_row: int = 1,
     others: Sequence[float] = (),
     decode: Callable[[Array], Any] | None = None,
+    threshold: tuple[Any, float] | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measure a model that was trained on the rows `train` of x and t on the rows `test`, which it has not seen.
@@ -46,19 +50,20 @@ def evaluate(
     x (rows, …) and t come in the order of the user's data, since sorted data are worth a caution; t are the labels of a
     model that was trained on labels, else numbers. `names` are those of x's columns, `first_row` is the number that the
     user's program gives the first row. `decode` turns the model's outputs into t's units, where they are others. The
-    baselines are trained here, on the same rows, with the penalty `l2` (by default 1 / rows). `others` are the scores
-    of runs with other seeds, if there were any.
+    baselines are trained here, on the same rows, with the penalty `l2` (by default 1 / rows); with `names`, boosted
+    trees are among them where scikit-learn is installed. `others` are the scores of runs with other seeds, if there
+    were any. `threshold` is one of two classes, and the output from which on it is the answer.
     """
     x, t, train, test = np.asarray(x), np.asarray(t), np.asarray(train), np.asarray(test)
     flat = x.reshape(len(x), -1)
     pictures = image_side(x.shape[1:]) is not None and names is None
     l2 = 1 / len(train) if l2 is None else l2
-    linear = Linear(flat[train], common_scale=pictures, l2=l2, seed=seed)
+    simple = Simple(flat[train], common_scale=pictures, l2=l2, seed=seed, trees=names is not None)
     outcome: Classification | Regression
     if model.classes is not None:
-        outcome, baselines, mistakes = _classes(model, x, t, train, test, linear, first_row)
+        outcome, baselines, mistakes = _classes(model, x, t, train, test, simple, first_row, threshold)
     else:
-        outcome, baselines, mistakes = _numbers(model, x, t, train, test, linear, first_row, decode)
+        outcome, baselines, mistakes = _numbers(model, x, t, train, test, simple, first_row, decode)
     weights = first_weights(model)
     shown = pictures and weights is not None and len(weights) == flat.shape[1]
     return Evaluation(
@@ -80,26 +85,63 @@ def evaluate(
 
 
 def _classes(
-    model: Sequential, x: Array, labels: Array, train: Array, test: Array, linear: Linear, first_row: int
+    model: Sequential,
+    x: Array,
+    labels: Array,
+    train: Array,
+    test: Array,
+    simple: Simple,
+    first_row: int,
+    threshold: tuple[Any, float] | None,
 ) -> tuple[Classification, list[Baseline], list[Mistake]]:
     assert model.classes is not None
-    classes, p = model.classes, model.predict(x[test])
-    if p.shape[1] == 1:
-        p = np.column_stack([1 - p[:, 0], p[:, 0]]) if model.boundary == 0.5 else np.column_stack([-p, p])
-    answers, codes = p.argmax(axis=1), LabelEncoder(classes).encode(labels)
-    truth, rows = codes[test], np.arange(len(test))
-    right, confidence = answers == truth, p.max(axis=1)
+    classes, codes = model.classes, LabelEncoder(model.classes).encode(labels)
+    p, fitted = (class_outputs(model, x[rows]) for rows in (test, train))
+    positive = rarer(codes[train], len(classes))
+    edge = None
+    if threshold is not None:
+        positive, edge = classes.tolist().index(threshold[0]), threshold[1]
+    truth, answers = codes[test], chosen(p, positive, edge)
+    right = answers == truth
+    rivals = class_rivals(simple, codes[train], classes, x[test].reshape(len(test), -1))
+    measures, above = measured(truth, p, [rival.answers for rival in rivals], positive, simple.seed)
+    largest = float(np.bincount(codes[train]).max() / len(train))
+    unbalanced = largest if largest >= UNBALANCED else None
+    baselines = []
+    for rival, auc_gain in zip(rivals, above, strict=True):
+        right_too = rival.answers.argmax(axis=1) == truth
+        # One row more for either side: an adjusted interval, honest for few rows too. Source: Bonett and Price,
+        # "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", 2012.
+        gain = mean_interval(np.concatenate([right * 1.0 - right_too, [1, -1]]))
+        auc = ranking(truth, rival.answers, positive)
+        baselines.append(
+            Baseline(
+                rival.name,
+                float(right_too.mean()),
+                gain,
+                auc=auc,
+                auc_gain=auc_gain,
+                by_auc=unbalanced is not None,
+                advice=rival.advice,
+            )
+        )
+    confidence, own = p[np.arange(len(test)), answers], p[np.arange(len(test)), truth]
     outcome = Classification(
-        train_matrix=confusion_matrix(labels[train], model.predict_classes(x[train]), classes),
+        train_matrix=confusion_matrix(labels[train], classes[chosen(fitted, positive, edge)], classes),
         held_out_matrix=confusion_matrix(labels[test], classes[answers], classes),
         report=classification_report(labels[test], classes[answers], classes),
         confidence=confidence,
         right=right,
+        codes=truth,
+        outputs=p,
+        measures=measures,
+        positive=positive,
+        unbalanced=unbalanced,
+        threshold=edge,
+        trade_offs=() if positive is None else trade_offs(truth == positive, p[:, positive], edge),
     )
-    baselines = class_baselines(linear, codes[train], classes, x[test].reshape(len(test), -1), truth, right)
     wrong = np.flatnonzero(~right)
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
-    own = p[rows, truth]
     mistakes = [
         Mistake(
             int(test[i]) + first_row,
@@ -114,13 +156,28 @@ def _classes(
     return outcome, baselines, mistakes
 
 
+def class_outputs(model: Sequential, x: Array) -> Array:
+    """The model's outputs for these rows, a column for each class: one output for two classes becomes two."""
+    p = model.predict(x)
+    if p.shape[1] > 1:
+        return p
+    return np.column_stack([1 - p[:, 0], p[:, 0]]) if model.boundary == 0.5 else np.column_stack([-p, p])
+
+
+def chosen(p: Array, positive: int | None, threshold: float | None) -> Array:
+    """The code of each row's answer: the largest output's or, with a threshold, `positive` from there on."""
+    if threshold is None or positive is None:
+        return p.argmax(axis=1)
+    return np.where(p[:, positive] >= threshold, positive, 1 - positive)
+
+
 def _numbers(
     model: Sequential,
     x: Array,
     t: Array,
     train: Array,
     test: Array,
-    linear: Linear,
+    simple: Simple,
     first_row: int,
     decode: Callable[[Array], Any] | None,
 ) -> tuple[Regression, list[Baseline], list[Mistake]]:
@@ -128,26 +185,30 @@ def _numbers(
     told = [model.predict(x[rows]) for rows in (test, train)]
     answers, fitted = (np.asarray(p if decode is None else decode(p), np.float64).reshape(len(p), -1) for p in told)
     truth = t[test]
-    # The scatter that R² is measured by. Targets that are all equal have none; then R² is 0 or 1 by definition.
-    scatter = np.mean((truth - truth.mean(axis=0)) ** 2, axis=0)
-    scatter = np.where(scatter > 0, scatter, math.inf)
-    score = r2_score(truth, answers) if len(test) > 1 else math.nan
-    # R² = 1 - A/B, both means over rows; its standard error by the delta method.
-    ratio = np.mean((truth - answers) ** 2, axis=0) / scatter
-    influence = ((truth - answers) ** 2 - ratio * (truth - truth.mean(axis=0)) ** 2) / scatter
-    low, high = mean_interval(influence.mean(axis=1))
-    middle, missed = (low + high) / 2, abs(truth - answers).mean(axis=1)
+    rivals = number_rivals(simple, t[train], x[test].reshape(len(test), -1))
+    found = number_figures(truth, answers, [rival.answers for rival in rivals], simple.seed)
     outcome = Regression(
         truth=truth,
         answers=answers,
-        score=score,
-        interval=(score - (high - middle), min(score + (high - middle), 1.0)),
+        score=found.score,
+        interval=found.interval,
         train_score=r2_score(t[train], fitted) if len(train) > 1 else math.nan,
         error=mean_absolute_error(truth, answers),
-        error_interval=mean_interval(missed),
+        error_interval=found.error_interval,
         train_error=mean_absolute_error(t[train], fitted),
+        measures=found.measures,
     )
-    baselines = number_baselines(linear, t[train], x[test].reshape(len(test), -1), truth, answers, scatter)
+    baselines = [
+        Baseline(
+            rival.name,
+            r2_score(truth, rival.answers) if len(test) > 1 else math.nan,
+            gain,
+            mean_absolute_error(truth, rival.answers),
+            advice=rival.advice,
+        )
+        for rival, gain in zip(rivals, found.gains, strict=True)
+    ]
+    missed = abs(truth - answers).mean(axis=1)
     worst = np.argsort(-missed, kind="stable")[:WORST]
     mistakes = [
         Mistake(int(test[i]) + first_row, _one(truth[i]), _one(answers[i]), float(missed[i]), math.nan, x[test[i]])

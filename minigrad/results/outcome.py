@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,54 @@ from minigrad.parameter import Array
 from minigrad.training.history import History
 
 Z = 1.959964  # the normal quantile of a 95 % interval
+Interval: TypeAlias = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of the held-out rows and its 95 % interval, by the bootstrap.
+
+    `chance` is what an answer that knows nothing of a row gets, and `gain` the paired interval of how much better the
+    network is than that.
+    """
+
+    key: str
+    name: str
+    value: float
+    interval: Interval
+    chance: float
+    gain: Interval
+
+    @property
+    def shown(self) -> bool:
+        """Whether these rows show that the network does better than knowing nothing."""
+        return self.gain[0] > 0
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """What comes of answering a class from a `threshold` on: `called` rows, of them `right`, of `true` in `rows`."""
+
+    threshold: float
+    called: int
+    right: int
+    true: int
+    rows: int
+
+    @property
+    def precision(self) -> float:
+        """The share of rows called so that are so; NaN where none is."""
+        return self.right / self.called if self.called else math.nan
+
+    @property
+    def recall(self) -> float:
+        """The share of rows that are so that are called so; NaN where none is."""
+        return self.right / self.true if self.true else math.nan
+
+    @property
+    def accuracy(self) -> float:
+        """The share of rows that are answered rightly."""
+        return (self.rows - self.called - self.true + 2 * self.right) / self.rows
 
 
 @dataclass(frozen=True)
@@ -26,7 +74,19 @@ class Classification:
     confidence: Array
     """The output behind the answer for each held-out row: the largest one."""
     right: Array
-    """Whether that answer was right."""
+    """Whether the answer was right."""
+    codes: Array
+    """The place of each held-out row's true class in `classes`."""
+    outputs: Array
+    """(m, K): the outputs for the held-out rows, a column for each class."""
+    measures: tuple[Measure, ...] = ()
+    positive: int | None = None
+    """Of two classes, the place of the one that is looked for: the rarer one among the training rows."""
+    unbalanced: float | None = None
+    """The share of the commonest class, where it is so large that accuracy says little and AUC decides."""
+    threshold: float | None = None
+    """From which output on the positive class is the answer; None where the largest output is."""
+    trade_offs: tuple[TradeOff, ...] = ()
 
     measure = "accuracy"
 
@@ -66,7 +126,10 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """Answers that are numbers: `truth` and `answers` of the held-out rows, (m, outputs)."""
+    """Answers that are numbers: `truth` and `answers` of the held-out rows, (m, outputs).
+
+    `score` is R², `error` the mean |t - p|; their intervals and those of the `measures` are the bootstrap's.
+    """
 
     truth: Array
     answers: Array
@@ -77,6 +140,7 @@ class Regression:
     """Mean |t - p| over the held-out rows."""
     error_interval: tuple[float, float]
     train_error: float
+    measures: tuple[Measure, ...] = ()
 
     measure = "R²"
 
@@ -86,17 +150,24 @@ class Baseline:
     """A simpler answer to the same rows: its score, and `gain`, the 95 % interval of how much better the network is.
 
     The interval is paired: it comes from the differences row by row, so it is much narrower than that of either score.
+    `auc_gain` is the same of the AUC, and decides on unbalanced classes, where `by_auc` says so. `advice` is what to do
+    where it wins.
     """
 
     name: str
     score: float
-    gain: tuple[float, float]
+    gain: Interval
     error: float | None = None
+    auc: float | None = None
+    auc_gain: Interval | None = None
+    by_auc: bool = False
+    advice: str = ""
 
     @property
     def verdict(self) -> str:
         """What the network is against this baseline: "better", "worse" or "not clearly better"."""
-        return "better" if self.gain[0] > 0 else "worse" if self.gain[1] < 0 else "not clearly better"
+        low, high = self.auc_gain if self.by_auc and self.auc_gain is not None else self.gain
+        return "better" if low > 0 else "worse" if high < 0 else "not clearly better"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -14,85 +15,11 @@ from minigrad.display import Markup, html_table, marked
 from minigrad.results.baselines import BASELINE_STEPS
 from minigrad.results.drawing import drawing, tile
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression
-from minigrad.results.words import against, amount, percent, score_text, spread_text
+from minigrad.results.style import STYLE
+from minigrad.results.words import against, amount, measure_text, percent, score_text, spread_text, winner
 
 UNITS_SHOWN = 32  # pictures of weights
 CLASSES_DRAWN = 40  # a larger confusion matrix can't be read
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --page: #fcfcfa; --card: #ffffff; --line: #dfe2e6;
-  --blue: #2f6fde; --wash: #2f6fde24; --amber: #9a5b00; --amber-wash: #e07b1a1c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #a0a8b2; --page: #15181c; --card: #1d2126;
-  --line: #343a42; --blue: #6ea3ff; --wash: #6ea3ff2e; --amber: #f0b35a; --amber-wash: #e07b1a24; } }
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
-  font-variant-numeric: tabular-nums; overflow-wrap: break-word; }
-main { max-width: 54rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
-.kicker { margin: 0; color: var(--soft); font-size: .8rem; letter-spacing: .08em; text-transform: uppercase; }
-h1 { overflow-wrap: anywhere; margin: .15rem 0 1.5rem; font-size: 1.5rem; line-height: 1.25; font-weight: 650; }
-h2 { margin: 3rem 0 .6rem; font-size: 1.2rem; line-height: 1.3; font-weight: 650; }
-p { margin: .6rem 0; max-width: 42rem; }
-.soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
-.verdict { padding: 1.5rem; background: var(--card); border: 1px solid var(--line); border-radius: 14px; }
-.verdict .score { margin: 0; font-size: clamp(2.9rem, 11vw, 4.5rem); line-height: 1; font-weight: 680;
-  letter-spacing: -.03em; }
-.verdict .score small { font-size: .42em; font-weight: 500; letter-spacing: 0; }
-.verdict .what { margin: .4rem 0 1rem; color: var(--soft); }
-.verdict .words { font-size: 1.08rem; margin: 1.1rem 0 0; }
-.race { display: grid; grid-template-columns: minmax(6.5rem, auto) 1fr 4rem; gap: .55rem .9rem; align-items: center;
-  margin: 0; }
-.race dt { color: var(--soft); line-height: 1.25; font-size: .95rem; }
-.race .own, .race .own + dd + dd { color: var(--ink); font-weight: 650; }
-.race dd { margin: 0; }
-.race .number { text-align: right; }
-.track { position: relative; height: 1.5rem; border-left: 1px solid var(--line); border-right: 1px solid var(--line);
-  background: linear-gradient(var(--line), var(--line)) center / 100% 1px no-repeat; }
-.track i { position: absolute; top: .45rem; height: .6rem; background: var(--wash); border-radius: .3rem; }
-.track b { position: absolute; top: .4rem; width: .7rem; height: .7rem; margin-left: -.35rem; border-radius: 50%;
-  background: var(--card); border: 2px solid var(--soft); }
-.own + dd .track i { background: var(--blue); opacity: .35; }
-.own + dd .track b { background: var(--blue); border-color: var(--blue); }
-.warning { margin: 1rem 0 0; padding: .8rem 1.1rem; background: var(--amber-wash); border-left: 4px solid var(--amber);
-  border-radius: 0 10px 10px 0; max-width: none; }
-.warning strong { color: var(--amber); }
-.warning p { margin: .2rem 0 0; font-size: .95rem; max-width: 46rem; }
-table { width: 100%; border-collapse: collapse; margin: .8rem 0; }
-caption { text-align: left; padding-bottom: .4rem; }
-th, td { padding: .42rem .5rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line);
-  font-weight: 400; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-th:last-child, td:last-child { padding-right: 0; }
-thead th { color: var(--soft); font-size: .85rem; vertical-align: bottom; border-bottom-color: var(--soft); }
-td { white-space: nowrap; }
-tbody th { font-weight: 600; overflow-wrap: anywhere; }
-td small { display: block; color: var(--soft); font-size: .78rem; white-space: nowrap; }
-.words-table td { text-align: left; white-space: normal; }
-.words-table th { padding-right: 1.2rem; white-space: nowrap; overflow-wrap: normal; }
-.bar { display: block; height: 3px; margin: .1rem 0 0 auto; background: var(--blue); border-radius: 2px; }
-.scroll { overflow-x: auto; }
-figure { margin: .8rem 0; }
-figure svg { display: block; width: 100%; height: auto; color: var(--ink); }
-figure svg text { font-family: inherit; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0 2rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)); gap: 1rem .8rem; padding: 0;
-  list-style: none; }
-.tiles img { display: block; width: 100%; border-radius: 6px; image-rendering: pixelated;
-  border: 1px solid var(--line); }
-.tiles span { display: block; margin-top: .25rem; font-size: .8rem; line-height: 1.35; }
-.tiles small { color: var(--soft); font-size: 1em; }
-pre { overflow-x: auto; padding: .9rem 1rem; font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
-  background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow-wrap: normal; }
-footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft);
-  font-size: .9rem; }
-@media (max-width: 30rem) { main { padding: 1.4rem 1rem 3rem; } .verdict { padding: 1.1rem; }
-  th, td { padding-left: .25rem; padding-right: .25rem; } table { font-size: .92rem; }
-  .race { grid-template-columns: 1fr auto; gap: .1rem .5rem; } .race dt { grid-column: 1; }
-  .race dt, .race .number { grid-row: calc(2 * var(--lane) + 1); } .race .number { grid-column: 2; }
-  .race .bar-cell { grid-column: 1 / -1; grid-row: calc(2 * var(--lane) + 2); margin-bottom: .35rem; } }
-@media print { body { background: none; } h2 { break-after: avoid; } figure, tr, .warning { break-inside: avoid; } }
-"""
 
 
 def render(
@@ -108,8 +35,9 @@ def render(
             'With it (<code>pip install "minigrad-nn[plots]"</code>) the same command draws them.</p>'
         )
     parts.append(_learning(found, drawn))
+    parts.append(_measures(outcome))
     if isinstance(outcome, Classification):
-        parts += [_classes(outcome), _confusion(outcome, drawn)]
+        parts += [_thresholds(outcome), _classes(outcome), _confusion(outcome, drawn)]
     elif drawn:
         parts.append(_residuals(outcome))
     parts += [_mistakes(found, drawn), _weights(found) if drawn else "", _method(found, settings, notes, seconds)]
@@ -179,25 +107,79 @@ def _baselines(found: Evaluation) -> str:
     def gain(other: Baseline) -> Markup:
         low, high = other.gain
         between = f"{scale * low:+.{digits}f} to {scale * high:+.{digits}f} {unit}".rstrip()
+        if other.by_auc and other.auc_gain is not None:
+            between = "AUC {:+.3f} to {:+.3f}".format(*other.auc_gain)
         return Markup(f"{escape(other.verdict)}<small>{between}</small>")
 
+    others = list(reversed(found.baselines))
     rows: list[list[object]] = [["this network", score_text(outcome.score, outcome), ""]]
-    rows += [[other.name, score_text(other.score, outcome), gain(other)] for other in reversed(found.baselines)]
+    rows += [[other.name, score_text(other.score, outcome), gain(other)] for other in others]
     head: list[object] = ["", outcome.measure, "the network is …"]
     if isinstance(outcome, Regression):
         head.insert(2, "mean error")
-        for row, error in zip(
-            rows, [outcome.error, *(other.error for other in reversed(found.baselines))], strict=True
-        ):
-            assert error is not None  # it is, of numbers
-            row.insert(2, amount(error))
+        second = [amount(error) for error in (outcome.error, *(other.error or 0.0 for other in others))]
+    else:
+        head.insert(2, "AUC")
+        own = next(measure.value for measure in outcome.measures if measure.key == "auc")
+        second = [f"{auc:.3f}" for auc in (own, *(other.auc or 0.0 for other in others))]
+    for row, cell in zip(rows, second, strict=True):
+        row.insert(2, cell)
     words = (
         f"The {model} model has no hidden layer. minigrad trained it on the same {found.train_rows:,} rows, with L2, "
         f"for at least {BASELINE_STEPS:,} steps of Adam. Better and worse are meant by the 95 % interval of the "
         "difference, which is found row by row: where it holds 0, these rows can’t tell the two apart."
     )
+    if any("trees" in other.name for other in others):
+        words += " The boosted trees are scikit-learn’s, with its settings, on the same rows and columns."
     spread = f"<p>O{escape(spread_text(found)[1:])}.</p>" if found.spread else ""
-    return f"<h2>Against simpler answers</h2><p>{escape(words)}</p>{html_table(head, rows)}{spread}"
+    who = f"<p>Who wins: <strong>{escape(winner(found))}</strong>.</p>"
+    return f"<h2>Against simpler answers</h2><p>{escape(words)}</p>{html_table(head, rows)}{who}{spread}"
+
+
+def _measures(outcome: Classification | Regression) -> str:
+    """The figures that belong to the kind of answers, each beside what knowing nothing of a row gets."""
+    rows: list[list[object]] = []
+    for measure in outcome.measures:
+        value, between, chance = measure_text(measure)
+        rows.append([measure.name, Markup(f"{value}<small>{escape(between)}</small>"), chance])
+    if isinstance(outcome, Regression):
+        title, words = "How far off", "Mean and root mean squared error are in the target’s unit, R² has none. "
+    else:
+        title = "How well the outputs tell rows apart"
+        about = "each class against the others, averaged"
+        if outcome.positive is not None:
+            about = f"of “{outcome.classes[outcome.positive]}”, the class looked for"
+        words = (
+            f"AUC ({about}): how often a row of the class has a larger output for it than another row; 0.5 is chance. "
+            "That of precision and recall says more where the class is rare. "
+        )
+        if outcome.positive is not None:
+            words += (
+                "Lift: how many times as many rows of the class the tenth with the largest outputs holds as chance. "
+            )
+        if any(measure.key == "log_loss" for measure in outcome.measures):
+            words += "Log loss and Brier score are of the probabilities, and less is better. "
+    words += "Small figures are 95 % intervals, by drawing the held-out rows again and again (bootstrap)."
+    return f"<h2>{title}</h2><p>{escape(words)}</p>{html_table(['', 'held out', 'knowing nothing'], rows)}"
+
+
+def _thresholds(outcome: Classification) -> str:
+    if outcome.positive is None:
+        return ""
+    name, rows = outcome.classes[outcome.positive], []
+    for each in outcome.trade_offs:
+        mark = "<small>in use</small>" if each.threshold == outcome.threshold else ""
+        shares = ["–" if math.isnan(share) else percent(share) for share in (each.precision, each.recall)]
+        found = f"{each.right:,} of {each.true:,}"
+        rows.append([Markup(f"{each.threshold:g}{mark}"), f"{each.called:,}", found, *shares, percent(each.accuracy)])
+    words = (
+        f"Answering “{name}” from an output on (--threshold): a lower one finds more of these rows and calls more "
+        "others so. Choose by what a missed row and a false alarm cost; figures of a threshold that was chosen here "
+        "are a little too good."
+    )
+    head = ["from", "called so", "found", "precision", "recall", "accuracy"]
+    table = html_table(head, rows)
+    return f'<h2>What a threshold trades</h2><p>{escape(words)}</p><div class="scroll">{table}</div>'
 
 
 def _learning(found: Evaluation, drawn: bool) -> str:
@@ -252,13 +234,29 @@ def _confusion(outcome: Classification, drawn: bool) -> str:
         lambda ax: plots.confusion(matrix, classes, ax), (side, side), "confusion matrix",
         "Held-out rows by true class (down) and answer (across); right answers lie on the diagonal.",
     )  # fmt: skip
-    probable = outcome.confidence.min() >= 0 and outcome.confidence.max() <= 1
-    right = drawing(
-        lambda ax: plots.reliability(outcome.confidence, outcome.right, ax), (4.4, 4.4), "reliability",
-        "Can the outputs be believed? Each point is a tenth of the held-out rows. Above the line, the network is "
-        "right more often than its output says; below it, less often.",
-    ) if probable else ""  # fmt: skip
+    right = _reliability(outcome) if outcome.outputs.min() >= 0 and outcome.outputs.max() <= 1 else ""
     return f'<h2>What is taken for what</h2><div class="pair">{left}{right}</div>'
+
+
+def _reliability(outcome: Classification) -> str:
+    """Whether outputs can be believed: of two classes those for the one looked for, of more the largest."""
+    confidence, right, k = outcome.confidence, outcome.right, outcome.positive
+    caption = (
+        "Can the outputs be believed? Each point is a tenth of the held-out rows. Above the line, the network is "
+        "right more often than its output says; below it, less often."
+    )
+    labels = "confidence: the largest output", "share of right answers"
+    if k is not None:
+        name = outcome.classes[k]
+        confidence, right = outcome.outputs[:, k], outcome.codes == k
+        labels = "output for the class looked for", "share of rows that are of it"
+        caption = (
+            f"Can the outputs be believed? Each point is a tenth of the held-out rows. Above the line, more rows are "
+            f"“{name}” than the outputs say; below it, fewer."
+        )
+    return drawing(
+        lambda ax: plots.reliability(confidence, right, ax, labels=labels), (4.4, 4.4), "reliability", caption
+    )
 
 
 def _residuals(outcome: Regression) -> str:

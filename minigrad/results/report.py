@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from minigrad.atomic import replacing
+from minigrad.display import text_table
 from minigrad.metrics import wilson_interval
-from minigrad.results.outcome import Classification, Evaluation, Regression
+from minigrad.results.outcome import Baseline, Classification, Evaluation, Measure, Regression
 from minigrad.results.page import render
-from minigrad.results.words import amount, spread_text, verdict
+from minigrad.results.words import amount, measure_text, spread_text, verdict, winner
 
 MATRIX_LIMIT = 20  # classes whose confusion matrix still fits on a page
 SHOWN = 10  # classes named in a line
@@ -60,9 +62,18 @@ def as_json(result: Result) -> dict[str, Any]:
         **_outcome_as_json(outcome),
         **baseline,
         "baselines": [
-            {"name": other.name, "score": other.score, "error": other.error, "gain_interval": other.gain}
+            {
+                "name": other.name,
+                "score": other.score,
+                "error": other.error,
+                "gain_interval": other.gain,
+                "auc": other.auc,
+                "auc_gain_interval": other.auc_gain,
+                "verdict": other.verdict,
+            }
             for other in found.baselines
         ],
+        "winner": winner(found),
         "spread": found.spread,
         "warnings": [f"{caution.title}. {caution.text}" for caution in found.cautions],
         "notes": [f"{name}: {text}".removeprefix(": ") for name, text in result.notes],
@@ -78,9 +89,10 @@ def summary(result: Result) -> str:
     if isinstance(found.outcome, Classification):
         outcome = found.outcome
         matrix = "\n".join(matrix_lines("held-out rows", outcome.classes, outcome.held_out_matrix))
-        parts += [_accuracies(found, outcome), matrix, str(outcome.report)]
+        parts += [_accuracies(found, outcome), _measures(outcome), matrix, str(outcome.report)]
+        parts += [_thresholds(outcome)] if outcome.trade_offs else []
     else:
-        parts += [_errors(found, found.outcome)]
+        parts += [_errors(found, found.outcome), _measures(found.outcome)]
     said = [f"in short: {verdict(found)}", *([f"{spread_text(found)}."] if found.spread else [])]
     said += [f"warning: {caution.title}. {caution.text}" for caution in found.cautions]
     return "\n\n".join([*parts, *(textwrap.fill(text, WIDTH) for text in said), _times(result)])
@@ -96,9 +108,26 @@ def write_html(result: Result, path: str | os.PathLike[str]) -> None:
         file.write(page.encode())
 
 
+def measures_as_json(measures: Sequence[Measure]) -> dict[str, Any]:
+    """`held_out_auc` and so on, each with its interval, what knowing nothing gets, and whether a gain is shown."""
+    found: dict[str, Any] = {}
+    for each in measures:
+        found[f"held_out_{each.key}"] = _finite(each.value)
+        found[f"held_out_{each.key}_interval"] = [_finite(end) for end in each.interval]
+    found["knowing_nothing"] = {each.key: _finite(each.chance) for each in measures}
+    found["shown"] = {each.key: each.shown for each in measures}
+    return found
+
+
+def _finite(value: float) -> float | None:
+    """The number, or None where it has no value, which JSON can't say."""
+    return value if math.isfinite(value) else None
+
+
 def _outcome_as_json(outcome: Classification | Regression) -> dict[str, Any]:
     if isinstance(outcome, Regression):
         return {
+            **measures_as_json(outcome.measures),
             "held_out_accuracy": None,
             "train_accuracy": None,
             "r2": outcome.score,
@@ -109,7 +138,15 @@ def _outcome_as_json(outcome: Classification | Regression) -> dict[str, Any]:
             "train_mae": outcome.train_error,
         }
     report, intervals = outcome.report, outcome.class_intervals()
+    looked_for = None if outcome.positive is None else outcome.classes[outcome.positive]
     return {
+        **measures_as_json(outcome.measures),
+        "positive": looked_for,
+        "threshold": outcome.threshold,
+        "trade_offs": [
+            {**asdict(each), "precision": _finite(each.precision), "recall": _finite(each.recall)}
+            for each in outcome.trade_offs
+        ],
         "held_out_accuracy": outcome.score,
         "held_out_interval": outcome.interval,
         "train_accuracy": outcome.train_score,
@@ -158,8 +195,44 @@ def _accuracies(found: Evaluation, outcome: Classification) -> str:
         lines.append(f"{name:<10}{right / rows:.3f}    {low:.3f} to {high:.3f}   {right:,} of {rows:,}")
     common, *others = found.baselines
     lines.append(f"{'baseline':<10}{common.score:.3f}    on the held-out rows, {common.name}")
-    lines += [f"{'':<10}{other.score:.3f}    on the held-out rows, {other.name} of the same rows" for other in others]
+    for other in others:
+        told = f"on the held-out rows, {other.name} of the same rows{_standing(other)}"
+        lines.append(f"{'':<10}{other.score:.3f}    {told}")
     return "\n".join(lines)
+
+
+def _standing(other: Baseline) -> str:
+    auc = "" if other.auc is None else f" (AUC {other.auc:.3f})"
+    return f"{auc}: the network is {other.verdict}"
+
+
+def _measures(outcome: Classification | Regression) -> str:
+    """The figures with their intervals, beside what knowing nothing gets."""
+    rows = [[measure.name, *measure_text(measure)] for measure in outcome.measures]
+    about = "" if not isinstance(outcome, Classification) else (
+        " (the mean of the classes, each against the others)" if outcome.positive is None
+        else f" (of {outcome.classes[outcome.positive]!r})"
+    )  # fmt: skip
+    return text_table([f"held out{about}", "", "95 % interval", "knowing nothing"], rows, align="<>><")
+
+
+def _thresholds(outcome: Classification) -> str:
+    """What answering the looked-for class from each threshold on trades for what."""
+    assert outcome.positive is not None
+    rows = [
+        [
+            f"{'* ' if each.threshold == outcome.threshold else ''}{each.threshold:g}",
+            f"{each.called:,}",
+            f"{each.right:,} of {each.true:,}",
+            "-" if math.isnan(each.precision) else f"{each.precision:.3f}",
+            "-" if math.isnan(each.recall) else f"{each.recall:.3f}",
+            f"{each.accuracy:.3f}",
+        ]
+        for each in outcome.trade_offs
+    ]
+    head = ["--threshold", "called so", "found", "precision", "recall", "accuracy"]
+    name = outcome.classes[outcome.positive]
+    return f"answering {name!r} from a threshold on, on the held-out rows\n{text_table(head, rows)}"
 
 
 def _errors(found: Evaluation, outcome: Regression) -> str:
@@ -169,9 +242,10 @@ def _errors(found: Evaluation, outcome: Regression) -> str:
         f"{'held out':<10}{outcome.score:>8.3f}{others:>20}{amount(outcome.error):>22}",
         f"{'training':<10}{outcome.train_score:>8.3f}{'':>20}{amount(outcome.train_error):>22}",
     ]
-    for name, other in zip(("baseline", ""), found.baselines, strict=True):
+    for place, other in enumerate(found.baselines):
         assert other.error is not None  # it is, of numbers
-        told = f"   on the held-out rows, {other.name} of the training rows"
+        name = "" if place else "baseline"
+        told = f"   {other.name}: the network is {other.verdict}" if place else f"   {other.name} of the training rows"
         lines.append(f"{name:<10}{round(other.score, 3) + 0.0:>8.3f}{'':>20}{amount(other.error):>22}{told}")
     return "\n".join(lines)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.results.outcome import Classification, Evaluation, Regression
+from minigrad.results.outcome import Baseline, Classification, Evaluation, Measure, Regression
+
+NOT_SHOWN = "; a gain is not shown on these rows"
 
 
 def percent(number: float) -> str:
@@ -20,6 +22,14 @@ def amount(value: float) -> str:
 def score_text(score: float, outcome: Classification | Regression) -> str:
     """A score as its kind is written: 91.8 % of rows, or an R² of 0.918."""
     return percent(score) if isinstance(outcome, Classification) else f"{round(score, 3) + 0.0:.3f}"  # never -0.000
+
+
+def measure_text(measure: Measure) -> tuple[str, str, str]:
+    """(value, its interval, what knowing nothing gets), as text; where no gain is shown, that is said."""
+    write = amount if measure.key in ("rmse", "mae") else "{:.3f}".format
+    low, high = measure.interval
+    chance = write(round(measure.chance, 3) + 0.0 if measure.key == "r2" else measure.chance)
+    return write(measure.value), f"{write(low)} to {write(high)}", chance + ("" if measure.shown else NOT_SHOWN)
 
 
 def verdict(found: Evaluation) -> str:
@@ -42,19 +52,79 @@ def verdict(found: Evaluation) -> str:
 
 
 def against(found: Evaluation) -> str:
-    """What the network is against its baselines, in a sentence."""
-    outcome, (simplest, linear) = found.outcome, found.baselines
-    simple, straight = (f"{other.name} ({score_text(other.score, outcome)})" for other in (simplest, linear))
-    if simplest.verdict != "better":
-        return f"That is {simplest.verdict} than {simple}: nothing that helps has been learned."
-    if linear.verdict == "better":
-        return f"That is clearly better than {simple} and than a {straight}."
-    if linear.verdict == "worse":
-        return f"That is clearly better than {simple}, but worse than a {straight}: use the simpler model."
-    return (
-        f"That is clearly better than {simple}, but not clearly better than a {straight}: on these rows, "
-        "the hidden layers have not earned their place."
-    )
+    """What the network is against its baselines, in a few sentences."""
+    outcome, (simplest, *models) = found.outcome, found.baselines
+    simple, said = baseline_text(simplest, outcome), ""
+    if isinstance(outcome, Classification) and outcome.unbalanced is not None:
+        said = (
+            f"{percent(outcome.unbalanced)} of the training rows are of one class, so accuracy says little, and AUC "
+            "decides. "
+        )
+    if simplest.verdict == "better":
+        return f"{said}That is clearly better than {simple}{_among(models, found)}"
+    if simplest.verdict == "worse":
+        return f"{said}That is worse than {simple}{_among(models, found)}"
+    auc = next((measure for measure in outcome.measures if measure.key == "auc"), None)
+    if auc is not None and auc.shown:
+        low, high = auc.interval
+        return (
+            f"{said}No more rows are right than by {simple}, but the outputs do tell rows apart: AUC {auc.value:.3f} "
+            f"({low:.3f} to {high:.3f}; chance has 0.5). Rank the rows by them, or answer from another --threshold on"
+            f"{_among(models, found)}"
+        )
+    return f"{said}That it does better than {simple} is not shown on these rows{_among(models, found)}"
+
+
+def winner(found: Evaluation) -> str:
+    """Whose answers are clearly the best on the held-out rows, or that none are."""
+    simplest, *models = found.baselines
+    worse = [other for other in found.baselines if other.verdict == "worse"]
+    if worse:
+        return max(worse, key=_decisive).name
+    if all(other.verdict == "better" for other in found.baselines):
+        return "this network"
+    names = [other.name for other in models if other.verdict == "not clearly better"]
+    return f"not settled: this network or {' or '.join(names or [simplest.name])}"
+
+
+def baseline_text(other: Baseline, outcome: Classification | Regression) -> str:
+    """A baseline's name and the score that decides."""
+    if other.by_auc and other.auc is not None:
+        return f"{other.name} (AUC {other.auc:.3f})"
+    return f"{other.name} ({score_text(other.score, outcome)})"
+
+
+def _decisive(other: Baseline) -> float:
+    return other.auc if other.by_auc and other.auc is not None else other.score
+
+
+def _among(models: list[Baseline], found: Evaluation) -> str:
+    """The end of a sentence about the simplest answer: what the network is against the models."""
+
+    def named(verdict: str) -> tuple[list[Baseline], str]:
+        some = [other for other in models if other.verdict == verdict]
+        return some, " and ".join(f"{_article(other)}{baseline_text(other, found.outcome)}" for other in some)
+
+    (better, betters), (level, levels), (worse, worses) = map(named, ("better", "not clearly better", "worse"))
+    if not level and not worse:
+        return f" and than {betters}." if better else "."
+    text = f", and so it is than {betters}" if better else ""
+    if worse:
+        best = max(worse, key=_decisive)
+        text += f", but worse than {worses}: use the simpler model" if len(models) == 1 or best is models[0] else (
+            f", but worse than {worses}: {best.name} win on these rows"
+        )  # fmt: skip
+        text += f" ({best.advice})" if best.advice else ""
+        return text + (f"; not clearly better than {levels}." if level else ".")
+    hidden = sum(layer.startswith("Dense") for layer in found.layers) > 1
+    if level[0] is models[0] and hidden:
+        text += f", but not clearly better than {levels}: on these rows, the hidden layers have not earned their place"
+        return f"{text} ({level[0].advice})." if level[0].advice else f"{text}."
+    return f"{text}; not clearly better than {levels}."
+
+
+def _article(other: Baseline) -> str:
+    return "" if other.name.endswith("s") else "a "
 
 
 def spread_text(found: Evaluation) -> str:
