@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.data.blocks import Blocks, pieces_of
 from minigrad.data.examples import as_numbers
 from minigrad.display import html_table, layer_table, text_table
 from minigrad.layer import Layer
@@ -132,17 +133,30 @@ class Sequential(Model):
             dy = np.asarray(dy, self.dtype)
         return run_backward(self._flat(), dy)
 
-    def predict(self, x: Any) -> Array:
+    def predict(self, x: Any, out: Any = None) -> Any:
         """x (B, …) -> y in inference, block by block, so that memory does not grow with B; y is a fresh array.
+
+        `out`, an array of y's shape such as a memory-mapped one, is filled and returned in its place. x may be `Blocks`
+        too, or an array that is stored in chunks (zarr, Dask): then they are read one after the other.
 
         It equals `forward` where no layer behaves otherwise in training (up to rounding, since BLAS rounds differently
         for other numbers of rows).
         """
-        x = self._as_array(x)
-        if len(x) <= ROWS_AT_ONCE:
-            return self._predict(self.admit(x))
-        blocks = [self._predict(self.admit(x[i : i + ROWS_AT_ONCE])) for i in range(0, len(x), ROWS_AT_ONCE)]
-        return np.concatenate(blocks)
+        pieces: Iterator[Any] | None = None
+        if isinstance(x, Blocks) or hasattr(x, "chunks"):
+            pieces, rows = pieces_of(x)
+        else:
+            x = self._as_array(x)
+            rows = len(x)
+            if rows <= ROWS_AT_ONCE and out is None:
+                return self._predict(self.admit(x))
+            pieces = iter([x])
+        blocks = (
+            self._predict(self.admit(piece[i : i + ROWS_AT_ONCE]))
+            for piece in pieces
+            for i in range(0, len(piece), ROWS_AT_ONCE)
+        )
+        return np.concatenate(list(blocks)) if out is None else _filled(out, rows, blocks)
 
     def _predict(self, x: Array) -> Array:
         if not self._keeps("forward", "backward"):
@@ -325,6 +339,19 @@ class Sequential(Model):
     def _keeps(self, *verbs: str) -> bool:
         """Whether these methods are Sequential's, in the class and in the instance."""
         return all(getattr(getattr(self, verb), "__func__", None) is getattr(Sequential, verb) for verb in verbs)
+
+
+def _filled(out: Any, rows: int, blocks: Iterable[Array]) -> Any:
+    """`out` with the blocks of y written into it, one after the other."""
+    start = 0
+    for y in blocks:
+        if out.shape != (rows, *y.shape[1:]):
+            raise ValueError(f"out has the shape {out.shape}; the predictions have {(rows, *y.shape[1:])}")
+        if not np.can_cast(y.dtype, out.dtype, "same_kind"):
+            raise ValueError(f"out holds {out.dtype}, which can't take predictions of {y.dtype}")
+        out[start : start + len(y)] = y
+        start += len(y)
+    return out
 
 
 @cache

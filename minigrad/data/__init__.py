@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minigrad.data.blocks import Blocks as Blocks
     from minigrad.data.digits import load_digits as load_digits
     from minigrad.data.labels import LabelEncoder as LabelEncoder
     from minigrad.data.preparation import Preparation as Preparation
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from minigrad.data.workbook import write_workbook as write_workbook
 
 _HOMES = {
+    "Blocks": "blocks",
     "LabelEncoder": "labels",
     "Preparation": "preparation",
     "TableError": "table",
@@ -29,6 +31,7 @@ _HOMES = {
     "write_workbook": "workbook",
 }
 __all__ = [
+    "Blocks",
     "LabelEncoder",
     "Preparation",
     "TableError",

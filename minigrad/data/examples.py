@@ -146,9 +146,15 @@ class Examples:
                     weights = None if w is None else w[here]
                     yield Batches(self.x, rows[here], table, numbers[here], weights, size, change)
 
-    def batches(self, order: Array, batch_size: int, change: Callable[[Array], Array] | None = None) -> Iterator[Batch]:
-        """The rows in this order, batch by batch. The last one may be smaller."""
-        return (batch for batches in self.runs(order, batch_size, change) for batch in batches)
+    def epoch(
+        self, seed: int, epoch: int, shuffle: bool, batch_size: int, change: Callable[[Array], Array] | None = None
+    ) -> Iterator[Batches]:
+        """The runs of batches of an epoch."""
+        return self.runs(self.order(seed, epoch, shuffle), batch_size, change)
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """All rows as they stand, batch by batch. The last one may be smaller."""
+        return (batch for batches in self.runs(self.order(0, 0, shuffle=False), batch_size) for batch in batches)
 
     def targets(self, rows: Array) -> Array:
         """The targets of these rows, (len(rows), outputs), in the model's dtype."""

@@ -47,7 +47,7 @@ class LaidStep:
         pack([work], np.float64)
         examples = as_examples(work, x, t, loss, None, None)
         self.classes = None if work.classes is None else [str(name) for name in work.classes.tolist()]
-        batch = next(iter(examples.batches(np.arange(len(examples)), len(examples))))
+        batch = next(examples.in_order(len(examples)))
         rows, targets = work.admit(batch.x), np.asarray(batch.t, np.float64)
         work.forward(rows)  # layers that learn the shape of their rows have learned it, and refuse others by name
         unchecked = copy.copy(loss)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.data.examples import Batch, Batches, Examples, WeightedMean
+from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.losses import Loss
 from minigrad.model import Model, run_predict
 from minigrad.objective import Objective
@@ -136,8 +136,8 @@ def programs_of(model: Model) -> Programs:
 
 
 @contextmanager
-def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples, epochs: int | None) -> Iterator[ByHand]:
-    """For one pass over the examples, a function that makes a run of batches by a program, as far as there is one.
+def accelerated(objective: Objective, optimizer: Optimizer, epochs: int | None) -> Iterator[ByHand]:
+    """For one pass over some examples, a function that makes a run of batches by a program, as far as there is one.
 
     It is an iterator over the batches that are left to be made by hand, one at a time. `epochs` is how many passes are
     to come, if that is known.
@@ -145,13 +145,14 @@ def accelerated(objective: Objective, optimizer: Optimizer, examples: Examples, 
     model, programs = objective.model, programs_of(objective.model)
     optimizer.prepare(model.theta)
     settings = key_of(objective, optimizer)
-    x_dtype, layers = model.admit(examples.x[:0]).dtype, sum(1 for _ in walk([model]))
+    layers = sum(1 for _ in walk([model]))
 
     def by_hand(batches: Batches, mean: WeightedMean) -> Iterator[Batch]:
         if settings is None:
             yield from batches
             return
-        given = (batches.size, *batches.x.shape[1:]), x_dtype, batches.table.shape[1:], batches.weights is None
+        dtype = model.admit(batches.x[:0]).dtype
+        given = (batches.size, *batches.x.shape[1:]), dtype, batches.table.shape[1:], batches.weights is None
         use = programs.use((settings, *given), optimizer.steps)
         for number in range(len(batches)):
             to_come = None if epochs is None else epochs * len(batches) - number

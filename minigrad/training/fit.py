@@ -16,7 +16,8 @@ import numpy as np
 
 from minigrad import metrics
 from minigrad.configured import require
-from minigrad.data.examples import Examples, WeightedMean
+from minigrad.data.blocks import Blocks
+from minigrad.data.examples import WeightedMean
 from minigrad.data.split import split_rows
 from minigrad.losses import PADDING, Loss
 from minigrad.model import Model, Snapshot
@@ -24,8 +25,10 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.training.history import DivergenceError, Epoch, History
-from minigrad.training.loop import Augment, require_count, train
-from minigrad.training.targets import ClassWeight, as_examples, strata
+from minigrad.training.loop import Augment, Shuffle, require_count, train
+from minigrad.training.rows import Rows, as_rows
+from minigrad.training.targets import ClassWeight, strata
+from minigrad.training.windows import Windows
 
 ROWS_AT_ONCE = 1024  # of those that are not trained on
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
@@ -41,7 +44,7 @@ def fit(
     epochs: int,
     batch_size: int = 32,
     validation: float | tuple[Any, Any] | None = None,
-    shuffle: bool = True,
+    shuffle: Shuffle = True,
     patience: int | None = None,
     l2: float = 0.0,
     l1: float = 0.0,
@@ -54,7 +57,8 @@ def fit(
 ) -> History:
     """Train for `epochs` epochs (see `epochs` for x, t and the rest) and return the history.
 
-    `validation` is a fraction of the rows, drawn at random and stratified by class, or a pair (x, t) of one's own.
+    `validation` is a fraction of the rows, drawn at random and stratified by class, or a pair (x, t) of one's own, or
+    Blocks. Of Blocks, and with `shuffle="windows"`, a fraction is drawn row by row, of 262,144 rows at most.
     With `patience`, training stops after so many epochs without a lower validation loss, and the parameters and state
     of the best epoch are restored, whatever ended training. `class_weight` maps labels to weights, or is "balanced":
     each class weighs the same in sum. `progress` shows a bar; by default it does on a terminal and in a notebook.
@@ -76,7 +80,8 @@ def fit(
         raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
     if patience is not None:
         require_count("patience", patience, "wait for at least one epoch")
-    examples = as_examples(model, x, t, loss, sample_weight, class_weight)
+    examples: Rows = as_rows(model, x, t, loss, sample_weight, class_weight, shuffle)
+    held_out: Rows | None
     examples, held_out = _hold_out(model, examples, validation, loss, class_weight, seed)
     examples.check_weights("training")
     if held_out is not None:
@@ -137,22 +142,27 @@ def fit(
 
 def _hold_out(
     model: Model,
-    examples: Examples,
+    examples: Rows,
     validation: Any,
     loss: Loss,
     class_weight: ClassWeight | None,
     seed: int | None,
-) -> tuple[Examples, Examples | None]:
+) -> tuple[Rows, Rows | None]:
     """The rows to train on, and those that `validation` keeps from that."""
     if validation is None:
         return examples, None
+    if isinstance(validation, Blocks):
+        validation = validation, None
     if isinstance(validation, tuple) and len(validation) == 2:
+        x, t = validation
         try:
-            return examples, as_examples(model, *validation, loss, None, class_weight)
+            return examples, as_rows(model, x, t, loss, None, class_weight)
         except ValueError as error:
             raise ValueError(f"validation: {error}") from error
     if not isinstance(validation, int | float | np.number):
         raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
+    if isinstance(examples, Windows):
+        return examples.hold_out(cast(float, validation), seed or 0)
     try:
         kept, held = split_rows(strata(model, examples, loss), cast(float, validation), seed=seed or 0)
     except ValueError as error:
@@ -160,10 +170,10 @@ def _hold_out(
     return examples.select(kept), examples.select(held)
 
 
-def _evaluate(objective: Objective, held_out: Examples) -> tuple[float, dict[str, float]]:
+def _evaluate(objective: Objective, held_out: Rows) -> tuple[float, dict[str, float]]:
     """The loss (without the penalty) and the metrics on rows that are not trained on."""
     mean, ps, ts = WeightedMean(), [], []
-    for batch in held_out.batches(held_out.order(0, 0, shuffle=False), ROWS_AT_ONCE):
+    for batch in held_out.in_order(ROWS_AT_ONCE):
         z, p = objective.predict(batch.x)
         if weight := batch.weight:
             mean.add(objective.loss_of(z, batch.t, batch.w), weight)

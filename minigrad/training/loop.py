@@ -10,22 +10,24 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from itertools import chain
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from minigrad.configured import require
-from minigrad.data.examples import Batch, Batches, Examples, WeightedMean
+from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.training.history import DivergenceError, Epoch, History
-from minigrad.training.targets import ClassWeight, as_examples
+from minigrad.training.rows import Rows, as_rows
+from minigrad.training.targets import Change, ClassWeight
 
 Augment: TypeAlias = "Callable[[Array, np.random.Generator], Array]"
-Change: TypeAlias = Callable[[Array], Array]
+Shuffle: TypeAlias = bool | Literal["windows"]
 ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterable[Batch]]
 
 
@@ -37,15 +39,9 @@ def make_step(objective: Objective, optimizer: Optimizer, batch: Batch) -> float
 
 
 def make_steps(
-    objective: Objective,
-    optimizer: Optimizer,
-    examples: Examples,
-    order: Array,
-    batch_size: int,
-    change: Change | None = None,
-    epochs: int | None = None,
+    objective: Objective, optimizer: Optimizer, runs: Iterable[Batches], epochs: int | None = None
 ) -> float | None:
-    """A step for every batch, in this order of the rows: one epoch.
+    """A step for every batch: one epoch.
 
     Returns the mean loss over the rows, or None when the numbers stop being finite. Batches without weight are passed
     over. `epochs` is how many are to come with this one, where that is known: whether it is worth it to be faster.
@@ -54,9 +50,9 @@ def make_steps(
     accelerated = objective.model.accelerator() or unaided
     with (
         np.errstate(over="ignore", invalid="ignore"),
-        accelerated(objective, optimizer, examples, epochs) as left_by_hand,
+        accelerated(objective, optimizer, epochs) as left_by_hand,
     ):
-        for batches in examples.runs(order, batch_size, change):
+        for batches in runs:
             for batch in left_by_hand(batches, mean):
                 if weight := batch.weight:
                     mean.add(make_step(objective, optimizer, batch), weight)
@@ -66,10 +62,10 @@ def make_steps(
 
 
 @contextmanager
-def unaided(objective: Objective, optimizer: Optimizer, examples: Examples, epochs: int | None) -> Iterator[ByHand]:
+def unaided(objective: Objective, optimizer: Optimizer, epochs: int | None) -> Iterator[ByHand]:
     """No faster way: every batch is made by hand.
 
-    What `Model.accelerator` gives is called like this, for one pass over the examples. The function that it gives makes
+    What `Model.accelerator` gives is called like this, for one epoch. The function that it gives makes
     what it can of a run of batches, tells `mean` the values, and leaves the others to the loop.
     """
     yield lambda batches, mean: batches
@@ -83,7 +79,7 @@ def epochs(
     loss: Loss,
     optimizer: Optimizer,
     batch_size: int = 32,
-    shuffle: bool = True,
+    shuffle: Shuffle = True,
     l2: float = 0.0,
     l1: float = 0.0,
     sample_weight: Any = None,
@@ -100,7 +96,9 @@ def epochs(
     x (m, …); t (m, …) of the outputs' shape, or (m,): class labels for a cross-entropy, one column of numbers for a
     regression loss. Each batch's gradient is the mean over its rows (the last, smaller batch too), plus `l2` times the
     decaying weights and `l1` times their signs. The order of epoch k is `default_rng((seed, k)).permutation(m)`, where
-    k goes on from the epochs that the optimizer has made; None as seed takes fresh entropy.
+    k goes on from the epochs that the optimizer has made; None as seed takes fresh entropy. With `shuffle="windows"`
+    the rows are read in blocks and shuffled within windows of them, so that memory-mapped arrays may be larger than
+    memory; x may be `minigrad.data.Blocks`, which bring their targets along, so that t is None.
 
     `augment(x, rng)` is given the rows of each batch, in the model's dtype, and returns rows to train on in their
     place, of the same shape; rng is `default_rng((seed, k, 2))` for all of epoch k. It may work in place.
@@ -111,7 +109,7 @@ def epochs(
     objective = Objective(model, loss, l2, l1)
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     require_count("batch_size", batch_size, "a batch has at least one row")
-    examples = as_examples(model, x, t, loss, sample_weight, class_weight)
+    examples = as_rows(model, x, t, loss, sample_weight, class_weight, shuffle)
     examples.check_weights("training")
     return train(objective, optimizer, examples, batch_size, shuffle, augment, seed)
 
@@ -119,9 +117,9 @@ def epochs(
 def train(
     objective: Objective,
     optimizer: Optimizer,
-    examples: Examples,
+    examples: Rows,
     batch_size: int,
-    shuffle: bool,
+    shuffle: Shuffle,
     augment: Augment | None,
     seed: int | None,
     epochs: int | None = None,
@@ -136,15 +134,17 @@ def train(
     while True:
         started = time.perf_counter()
         before, counted = Snapshot([objective.model]), optimizer.state()
-        order = examples.order(root, optimizer.epochs, shuffle)
-        change = _augmenting(objective.model, augment, root, optimizer.epochs)
         left = None if epochs is None else epochs - len(history)
-        loss = make_steps(objective, optimizer, examples, order, batch_size, change, left)
+
+        def runs() -> Iterator[Batches]:
+            change = _augmenting(objective.model, augment, root, optimizer.epochs)
+            return examples.epoch(root, optimizer.epochs, bool(shuffle), batch_size, change)
+
+        loss = make_steps(objective, optimizer, runs(), left)
         if loss is None:
             before.restore()
             optimizer.load_state(counted)
-            change = _augmenting(objective.model, augment, root, optimizer.epochs)
-            batch, what = _divergence(objective, optimizer, examples.batches(order, batch_size, change))
+            batch, what = _divergence(objective, optimizer, runs())
             before.restore()
             optimizer.load_state(counted)
             raise DivergenceError(
@@ -177,11 +177,11 @@ def _augmenting(model: Model, augment: Augment | None, seed: Any, epoch: int) ->
     return change
 
 
-def _divergence(objective: Objective, optimizer: Optimizer, batches: Iterable[Batch]) -> tuple[int, str]:
+def _divergence(objective: Objective, optimizer: Optimizer, runs: Iterable[Batches]) -> tuple[int, str]:
     """Go through a failed epoch once more, looking at every number: the batch (from 1), and what is wrong there."""
     model, number = objective.model, 0
     with np.errstate(over="ignore", invalid="ignore"):
-        for number, batch in enumerate(batches, 1):
+        for number, batch in enumerate(chain.from_iterable(runs), 1):
             if not batch.weight:
                 continue
             value = make_step(objective, optimizer, batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ from minigrad.training.declared import check_declared
 log = logging.getLogger("minigrad")
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
+Change: TypeAlias = Callable[[Array], Array]
 ROWS_AT_ONCE = 65_536  # looked through together for numbers that an Embedding lacks
 
 
@@ -46,7 +47,7 @@ def as_examples(
     t = label_array(t) if labels else as_numbers("t", t, dtype)
     if len(x) != len(t):
         raise ValueError(f"x has {len(x)} rows, t has {len(t)}")
-    encoder = _encoder(model, loss, t, outputs) if labels else None
+    encoder = encoder_of(model, loss, LabelEncoder(t), outputs, len(t)) if labels else None
     at_steps = loss.at_steps and len(outputs) > 1 and t.shape[1:] == outputs[:-1]
     if at_steps:
         for start in range(0, len(t), ROWS_AT_ONCE):
@@ -94,8 +95,13 @@ def _check_lookups(layers: Iterable[Layer], x: Array, start: int) -> None:
         x = layer.predict(x)
 
 
-def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) -> LabelEncoder:
-    encoder = LabelEncoder(labels)
+def encoder_of(
+    model: Model, loss: Loss, encoder: LabelEncoder, outputs: tuple[int, ...], rows: int | str
+) -> LabelEncoder:
+    """The encoder of a model's classes, for labels that `encoder` has learned. Raises ValueError where they don't fit.
+
+    Labels of one class are nothing to learn from, unless the model knows of others.
+    """
     if model.classes is not None:
         unseen = sorted(set(encoder.classes.tolist()) - set(model.classes.tolist()), key=str)
         if unseen:
@@ -104,7 +110,7 @@ def _encoder(model: Model, loss: Loss, labels: Array, outputs: tuple[int, ...]) 
     classes = len(encoder.classes)
     if classes == 1:
         raise ValueError(
-            f"t holds one class only: all {len(labels)} labels are {_shown(encoder.classes)}, and there is nothing to "
+            f"t holds one class only: all {rows} labels are {_shown(encoder.classes)}, and there is nothing to "
             f"tell apart. Add rows of another class; if these are not labels but numbers, make a column of them: "
             f"t[:, None]"
         )

@@ -1,0 +1,31 @@
+"""The rows of a training, however they come: in memory as Examples, or by windows of blocks."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from minigrad.data.blocks import Blocks
+from minigrad.data.examples import Examples
+from minigrad.losses import Loss
+from minigrad.model import Model
+from minigrad.training.targets import ClassWeight, as_examples
+from minigrad.training.windows import Windows, as_windows
+
+Rows: TypeAlias = Examples | Windows
+
+
+def as_rows(
+    model: Model,
+    x: Any,
+    t: Any,
+    loss: Loss,
+    sample_weight: Any,
+    class_weight: ClassWeight | None,
+    shuffle: Any = True,
+) -> Rows:
+    """x and t (and weights) checked against each other and against the model; labels make `model.classes`."""
+    if not isinstance(shuffle, bool) and shuffle != "windows":
+        raise ValueError(f'shuffle={shuffle!r}: it is True, False, or "windows", for rows that memory does not hold')
+    if isinstance(x, Blocks) or shuffle == "windows":
+        return as_windows(model, x, t, loss, sample_weight, class_weight)
+    return as_examples(model, x, t, loss, sample_weight, class_weight)
