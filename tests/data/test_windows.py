@@ -299,7 +299,7 @@ CHILD = """
 import sys, time
 import numpy as np
 sys.path.insert(0, {root!r})
-from tests.data.test_blocks import CategoricalCrossEntropy, Adam, Blocks, X, T, network
+from tests.data.test_windows import CategoricalCrossEntropy, Adam, Blocks, X, T, network
 class Slow(list):
     def __getitem__(self, number):
         time.sleep(0.002)
