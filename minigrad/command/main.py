@@ -1,7 +1,7 @@
 """The command `minigrad`: from a workbook to a trained network and an honest word about it.
 
 Results go to stdout, progress and errors to stderr. What the user can set right is one line, `minigrad: …`, and the
-exit status 2; a layer that `check` finds wrong gives 1, Ctrl-C 130, a reader that went away (`| head`) 141.
+exit status 2; a layer that `check` or `lesson` finds wrong gives 1, Ctrl-C 130, a reader that went away (`| head`) 141.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
 from minigrad.command.others import check, digits, export
 from minigrad.command.steps import lay_open
@@ -24,6 +25,7 @@ COMMANDS = {
     "open": lay_open,
     "digits": digits,
     "check": check,
+    "lesson": lesson,
     "export": export,
 }
 

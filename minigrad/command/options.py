@@ -32,6 +32,7 @@ examples:
                                         a copy of new.xlsx with the predictions and their probabilities
   minigrad evaluate flowers test.csv    how good the model is on rows whose species is known
   minigrad show flowers                 its layers, what each column becomes, how it was trained
+  minigrad lesson 1 --out mine.py       learn backpropagation; minigrad lesson 1 mine.py grades your answer
   minigrad check mylayers:Scale         prove the derivatives of a layer of your own
   minigrad export model.safetensors model.onnx --data digits.xlsx
 """
@@ -212,6 +213,18 @@ def _parser() -> _Parser:
 
     command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
     command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or a callable without arguments that makes one")
+
+    command = _command(
+        commands,
+        "lesson",
+        "learn backpropagation: print a lesson, or grade its exercise",
+        "Ten lessons, from one neuron to a small transformer. Without N, their titles; with N, the lesson; with FILE,\n"
+        "what is to be said of the exercise as it is solved there: exit status 1 where it is wrong.",
+    )
+    command.add_argument("number", metavar="N", type=count, nargs="?", help="the lesson, from 1 on")
+    command.add_argument("file", metavar="FILE", nargs="?", help="the script or notebook with your answer")
+    command.add_argument("--out", metavar="FILE", help="write the lesson to FILE: .py, or .ipynb for a notebook")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
 
     command = commands.add_parser(
         "export", help="write a saved model as an ONNX file, a workbook or a page", allow_abbrev=False

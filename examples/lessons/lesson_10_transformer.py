@@ -1,0 +1,172 @@
+# %% [markdown]
+# # Lesson 10: a small transformer
+#
+# Attention carries numbers from place to place, but only adds them up. A **transformer block** puts a small network
+# behind it, the same for every place, to work on what has arrived; and it writes both as *corrections* to what was
+# there:
+#
+#     a = x + attention(norm1(x))
+#     y = a + narrow(relu(wide(norm2(a))))
+#
+# LayerNorm is lesson 6 along each place's own numbers, instead of down a column. "x +" is called a residual
+# connection.
+#
+# ![A transformer block, and where each place of a sequence looks once it is trained](pictures/lesson_10.svg)
+#
+# *Left: a block; what enters goes around each half, too. Right: the attention in one block of the network at the end of
+# this lesson, while it sorts six digits. It has found a way of its own, over two blocks; nobody told it where to look,
+# and one table alone does not explain what it does.*
+#
+# ## Backward through a fork
+#
+# x is used twice: it goes into norm1, and it is added. Whatever is used twice adds up what comes back:
+#
+#     da comes from y = a + …: directly, dy; and through the second half, from its last layer to its first
+#     dx comes from a = x + …: directly, da; and through the first half
+#
+# The direct way has the slope 1. However many blocks are stacked, the gradient has a way back that nothing weakens,
+# which is why networks of a hundred layers can be trained at all.
+
+# %%
+import numpy as np
+
+from minigrad import Adam, CategoricalCrossEntropy, Embedding, Layer, LayerNorm, ReLU, Sequential, Softmax, parameter
+from minigrad.testing import check_layer
+
+# %% [markdown]
+# Three layers for sequences x (B, T, d): lesson 9's attention, Dense for every place, and a vector for each position.
+# The last one is needed since attention by itself does not know what comes first: it would answer a shuffled sequence
+# with the same answers, shuffled.
+
+
+# %%
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def flat(a):
+    return a.reshape(-1, a.shape[-1])
+
+
+class Attention(Layer):
+    """y = softmax(Q Kᵀ / √d) V, Q = x Wq, K = x Wk, V = x Wv        x and y (B, T, d), the weights (d, d)"""
+
+    Wq, dWq = parameter()
+    Wk, dWk = parameter()
+    Wv, dWv = parameter()
+
+    def __init__(self, features):
+        self.features = features
+        self.Wq, self.Wk, self.Wv = np.random.default_rng(0).normal(0, features**-0.5, size=(3, features, features))
+
+    def forward(self, x):
+        self.x = x
+        self.Q, self.K, self.V = x @ self.Wq, x @ self.Wk, x @ self.Wv
+        self.P = softmax(self.Q @ self.K.transpose(0, 2, 1) / self.features**0.5)
+        return self.P @ self.V
+
+    def backward(self, dy):
+        dP = dy @ self.V.transpose(0, 2, 1)
+        dV = self.P.transpose(0, 2, 1) @ dy
+        dS = self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True)) / self.features**0.5
+        dQ = dS @ self.K
+        dK = dS.transpose(0, 2, 1) @ self.Q
+        self.dWq, self.dWk, self.dWv = (flat(self.x).T @ flat(d) for d in (dQ, dK, dV))
+        return dQ @ self.Wq.T + dK @ self.Wk.T + dV @ self.Wv.T
+
+
+class Places(Layer):
+    """y = x W + b at every place        x (B, T, I), W (I, O), b (O,), y (B, T, O)"""
+
+    W, dW = parameter()
+    b, db = parameter(decay=False)
+
+    def __init__(self, in_features, out_features):
+        self.in_features, self.out_features = in_features, out_features
+        self.W = np.random.default_rng(0).normal(0, in_features**-0.5, size=(in_features, out_features))
+        self.b = np.zeros(out_features)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dy):
+        self.dW, self.db = flat(self.x).T @ flat(dy), flat(dy).sum(axis=0)
+        return dy @ self.W.T
+
+
+class Positions(Layer):
+    """y_bt = x_bt + p_t        x and y (B, T, d), p (T, d)"""
+
+    p, dp = parameter(decay=False)
+
+    def __init__(self, places, features):
+        self.places, self.features = places, features
+        self.p = np.random.default_rng(0).normal(0, 0.1, size=(places, features))
+
+    def forward(self, x):
+        return x + self.p
+
+    def backward(self, dy):
+        self.dp = dy.sum(axis=0)
+        return dy
+
+
+# %% [markdown]
+# ## Your turn
+#
+# Write the block's `backward`. Each layer in it has a `backward` of its own, which sets its gradients: call them in
+# reverse order, and add what comes by the direct way. First forget one of the two direct ways.
+
+
+# %%
+class Block(Layer):
+    """a = x + attention(norm1(x)), y = a + narrow(relu(wide(norm2(a))))        x, a, y (B, T, d)"""
+
+    def __init__(self, features):
+        self.features = features
+        self.norm1, self.attention = LayerNorm(features), Attention(features)
+        self.norm2, self.wide = LayerNorm(features), Places(features, 2 * features)
+        self.relu, self.narrow = ReLU(), Places(2 * features, features)
+        self.layers = [self.norm1, self.attention, self.norm2, self.wide, self.relu, self.narrow]
+
+    def forward(self, x):
+        a = x + self.attention.forward(self.norm1.forward(x))
+        return a + self.narrow.forward(self.relu.forward(self.wide.forward(self.norm2.forward(a))))
+
+    def backward(self, dy):
+        raise NotImplementedError("your turn: da and dx, each by two ways")
+
+
+# %%
+answer, example = Block(4), np.random.default_rng(0).normal(size=(3, 5, 4))
+right = False
+try:
+    print(check_layer(answer, example))
+    right = True
+except AssertionError as sentence:
+    print(sentence)
+
+# %% [markdown]
+# ## What it can do
+#
+# Once your block is right, this trains two of them to *sort*: from six digits in any order, the same digits in order.
+# It sees 3,000 of the million sequences, and is tried on 500 others.
+
+# %%
+if right:
+    rng = np.random.default_rng(0)
+    x, unseen = rng.integers(0, 10, size=(3000, 6)), rng.integers(0, 10, size=(500, 6))
+    t = np.eye(10)[np.sort(x, axis=1)]
+    model = Sequential([Embedding(10, 24), Positions(6, 24), Block(24), Block(24), Places(24, 10), Softmax()], seed=0)
+    history = model.fit(x, t, loss=CategoricalCrossEntropy(), optimizer=Adam(0.005), epochs=20, batch_size=64)
+    sorted_by_it = model.predict(unseen).argmax(axis=-1)
+    print(f"loss {history.loss[0]:.2f} in the first epoch, {history.loss[-1]:.3f} in the last")
+    print(f"sorted rightly: {(sorted_by_it == np.sort(unseen, axis=1)).all(axis=1).mean():.1%} of unseen sequences")
+    print(unseen[0], "->", sorted_by_it[0])
+
+# %% [markdown]
+# This is the whole of backpropagation: a derivative for each layer, called in reverse, added up where a number is used
+# more than once. Large networks have more of it, and nothing else. The layers that minigrad brings are written like
+# the ones that you have written; read `minigrad/layers/`, and write your own.

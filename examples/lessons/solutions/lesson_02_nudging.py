@@ -1,0 +1,39 @@
+# %% [markdown]
+# # Lesson 2, the solution
+#
+# * ∂y_bi/∂w_i = x_bi, and w_i takes part in all rows of column i: dw_i = Σ_b dy_bi x_bi.
+# * ∂y_bi/∂b_i = 1: db_i = Σ_b dy_bi.
+# * ∂y_bi/∂x_bi = w_i, and x_bi takes part in one y only: dx_bi = dy_bi w_i.
+#
+# It is a sum, never a mean. Where an average over the rows is wanted, the *loss* averages, and its dy is smaller.
+
+# %%
+import numpy as np
+
+from minigrad import Layer, parameter
+
+
+# %%
+class Line(Layer):
+    """y_bi = x_bi w_i + b_i        x (B, I), w and b (I,), y (B, I)"""
+
+    w, dw = parameter()
+    b, db = parameter()
+
+    def __init__(self, features):
+        self.features = features
+        self.w = np.ones(features)
+        self.b = np.zeros(features)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.w + self.b
+
+    def backward(self, dy):
+        self.dw = (dy * self.x).sum(axis=0)
+        self.db = dy.sum(axis=0)
+        return dy * self.w
+
+
+# %%
+answer, example = Line(3), np.random.default_rng(0).normal(size=(5, 3))

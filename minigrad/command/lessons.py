@@ -1,0 +1,214 @@
+"""`minigrad lesson N [FILE]`: print a lesson, or grade its exercise as it is solved in FILE.
+
+A lesson is a script in `examples/lessons/`, and its solution one of the same name in `solutions/` beside it. Both end
+with `answer = …`, the layer that is asked for, and `example = …`, an input of it. An answer is right if `check_layer`
+proves it, and if its forward is the solution's: a right derivative of something else is no answer.
+
+The lessons are texts to read and to copy, no code of the package. So they lie where a reader of the repository looks
+for them, once, and installing puts them beside the package's other shared files (`data-files` in pyproject.toml): there
+nothing imports or compiles them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import importlib.metadata
+import io
+import json
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.layer import Layer
+from minigrad.parameter import walk
+from minigrad.testing import GradientError, check_layer
+
+DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
+MARKDOWN = "# %% [markdown]"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A lesson's script."""
+
+    path: Path
+
+    @property
+    def text(self) -> str:
+        """The script."""
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def title(self) -> str:
+        """Its first heading, as in "Lesson 1: a neuron"."""
+        return next(line.removeprefix("# # ") for line in self.text.splitlines() if line.startswith("# # "))
+
+    @property
+    def solution(self) -> Path:
+        """The script with the right answer."""
+        return self.path.parent / "solutions" / self.path.name
+
+
+def lesson(options: argparse.Namespace) -> int:
+    """`minigrad lesson [N [FILE]]`: the list of lessons, a lesson, or what is to be said of an answer to it."""
+    lessons = all_lessons()
+    if options.number is None:
+        print("\n".join([*(each.title for each in lessons), "`minigrad lesson 1 --out mine.py` writes the first one."]))
+        return 0
+    if not 1 <= options.number <= len(lessons):
+        raise ValueError(f"there is no lesson {options.number}; they are 1 to {len(lessons)}")
+    chosen = lessons[options.number - 1]
+    if options.file is not None and options.out is not None:
+        raise ValueError("FILE is an answer to grade, --out a file to write the lesson to: give one of them")
+    if options.file is not None:
+        return _tell(options, len(lessons), chosen)
+    if options.out is None:
+        print(chosen.text, end="")
+        return 0
+    out = Path(options.out)
+    if out.suffix.lower() not in (".py", ".ipynb"):
+        raise ValueError(f"{out}: --out takes a name that ends in .py, or in .ipynb for a notebook")
+    if out.exists() and not options.force:
+        raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
+    out.write_text(notebook(chosen) if out.suffix.lower() == ".ipynb" else chosen.text, encoding="utf-8")
+    print(f"{out}: {chosen.title}. Solve it there; `minigrad lesson {options.number} {out}` grades it")
+    return 0
+
+
+def all_lessons() -> list[Lesson]:
+    """The lessons in their order: those of the repository that the package stands in, or those that are installed."""
+    folder = Path(__file__).parents[2] / "examples" / "lessons"
+    paths = list(folder.glob("lesson_*.py"))
+    if not paths:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            installed = importlib.metadata.files(DISTRIBUTION) or []
+            paths = [Path(str(file.locate())) for file in installed if file.parent.as_posix().endswith(SHARED)]
+    if not paths:
+        raise ValueError(f"the lessons are not installed: pip install --force-reinstall {DISTRIBUTION}")
+    return [Lesson(path) for path in sorted(paths) if path.suffix == ".py"]
+
+
+# ----------------------------------------------------------------------------------------------------------- notebooks
+def cells(text: str) -> list[tuple[str, str]]:
+    """The cells of a script, each ("markdown" or "code", its text), parted by lines that begin with `# %%`."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if line.startswith("# %%"):
+            found.append(("markdown" if line == MARKDOWN else "code", []))
+        elif found and found[-1][0] == "markdown":
+            found[-1][1].append(line.removeprefix("#").removeprefix(" "))
+        elif found:
+            found[-1][1].append(line)
+    return [(kind, "\n".join(lines).strip("\n")) for kind, lines in found]
+
+
+def notebook(lesson: Lesson) -> str:
+    """The lesson as a Jupyter notebook; its picture is that of the folder that the lesson lies in."""
+    made = []
+    for number, (kind, text) in enumerate(cells(lesson.text)):
+        cell: dict[str, Any] = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}}
+        if kind == "markdown":
+            text = text.replace("(pictures/", f"({lesson.path.parent.as_uri()}/pictures/")
+        else:
+            cell |= {"execution_count": None, "outputs": []}
+        made.append(cell | {"source": text.splitlines(keepends=True)})
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    whole = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(whole, ensure_ascii=False, indent=1)
+
+
+def code_of(path: Path) -> str:
+    """The code in a script or a notebook. Raises ValueError for what is none."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() != ".ipynb":
+            return text
+        made = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a notebook") from error
+    lines = "\n\n".join(source if isinstance(source, str) else "".join(source) for source in made).splitlines()
+    return "\n".join("pass" if line.startswith(("%", "!")) else line for line in lines)  # the notebook's own commands
+
+
+# ------------------------------------------------------------------------------------------------------------- grading
+class WrongAnswer(Exception):
+    """An answer that is none, or not the one that was asked for; in words for the learner."""
+
+
+def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
+    """Grade FILE, and say so."""
+    try:
+        print(grade(lesson, Path(options.file)))
+    except (WrongAnswer, GradientError) as sentence:
+        print(f"minigrad: {options.file}, {lesson.title}: not yet.\n{sentence}", file=sys.stderr)
+        return 1
+    following = "That was the last one" if options.number == last else f"`minigrad lesson {options.number + 1}` goes on"
+    print(f"\n{lesson.title}: right. {following}.")
+    return 0
+
+
+def grade(lesson: Lesson, path: Path) -> str:
+    """The report on a right answer. Raises WrongAnswer, or the GradientError that says what is wrong with it."""
+    names = _run(code_of(path), str(path))
+    asked = _run(lesson.solution.read_text(encoding="utf-8"), str(lesson.solution))
+    wanted, example = asked["answer"], asked["example"]
+    answer = names.get("answer")
+    if not isinstance(answer, Layer):
+        raise WrongAnswer(f"it sets no layer `answer`: keep the lesson's line `answer = {wanted!r}`")
+    with np.errstate(all="ignore"):  # an answer that overflows is told by a sentence
+        report = check_layer(answer, example)
+        _compare(answer, wanted, example)
+    return str(report)
+
+
+def _run(code: str, name: str) -> dict[str, Any]:
+    """The names that a script leaves, which is run as it would be alone, but prints nothing."""
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": name}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(code, name, "exec"), names)
+    except SyntaxError as error:
+        raise WrongAnswer(f"line {error.lineno}: {type(error).__name__}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
+        where = f"line {lines[-1]}: " if lines else ""
+        raise WrongAnswer(f"{where}{type(error).__name__}: {error}") from error
+    return names
+
+
+def _compare(answer: Layer, wanted: Layer, example: Any) -> None:
+    """Raise WrongAnswer where forward is not the one that was asked for, with the same parameters."""
+    answer, wanted = copy.deepcopy(answer), copy.deepcopy(wanted)
+    given, asked = _parameters(answer), _parameters(wanted)
+    shapes, wanted_shapes = ({name: array.shape for name, array in some.items()} for some in (given, asked))
+    if shapes != wanted_shapes:
+        raise WrongAnswer(f"{answer!r} has the parameters {shapes}; the lesson asks for {wanted_shapes}")
+    rng = np.random.default_rng(0)
+    for name in asked:
+        given[name][...] = asked[name][...] = rng.normal(size=asked[name].shape)
+    y, right = np.asarray(answer.forward(example.copy())), wanted.forward(example.copy())
+    if y.shape != right.shape:
+        raise WrongAnswer(f"{answer!r} is proved, but its y has the shape {y.shape}; the lesson asks for {right.shape}")
+    if not np.allclose(y, right, rtol=1e-6, atol=1e-9):
+        place = tuple(int(i) for i in np.unravel_index(np.argmax(abs(y - right)), right.shape))
+        raise WrongAnswer(
+            f"{answer!r} is proved, but it is another function than the lesson asks for: "
+            f"y{list(place)} is {y[place]:.6g}, but should be {right[place]:.6g}"
+        )
+
+
+def _parameters(layer: Layer) -> dict[str, Any]:
+    """All parameters by name, also those of the layers within."""
+    return {
+        f"{position}.{name}" if position else name: array
+        for position, each in enumerate(walk([layer]))
+        for name, array in each.params.items()
+    }

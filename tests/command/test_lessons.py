@@ -1,0 +1,196 @@
+"""Every lesson runs, is solved by its solution, and says of a stub and of the usual mistakes what it promises."""
+
+import json
+import runpy
+
+import pytest
+
+from minigrad.command.lessons import all_lessons, cells, code_of
+from minigrad.command.main import main
+
+LESSONS = all_lessons()
+ids = [lesson.path.stem for lesson in LESSONS]
+each = pytest.mark.parametrize("lesson", LESSONS, ids=ids)
+
+# Of each lesson: a line of the solution, a mistake in its place, and words of the sentence that it gets.
+MISTAKES = [
+    (1, "x @ self.w + self.b", "x @ self.w", "the gradient of b"),
+    (1, "np.tanh(x", "np.sin(x", "the gradient of"),
+    (2, "(dy * self.x).sum(axis=0)", "(dy * self.x).mean(axis=0)", "too small by exactly the batch size"),
+    (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
+    (2, "        self.db = dy.sum(axis=0)\n", "", "the gradient of b is identically zero: it is never filled in"),
+    (3, "self.a1.T @ dz2", "self.a1.T @ dz2 / len(dy)", "too small by exactly the batch size"),
+    (3, "da1 * self.a1 * (1 - self.a1)", "da1", "the gradient of"),
+    (
+        4,
+        "np.maximum(z, 0) + np.log1p(np.exp(-abs(z))) - self.t * z",
+        "-np.log(1 - 1 / (1 + np.exp(-z)))",
+        "forward returns inf",
+    ),
+    (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
+    (5, "self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))", "dy * self.y * (1 - self.y)", "the gradient of x"),
+    (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=0)", "the gradient of x"),
+    (6, "dd + dmean / self.n", "dd", "the gradient of x"),
+    (6, "-0.5 * self.r**3 * dr", "0 * dr", "the gradient of x"),
+    (7, "dx[:, i : i + self.n] += dy", "dx[:, i : i + self.n] = dy", "the gradient of x"),
+    (7, "(dy * self.x[:, i : i + self.n]).sum()", "(dy * self.x[:, : self.n]).sum()", "the gradient of w"),
+    (8, "            dV += self.h[t].T @ dz", "            dV = self.h[t].T @ dz", "the gradient of V"),
+    (8, "reversed(range(self.x.shape[1]))", "[self.x.shape[1] - 1]", "the gradient of"),
+    (9, "self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True))", "self.P * (1 - self.P) * dP", "the gradient of"),
+    (9, " + dV @ self.Wv.T", "", "the gradient of x"),
+    (10, "return da + self", "return self", "the gradient of x"),
+]
+
+
+def solved(lesson):
+    """The lesson's own text with the solution's classes in the place of those with the hole."""
+    text, solution = lesson.text, lesson.solution.read_text(encoding="utf-8")
+    name = code_of(lesson.path).split("\nanswer, example = ")[1].partition("(")[0]
+    start, end = f"class {name}(Layer):", "\n\n\n# %%\nanswer"
+    (hole, full) = (each[each.index(start) : each.index(end)] for each in (text, solution))
+    return text.replace(hole, full)
+
+
+def run(path, capsys):
+    """What a script prints; pytest makes every warning an error."""
+    runpy.run_path(str(path), run_name="__main__")
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def graded(number, path, capsys):
+    status = main(["lesson", str(number), str(path)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_there_are_ten_and_each_has_its_solution_and_its_picture():
+    assert [lesson.title.partition(":")[0] for lesson in LESSONS] == [f"Lesson {n}" for n in range(1, 11)]
+    for lesson in LESSONS:
+        assert lesson.solution.exists()
+        assert f"](pictures/{lesson.path.stem[:9]}.svg)" in lesson.text
+        assert (lesson.path.parent / "pictures" / f"{lesson.path.stem[:9]}.svg").exists()
+    assert {number for number, *_ in MISTAKES} == set(range(1, 11))
+
+
+@each
+def test_a_lesson_runs_as_it_is_and_says_what_is_to_be_done(lesson, capsys):
+    assert "NotImplementedError: your turn: " in run(lesson.path, capsys)
+
+
+@each
+def test_a_lesson_runs_when_it_is_solved(lesson, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(solved(lesson), encoding="utf-8")
+    printed = run(path, capsys)
+    assert "): right\n" in printed
+    if "Lesson 3" in lesson.title:
+        differences = [float(line.split()[-1]) for line in printed.splitlines() if "largest difference" in line]
+        assert len(differences) == 3 and max(differences) < 1e-12
+    if "Lesson 10" in lesson.title:
+        (line,) = [line for line in printed.splitlines() if line.startswith("sorted rightly: ")]
+        assert float(line.split()[2].rstrip("%")) > 90
+
+
+@each
+def test_the_solution_is_right_and_the_stub_is_not(lesson, capsys, tmp_path):
+    number = LESSONS.index(lesson) + 1
+    status, out, err = graded(number, lesson.solution, capsys)
+    assert (status, err) == (0, "")
+    assert f"{lesson.title}: right." in out
+    status, out, err = graded(number, lesson.path, capsys)
+    assert (status, out) == (1, "")
+    assert f"{lesson.title}: not yet." in err and "NotImplementedError: your turn: " in err
+
+
+@pytest.mark.parametrize(("number", "line", "mistake", "words"), MISTAKES)
+def test_a_usual_mistake_gets_its_sentence(number, line, mistake, words, tmp_path, capsys):
+    solution = LESSONS[number - 1].solution.read_text(encoding="utf-8")
+    assert line in solution
+    path = tmp_path / "mine.py"
+    path.write_text(solution.replace(line, mistake), encoding="utf-8")
+    status, out, err = graded(number, path, capsys)
+    assert (status, out) == (1, "")
+    assert words in err
+
+
+def test_another_function_is_no_answer(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text("from minigrad import Tanh\n\nanswer = Tanh()\n")
+    status, _, err = graded(5, path, capsys)
+    assert status == 1 and "Tanh() is proved, but it is another function than the lesson asks for: y[" in err
+    status, _, err = graded(2, path, capsys)
+    assert status == 1 and "Tanh() has the parameters {}; the lesson asks for {'w': (3,), 'b': (3,)}" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1\n", "it sets no layer `answer`: keep the lesson's line `answer = Softmax()`"),
+        ("x = 1\n1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
+        ("def f(:\n", "line 1: SyntaxError"),
+        ("raise SystemExit(0)\n", "line 1: SystemExit"),
+    ],
+)
+def test_a_file_without_an_answer_is_a_wrong_answer(text, words, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    status, _, err = graded(5, path, capsys)
+    assert status == 1 and words in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["0"], "'0' is not a whole number from 1 on"),
+        (["11"], "there is no lesson 11; they are 1 to 10"),
+        (["1", "none.py"], "none.py: No such file"),
+        (["1", "--out", "mine.txt"], "--out takes a name that ends in .py"),
+        (["1", "mine.py", "--out", "mine.py"], "give one of them"),
+        (["1", "--out", "there.py"], "there.py exists already"),
+        (["1", "broken.ipynb"], "broken.ipynb is not a notebook"),
+        (["1", "latin.py"], "latin.py is not text in UTF-8"),
+    ],
+)
+def test_what_can_be_set_right_is_told(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.py").write_text("mine")
+    (tmp_path / "broken.ipynb").write_text("{}")
+    (tmp_path / "latin.py").write_bytes("# é".encode("latin-1"))
+    assert main(["lesson", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert (tmp_path / "there.py").read_text() == "mine"
+
+
+def test_lessons_are_listed_printed_and_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["lesson"]) == 0
+    assert capsys.readouterr().out.splitlines()[:10] == [lesson.title for lesson in LESSONS]
+    assert main(["lesson", "2"]) == 0
+    assert capsys.readouterr().out == LESSONS[1].text
+    assert main(["lesson", "2", "--out", "mine.py"]) == 0
+    assert (tmp_path / "mine.py").read_text(encoding="utf-8") == LESSONS[1].text
+
+
+@each
+def test_a_lesson_is_a_notebook_too(lesson, tmp_path, capsys):
+    """Its code is the script's, and it is graded as the script is, also with commands of the notebook in it."""
+    path = tmp_path / "mine.ipynb"
+    number = str(LESSONS.index(lesson) + 1)
+    assert main(["lesson", number, "--out", str(path)]) == 0
+    made = json.loads(path.read_text(encoding="utf-8"))
+    code = [text for kind, text in cells(lesson.text) if kind == "code"]
+    assert ["".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "code"] == code
+    assert made["cells"][0]["source"][0].startswith(f"# Lesson {number}: ")
+    if number == "5":
+        source = cells(lesson.solution.read_text(encoding="utf-8"))
+        made["cells"] = [{"cell_type": "code", "source": ["%matplotlib inline\n", text]} for _, text in source[1:]]
+        path.write_text(json.dumps(made), encoding="utf-8")
+        assert main(["lesson", number, str(path)]) == 0
+
+
+def test_the_pictures_are_drawn(tmp_path, capsys):
+    draw = runpy.run_path(str(LESSONS[0].path.parent / "pictures" / "draw.py"))
+    draw["main"](tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"lesson_{n:02}.svg" for n in range(1, 11)]
