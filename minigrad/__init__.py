@@ -9,6 +9,8 @@ The textbook is read in this order: parameter, layer, model, functions, layers, 
 training.loop, sequential. All else is speed and tools; README.md, "How to read it", has a line on each.
 """
 
+from typing import Any
+
 from minigrad import schedules
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
@@ -62,6 +64,16 @@ from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.version import __version__ as __version__
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
+
+
+def _derivation() -> Any:
+    """What derives a backward, imported by the first layer without one: `import minigrad` is to be quick."""
+    from minigrad import derivation
+
+    return derivation
+
+
+Layer.derivation = staticmethod(_derivation)
 
 __all__ = [
     "CELU",

@@ -25,7 +25,8 @@ A layer of one's own is about ten lines: declare the parameters, set them in `__
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,7 +43,8 @@ class Layer(Configured):
 
     * `forward(x) -> y` keeps on `self` what `backward` needs; it accepts zero rows.
     * `backward(dy) -> dx` belongs to the latest `forward`. It *sets* every gradient, never adds to it, and may be
-      called again. A layer of integers (Embedding) returns None.
+      called again. A layer of integers (Embedding) returns None. A layer that writes none has the one that follows from
+      its forward; `print(minigrad.derive(layer))` shows it.
     * Neither changes its argument.
     * `predict(x)` is inference; it leaves a pending `backward` alone.
     * Constructor arguments are attributes of the same names. So `config()`, `repr` and loading come for free.
@@ -56,11 +58,15 @@ class Layer(Configured):
       `state()`.
     """
 
-    __slots__ = ("_made_with",)  # so that `vars(layer)` is what the layer itself has
+    __slots__ = ("_infers", "_kept", "_made_with")  # so that `vars(layer)` is what the layer itself has
     _made_with: MadeWith
+    _kept: Any
+    _infers: bool
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
     layers: Sequence[Layer] = ()
+    derivation: ClassVar[Callable[[], Any]]
+    """Gives `minigrad.derivation`, which stands on a later floor; `minigrad/__init__.py` puts it here."""
 
     _parameters: ClassVar[tuple[Parameter, ...]] = ()
     _states: ClassVar[tuple[State, ...]] = ()
@@ -70,6 +76,8 @@ class Layer(Configured):
         cls._parameters, cls._states = declared(cls, Parameter), declared(cls, State)
         if "__init__" in vars(cls):
             cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]
+        if "forward" in vars(cls) and cls.backward is Layer.backward:
+            cls.forward = _deriving(cls.forward)  # type: ignore[assignment, method-assign]
         if cls.forward is not Layer.forward:
             Layer.registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
@@ -79,11 +87,13 @@ class Layer(Configured):
 
     def backward(self, dy: Array) -> Any:
         """Return dx = dL/dx for dy = dL/dy of the latest `forward`, and set the gradients of the parameters."""
-        raise NotImplementedError(f"{type(self).__name__} has no backward(dy)")
+        return Layer.derivation().backward(self, dy)
 
     def predict(self, x: Array) -> Array:
         """Return y for the rows x without training: `forward` on a shallow copy, so that nothing is kept."""
-        return self._twin().forward(x)
+        twin = self._twin()
+        twin._infers = True
+        return twin.forward(x)
 
     @property
     def params(self) -> dict[str, Array]:
@@ -172,6 +182,18 @@ class Layer(Configured):
         twin = self._twin()
         vars(twin)["forward"] = self.predict
         return twin
+
+
+def _deriving(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A forward that keeps what a backward can be derived from, where no class has written one."""
+
+    @wraps(forward)
+    def traced(layer: Any, x: Any) -> Any:
+        if type(layer).backward is not Layer.backward or getattr(layer, "_infers", False):
+            return forward(layer, x)
+        return Layer.derivation().forward(layer, forward, x)
+
+    return traced
 
 
 def _replaced(value: Any, twins: dict[int, Layer]) -> Any:

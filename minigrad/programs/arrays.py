@@ -61,7 +61,8 @@ class Tape:
     It keeps alive what is given, and nothing that lines make: a recording takes no more memory than the work does.
 
     `part` says whose lines follow; `results` has what each part's verbs returned, `draws_globally` the parts that draw
-    from the generators that NumPy and Python have for everybody. `titles` says how the parts are called.
+    from the generators that NumPy and Python have for everybody. `titles` says how the parts are called. `trace`
+    is told of every line and of every view, if there is one: a backward is derived from it.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class Tape:
         self.titles: dict[Position, str] = {}
         self.given: dict[Value, Array] = {}
         self.known: dict[Place, Array] = {}
+        self.trace: Any = None
         self._current: list[Value] = []
         self._memories: dict[int, int] = {}
         self._ends: dict[int, Any] = {}  # a number of `id` may come again when an array is gone
@@ -126,7 +128,17 @@ class Tape:
         else:
             self._new_version(out)
         self.lines.append(kind(function, seen, chosen, self.view(out), self.part, **more))
-        return Recorded(out, self, made=fresh)
+        noted = Recorded(out, self, made=fresh)
+        if self.trace is not None:
+            self.trace.follow(function, inputs, options, noted, fresh)
+        return noted
+
+    def look(self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], seen: Array) -> Any:
+        """A function has given a view of memory that is known: its recording array."""
+        view = Recorded(seen, self)
+        if self.trace is not None:
+            self.trace.follow_view(function, inputs, options, view)
+        return view
 
     def note_opaque(
         self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any, arrays: Iterable[Array]
@@ -254,12 +266,14 @@ class Recorded(NDArrayOperatorsMixin):
     @property
     def T(self) -> Recorded:
         """The transposed view."""
-        return Recorded(self.array.T, self.tape)
+        seen: Recorded = self.tape.look(np.transpose, (self.array,), {}, self.array.T)
+        return seen
 
     @property
     def real(self) -> Recorded:
         """A view of the real parts: of everything."""
-        return Recorded(self.array.real, self.tape)
+        seen: Recorded = self.tape.look(np.real, (self.array,), {}, self.array.real)
+        return seen
 
     def __len__(self) -> int:
         return len(self.array)
@@ -347,7 +361,7 @@ class Recorded(NDArrayOperatorsMixin):
         if not isinstance(result, np.ndarray | np.generic):
             raise Unrecordable(f"{getattr(function, '__name__', function)} returns a {type(result).__name__}")
         if isinstance(result, np.ndarray) and any(owner(result) is owner(a) for a in arrays_in((arguments, options))):
-            return Recorded(result, self.tape)
+            return self.tape.look(function, arguments, options, result)
         return self.tape.note(Call, function, arguments, options, result)
 
     def __getattr__(self, name: str) -> Any:
@@ -376,7 +390,9 @@ class Recorded(NDArrayOperatorsMixin):
             return self.tape.note(Call, operator.getitem, (self.array, plain), {}, self.array[plain])
         if Ellipsis not in parts:
             parts = (*parts, Ellipsis)  # so that a single element, too, is a view
-        return Recorded(self.array[parts], self.tape, made=True)
+        view = self.tape.look(operator.getitem, (self.array, parts), {}, self.array[parts])
+        view.made = True
+        return view
 
     def __setitem__(self, index: Any, value: Any) -> None:
         plain, value = raw(index), raw(value)

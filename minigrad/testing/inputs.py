@@ -66,7 +66,7 @@ def input_like(x: Array, rng: np.random.Generator) -> Array:
     if x.dtype.kind != "f":
         return np.array(x[::-1])
     typical = float(np.sqrt((x**2).mean())) or 1.0
-    spread = x.std() / typical if x.size > 1 else 1.0
+    spread = x.std() / typical or 1.0  # one number, or equal ones, say nothing of it
     shuffled = rng.permutation(x)
     other = shuffled * np.exp(0.3 * min(spread, 1.0) * rng.standard_normal(x.shape))
     whole = (x == np.rint(x)).all(axis=tuple(range(x.ndim - 1)))

@@ -63,6 +63,65 @@ def matrix(features, dtype=np.float32):
     return np.random.default_rng(features).normal(0, features**-0.5, (features, features)).astype(dtype)
 
 
+# -------------------------------------------------------------------------------------------------- without a backward
+class HasNoBackward(Habit):
+    """writes no backward, keeps what it likes, and has a parameter"""
+
+    W, dW = parameter()
+    backward = Layer.backward
+
+    def begin(self):
+        self.W = matrix(self.features)
+
+    def forward(self, x):
+        self.kept = [x, {"h": x @ self.W}]
+        return x + np.tanh(self.kept[1]["h"])
+
+
+class HasNoBackwardAndMovesItsState(Habit):
+    """writes no backward, reads its state and moves it"""
+
+    mean = state()
+    backward = Layer.backward
+
+    def begin(self):
+        self.mean = np.zeros(self.features)
+
+    def forward(self, x):
+        y = (x - self.mean) / (1 + self.mean * self.mean)
+        self.mean = 0.9 * self.mean + 0.1 * x.mean(axis=0)
+        return y
+
+
+class HasNoBackwardAndDraws(Habit):
+    """writes no backward, draws noise, and counts"""
+
+    rng = state()
+    undeclared = ("n",)
+    predict_only_reads = False
+    backward = Layer.backward
+
+    def begin(self):
+        self.rng, self.n = np.random.default_rng(0), 0
+
+    def forward(self, x):
+        self.n += 1
+        kept = self.rng.random(x.shape, np.float32) >= 0.2
+        return np.concatenate([x[:, :1], x[:, 1:] * kept[:, 1:]], axis=-1) * (1 + self.n % 2 / 8)
+
+
+class HasNoBackwardAndDecidesInPredict(Habit):
+    """writes no backward, and decides by a value in predict only"""
+
+    backward = Layer.backward
+
+    def forward(self, x):
+        return np.where(x > 0, x, x / 2)
+
+    def predict(self, x):
+        return x if x.mean() > 0 else np.where(x > 0, x, x / 2)
+
+
 # ----------------------------------------------------------------------------------------------------------- counting
 class CountsInANumber(Habit):
     """counts its calls in a number and uses it"""

@@ -1,0 +1,216 @@
+"""Reverse mode: the nodes of a forward from the last one to the first, each handing on what reaches its inputs.
+
+It is written with the functions of NumPy alone, so that the same walk computes a gradient, is recorded into a program,
+and is written down as source.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from minigrad.derivation.rules import RULES, Picked, is_slicing, rule_name, spread, view_rule
+from minigrad.derivation.trace import DerivationError, Inner, Node, Trace
+from minigrad.layer import Layer
+from minigrad.parameter import Array, walk
+from minigrad.programs.arrays import arrays_in, owner, raw
+
+
+class Reverse:
+    """The gradients of a traced forward, by the arrays that they belong to.
+
+    `recording` says that values are to be recording arrays; else they are plain ones. `finished` are the layers inside
+    whose own backward has set their gradients, by their numbers of `id`.
+    """
+
+    def __init__(self, trace: Trace, recording: bool) -> None:
+        self._trace, self._recording = trace, recording
+        self._gradients: dict[int, Any] = {}
+        self._makers = {id(node.out.array): node for node in trace.nodes}
+        self.finished: set[int] = set()
+        self._own: set[int] = set()  # of arrays whose gradient is an array that nobody else has
+
+    def run(self, y: Array, dy: Any) -> None:
+        """Walk back from y, which dy reaches."""
+        self._give(y, dy)
+        spans = {inner.stop: inner for inner in self._by_themselves()}
+        nodes, place = self._trace.nodes, len(self._trace.nodes)
+        while place > 0:
+            inner = spans.get(place)
+            if inner is not None:
+                self._through(inner)
+                place = inner.start
+                continue
+            place -= 1
+            self._back(nodes[place])
+
+    def of(self, array: Array) -> Any:
+        """The gradient of an array, of its shape; None where y does not depend on it."""
+        g = self._gradients.get(id(array))
+        if g is None or g.shape == array.shape:
+            return g
+        return np.zeros_like(self._value(array)) + g
+
+    # ---------------------------------------------------------------------------------------------- inner layers
+    def _by_themselves(self) -> list[Inner]:
+        """Inner layers that have run once and have a backward of their own, and what they keep is read nowhere else."""
+        calls = Counter(id(inner.layer) for inner in self._trace.inner)
+        found = [
+            inner
+            for inner in self._trace.inner
+            if calls[id(inner.layer)] == 1
+            and type(inner.layer).backward is not Layer.backward
+            and inner.y is not inner.x
+        ]
+        for inner in list(found):
+            made = {id(node.out.array) for node in self._trace.nodes[inner.start : inner.stop]} - {id(inner.y)}
+            outside = self._trace.nodes[: inner.start] + self._trace.nodes[inner.stop :]
+            if any(id(array) in made for node in outside for array in arrays_in((node.inputs, node.options))):
+                found.remove(inner)
+        return found
+
+    def _through(self, inner: Inner) -> None:
+        g = self._gradients.pop(id(inner.y), None)
+        if g is None:
+            g = np.zeros_like(self._value(inner.y))
+        dx = inner.layer.backward(spread(g, inner.y))
+        self.finished.update(map(id, walk([inner.layer])))
+        if dx is not None:
+            self._give(inner.x, dx)
+
+    # ------------------------------------------------------------------------------------------------------ nodes
+    def _back(self, node: Node) -> None:
+        g = self._gradients.pop(id(node.out.array), None)
+        if g is None or not node.is_active:
+            return
+        y, inputs, options = self._value(node.out.array), self._values(node.inputs), self._values(node.options)
+        if node.is_view:
+            share = view_rule(node.function, g, y, inputs, options)
+            if share is None:
+                share = self._by_places(node, g)
+            self._hand(node.inputs[0], share, g, y)
+            return
+        u = self._exponent_below(node)
+        if u is not None:
+            s = y if is_one(node.inputs[0]) else 1 / inputs[1]
+            self._hand(u, -(g * (y * (1 - s))), g, y, elementwise=True)
+        rule = RULES[rule_name(node.function)]
+        for position, given in enumerate(node.inputs):
+            if not self._trace.is_active(given) or (u is not None and position == 1):
+                continue
+            try:
+                share = rule(position, g, y, *inputs, **options)
+            except NotImplementedError as error:
+                raise DerivationError(f"there is no derivative of {error}") from None
+            if isinstance(given, np.ndarray):
+                self._hand(given, share, g, y, is_elementwise(node.function))
+                continue
+            for part, own in zip(given, share, strict=True):
+                if self._trace.is_active(part):
+                    self._hand(part, own, g, y)
+
+    def _exponent_below(self, node: Node) -> Array | None:
+        """u where a node makes y = a / (1 + exp(u)), to which du = -y (1 - s) g leads, s = 1 / (1 + exp(u)).
+
+        The rules of its three functions, one after the other, would multiply 0 by an exp(u) that has overflowed.
+        """
+        if node.function is not np.divide:
+            return None
+        sum_ = self._makers.get(id(node.inputs[1]))
+        if sum_ is None or sum_.function is not np.add or not any(map(is_one, sum_.inputs)):
+            return None
+        exp = self._makers.get(id(sum_.inputs[is_one(sum_.inputs[0])]))
+        return exp.inputs[0] if exp is not None and exp.is_active and exp.function is np.exp else None
+
+    def _by_places(self, node: Node, g: Any) -> Picked:
+        """For any other view: which element of its first input each of its own is."""
+        base, view = node.inputs[0], node.out.array
+        item, size = base.itemsize, base.size
+        home = owner(base)
+        numbers = np.full(sum((n - 1) * abs(s) for n, s in zip(home.shape, home.strides, strict=True)) // item + 1, -1)
+
+        def of(array: Array) -> Array:
+            offset = (array.__array_interface__["data"][0] - home.__array_interface__["data"][0]) // item
+            strides = [stride // item * numbers.itemsize for stride in array.strides]
+            return np.lib.stride_tricks.as_strided(numbers[offset:], array.shape, strides)
+
+        of(base)[...] = np.arange(size).reshape(base.shape)
+        return Picked(np.unravel_index(of(view).copy(), base.shape))
+
+    def _hand(self, array: Array, share: Any, g: Any, y: Any, elementwise: bool = False) -> None:
+        """What reaches an input: summed over the axes along which it was broadcast."""
+        if isinstance(share, Picked):
+            self._place(array, share.index, g)
+        else:
+            self._give(array, gathered(share, array.shape, y.shape, elementwise))
+
+    def _place(self, array: Array, index: Any, g: Any) -> None:
+        """Add g to some places of the gradient of an array."""
+        key, there = id(array), self._gradients.get(id(array))
+        if there is None:
+            whole = np.zeros_like(self._value(array))
+            if is_slicing(index):
+                whole[index] = g
+            else:
+                np.add.at(whole, index, g)
+        else:
+            whole = there if key in self._own else np.zeros_like(self._value(array)) + there
+            if is_slicing(index):
+                parts = index if isinstance(index, tuple) else (index,)
+                part = whole[parts if Ellipsis in parts else (*parts, Ellipsis)]
+                np.add(part, g, out=part)
+            else:
+                np.add.at(whole, index, g)
+        self._gradients[key] = whole
+        self._own.add(key)
+
+    def _give(self, array: Array, share: Any) -> None:
+        """Add to the gradient of an array."""
+        if not self._trace.is_active(array):
+            return
+        if share.dtype != array.dtype and array.dtype.kind == "f":
+            share = share.astype(array.dtype)
+        key = id(array)
+        if key in self._gradients:
+            before = self._gradients[key]
+            self._gradients[key] = before + share
+            if self._gradients[key].shape == array.shape:
+                self._own.add(key)
+        else:
+            self._gradients[key] = share
+
+    # ----------------------------------------------------------------------------------------------------- values
+    def _value(self, array: Array) -> Any:
+        value = self._trace.value(array)
+        return value if self._recording else raw(value)
+
+    def _values(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return self._value(value)
+        if isinstance(value, tuple | list):
+            return type(value)(map(self._values, value))
+        return {name: self._values(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def is_one(value: Any) -> bool:
+    """Whether a value is the number 1."""
+    return isinstance(value, int | float) and value == 1
+
+
+def is_elementwise(function: Any) -> bool:
+    """Whether a function's inputs are broadcast to the shape of what it makes."""
+    return function is np.where or (isinstance(function, np.ufunc) and function.signature is None)
+
+
+def gathered(share: Any, shape: tuple[int, ...], whole: tuple[int, ...], elementwise: bool) -> Any:
+    """What has reached an input of this shape, where the operation has spread it to the shape `whole`."""
+    if elementwise and shape != whole and share.shape != whole:
+        share = np.broadcast_to(share, whole)
+    extra = share.ndim - len(shape)
+    if extra > 0:
+        share = share.sum(axis=0 if extra == 1 else tuple(range(extra)))
+    before = len(shape) - share.ndim
+    ones = tuple(k for k, n in enumerate(share.shape) if n != 1 and shape[before + k] == 1)
+    return share.sum(axis=ones[0] if len(ones) == 1 else ones, keepdims=True) if ones else share

@@ -1,0 +1,185 @@
+"""The backward of a layer that writes none: its forward is traced each time, and the trace is walked back.
+
+So it is exact whatever the forward decides by shapes or by numbers of its own. Inside a recording, of a training step
+as a program, the trace follows what is recorded anyway, and the walk is recorded like a backward that is written out.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigrad.derivation.reverse import Reverse
+from minigrad.derivation.trace import DerivationError, Inner, Trace, frames_of, line_of
+from minigrad.layer import Layer
+from minigrad.model import put
+from minigrad.parameter import Array, walk
+from minigrad.programs.arrays import Recorded, Unrecordable, raw
+
+
+@dataclass
+class Kept:
+    """What the latest forward has left for the backward: its trace, or why there is none."""
+
+    trace: Trace
+    x: Array
+    y: Any
+    refused: DerivationError | None = None
+
+
+def forward(layer: Layer, run: Callable[[Layer, Any], Any], x: Any) -> Any:
+    """`run(layer, x)`, which is the layer's own forward, traced."""
+    if isinstance(x, Recorded):
+        if x.tape.trace is not None or isinstance(x.tape, Trace):  # within the forward of a layer around this one
+            return run(layer, x)
+        return _recorded(layer, run, x)
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        return run(layer, x)
+    before, states = [(inner, dict(vars(inner))) for inner in walk([layer])], _states(layer)
+    trace = Trace()
+    try:
+        y = traced(layer, run, x, trace)
+    except Exception as error:
+        for inner, attributes in before:
+            vars(inner).clear()
+            vars(inner).update(attributes)
+        for inner, name, value in states:
+            put(inner, name, value)
+        y = run(layer, x)  # which tells what is wrong with x, if it is that
+        layer._kept = Kept(trace, x, None, _refusal(error))
+        return y
+    layer._kept = Kept(trace, x, y)
+    return raw(y)
+
+
+def _recorded(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded) -> Any:
+    tape, trace = x.tape, Trace(x.tape)
+    tape.trace = trace
+    try:
+        y = _traced(layer, run, x, trace)
+    finally:
+        tape.trace = None
+    layer._kept = Kept(trace, x.array, y)
+    return y
+
+
+def traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Array, trace: Trace) -> Any:
+    """The layer's own forward on recording arrays; what it has kept of them is plain arrays after that."""
+    try:
+        for inner in walk([layer]):
+            for name, array in (inner.params | inner.states).items():
+                if isinstance(array, np.ndarray):
+                    vars(inner)[name] = Recorded(array, trace.tape)
+        return _traced(layer, run, Recorded(x, trace.tape), trace)
+    finally:
+        for inner in walk([layer]):
+            vars(inner).update({name: raw(value) for name, value in vars(inner).items() if _has_recorded(value)})
+
+
+def _traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded, trace: Trace) -> Any:
+    trace.introduce(x, active=x.dtype.kind == "f")
+    for inner in walk([layer]):
+        for array in inner.params.values():
+            trace.introduce(array, active=True)
+        for value in inner.states.values():
+            if isinstance(value, Recorded):
+                trace.introduce(value, active=False, state=True)
+    with _inner_calls(layer, trace):
+        return run(layer, x)
+
+
+@contextmanager
+def _inner_calls(layer: Layer, trace: Trace) -> Iterator[None]:
+    """In here the trace learns where the forward of each layer in the layer begins and ends."""
+    tapped = [inner for inner in layer.layers if "forward" not in vars(inner)]
+    for inner in tapped:
+        vars(inner)["forward"] = _tap(inner, trace)
+    try:
+        yield
+    finally:
+        for inner in tapped:
+            vars(inner).pop("forward", None)
+
+
+def _tap(inner: Layer, trace: Trace) -> Callable[[Any], Any]:
+    forward = inner.forward
+
+    def tapped(x: Any) -> Any:
+        start = len(trace.nodes)
+        y = forward(x)
+        if isinstance(x, Recorded) and isinstance(y, Recorded):
+            trace.inner.append(Inner(inner, x.array, y.array, start, len(trace.nodes)))
+        return y
+
+    return tapped
+
+
+def backward(layer: Layer, dy: Any) -> Any:
+    """dx for dy of the latest forward; sets the gradients of the parameters, of those in inner layers too."""
+    if type(layer).forward is Layer.forward:
+        raise NotImplementedError(f"{type(layer).__name__} has no forward(x)")
+    kept: Kept | None = getattr(layer, "_kept", None)
+    if kept is None:
+        raise AttributeError(f"{layer!r}: call forward(x) before backward(dy)", name="forward", obj=layer)
+    if kept.refused is not None:
+        raise DerivationError(f"{layer!r} has no backward, and none can be derived from its forward: {kept.refused}")
+    if np.shape(dy) != np.shape(kept.y):
+        raise ValueError(f"{layer!r}: dy has the shape {np.shape(dy)}, y of its latest forward {np.shape(kept.y)}")
+    recording = isinstance(dy, Recorded)
+    reverse = Reverse(kept.trace, recording)
+    if isinstance(kept.y, Recorded):
+        reverse.run(kept.y.array, dy)
+    for inner in walk([layer]):
+        if id(inner) in reverse.finished:
+            continue
+        for name, array in inner.params.items():
+            dW = reverse.of(raw(array))
+            vars(inner)[inner.gradient_name(name)][...] = 0 if dW is None else dW
+    if kept.x.dtype.kind != "f":
+        return None
+    dx = reverse.of(kept.x)
+    return np.zeros_like(Recorded(kept.x, kept.trace.tape) if recording else kept.x) if dx is None else dx
+
+
+def gradients(layer: Layer, x: Any, dy: Any) -> list[Array | None]:
+    """dx, and the gradients of all parameters in the order of `walk` and `params`: what the forward alone gives.
+
+    No backward is asked, not of inner layers either. The layer is left alone. Raises DerivationError.
+    """
+    layer, trace, x = copy.deepcopy(layer), Trace(), np.asarray(x)
+    try:
+        y = traced(layer, type(layer).forward, x, trace)
+    except Unrecordable as error:
+        raise _refusal(error) from None
+    trace.inner.clear()
+    reverse = Reverse(trace, recording=False)
+    if isinstance(y, Recorded):
+        reverse.run(y.array, np.asarray(dy))
+    arrays = [array for inner in walk([layer]) for array in inner.params.values()]
+    found = [reverse.of(array) for array in arrays]
+    dx = None if x.dtype.kind != "f" else reverse.of(x)
+    return [dx, *(np.zeros_like(a) if g is None else g for a, g in zip(arrays, found, strict=True))]
+
+
+def _refusal(error: Exception) -> DerivationError:
+    """Why there is no backward, in words for the one who wrote the forward."""
+    if isinstance(error, DerivationError):
+        return error
+    why = str(error) if isinstance(error, Unrecordable) else f"{type(error).__name__}: {error}"
+    return DerivationError(f"{line_of(frames_of(error))}: {why}")
+
+
+def _states(layer: Layer) -> list[tuple[Layer, str, Any]]:
+    return [(inner, name, copy.deepcopy(value)) for inner in walk([layer]) for name, value in inner.states.items()]
+
+
+def _has_recorded(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(map(_has_recorded, value))
+    return any(map(_has_recorded, value.values())) if isinstance(value, dict) else isinstance(value, Recorded)

@@ -1,0 +1,229 @@
+"""What a forward did: every function and every view in order, each with the arrays that it was given and that it made.
+
+It follows a recording (`minigrad.programs.arrays`), or takes notes by itself where nothing is recorded. Of what depends
+on x or on a parameter, each operation must have a derivative; the first that has none is refused, with its line.
+"""
+
+from __future__ import annotations
+
+import linecache
+import operator
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from minigrad.derivation.rules import CONSTANT, RULES, rule_name
+from minigrad.layer import Layer
+from minigrad.parameter import Array
+from minigrad.programs.arrays import Recorded, arrays_in, owner
+
+PACKAGE = str(Path(__file__).parent.parent)
+ENGINE = (str(Path(__file__).parent), str(Path(PACKAGE) / "programs"), str(Path(np.__file__).parent))
+
+
+class DerivationError(TypeError):
+    """No backward can be derived from a forward; the message names the line, and says what to write."""
+
+
+@dataclass(eq=False)
+class Node:
+    """`function` of the `inputs` (arrays, numbers, nested tuples of them) with `options` has made `out`.
+
+    `is_view` says that `out` is other elements of its first input, in the same memory; `is_active` that a gradient goes
+    through it.
+    """
+
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    options: dict[str, Any]
+    out: Recorded
+    is_view: bool = False
+    is_active: bool = False
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A layer in the layer has run once, and has made `y` of `x` by the nodes from `start` to `stop`."""
+
+    layer: Layer
+    x: Array
+    y: Array
+    start: int
+    stop: int
+
+
+class Trace:
+    """The nodes of a forward, and which arrays depend on `x` or a parameter: those are `active`.
+
+    Without a recording it stands in the place of its tape: a recording array tells it what it does.
+    """
+
+    def __init__(self, tape: Any = None) -> None:
+        self.tape: Any = self if tape is None else tape
+        self.trace = None  # as a tape has one
+        self.nodes: list[Node] = []
+        self.inner: list[Inner] = []
+        self.reversing = False
+        self.known: dict[int, Recorded] = {}
+        self.before: dict[int, Any] = {}
+        self._active: dict[int, Array] = {}  # the arrays are kept: a number of `id` must not come again
+        self._memories: dict[int, Array] = {}
+        self._read: dict[int, Array] = {}
+        self._written: set[int] = set()
+
+    # ------------------------------------------------------------------------------------------------- as a tape
+    def note(
+        self,
+        kind: Any,
+        function: Callable[..., Any],
+        inputs: tuple[Any, ...],
+        options: dict[str, Any],
+        out: Any,
+        *,
+        fresh: bool = True,
+    ) -> Recorded:
+        """What has just been done, as a tape takes it."""
+        noted = Recorded(np.asarray(out), self.tape, made=fresh)
+        self.follow(function, inputs, options, noted, fresh)
+        return noted
+
+    def look(self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], seen: Array) -> Any:
+        """A view of memory that is known, as a tape takes it."""
+        view = Recorded(seen, self.tape)
+        self.follow_view(function, inputs, options, view)
+        return view
+
+    # -------------------------------------------------------------------------------------------------- following
+    def introduce(self, array: Any, *, active: bool, state: bool = False) -> None:
+        """A recording array that the forward starts from. Of state, which it may write, a copy is kept."""
+        self.known[id(array.array)] = array
+        if active:
+            self._activate(array.array)
+        if state:
+            self.before[id(array.array)] = np.copy(array)
+
+    def is_active(self, value: Any) -> bool:
+        """Whether an array, or one in a nest of tuples, depends on x or a parameter."""
+        if isinstance(value, np.ndarray):
+            return id(value) in self._active
+        if isinstance(value, dict):
+            value = value.values()
+        return isinstance(value, Iterable) and not isinstance(value, str) and any(map(self.is_active, value))
+
+    def value(self, array: Any) -> Any:
+        """An array as the backward is to read it: the recording one, or that of a state before it was written."""
+        if id(owner(array)) in self._written:
+            if id(array) not in self.before:
+                raise DerivationError("it writes a state of which it has read a part before; read all of it")
+            return self.before[id(array)]
+        return self.known.get(id(array), Recorded(array, self.tape))
+
+    def follow(
+        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: Recorded, fresh: bool
+    ) -> None:
+        """A function has made an array or, if that is not `fresh`, has written into it."""
+        if not fresh and not self.reversing:
+            self._write(inputs, options, out.array)
+            return
+        self._add(Node(function, inputs, options, out))
+
+    def follow_view(
+        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: Recorded
+    ) -> None:
+        """A function has given a view of one of its inputs."""
+        if any(out.array is array for array in arrays_in(inputs)):
+            return
+        if function in (np.array_split, np.split, np.hsplit, np.vsplit, np.dsplit):
+            base = owner(inputs[0])
+            function, inputs, options = operator.getitem, (inputs[0], _slice(inputs[0], out.array)), {}
+            assert base is owner(out.array)
+        self._add(Node(function, inputs, options, out, is_view=True))
+
+    def _add(self, node: Node) -> None:
+        array = node.out.array
+        self.known[id(array)] = node.out
+        self.nodes.append(node)
+        if self.reversing or array.dtype.kind != "f" or not self.is_active((node.inputs, node.options)):
+            return
+        name = rule_name(node.function)
+        if name in CONSTANT:
+            return
+        for each in arrays_in((node.inputs, node.options)):
+            base = owner(each)
+            if id(base) in self._written and id(base) not in self._active:
+                raise self.refusal("it reads a state that it has written; compute with the value, and write it last")
+            self._read[id(base)] = base
+        if not node.is_view and name not in RULES:
+            raise self.refusal(f"{name} has no derivative here")
+        if self.is_active(node.options):
+            raise self.refusal(f"{name} is given an array by an option's name")
+        node.is_active = True
+        self._activate(array)
+
+    def _activate(self, array: Array) -> None:
+        base = owner(array)
+        self._active[id(array)], self._memories[id(base)] = array, base
+
+    def _write(self, inputs: tuple[Any, ...], options: dict[str, Any], target: Array) -> None:
+        """Writing is for state, and for arrays that nothing to differentiate has to do with."""
+        base = owner(target)
+        if any(owner(array) is base for array in map(self._known_array, self.before)):
+            self._written.add(id(base))
+        elif id(base) in self._memories or self.is_active((inputs, options)):
+            raise self.refusal("it writes into an array in place; make a new one, as in y = y + b in place of y += b")
+        elif id(base) in self._read:
+            raise self.refusal("it writes into an array that it has used before; make a new one")
+
+    def _known_array(self, number: int) -> Array:
+        return self.known[number].array
+
+    def refusal(self, why: str) -> DerivationError:
+        """An error that names the line which is being run."""
+        frames = list(_stack(sys._getframe(1)))
+        return DerivationError(f"{line_of(frames)}: {why}")
+
+
+def _stack(frame: FrameType | None) -> Iterable[tuple[str, int]]:
+    while frame is not None:
+        yield frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+
+
+def frames_of(error: BaseException) -> list[tuple[str, int]]:
+    """The file and the line of every frame that an error has come through, the innermost first."""
+    trace, frames = error.__traceback__, []
+    while trace is not None:
+        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return frames[::-1]
+
+
+def line_of(frames: Iterable[tuple[str, int]]) -> str:
+    """The line that is to blame, of frames from the innermost one outwards: the user's own, if there is one."""
+    outside = [frame for frame in frames if not frame[0].startswith((*ENGINE, "<frozen", "<__array"))]
+    own = [frame for frame in outside if not frame[0].startswith(PACKAGE)]
+    inside = outside.index(own[0]) if own else len(outside)
+    # A layer of the package has no frame of a user's between its forward and the derivation.
+    blamed = own[0] if own and not _is_of_package(outside[:inside]) else (outside or [("", 0)])[0]
+    text = linecache.getline(*blamed).strip()
+    return f"line {blamed[1]} of {Path(blamed[0]).name}" + (f", `{text}`" if text else "")
+
+
+def _is_of_package(frames: list[tuple[str, int]]) -> bool:
+    return any(file.startswith(str(Path(PACKAGE) / "layers")) for file, _ in frames)
+
+
+def _slice(base: Array, part: Array) -> tuple[slice, ...]:
+    """The slices that a part from a split is, of the array that was split."""
+    apart = part.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    index: list[slice] = []
+    for length, stride, n in zip(base.shape, base.strides, part.shape, strict=True):
+        start = apart // stride if n != length and stride else 0
+        apart -= start * stride
+        index.append(slice(start, start + n) if n != length else slice(None))
+    return tuple(index)

@@ -1,0 +1,156 @@
+"""Layers that write no backward, as users would: each a few lines."""
+
+import numpy as np
+
+from minigrad import Dense, Layer, ReLU, Sequential, parameter, state
+
+
+class Plain(Layer):
+    W, dW = parameter()
+    b, db = parameter(decay=False)
+
+    def __init__(self, in_features, out_features, *, seed=0):
+        self.in_features, self.out_features, self.seed = in_features, out_features, seed
+        self.W = np.random.default_rng(seed).normal(size=(in_features, out_features))
+        self.b = np.zeros(out_features)
+
+    def forward(self, x):
+        return x @ self.W + self.b
+
+
+class Silu(Layer):
+    def forward(self, x):
+        s = 1 / (1 + np.exp(-x))
+        return x * s
+
+
+class Norm(Layer):
+    gamma, dgamma = parameter(decay=False)
+    beta, dbeta = parameter(decay=False)
+
+    def __init__(self, features, eps=1e-5):
+        self.features, self.eps = features, eps
+        self.gamma, self.beta = np.ones(features), np.zeros(features)
+
+    def forward(self, x):
+        d = x - x.mean(axis=-1, keepdims=True)
+        self.u = d / np.sqrt((d * d).mean(axis=-1, keepdims=True) + self.eps)
+        return self.gamma * self.u + self.beta
+
+
+class RunningNorm(Layer):
+    """It reads its state, and moves it."""
+
+    gamma, dgamma = parameter(decay=False)
+    scale = state()
+
+    def __init__(self, features):
+        self.features = features
+        self.gamma, self.scale = np.ones(features), np.ones(features)
+
+    def forward(self, x):
+        y = self.gamma * x * self.scale
+        self.scale = 0.9 * self.scale + 0.1 / np.sqrt((x * x).mean(axis=0) + 1.0)
+        return y
+
+
+class Noisy(Layer):
+    rng = state()
+
+    def __init__(self, rate=0.5, *, seed=0):
+        self.rate, self.seed = rate, seed
+        self.rng = np.random.default_rng(seed)
+
+    def forward(self, x):
+        kept = self.rng.random(x.shape) >= self.rate
+        return x * kept / (1 - self.rate)
+
+    def predict(self, x):
+        return x
+
+
+class Gated(Layer):
+    """Layers in it: with a backward, without one, and a chain."""
+
+    def __init__(self, features):
+        self.features = features
+        self.value, self.gate = Dense(features, 3, seed=1), Plain(features, 3, seed=2)
+        self.end = Sequential([Dense(3, features, seed=3), ReLU()])
+        self.layers = [self.value, self.gate, self.end]
+
+    def forward(self, x):
+        value, gate = self.value.forward(x), self.gate.forward(x)
+        return self.end.forward(np.tanh(value) / (1 + np.exp(-gate)))
+
+
+class Looping(Layer):
+    """One layer in it, used several times."""
+
+    def __init__(self, features):
+        self.features = features
+        self.cell = Dense(features, features, seed=3)
+        self.layers = [self.cell]
+
+    def forward(self, x):
+        for _ in range(3):
+            x = np.tanh(self.cell.forward(x))
+        return x
+
+
+class Recurrent(Layer):
+    W, dW = parameter()
+    U, dU = parameter()
+
+    def __init__(self, in_features, hidden):
+        self.in_features, self.hidden = in_features, hidden
+        rng = np.random.default_rng(0)
+        self.W, self.U = rng.normal(size=(in_features, hidden)), 0.5 * rng.normal(size=(hidden, hidden))
+
+    def forward(self, x):
+        h = np.tanh(x[:, 0] @ self.W)
+        for t in range(1, x.shape[1]):
+            h = np.tanh(x[:, t] @ self.W + h @ self.U)
+        return h
+
+
+class Attention(Layer):
+    W, dW = parameter()
+
+    def __init__(self, features):
+        self.features = features
+        self.W = np.random.default_rng(0).normal(size=(features, 3 * features))
+
+    def forward(self, x):
+        q, k, v = np.split(x @ self.W, 3, axis=-1)
+        s = q @ np.swapaxes(k, -1, -2) / float(np.sqrt(self.features))
+        e = np.exp(s - s.max(axis=-1, keepdims=True))
+        return e / e.sum(axis=-1, keepdims=True) @ v
+
+
+class Looked(Layer):
+    """Of integers: there is no dx."""
+
+    W, dW = parameter()
+
+    def __init__(self, vocabulary, features):
+        self.vocabulary, self.features = vocabulary, features
+        self.W = np.random.default_rng(0).normal(size=(vocabulary, features))
+
+    def forward(self, x):
+        return np.tanh(self.W[x])
+
+
+TABLE, STEPS = np.random.default_rng(1).normal(size=(5, 4)), np.random.default_rng(2).normal(size=(5, 3, 4))
+LAYERS = {  # each with rows that it takes
+    "plain": (lambda: Plain(4, 3), TABLE),
+    "silu": (Silu, TABLE),
+    "norm": (lambda: Norm(4), TABLE),
+    "norm of steps": (lambda: Norm(4), STEPS),
+    "running norm": (lambda: RunningNorm(4), TABLE),
+    "noisy": (lambda: Noisy(0.4), TABLE),
+    "gated": (lambda: Gated(4), TABLE),
+    "looping": (lambda: Looping(4), TABLE),
+    "recurrent": (lambda: Recurrent(4, 3), STEPS),
+    "attention": (lambda: Attention(4), STEPS),
+    "looked up": (lambda: Looked(5, 3), np.random.default_rng(3).integers(0, 5, (6, 2))),
+}
