@@ -117,7 +117,7 @@ def programs(when: str) -> Iterator[None]:
     """In here they are recorded "as ever", "at once" or "never"."""
     before = Model.steps_by_hand, running.price
     if when != "as ever":
-        Model.steps_by_hand, running.price = 1 if when == "at once" else NEVER, lambda layers, step: 0.0
+        Model.steps_by_hand, running.price = 1 if when == "at once" else NEVER, lambda layers, size, step: 0.0
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ settings.register_profile("dev", deadline=None, max_examples=1000)
 def programs_are_recorded_at_once(monkeypatch):
     """After `steps_by_hand` steps, few as a test may make: whether they repay it has a test of its own."""
     monkeypatch.setattr(running, "REPAID", 1)
-    monkeypatch.setattr(running, "price", lambda layers, step: 0.0)
+    monkeypatch.setattr(running, "price", lambda layers, size, step: 0.0)
 
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -38,7 +38,7 @@ from minigrad.programs.form import (
     View,
     is_matrix_product,
 )
-from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.memory import aligned, allocate
 from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
 from minigrad.programs.trials import Example, examples
@@ -202,7 +202,7 @@ class Blocks:
                 return float(place)
 
             return run
-        source = Source(self._array, Names(self._names), set() if result is None else scalars_in(lines))
+        source = Source(self._array, Names(self._names))
         function: Callable[[], Any] = source.defined(source.function(lines, result, "a part of it"))
         return function
 
@@ -237,7 +237,7 @@ class Blocks:
                 sizes = tuple(stop - start for start, stop in (self._panels[number] for number in block.panels))
                 if sizes not in written:
                     views = ((View(self._values[place[0]], *place[1:]), name) for place, name in self._names.items())
-                    source = Source(array_of, Names({self._cut_view(v, block).place: n for v, n in views}), set())
+                    source = Source(array_of, Names({self._cut_view(v, block).place: n for v, n in views}))
                     text = source.function(list(self._cut(lines, block)), None, "a part of it")
                     written[sizes] = source, source.defined(text)
                 source, function = written[sizes]

@@ -40,6 +40,7 @@ LINE = np.dtype(
         ("axes", np.intp),
         ("shape", np.intp, AXES),
         ("steps", np.intp, (AXES, OPERANDS)),
+        ("run", np.intp),
     ]
 )
 """A line as native.c has it."""
@@ -57,18 +58,31 @@ FEED = np.dtype(
 """Rows that are copied before each batch, or one that is kept after it."""
 
 
+EXACT = {
+    *(np.add, np.subtract, np.multiply, np.divide, np.reciprocal, np.sqrt, np.square, np.negative, np.positive),
+    *(np.absolute, np.sign, np.maximum, np.minimum, np.isfinite, np.isnan, np.signbit, np.logical_and, np.logical_or),
+    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not),
+}
+"""Ufuncs whose results are the nearest numbers there are. Others may have a loop for what is contiguous, and one of
+other last bits for what is not; and in which the iterator calls depends on more than is known here."""
+
+
 class NotNative(Exception):
     """A line that only Python can run, and why."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """An inner loop: where it is, and what keeps it there. `quiet`: no floating-point error of it counts."""
+    """An inner loop: where it is, and what keeps it there. `quiet`: no floating-point error of it counts.
+
+    `exact`: each element is the nearest number there is, so it is all one how many a call is given.
+    """
 
     address: int
     context: int = 0
     auxdata: int = 0
     quiet: bool = False
+    exact: bool = True
     keeper: Any = None
 
 
@@ -101,7 +115,7 @@ def loop_of(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> Loop:
     loop, context, auxdata, requires_python, quiet = _native.loop_in(info)
     if requires_python:
         raise NotNative(f"{ufunc.__name__} needs Python")
-    return Loop(loop, context, auxdata, bool(quiet), info)
+    return Loop(loop, context, auxdata, bool(quiet), ufunc in EXACT, info)
 
 
 def own_loop(name: str) -> Loop:

@@ -18,19 +18,11 @@ import numpy as np
 from minigrad.parameter import Array
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
-from minigrad.programs.executor import AXES, OPERANDS, Loop, NotNative, loop_of, own_loop
+from minigrad.programs.executor import AXES, EXACT, OPERANDS, Loop, NotNative, loop_of, own_loop
 from minigrad.programs.form import Copy, Elementwise, Line, Product, Reduce, Value, View, is_matrix_product
 from minigrad.programs.rows import Row, Spot, table_of
 from minigrad.programs.trials import examples, random_array, same_bits
 from minigrad.programs.writers.numpy_source import EXTREMA, promoted
-
-EXACT = {
-    *(np.add, np.subtract, np.multiply, np.divide, np.reciprocal, np.sqrt, np.square, np.negative, np.positive),
-    *(np.absolute, np.sign, np.maximum, np.minimum, np.isfinite, np.isnan, np.signbit, np.logical_and, np.logical_or),
-    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not),
-}
-"""Ufuncs whose results are the nearest numbers there are. Others may have a loop for what is contiguous, and one of
-other last bits for what is not; and in which the iterator calls depends on more than is known here."""
 
 ROW_BY_ROW = (np.add, np.subtract, np.multiply, np.divide)
 EXAMPLES = 16
@@ -38,6 +30,8 @@ EXAMPLES = 16
 SHORT = 128
 """Elements of a row up to which a call for each costs more than the row. NumPy adds up longer ones in two halves."""
 
+LONG = 64
+"""Elements of a row from which on a call for each costs little beside the row."""
 SMALL, FEW, QUICKER = 1 << 14, 8, 0.9
 """A transpose of so many elements at most is turned before more rows than these are multiplied by it, where that takes
 less than this part of the time: small products read it again and again (measured)."""
@@ -153,10 +147,26 @@ class Lowering:
             self._known[key] = self._new(np.full(shape, number))
         return Operand((self._known[key], 0), dtype.itemsize, self.constants[self._known[key]].strides)
 
+    def _constants(self, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Operand:
+        """A number as often as there are elements, or as there are in a row where rows are long and many."""
+        if prod(shape) < SMALL or shape[-1] < LONG:
+            return self.constant(value, dtype, shape)
+        row = self.constant(value, dtype, shape[-1:])
+        return replace(row, strides=(*(0,) * (len(shape) - 1), *row.strides))
+
     def room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operand:
         """Memory for numbers on the way."""
         number = self._new(np.zeros(shape, dtype))
         return Operand((number, 0), dtype.itemsize, self.constants[number].strides)
+
+    def forget(self, number: int) -> None:
+        """Forget all but the first so many constants, of which nobody has made use."""
+        self.constants = dict(islice(self.constants.items(), number))
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the constants."""
+        return sum(array.nbytes for array in self.constants.values())
 
     def _new(self, array: Array) -> int:
         number = -1 - len(self.constants)
@@ -192,7 +202,7 @@ class Lowering:
             elif isinstance(value, View):
                 operands.append(broadcast(value, line.out.shape))
             elif ufunc in EXTREMA:
-                operands.append(self.constant(value, dtype, line.out.shape))
+                operands.append(self._constants(value, dtype, line.out.shape))
             else:
                 operands.append(replace(self.constant(value, dtype, ()), strides=(0,) * len(line.out.shape)))
         operands.append(broadcast(line.out, line.out.shape))

@@ -77,7 +77,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
         program = found.on(double.original)
         trial = Trial(work, generators if draws else None)
         trial.compare(code, found, double)
-        native = trial.native_of(program)
+        native = trial.native_of(program, code)
         blocks = trial.blocks_of(program) if in_blocks else None
         titles = work.titles()
     except PartError as error:
@@ -167,11 +167,11 @@ class Trial:
             )
             raise PartError("all", f"the program differs in {name}")
 
-    def native_of(self, program: Program) -> Native | Unwritable:
-        """The program as tables of native lines, where that gives the same bits; else why there are none."""
+    def native_of(self, program: Program, code: Code) -> Native | Unwritable:
+        """The same as tables of native lines, in the same memory, where that gives the same bits; else why not."""
         double = self._work.double()
         try:
-            native = write_native(program)
+            native = write_native(program, code.layout)
             moved = native.on(program.on(double.double))
             name = self._differs_in(double.work, partial(double.work.replay, moved.function))
             if name is not None:

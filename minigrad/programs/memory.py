@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array
 from minigrad.programs.arrays import address
-from minigrad.programs.form import Copy, Elementwise, Line, Product, Reduce, View
+from minigrad.programs.form import Elementwise, Line, Program, View
 from minigrad.programs.planning import in_place
 
 ALIGNMENT = 64  # bytes: a cache line
@@ -19,11 +21,12 @@ def bytes_of(view: View) -> int:
     return view.extent * view.dtype.itemsize
 
 
-def allocate(lines: Sequence[Line], kept: set[int], scalars: set[int]) -> tuple[dict[int, int], int]:
-    """Where in one block of bytes each memory that the lines make goes, but the scalars, and how many bytes that takes.
+def allocate(lines: Sequence[Line], kept: set[int], elsewhere: Collection[int] = ()) -> tuple[dict[int, int], int]:
+    """Where in one block of bytes each memory that the lines make goes, and how many bytes that takes.
 
     Memory is used again when its last reader is past, unless it is `kept`; an elementwise line may overwrite an operand
-    that it is the last to read. What code of its own has seen may be kept by it, so it is never used again.
+    that it is the last to read. What code of its own has seen may be kept by it, so it is never used again. Memories
+    that are `elsewhere` have no place in the block.
     """
     last: dict[int, int] = {}
     lasting = set(kept)
@@ -36,7 +39,7 @@ def allocate(lines: Sequence[Line], kept: set[int], scalars: set[int]) -> tuple[
     slot_of: dict[int, int] = {}
     whole = {line.out.memory: line.out for line in lines if line.fresh}
     for number, line in enumerate(lines):
-        if not line.fresh or line.out.memory in scalars:
+        if not line.fresh or line.out.memory in elsewhere:
             continue
         memory, size = line.out.memory, bytes_of(line.out)
         slot = None
@@ -81,25 +84,32 @@ def _operand_slot(
     return None
 
 
-def scalars_in(lines: Sequence[Line]) -> set[int]:
-    """The memories of single numbers that are computed once: they can be NumPy's scalars, not arrays."""
-    found = {
-        line.out.memory: line.out.place
-        for line in lines
-        if line.fresh and line.out.shape == () and isinstance(line, Elementwise | Product | Reduce)
-    }
-    for line in lines:
-        plain = isinstance(line, Elementwise | Product | Reduce | Copy)
-        for view in line.reads:
-            if not plain or view.place != found.get(view.memory):
-                found.pop(view.memory, None)
-        if not line.fresh:
-            found.pop(line.out.memory, None)
-    return set(found)
-
-
 def aligned(size: int) -> Array:
     """So many bytes that begin with a cache line."""
     block = np.zeros(size + ALIGNMENT, np.uint8)
     start = -address(block) % ALIGNMENT
     return block[start : start + size]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the results of a program lie: from which byte of its `block` on each memory that is made."""
+
+    starts: Mapping[int, int]
+    block: Array
+    _made: dict[Any, Array] = field(default_factory=dict)
+
+    def array(self, view: View) -> Array:
+        """The array of a view of a memory that is made."""
+        offset = self.starts[view.memory] + view.offset * view.dtype.itemsize
+        where = (offset, view.shape, view.strides, view.dtype)
+        if where not in self._made:  # NumPy is quicker where operand and result are one object, not two of one memory
+            strides = [stride * view.dtype.itemsize for stride in view.strides]
+            self._made[where] = np.ndarray(view.shape, view.dtype, self.block.data, offset, strides)
+        return self._made[where]
+
+
+def lay_out(program: Program) -> Layout:
+    """A layout for all that the lines of a program make."""
+    starts, size = allocate(program.lines, {program.result.memory})
+    return Layout(starts, aligned(size))

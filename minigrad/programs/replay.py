@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -27,7 +27,6 @@ from minigrad.programs.steps import Inference, Step, set_coefficients
 from minigrad.programs.threads import Pace, blas_threads, helpers_start, one_blas_thread
 from minigrad.programs.writers import numpy_file
 from minigrad.programs.writers.native import Native
-from minigrad.programs.writers.numpy_source import Code
 from minigrad.programs.writers.unwritable import Unwritable
 
 WHOLE, IN_ONE_THREAD, IN_BLOCKS, DIVIDED = range(4)
@@ -71,12 +70,13 @@ class StepProgram(Program):
     @property
     def buffers(self) -> int:
         """The bytes of its intermediate results."""
-        return self.code.block.nbytes
+        return self.code.layout.block.nbytes
 
     @property
     def nbytes(self) -> int:
-        """The bytes of its own: of intermediate results and of the places of a batch."""
-        return _made_bytes(self.code, self.native) + sum(self.given[value].nbytes for value in self.inputs)
+        """The bytes that it holds beside the model's: results, constants, a batch, the memory of its optimizer."""
+        constants = 0 if self.native is None else self.native.constants
+        return self.buffers + constants + _bytes(self.given[value] for value in self.inputs) + _bytes(self._memory)
 
     def holds(self) -> bool:
         """Whether what the layers hold, beside what a program's key tells apart, is as it was when it was recorded."""
@@ -274,9 +274,8 @@ class StepProgram(Program):
             self._pace.learn(time.perf_counter() - begun, amount)
 
 
-def _made_bytes(code: Code, native: Native | None) -> int:
-    """The bytes of intermediate results, as Python and natively."""
-    return code.block.nbytes + (0 if native is None else native.block.nbytes)
+def _bytes(arrays: Iterable[Array]) -> int:
+    return sum(array.nbytes for array in arrays)
 
 
 def _memory_of(optimizer: Optimizer) -> list[Array]:
@@ -296,7 +295,7 @@ class Forward:
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self.native = made.native if isinstance(made.native, Native) else None
         self._function: Callable[[], Any] = made.code.function if self.native is None else self.native.function
-        self.nbytes = _made_bytes(made.code, self.native) + self._x.nbytes
+        self.nbytes = made.code.layout.block.nbytes + self._x.nbytes
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""

@@ -18,6 +18,9 @@ Spot: TypeAlias = tuple[int, int]
 Kind: TypeAlias = Literal["elements", "rows", "turn", "product"]
 """What the sizes and strides of a loop are: those of elements, of rows and columns, or of matmul."""
 
+MANY = 1 << 14
+"""Elements of a row that leave the cache before the next row asks for them."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -35,8 +38,8 @@ class Row:
     steps: tuple[tuple[int, ...], ...] = ()
     kind: Kind = "elements"
 
-    def record(self, bases: Mapping[int, int]) -> tuple[Any, ...]:
-        """The row as LINE, where memories begin at these addresses."""
+    def record(self, bases: Mapping[int, int], run: int) -> tuple[Any, ...]:
+        """The row as LINE, where memories begin at these addresses; `run` rows from it on go piece by piece."""
         loop = self.loop
         return (
             loop.address,
@@ -50,6 +53,7 @@ class Row:
             len(self.shape),
             _padded(self.shape, AXES),
             [_padded(step, OPERANDS) for step in _padded(self.steps, AXES, ())],
+            run,
         )
 
     def inner_axes(self) -> list[tuple[int, int, tuple[int, ...]]]:
@@ -107,6 +111,17 @@ class Row:
         axis = self._cut_axis()
         return 1 if axis is None else axis[1]
 
+    @property
+    def goes_in_pieces(self) -> bool:
+        """Whether it makes many elements in one call, by a loop to which it is all one how many it is given."""
+        alone = self.kind == "elements" and not self.shape and self.strides[-1] != 0
+        return alone and self.loop.exact and self.sizes[0] >= MANY
+
+    def spans(self, bases: Mapping[int, int]) -> list[Span]:
+        """Where its operands lie."""
+        ends = zip(self.touched(bases), self.strides, strict=True)
+        return [Span(*end, stride, number == len(self.spots) - 1) for number, (end, stride) in enumerate(ends)]
+
     def _cut_axis(self) -> tuple[int, int, tuple[int, ...]] | None:
         return next(
             (axis for axis in self.inner_axes() if axis[1] > 1 and axis[2][-1] != 0 and self._separable(axis[0])), None
@@ -131,7 +146,49 @@ def _padded(values: Sequence[Any], length: int, filler: Any = 0) -> list[Any]:
 
 def table_of(rows: Iterable[Row | None], bases: Mapping[int, int]) -> Array:
     """The table of some rows, where memories begin at these addresses; threads meet where there is None."""
-    return np.array([MEETING if row is None else row.record(bases) for row in rows], LINE)
+    rows = list(rows)
+    runs = runs_in(rows, bases)
+    return np.array(
+        [MEETING if row is None else row.record(bases, run) for row, run in zip(rows, runs, strict=True)], LINE
+    )
+
+
+def runs_in(rows: Sequence[Row | None], bases: Mapping[int, int]) -> list[int]:
+    """For each row how many from it on go over their elements together, piece by piece; 1 alone, 0 within a run.
+
+    They leave the same numbers as one after the other, since each element is made of those at its own place alone; and
+    what one row leaves, the next one finds in the cache.
+    """
+    runs = [1] * len(rows)
+    first, sizes, before = 0, tuple[int, ...](), list[Span]()
+    for number, row in enumerate(rows):
+        if row is None or not row.goes_in_pieces:
+            before = []
+            continue
+        own = row.spans(bases)
+        if before and row.sizes == sizes and all(one.agrees(two) for one in own for two in before):
+            runs[first] += 1
+            runs[number] = 0
+            before += own
+        else:
+            first, sizes, before = number, row.sizes, own
+    return runs
+
+
+@dataclass(frozen=True)
+class Span:
+    """The addresses of an operand, how many bytes lead from one element to the next, and whether they are written."""
+
+    start: int
+    stop: int
+    stride: int
+    written: bool
+
+    def agrees(self, other: Span) -> bool:
+        """Whether it is all one if both are gone over at once: each element has its own place, or none is in both."""
+        if self.start >= other.stop or other.start >= self.stop or not (self.written or other.written):
+            return True
+        return (self.start, self.stop, self.stride) == (other.start, other.stop, other.stride) and self.stride != 0
 
 
 MEETING = np.zeros((), LINE).item()

@@ -31,17 +31,17 @@ ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterator[Batch]]
 
 REPAID = 24
 """Times `steps_by_hand`: so many predictions made are worth a recording."""
-SECONDS_A_LAYER, STEPS, SAVED = 0.004, 30, 0.4
-"""What recording a step takes, for each layer and in steps by hand, and the part of a step that its program saves: as
-`benchmarks.families` shows, with some caution."""
+SECONDS_A_LAYER, SECONDS_A_BYTE, STEPS, SAVED = 0.004, 4e-8, 30, 0.4
+"""What recording a step takes, for each layer, for each byte of θ and in steps by hand, and the part of a step that its
+program saves: as `benchmarks.families` shows, with some caution."""
 PROGRAMS_KEPT, BYTES_KEPT = 16, 1 << 24
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
 
-def price(layers: int, step: float) -> float:
-    """The seconds that it takes to record a step of so many layers, which takes so long by hand."""
-    return SECONDS_A_LAYER * layers + STEPS * step
+def price(layers: int, size: int, step: float) -> float:
+    """The seconds that it takes to record a step of so many layers and bytes of θ, which takes so long by hand."""
+    return SECONDS_A_LAYER * layers + SECONDS_A_BYTE * size + STEPS * step
 
 
 class Use:
@@ -59,10 +59,10 @@ class Use:
         self.count += 1
         return self.tried or self.count > by_hand
 
-    def repays(self, layers: int, to_come: int | None) -> bool:
+    def repays(self, layers: int, size: int, to_come: int | None) -> bool:
         """Whether a recording is worth it. Where nobody knows how much is to come, it is as much as there was."""
         step = self.seconds / max(1, self.timed)
-        return SAVED * step * (self.timed if to_come is None else to_come) >= price(layers, step)
+        return SAVED * step * (self.timed if to_come is None else to_come) >= price(layers, size, step)
 
     def ready(self, make: Callable[[], StepProgram | Forward | None]) -> Any:
         """The program, if it holds; None where the layers are to be run.
@@ -156,7 +156,7 @@ def accelerated(objective: Objective, optimizer: Optimizer, epochs: int | None) 
         use = programs.use((settings, *given), optimizer.steps)
         for number in range(len(batches)):
             to_come = None if epochs is None else epochs * len(batches) - number
-            if not (use.is_due(model.steps_by_hand) and (use.tried or use.repays(layers, to_come))):
+            if not (use.is_due(model.steps_by_hand) and (use.tried or use.repays(layers, model.theta.nbytes, to_come))):
                 started = time.perf_counter()
                 yield batches[number]
                 use.seconds += time.perf_counter() - started

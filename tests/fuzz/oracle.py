@@ -26,7 +26,7 @@ NEVER = 10**9
 def programs_after(steps):
     """Programs are made after so many steps by hand."""
     before = Model.steps_by_hand, running.REPAID, running.price
-    Model.steps_by_hand, running.REPAID, running.price = steps, 1, lambda layers, step: 0.0
+    Model.steps_by_hand, running.REPAID, running.price = steps, 1, lambda layers, size, step: 0.0
     try:
         yield
     finally:

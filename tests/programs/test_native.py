@@ -32,8 +32,9 @@ from minigrad.programs.arrays import address
 from minigrad.programs.executor import NotNative
 from minigrad.programs.form import Copy, Elementwise, Part, Product, Reduce, Value, View
 from minigrad.programs.lowering import Lowering
+from minigrad.programs.memory import lay_out
 from minigrad.programs.replay import Forward, StepProgram
-from minigrad.programs.rows import table_of
+from minigrad.programs.rows import Row, table_of
 from minigrad.programs.running import programs_of
 from minigrad.programs.steps import Step
 from minigrad.programs.threads import Pace, one_blas_thread
@@ -188,6 +189,46 @@ def test_a_random_network_trains_to_the_same_bits_with_and_without(training):
         assert same_bits(one, two)
 
 
+MANY = 20_000  # elements: several pieces
+
+
+@st.composite
+def rows_over_one_memory(draw):
+    """Some rows of equally many elements, or of others, that read and write here and there in one memory.
+
+    Operands lie where the result does, or away from it: others are never lowered. Rows meet each other anyhow.
+    """
+    rows = []
+    for ufunc in draw(st.lists(st.sampled_from([np.add, np.multiply, np.maximum]), min_size=2, max_size=6)):
+        count, shift = draw(st.sampled_from([MANY, MANY, MANY - 3])), draw(st.sampled_from([0, 0, 0, 1, 4096]))
+        parts = draw(st.tuples(*[st.integers(0, 2)] * 3))
+        strides = [4 if part == parts[-1] else draw(st.sampled_from([4, 0])) for part in parts]
+        spots = tuple((0, 4 * (shift + MANY * part)) for part in parts)
+        rows.append(Row(executor.loop_of(ufunc, (np.dtype("f"),) * 3), spots, (4,) * 3, (count,), tuple(strides)))
+    return rows
+
+
+@native_only
+@given(rows=rows_over_one_memory())
+def test_going_over_elements_piece_by_piece_leaves_what_row_after_row_does(rows):
+    left = []
+    for together in (False, True):
+        memory = np.random.default_rng(0).normal(size=4 * MANY).astype("f")
+        table = table_of(rows, {0: address(memory)})
+        if not together:
+            table["run"] = 1
+        event(f"together: {table['run'].max() > 1}")
+        executor.run(executor.raw_bytes(table))
+        left.append(memory)
+    assert same_bits(*left)
+
+
+@native_only
+def test_an_update_of_many_weights_goes_piece_by_piece():
+    program = Sequential([Dense(200, 100)], seed=0).program(MeanSquaredError(), Adam(), batch_size=4)
+    assert np.frombuffer(program.native.table, executor.LINE)["run"].max() > 5
+
+
 @native_only
 @given(training=trainings(), members=st.integers(2, 3))
 def test_divided_among_threads_a_network_has_the_same_bits(training, members):
@@ -298,7 +339,7 @@ def test_a_matrix_by_its_own_transpose_is_neither_turned_nor_divided(dtype, as_p
     monkeypatch.setattr(lowering, "QUICKER", 1e9)  # whatever can be turned is
     both_ways(as_python, lambda: network(Gram(), dtype=dtype), data=digits_like(dtype=dtype), batch_size=23)
     program = network(Gram(), dtype=dtype).program(BinaryCrossEntropy(), SGD(0.1), batch_size=23)
-    found = Native(program) if not isinstance(program.native, Native) else program.native
+    found = Native(program, lay_out(program)) if not isinstance(program.native, Native) else program.native
     products = [row for stretch in found.stretches for row in stretch.rows if row.kind == "product"]
     gram = [row for row in products if row.spots[0][0] == row.spots[1][0]]
     assert gram and all(next(found._ways(row, [0, 10, 23]), None) is None for row in gram)

@@ -829,7 +829,7 @@ class Clock:
 def dear_recordings(monkeypatch):
     """A recording takes 8 seconds, and saves half of each step after it."""
     monkeypatch.setattr(program, "time", Clock())
-    monkeypatch.setattr(program, "price", lambda layers, step: 8.0)
+    monkeypatch.setattr(program, "price", lambda layers, size, step: 8.0)
     monkeypatch.setattr(program, "SAVED", 0.5)
     monkeypatch.setattr(Model, "steps_by_hand", 4)
 
@@ -854,7 +854,7 @@ def test_where_nobody_knows_how_long_recording_waits_until_as_much_would_repay_i
 
 @pytest.mark.parametrize("step", [1e-5, 1e-3, 0.1])
 def test_the_price_of_a_recording_is_no_more_than_hundreds_of_steps(step):
-    assert program.price(10, step) < 1.0 + 100 * step
+    assert program.price(10, 10**6, step) < 1.0 + 100 * step
 
 
 def test_a_program_serves_the_next_optimizer_of_the_same_settings(monkeypatch):

@@ -22,8 +22,8 @@ from minigrad.programs.dividing import divide, parts_of
 from minigrad.programs.equations import Names
 from minigrad.programs.executor import NotNative, own_loop
 from minigrad.programs.form import Line, Program, View
-from minigrad.programs.lowering import Lowering, Operand, bytes_apart, spot_of
-from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.lowering import Lowering, Operand, spot_of
+from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.rows import Row, table_of
 from minigrad.programs.threads import one_blas_thread
@@ -105,28 +105,26 @@ def _descent(scaling: Line, scaled: Row, line: Line, row: Row, program: Sequence
 class Native:
     """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
 
-    `reasons` says what Python runs in between, and why; `block` is the memory of its results. Of a whole program,
-    `table` has all lines, and `result` is what it returns.
+    `reasons` says what Python runs in between, and why. Of a whole program, `table` has all lines, and `result` is what
+    it returns.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, layout: Layout) -> None:
         self._lowering = Lowering()
         self.stretches = stretches_of(program.lines, self._lowering)
         if not any(stretch.rows for stretch in self.stretches):
             raise Unwritable(program.lines[0], "no line of it runs natively")
-        native = [line for stretch in self.stretches if stretch.rows for line in stretch.lines]
-        touched = {view.memory for line in native for view in (*line.reads, *line.writes)}
-        scalars = scalars_in(program.lines) - touched
-        if program.result.memory not in touched:
-            touched.add(program.result.memory)
-        self._starts, size = allocate(program.lines, {program.result.memory}, scalars)
-        self.block = aligned(size)
-        self._program, self._scalars = program, scalars
+        self._program, self._layout = program, layout
         self.whole = all(stretch.rows for stretch in self.stretches)
         self.reasons = {str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.rows}
         self.members = 1
         self._parts: dict[Row, list[list[Row]] | None] = {}
         self._written()
+
+    @property
+    def constants(self) -> int:
+        """The bytes of its constants, and of rooms beside the layout."""
+        return self._lowering.nbytes
 
     def divide(self, members: int) -> bool:
         """Divide the rows among so many threads from now on; whether it is worth it. To be tried: bits may change."""
@@ -156,14 +154,14 @@ class Native:
 
     def _written(self) -> None:
         """Make the tables, and the function that runs them with Python's lines in between."""
-        program, block = self._program, address(self.block)
+        program, layout = self._program, self._layout
         if self.members > 1:
             for row in self.stretches[0].rows:
                 parts_of(row, self.members, self._product)  # which may take room
         bases = {memory: address(array) for memory, array in (program.homes | self._lowering.constants).items()}
-        bases |= {memory: block + start for memory, start in self._starts.items()}
+        bases |= {memory: address(layout.block) + start for memory, start in layout.starts.items()}
         tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.rows]
-        source = Source(self._array, Names(program.names), self._scalars)
+        source = Source(self._array, Names(program.names))
         left, text = iter(tables), ["def step():"]
         begin = 0
         for stretch in self.stretches:
@@ -202,9 +200,11 @@ class Native:
     def _product(self, row: Row, bounds: list[int]) -> list[list[Row]] | None:
         """For each thread its part of a product, so that in one BLAS thread each the bits are those of the layers."""
         if row not in self._parts:
-            self._parts[row] = next(
-                (ways for ways in self._ways(row, bounds) if _same_in_parts(row, ways, self._lowering)), None
-            )
+            known = len(self._lowering.constants)
+            ways = (way for way in self._ways(row, bounds) if _same_in_parts(row, way, self._lowering))
+            self._parts[row] = found = next(ways, None)
+            if not any(memory < -known for part in found or () for each in part for memory, _ in each.spots):
+                self._lowering.forget(known)
         return self._parts[row]
 
     def _ways(self, row: Row, bounds: list[int]) -> Iterator[list[list[Row]]]:
@@ -215,15 +215,15 @@ class Native:
         yield [[part] for part in parts]
         if row.shape or row.sizes[0] > 1 or row.strides[8] != row.items[2]:
             return
+        several = [panels for panels in ways_to_panel(row.sizes[2]) if len(panels) > 1]
+        if not several:
+            return
         rooms = [self._lowering.room((part.sizes[1], part.sizes[3]), np.dtype(f"f{part.items[2]}")) for part in parts]
-        for panels in ways_to_panel(row.sizes[2]):
+        for panels in several:
             yield [_in_panels(part, panels, room) for part, room in zip(parts, rooms, strict=True)]
 
     def _array(self, view: View) -> Array:
-        if view.memory not in self._starts:
-            return self._program.array(view)
-        start = self._starts[view.memory] + view.offset * view.dtype.itemsize
-        return np.ndarray(view.shape, view.dtype, self.block.data, start, bytes_apart(view))
+        return self._layout.array(view) if view.memory in self._layout.starts else self._program.array(view)
 
     def __str__(self) -> str:
         if self.whole:
@@ -302,9 +302,9 @@ def _running(table: memoryview, kept: Any = None) -> Callable[[], None]:
     return native
 
 
-def write(program: Program) -> Native:
+def write(program: Program, layout: Layout | None = None) -> Native:
     """The program as tables. Raises Unwritable where nothing of it can run natively."""
     refusal = executor.refusal()
     if refusal is not None:
         raise Unwritable(program.lines[0], refusal)
-    return Native(program)
+    return Native(program, layout or lay_out(program))

@@ -45,7 +45,7 @@ def _text(program: Program, code: Code, saved: Mapping[str, Array], about: str) 
             roots[value.memory] = name = program.names[value.whole.place]
             start = array.item() if array.ndim == 0 else 0
             text.append(f"{name} = np.full({array.shape}, {start!r}, np.{array.dtype})")
-    text.append(f"block = np.zeros({code.block.nbytes}, np.uint8)  # where the intermediate results lie")
+    text.append(f"block = np.zeros({code.layout.block.nbytes}, np.uint8)  # where the intermediate results lie")
     first: dict[str, str] = {}  # NumPy is quicker where an operand and the result are one object
     for name, value in code.namespace.items():
         if name not in (*roots.values(), "__builtins__"):
@@ -58,8 +58,8 @@ def _text(program: Program, code: Code, saved: Mapping[str, Array], about: str) 
 
 def _array(program: Program, code: Code, roots: Mapping[int, str], view: View) -> str:
     """An expression for an array on the memory of another one."""
-    size, start = view.dtype.itemsize, code.starts.get(view.memory, 0)
-    base = "block" if view.memory in code.starts else roots.get(view.memory)
+    size, start = view.dtype.itemsize, code.layout.starts.get(view.memory, 0)
+    base = "block" if view.memory in code.layout.starts else roots.get(view.memory)
     if base is None:
         line = next(line for line in program.lines if any(read.memory == view.memory for read in line.reads))
         raise Unwritable(line, f"it uses an array of shape {view.shape} that is neither parameter nor state")

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array
-from minigrad.programs.equations import OPERATORS, Names, equation, formula
+from minigrad.programs.equations import Names, equation
 from minigrad.programs.form import (
     Call,
     Change,
     Copy,
-    Elementwise,
     Line,
     Opaque,
     Program,
@@ -29,7 +28,7 @@ from minigrad.programs.form import (
     function_name,
     is_matrix_product,
 )
-from minigrad.programs.memory import aligned, allocate, scalars_in
+from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.trials import agree_on_random_numbers
 
 PROMISE = "same bits"
@@ -44,8 +43,7 @@ HEADINGS = {"value": "loss"}
 class Code:
     """A program's `source`, the `function` that it defines, what the names in it mean, and where its results lie.
 
-    `statements` are its lines without the equations, in the order of the program's. `block` holds the results; `starts`
-    says at which of its bytes each memory that is made begins.
+    `statements` are its lines without the equations, in the order of the program's.
     """
 
     source: str
@@ -53,14 +51,13 @@ class Code:
     function: Any
     namespace: dict[str, Any]
     views: dict[str, View]
-    block: Array
-    starts: dict[int, int]
+    layout: Layout
 
     def on(self, program: Program, thing: Callable[[Any], Any]) -> Code:
         """The same function for the same program on other things, without writing it anew; see `Program.on`."""
         names = dict(self.namespace)
         for name, view in self.views.items():
-            if view.memory not in self.starts:
+            if view.memory not in self.layout.starts:
                 names[name] = program.array(view)
         for name, function in self.namespace.items():
             home = getattr(function, "__self__", None)
@@ -70,37 +67,26 @@ class Code:
         return replace(self, function=step, namespace=names)
 
 
-def write(program: Program) -> Code:
+def write(program: Program, layout: Layout | None = None) -> Code:
     """The straight-line function, without arguments, that runs the program on its given arrays, in place."""
-    scalars = scalars_in(program.lines)
-    starts, size = allocate(program.lines, {program.result.memory}, scalars)
-    block = aligned(size)
-    made: dict[Any, Array] = {}
+    layout = layout or lay_out(program)
 
     def array_of(view: View) -> Array:
-        if view.memory not in starts:
-            return program.array(view)
-        offset = starts[view.memory] + view.offset * view.dtype.itemsize
-        where = (offset, view.shape, view.strides, view.dtype)
-        if where not in made:  # NumPy is quicker where an operand and the result are one object, not two of one memory
-            strides = [stride * view.dtype.itemsize for stride in view.strides]
-            made[where] = np.ndarray(view.shape, view.dtype, block.data, offset, strides)
-        return made[where]
+        return layout.array(view) if view.memory in layout.starts else program.array(view)
 
-    source = Source(array_of, Names(program.names), scalars)
+    source = Source(array_of, Names(program.names))
     text, statements = source.function(program.lines, program.result, program.title), source.statements
-    return Code(text, statements, source.defined(text), source.namespace, source.views, block, starts)
+    return Code(text, statements, source.defined(text), source.namespace, source.views, layout)
 
 
 class Source:
     """Writes lines down, and collects in `namespace` what the names in them mean.
 
-    `views` are the views among them, `statements` those of the latest function. `scalars` are the memories that hold
-    one number, a local name.
+    `views` are the views among them, `statements` those of the latest function.
     """
 
-    def __init__(self, array_of: Callable[[View], Array], names: Names, scalars: set[int]) -> None:
-        self._array_of, self._names, self._scalars = array_of, names, scalars
+    def __init__(self, array_of: Callable[[View], Array], names: Names) -> None:
+        self._array_of, self._names = array_of, names
         self._bound: dict[Any, str] = {}
         self._constants = 0
         self.statements: list[str] = []
@@ -132,7 +118,7 @@ class Source:
     def name(self, view: View) -> str:
         """The name of a view, which means its array from now on."""
         name = self._names(view)
-        if view.memory not in self._scalars and name not in self.views:
+        if name not in self.views:
             self.views[name] = view
             self.namespace[name] = self._array_of(view)
         return name
@@ -179,26 +165,20 @@ class Source:
         return f"{self._function(line.function)}({', '.join([*inputs, *options])})"
 
     def _operands(self, line: Line) -> list[str]:
-        """The operands of a ufunc: Python's numbers as NumPy's, which it takes in less time.
-
-        An operand that only lacks axes of length 1 gets them: NumPy is quicker where nothing is broadcast.
-        """
+        """The operands of a ufunc: Python's numbers as NumPy's, which it takes in less time."""
         if line.options:
             return [self._text(value) for value in line.inputs]
         dtypes = line.function.resolve_dtypes((*map(promoted, line.inputs), None))  # type: ignore[attr-defined]
-        scalar = line.out.memory in self._scalars
         texts = []
         for value, dtype in zip(line.inputs, dtypes, strict=False):
             if isinstance(value, View):
-                widened = isinstance(line, Elementwise) and value.memory not in self._scalars
-                texts.append(self.name(_widened(value, line.out) if widened else value))
-            elif line.function in EXTREMA and not scalar:
+                texts.append(self.name(value))
+            elif line.function in EXTREMA:
                 number = np.array(value, dtype)
                 texts.append(self._number(f"_{_label(number)}s", np.full(line.out.shape, number)))
             else:
                 number = np.asarray(value)[()] if _typed(value) else np.array(value, dtype)[()]
-                name = f"{'n' if scalar else '_'}{_label(value)}"
-                texts.append(self._number(name, number if scalar else np.asarray(number)))
+                texts.append(self._number(f"_{_label(value)}", np.asarray(number)))
         return texts
 
     # --------------------------------------------------------------------------------------------------- statements
@@ -215,10 +195,6 @@ class Source:
     def _ufunc(self, line: Line) -> str:
         operands, out = self._operands(line), self.name(line.out)
         options = "".join(f", {name}={self._text(value)}" for name, value in line.options.items())
-        if line.out.memory in self._scalars:
-            if line.function.__name__ in OPERATORS and not options:
-                return f"{out} = {formula(line.function.__name__, operands)}"
-            return f"{out} = {self._function(line.function)}({', '.join(operands)}{options})"
         function: Callable[..., Any] = line.function
         if not options and is_matrix_product(line) and agree_on_random_numbers(np.dot, line):
             function = np.dot
@@ -233,8 +209,6 @@ class Source:
         axis, keepdims = options.pop("axis", 0), options.pop("keepdims", False)
         if options:
             return f"{out}[...] = {self._call(line)}"
-        if line.out.memory in self._scalars:
-            return f"{out} = {self._function(line.function)}({self.name(operand)}, {axis})"
         if isinstance(axis, int) and operand.shape[axis] == 1 and agree_on_random_numbers(_single, line):
             single = operand if keepdims else _without(operand, axis % len(operand.shape))
             return f"{out}[...] = {self.name(single)}"
@@ -267,14 +241,6 @@ def promoted(value: Any) -> Any:
     if isinstance(value, View):
         return value.dtype
     return np.asarray(value).dtype if _typed(value) else type(value)
-
-
-def _widened(view: View, out: View) -> View:
-    missing = len(out.shape) - len(view.shape)
-    shape = (1,) * missing + view.shape
-    if missing == 0 or shape != out.shape:
-        return view
-    return replace(view, shape=shape, strides=(view.extent,) * missing + view.strides)
 
 
 def _without(view: View, axis: int) -> View:
