@@ -179,8 +179,10 @@ def first_weights(model: Model) -> Array | None:
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
-
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("minigrad.plots needs matplotlib: pip install 'minigrad-nn[plots]'") from error
     return plt.subplots(layout="constrained")[1]
 
 

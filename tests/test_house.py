@@ -4,6 +4,7 @@ The floors stand in CONTRIBUTING.md, the reading order in README.md.
 """
 
 import ast
+import importlib
 import io
 import re
 import subprocess
@@ -238,6 +239,37 @@ def test_the_changelog_has_this_version():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     found = re.findall(r"^## (\S+)(?: - \d{4}-\d\d-\d\d)?$", changelog, re.M)
     assert found[0] == "Unreleased" and found[1] == __version__, "the newest release stands after 'Unreleased'"
+
+
+def test_the_citation_has_this_version_and_its_date():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\n" in citation
+    released = re.search(rf"^## {re.escape(__version__)} - (\S+)$", changelog, re.M)[1]
+    assert f"\ndate-released: {released}\n" in citation
+
+
+def test_ci_runs_what_developers_run():
+    """Each session that a workflow or CONTRIBUTING.md names exists, and the tests run by one script on every system."""
+    sessions = re.findall(r"^@nox\.session.*\ndef (\w+)", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.M)
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    run = re.search(r"session: \[(.*)\]", workflow)[1].split(", ")
+    assert {*sessions} - {"tests"} == {*run}, "ci.yml runs every session of noxfile.py; the tests by .ci/run"
+    assert ".ci/run" in workflow and all(f"{system}-latest" in workflow for system in ("ubuntu", "macos", "windows"))
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "words"),
+    [
+        ("minigrad.sklearn", "sklearn", "minigrad.sklearn needs scikit-learn: pip install 'minigrad-nn[sklearn]'"),
+        ("minigrad.onnx", "onnx", "minigrad.onnx needs onnx and onnxruntime: pip install 'minigrad-nn[onnx]'"),
+    ],
+)
+def test_a_module_without_its_extra_says_what_to_install(module, missing, words, monkeypatch):
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ModuleNotFoundError, match=re.escape(words)):
+        importlib.import_module(module)
 
 
 # --------------------------------------------------------------------------------------------- what the tests run with

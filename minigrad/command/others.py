@@ -86,7 +86,7 @@ def export(options: argparse.Namespace) -> int:
     try:
         from minigrad.onnx import export as write
     except ImportError as error:
-        raise ValueError(f"export needs onnx and onnxruntime ({error}): pip install 'minigrad-nn[onnx]'") from error
+        raise ValueError(str(error)) from error
     if Path(options.file).exists() and not options.force:
         raise ValueError(f"{options.file} exists already; choose another name, or replace it with --force")
     model = load(model_file(options.model))

@@ -17,8 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-import onnxruntime
+
+try:
+    import onnx
+    import onnxruntime
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("minigrad.onnx needs onnx and onnxruntime: pip install 'minigrad-nn[onnx]'") from error
 
 from minigrad.atomic import replacing, target_of
 from minigrad.data.preparation import is_of_table, table_of
