@@ -25,6 +25,8 @@ class Objective:
 
     Raises ValueError for a layer that is marked as frozen in a way of other frameworks: all of θ is trained.
 
+    `ranks`, where there are some, make one gradient of those of several processes (`training.ranks`).
+
     `layers` are the layers that run, `loss` the loss on their output; `given` is the loss on the model's.
     `decaying` are the parameters that the penalties are on: (layer, name).
     """
@@ -36,6 +38,7 @@ class Objective:
                 raise ValueError(f"{name}={penalty}: the penalty can't be negative")
         check_nothing_frozen(model)
         self.model, self.l2, self.l1 = model, l2, l1
+        self.ranks: Any = None
         self.given, self.classifies = loss, loss.labels
         *head, last = model.chain()
         stable = loss.absorb(last)
@@ -50,7 +53,10 @@ class Objective:
 
     def gradient(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """Fill `model.dtheta` with ∂J/∂θ and return J."""
-        return float(self.penalize(self.differentiate(self.model.admit(x), t, sample_weight)))
+        value = self.penalize(self.differentiate(self.model.admit(x), t, sample_weight))
+        if self.ranks is not None:
+            self.ranks.average(self.model.dtheta, value, len(x) if sample_weight is None else sample_weight)
+        return float(value)
 
     def differentiate(self, x: Array, t: Array, sample_weight: Array | None = None) -> Any:
         """Forward, loss, backward: fill `model.dtheta` with ∂L/∂θ, and return L as an array scalar.

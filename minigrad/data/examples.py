@@ -65,9 +65,9 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
 
-    def rest(self, number: int) -> Batches:
-        """The batches from this one on."""
-        here = slice(number * self.size, None)
+    def rest(self, number: int, until: int | None = None) -> Batches:
+        """The batches from this one on, or `until` one that is not of them."""
+        here = slice(number * self.size, None if until is None else until * self.size)
         weights = None if self.weights is None else self.weights[here]
         return replace(self, rows=self.rows[here], numbers=self.numbers[here], weights=weights)
 

@@ -19,7 +19,7 @@ from minigrad.model import Model, run_predict
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
-from minigrad.programs.contents import Unsure, content
+from minigrad.programs.contents import ByIdentity, Unsure, content
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
@@ -203,7 +203,7 @@ def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None
             marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
     except Unsure:
         return None
-    return (*marks, objective.l2, objective.l1)
+    return (*marks, objective.l2, objective.l1, ByIdentity(objective.ranks))
 
 
 def _recorded(objective: Objective, optimizer: Optimizer, source: Any, number: int | None) -> StepProgram:

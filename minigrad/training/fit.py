@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +27,7 @@ from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.loop import Augment, Shuffle, require_count, train
+from minigrad.training.ranks import SharedRows, ranks_of
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import ClassWeight, strata
 from minigrad.training.windows import Windows
@@ -54,6 +56,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
     seed: int | None = 0,
+    comm: Any = None,
 ) -> History:
     """Train for `epochs` epochs (see `epochs` for x, t and the rest) and return the history.
 
@@ -71,6 +74,10 @@ def fit(
     than a twentieth of the time), and at the end. Where there is one, model and optimizer take up what it holds,
     `epochs` counts its epochs too, and the result is bit for bit that of one run. `epochs` and `patience` may be others
     than before; if anything else is, or the data are, ValueError names the difference.
+
+    With `comm=MPI.COMM_WORLD`, the processes of `mpiexec -n 4 python -m mpi4py train.py` train one model together:
+    each takes its share of every batch (`training.ranks`). Rank 0 writes the checkpoint. BatchNorm sees the rows of its
+    own rank. A rank that fails ends all.
     """
     objective, history, best = Objective(model, loss, l2, l1), History(), None
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
@@ -80,15 +87,23 @@ def fit(
         raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
     if patience is not None:
         require_count("patience", patience, "wait for at least one epoch")
-    examples: Rows = as_rows(model, x, t, loss, sample_weight, class_weight, shuffle)
-    held_out: Rows | None
-    examples, held_out = _hold_out(model, examples, validation, loss, class_weight, seed)
-    examples.check_weights("training")
-    if held_out is not None:
-        held_out.check_weights("validation")
+    ranks = objective.ranks = ranks_of(comm, objective, optimizer)
+    seed = seed if ranks is None else ranks.seed(seed)
 
-    saved = None
-    if checkpoint is not None:
+    def prepared(weight: ClassWeight | None) -> tuple[Rows, Rows | None]:
+        rows = as_rows(model, x, t, loss, sample_weight, weight, shuffle)
+        rows, held_out = _hold_out(model, rows, validation, loss, class_weight, seed)
+        rows.check_weights("training")
+        if held_out is not None:
+            held_out.check_weights("validation")
+        return rows, held_out
+
+    prepare = prepared if ranks is None else partial(ranks.prepare, prepared, t, loss)
+    examples, held_out = prepare(class_weight)
+
+    def kept() -> tuple[Any, Any]:
+        if checkpoint is None or (ranks is not None and ranks.rank):
+            return None, None
         from minigrad.saving.checkpoint import Checkpoint  # `import minigrad` is to be quick: few trainings keep one
 
         settings = {
@@ -105,17 +120,24 @@ def fit(
             "validation": held_out,
         }
         saved = Checkpoint(checkpoint, model, optimizer, settings)
-        found = saved.resume()
-        if found is not None:
-            history, best = History(**found[0]), found[1]
+        return saved, saved.resume()
+
+    saved, found = kept() if ranks is None else ranks.resume(kept)
+    if found is not None:
+        history, best = History(**found[0]), found[1]
     best_loss = history.validation_loss[history.best_epoch - 1] if history.best_epoch else math.inf
 
     def ended() -> bool:
         waited = len(history) - (history.best_epoch or 0)
         return len(history) >= epochs or (patience is not None and waited >= patience)
 
+    shared: Rows | SharedRows = examples
+    if ranks is not None:
+        shared, held_out = ranks.agree_on(examples, held_out)
+        progress = progress if ranks.rank == 0 else False
+
     try:
-        training = train(objective, optimizer, examples, batch_size, shuffle, augment, seed, epochs - len(history))
+        training = train(objective, optimizer, shared, batch_size, shuffle, augment, seed, epochs - len(history))
         for epoch in () if ended() else _bar(training, len(history), epochs, progress):
             history.loss.append(epoch.loss)
             history.seconds.append(epoch.seconds)
@@ -127,8 +149,12 @@ def fit(
                 if patience is not None and validation_loss < best_loss:
                     best, best_loss, history.best_epoch = Snapshot([model]), validation_loss, len(history)
             done = ended()
-            if saved is not None and (done or saved.due()):
-                saved.write(asdict(history), best)
+
+            def write(done: bool = done, best: Snapshot | None = best) -> None:
+                if saved is not None and (done or saved.due()):
+                    saved.write(asdict(history), best)
+
+            write() if ranks is None else ranks.agree(write)
             if done:
                 break
     except DivergenceError as error:
@@ -171,7 +197,13 @@ def _hold_out(
 
 
 def _evaluate(objective: Objective, held_out: Rows) -> tuple[float, dict[str, float]]:
-    """The loss (without the penalty) and the metrics on rows that are not trained on."""
+    """The loss (without the penalty) and the metrics on rows that are not trained on, of all ranks where there are."""
+    answer, measure = partial(_answers, objective, held_out), partial(_measured, objective)
+    return measure([answer()]) if objective.ranks is None else objective.ranks.joined(answer, measure)
+
+
+def _answers(objective: Objective, held_out: Rows) -> tuple[WeightedMean, list[Array], list[Array]]:
+    """The mean loss, predictions and targets, batch by batch."""
     mean, ps, ts = WeightedMean(), [], []
     for batch in held_out.in_order(ROWS_AT_ONCE):
         z, p = objective.predict(batch.x)
@@ -179,6 +211,17 @@ def _evaluate(objective: Objective, held_out: Rows) -> tuple[float, dict[str, fl
             mean.add(objective.loss_of(z, batch.t, batch.w), weight)
         ps.append(p)
         ts.append(batch.t)
+    return mean, ps, ts
+
+
+def _measured(
+    objective: Objective, answers: list[tuple[WeightedMean, list[Array], list[Array]]]
+) -> tuple[float, dict[str, float]]:
+    mean = WeightedMean()
+    for each, _, _ in answers:
+        mean.total += each.total
+        mean.weight += each.weight
+    ps, ts = [p for _, some, _ in answers for p in some], [t for _, _, some in answers for t in some]
     return float(mean), _measure(objective, np.concatenate(ps), np.concatenate(ts))
 
 

@@ -23,6 +23,7 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.training.history import DivergenceError, Epoch, History
+from minigrad.training.ranks import NotFinite, SharedRows, ranks_of
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import Change, ClassWeight
 
@@ -58,7 +59,22 @@ def make_steps(
                     mean.add(make_step(objective, optimizer, batch), weight)
                 if not math.isfinite(mean.total):
                     return None
+    if objective.ranks is not None:
+        mean = objective.ranks.mean(mean)
     return float(mean) if math.isfinite(mean.total) and np.isfinite(objective.model.theta).all() else None
+
+
+def _make_steps_together(
+    objective: Objective, optimizer: Optimizer, runs: Iterable[Batches], epochs: int | None
+) -> float | None:
+    """`make_steps`, by all ranks where there are some."""
+    if objective.ranks is None:
+        return make_steps(objective, optimizer, runs, epochs)
+    try:
+        with objective.ranks.together():
+            return make_steps(objective, optimizer, runs, epochs)
+    except NotFinite:
+        return None
 
 
 @contextmanager
@@ -86,6 +102,7 @@ def epochs(
     class_weight: ClassWeight | None = None,
     augment: Augment | None = None,
     seed: int | None = 0,
+    comm: Any = None,
 ) -> Iterator[Epoch]:
     """Train epoch after epoch, without end: `break` is early stopping.
 
@@ -103,21 +120,32 @@ def epochs(
     `augment(x, rng)` is given the rows of each batch, in the model's dtype, and returns rows to train on in their
     place, of the same shape; rng is `default_rng((seed, k, 2))` for all of epoch k. It may work in place.
 
+    With `comm`, mpi4py's communicator, the processes that make this call train one model together: `training.ranks`.
+
     Raises ValueError for x, t or weights that do not fit or are not finite, DivergenceError when training leaves the
     finite numbers; model and optimizer are then as they were at the start of that epoch.
     """
     objective = Objective(model, loss, l2, l1)
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     require_count("batch_size", batch_size, "a batch has at least one row")
-    examples = as_rows(model, x, t, loss, sample_weight, class_weight, shuffle)
-    examples.check_weights("training")
-    return train(objective, optimizer, examples, batch_size, shuffle, augment, seed)
+    ranks = objective.ranks = ranks_of(comm, objective, optimizer)
+
+    def prepared(class_weight: ClassWeight | None) -> Rows:
+        examples = as_rows(model, x, t, loss, sample_weight, class_weight, shuffle)
+        examples.check_weights("training")
+        return examples
+
+    if ranks is None:
+        return train(objective, optimizer, prepared(class_weight), batch_size, shuffle, augment, seed)
+    examples = SharedRows(ranks, ranks.prepare(prepared, t, loss, class_weight))
+    ranks.start_alike()
+    return train(objective, optimizer, examples, batch_size, shuffle, augment, ranks.seed(seed))
 
 
 def train(
     objective: Objective,
     optimizer: Optimizer,
-    examples: Rows,
+    examples: Rows | SharedRows,
     batch_size: int,
     shuffle: Shuffle,
     augment: Augment | None,
@@ -137,10 +165,10 @@ def train(
         left = None if epochs is None else epochs - len(history)
 
         def runs() -> Iterator[Batches]:
-            change = _augmenting(objective.model, augment, root, optimizer.epochs)
+            change = _augmenting(objective, augment, root, optimizer.epochs)
             return examples.epoch(root, optimizer.epochs, bool(shuffle), batch_size, change)
 
-        loss = make_steps(objective, optimizer, runs(), left)
+        loss = _make_steps_together(objective, optimizer, runs(), left)
         if loss is None:
             before.restore()
             optimizer.load_state(counted)
@@ -160,11 +188,12 @@ def train(
         yield epoch
 
 
-def _augmenting(model: Model, augment: Augment | None, seed: Any, epoch: int) -> Change | None:
+def _augmenting(objective: Objective, augment: Augment | None, seed: Any, epoch: int) -> Change | None:
     """`augment` as a function of the rows of one batch after the other of an epoch."""
     if augment is None:
         return None
-    rng = np.random.default_rng((seed, epoch, 2))
+    model, rank = objective.model, 0 if objective.ranks is None else objective.ranks.rank
+    rng = np.random.default_rng((seed, epoch, 2, rank) if rank else (seed, epoch, 2))
 
     def change(x: Array) -> Array:
         x = model.admit(x)
@@ -179,6 +208,18 @@ def _augmenting(model: Model, augment: Augment | None, seed: Any, epoch: int) ->
 
 def _divergence(objective: Objective, optimizer: Optimizer, runs: Iterable[Batches]) -> tuple[int, str]:
     """Go through a failed epoch once more, looking at every number: the batch (from 1), and what is wrong there."""
+    ranks = objective.ranks
+    if ranks is None:
+        return _look_through(objective, optimizer, runs)
+    try:
+        with ranks.together(looking=True):
+            _, what = _look_through(objective, optimizer, runs)
+    except NotFinite as error:
+        what = str(error)
+    return ranks.number, what
+
+
+def _look_through(objective: Objective, optimizer: Optimizer, runs: Iterable[Batches]) -> tuple[int, str]:
     model, number = objective.model, 0
     with np.errstate(over="ignore", invalid="ignore"):
         for number, batch in enumerate(chain.from_iterable(runs), 1):
