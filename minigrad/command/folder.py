@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,26 @@ from minigrad.table_model import TableModel, load
 from minigrad.training.history import DivergenceError
 
 REPORT = "report.html"
+
+
+LAUNCHERS = (("PMI_SIZE", "PMI_RANK"), ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"))
+"""What MPICH, Intel MPI and Open MPI tell the processes that they start: how many there are, and which one this is."""
+
+
+def refuse_ranks() -> None:
+    """Raise ValueError where mpiexec has started several processes: each would train alone, into the same folder.
+
+    The first one says so; the others end.
+    """
+    for size, rank in LAUNCHERS:
+        if int(os.environ.get(size) or 1) > 1:
+            if os.environ.get(rank, "0") != "0":
+                raise SystemExit(2)
+            raise ValueError(
+                f"mpiexec has started {os.environ[size]} processes, and each would train the same network; start the "
+                f"command once, without mpiexec. What trains one network by several processes is a script with "
+                f"fit(…, comm=MPI.COMM_WORLD)"
+            )
 
 
 def refuse_out(options: argparse.Namespace) -> None:

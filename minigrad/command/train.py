@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minigrad.command.folder import REPORT, refuse_out, writing_model
+from minigrad.command.folder import REPORT, refuse_out, refuse_ranks, writing_model
 from minigrad.command.networks import train_network
 from minigrad.command.options import Settings
 from minigrad.command.sources import read_source, with_source
@@ -22,6 +22,7 @@ def train(options: argparse.Namespace) -> int:
     """Run the command, and return its exit status."""
     started = time.perf_counter()
     settings: Settings = options.settings
+    refuse_ranks()
     refuse_out(options)
     source = read_source(options)
     read = time.perf_counter()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from minigrad import SGD, Dense, MeanSquaredError, Sequential, load
+from minigrad.command.main import main
 
 ROOT = Path(__file__).parents[2]
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
@@ -135,3 +136,14 @@ def test_one_process_is_none():
     assert np.array_equal(models[0].theta, models[1].theta) and histories[0].loss == histories[1].loss
     with pytest.raises(TypeError, match=r"comm=3 is no communicator: give mpi4py's MPI\.COMM_WORLD"):
         models[0].fit(x, t, **options, comm=3)
+
+
+@pytest.mark.parametrize("name", ["PMI", "OMPI_COMM_WORLD"])
+def test_the_command_refuses_to_train_several_times_into_one_folder(name, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv(f"{name}_SIZE", "3")
+    assert main(["train", "digits", "--out", str(tmp_path / "model")]) == 2
+    assert "mpiexec has started 3 processes" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    monkeypatch.setenv(f"{name}_RANK", "1")
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "digits"])
+    assert capsys.readouterr().err == ""
