@@ -34,7 +34,7 @@ from minigrad.programs import running
 from minigrad.programs.replay import StepProgram
 from minigrad.training.ranks import RankError
 
-running.price = lambda layers, step: 0.0  # programs at once, on some ranks sooner than on others
+running.price = lambda *_: 0.0  # programs at once, on some ranks sooner than on others
 comm = MPI.COMM_WORLD
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
