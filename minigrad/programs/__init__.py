@@ -41,6 +41,7 @@ from minigrad.programs.equations import Names as Names
 from minigrad.programs.equations import equation as equation
 from minigrad.programs.equations import named_values as named_values
 from minigrad.programs.equations import version_name as version_name
+from minigrad.programs.executor import native_available as native_available
 from minigrad.programs.form import Call as Call
 from minigrad.programs.form import Change as Change
 from minigrad.programs.form import Copy as Copy

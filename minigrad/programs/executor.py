@@ -102,6 +102,11 @@ def refusal() -> str | None:
     return None
 
 
+def native_available() -> bool:
+    """Whether programs run natively here, as far as their lines can; `refusal` says why they don't."""
+    return refusal() is None
+
+
 @cache
 def loop_of(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> Loop:
     """NumPy's inner loop for operands of these very dtypes, the result's included.

@@ -26,6 +26,7 @@ from minigrad import (
     ReLU,
     Sequential,
     Sigmoid,
+    programs,
 )
 from minigrad.programs import dividing, executor, lowering, making, replay
 from minigrad.programs.arrays import address
@@ -221,6 +222,12 @@ def test_going_over_elements_piece_by_piece_leaves_what_row_after_row_does(rows)
         executor.run(executor.raw_bytes(table))
         left.append(memory)
     assert same_bits(*left)
+
+
+def test_what_is_said_of_the_extension_is_what_programs_do():
+    program = network().program(BinaryCrossEntropy(), SGD(0.1))
+    assert programs.native_available() is isinstance(program.native, Native)
+    assert programs.native_available() is ("natively" in str(program))
 
 
 @native_only
