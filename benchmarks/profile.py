@@ -2,9 +2,10 @@
 
     python -m benchmarks.profile [--only WORD] [--seconds S] [--lines N]
 
-For each workload: the time of a step of `fit`, and of a loop that only gathers the rows and runs the program's
-statements with a clock between them. The difference is what `fit` does once an epoch, or, for steps of
-thousands of rows, what it saves by doing them in blocks. Reading the clock costs each line some 0.07 µs.
+For each workload: the time of a step of `fit`, and of a loop that only gathers the rows and runs the program's lines
+with a clock between them: as native ones where there is an extension, one thread's, else as Python's statements. The
+difference is what `fit` does once an epoch, and what it saves by several threads or by lines that go piece by piece.
+Reading the clock costs each line some 0.07 µs, and as much again its call into the extension.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from benchmarks.peers import machine, minigrad_fit, minigrad_model, pace, shuffled_batches, timed
 from benchmarks.run import UNWANTED
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
-from minigrad.programs.form import Product
+from minigrad.programs import Line, Names, Product, equation
 from minigrad.programs.replay import StepProgram
 from minigrad.programs.threads import blas_threads, one_blas_thread
 
@@ -30,13 +32,42 @@ GATHERED = ("x.take(…)   # rows of x", "t.take(…)   # rows of t")
 PRODUCTS, GATHERING, OTHERS = "matrix products", "gathering rows", "other lines"
 
 
-def clocked(program: StepProgram, noted: list[tuple[float, ...]]) -> Callable[[], None]:
-    """The program's function with the time noted after each statement: a tuple of times for each call."""
-    statements = program.code.statements
+@dataclass(frozen=True)
+class Statements:
+    """The statements that run a program's lines one by one: what they are called, their kinds, what names in them mean.
+
+    Of a program that runs natively they are calls of its lines; each is called by the equation.
+    """
+
+    texts: list[str]
+    kinds: list[str]
+    titles: list[str]
+    names: dict[str, Any]
+
+
+def statements_of(program: StepProgram) -> Statements:
+    """Those of a program, as `fit` would run it in one thread."""
+    native = program.native
+    if native is None or not native.whole:
+        texts = program.code.statements
+        return Statements(texts, [kind_of([line]) for line in program.lines], texts, program.code.namespace)
+    made, called = native.line_by_line(), Names(program.names)
+    names = {f"line{number}": function for number, (_, function) in enumerate(made)}
+    titles = ["; ".join(equation(line, called) for line in lines) for lines, _ in made]
+    return Statements([f"{name}()" for name in names], [kind_of(lines) for lines, _ in made], titles, names)
+
+
+def kind_of(lines: Sequence[Line]) -> str:
+    """What the time of some lines counts as."""
+    return PRODUCTS if any(isinstance(line, Product) for line in lines) else OTHERS
+
+
+def clocked(statements: Sequence[str], names: dict[str, Any], noted: list[tuple[float, ...]]) -> Callable[[], None]:
+    """A function of statements with the time noted after each of them: a tuple of times for each call."""
     text = ["def step():", "    c0 = clock()"]
     text += [f"    {statement}; c{number} = clock()" for number, statement in enumerate(statements, 1)]
     text.append(f"    noted.append(({', '.join(f'c{n}' for n in range(len(statements) + 1))}))")
-    names = program.code.namespace | {"clock": time.perf_counter, "noted": noted}
+    names = names | {"clock": time.perf_counter, "noted": noted}
     exec(compile("\n".join(text), "<clocked program>", "exec"), names)
     step: Callable[[], None] = names["step"]
     return step
@@ -63,10 +94,10 @@ def profile(workload: Workload, seconds: float) -> Profile:
     x, t = workload.data()
     program = model.program(training["loss"], training["optimizer"], batch_size=workload.rows)
     noted: list[tuple[float, ...]] = []
-    step = clocked(program, noted)
+    statements = statements_of(program)
+    step = clocked(statements.texts, statements.names, noted)
     into, at = (program.given[value] for value in program.inputs)
-    kinds = [PRODUCTS if isinstance(line, Product) else OTHERS for line in program.lines]
-    named = [*((part, GATHERING) for part in GATHERED), *zip(program.code.statements, kinds, strict=True)]
+    named = [*((part, GATHERING) for part in GATHERED), *zip(statements.titles, statements.kinds, strict=True)]
 
     def loop(n: int) -> tuple[float, list[float]]:
         noted.clear()

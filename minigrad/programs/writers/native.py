@@ -41,11 +41,19 @@ WORTH_IT = 2
 
 @dataclass(frozen=True)
 class Stretch:
-    """Lines one after the other that run natively, as rows, or by Python for a `reason`."""
+    """Lines one after the other that run natively, or by Python for a `reason`.
+
+    `made` says which rows make which lines; nothing where Python does.
+    """
 
     lines: list[Line]
-    rows: list[Row]
+    made: list[tuple[list[Line], list[Row]]]
     reason: str
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all lines."""
+        return [row for _, rows in self.made for row in rows]
 
 
 def stretches_of(lines: Sequence[Line], lowering: Lowering) -> list[Stretch]:
@@ -62,27 +70,26 @@ def stretches_of(lines: Sequence[Line], lowering: Lowering) -> list[Stretch]:
         short = native and len(some) < min(WORTH_IT, len(lines))
         mine = [line for line, _, _ in some]
         if native and not short:
-            found.append(Stretch(mine, _fused([(line, rows) for line, rows, _ in some], lines), ""))
-        elif found and not found[-1].rows:
+            found.append(Stretch(mine, _fused([([line], rows) for line, rows, _ in some], lines), ""))
+        elif found and not found[-1].made:
             found[-1].lines.extend(mine)
         else:
             found.append(Stretch(mine, [], some[0][2] or "it is too short"))
     return found
 
 
-def _fused(lowered: list[tuple[Line, list[Row]]], program: Sequence[Line]) -> list[Row]:
-    """The rows of some lines. v = eta g and theta = theta - v, where nobody else reads v, are one of two roundings."""
-    rows: list[Row] = []
-    last: tuple[Line, Row] | None = None
-    for line, own in lowered:
-        one = own[0]
-        if last is not None and len(own) == 1 and (step := _descent(*last, line, one, program)) is not None:
-            rows[-1] = step
-            last = None
-            continue
-        rows += own
-        last = (line, one) if len(own) == 1 else None
-    return rows
+def _fused(lowered: list[tuple[list[Line], list[Row]]], program: Sequence[Line]) -> list[tuple[list[Line], list[Row]]]:
+    """The same with fewer rows: v = eta g and theta = theta - v are one row where nobody else reads v."""
+    found: list[tuple[list[Line], list[Row]]] = []
+    for lines, rows in lowered:
+        before, scaled = found[-1] if found else ([], [])
+        if len(before) == len(scaled) == len(rows) == 1:
+            step = _descent(before[0], scaled[0], lines[0], rows[0], program)
+            if step is not None:
+                found[-1] = [*before, *lines], [step]
+                continue
+        found.append((lines, rows))
+    return found
 
 
 def _descent(scaling: Line, scaled: Row, line: Line, row: Row, program: Sequence[Line]) -> Row | None:
@@ -112,11 +119,11 @@ class Native:
     def __init__(self, program: Program, layout: Layout) -> None:
         self._lowering = Lowering()
         self.stretches = stretches_of(program.lines, self._lowering)
-        if not any(stretch.rows for stretch in self.stretches):
+        if not any(stretch.made for stretch in self.stretches):
             raise Unwritable(program.lines[0], "no line of it runs natively")
         self._program, self._layout = program, layout
-        self.whole = all(stretch.rows for stretch in self.stretches)
-        self.reasons = {str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.rows}
+        self.whole = all(stretch.made for stretch in self.stretches)
+        self.reasons = {str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.made}
         self.members = 1
         self._parts: dict[Row, list[list[Row]] | None] = {}
         self._written()
@@ -154,19 +161,18 @@ class Native:
 
     def _written(self) -> None:
         """Make the tables, and the function that runs them with Python's lines in between."""
-        program, layout = self._program, self._layout
+        program = self._program
         if self.members > 1:
             for row in self.stretches[0].rows:
                 parts_of(row, self.members, self._product)  # which may take room
-        bases = {memory: address(array) for memory, array in (program.homes | self._lowering.constants).items()}
-        bases |= {memory: address(layout.block) + start for memory, start in layout.starts.items()}
-        tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.rows]
+        bases = self._bases()
+        tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.made]
         source = Source(self._array, Names(program.names))
         left, text = iter(tables), ["def step():"]
         begin = 0
         for stretch in self.stretches:
             end = begin + len(stretch.lines)
-            if stretch.rows:
+            if stretch.made:
                 text.append(f"    {source.bind('native', _running(next(left)), ('native', begin))}()")
             else:  # the lines of this very program: they may draw from generators of its own
                 text += [f"    {source.statement(line)}" for line in program.lines[begin:end]]
@@ -178,6 +184,17 @@ class Native:
         if self.members > 1:
             self._divided = divide(self.stretches[0].rows, self.members, bases, self._fed(), self._product)
             self.tables = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
+
+    def _bases(self) -> dict[int, int]:
+        """The address of each memory."""
+        layout = self._layout
+        bases = {memory: address(array) for memory, array in (self._program.homes | self._lowering.constants).items()}
+        return bases | {memory: address(layout.block) + start for memory, start in layout.starts.items()}
+
+    def line_by_line(self) -> list[tuple[list[Line], Callable[[], None]]]:
+        """Of a whole program the lines, one or two at a time, with the functions that run them, in turn."""
+        bases = self._bases()
+        return [(lines, _running(executor.raw_bytes(table_of(rows, bases)))) for lines, rows in self.stretches[0].made]
 
     def shares(self, count: int) -> list[tuple[int, int]]:
         """Which rows of a batch each thread gathers."""
