@@ -75,7 +75,7 @@ class Layer(Configured):
         super().__init_subclass__(**options)
         cls._parameters, cls._states = declared(cls, Parameter), declared(cls, State)
         if "__init__" in vars(cls):
-            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]
+            type.__setattr__(cls, "__init__", noting(cls.__init__))
         if "forward" in vars(cls) and cls.backward is Layer.backward:
             cls.forward = _deriving(cls.forward)  # type: ignore[assignment, method-assign]
         if cls.forward is not Layer.forward:

@@ -46,7 +46,7 @@ class Loss(Configured):
     at_steps = False
     """Whether it also takes one label for each step, t (B, T) for p (B, T, K)."""
 
-    boundary = 0.5
+    boundary: float = 0.5
     """The value of a single output from which on it stands for the second of two classes."""
 
     def terms(self, p: Array, t: Array) -> Array:
@@ -266,7 +266,7 @@ class BinaryCrossEntropyOnLogits(LabelSmoothing, Loss):
 
     labels = True
     binary = True
-    boundary = 0.0
+    boundary: float = 0.0
 
     def terms(self, z: Array, t: Array) -> Array:
         """z ([z > 0] - t) + log(1 + exp(-|z|))"""
@@ -316,7 +316,7 @@ class CategoricalCrossEntropyOnLogits(LabelSmoothing, Loss):
     """
 
     labels = at_steps = True
-    boundary = 0.0
+    boundary: float = 0.0
 
     def terms(self, z: Array, t: Array) -> Array:
         """-t log softmax(z)"""
@@ -338,7 +338,7 @@ class NegativeLogLikelihood(LabelSmoothing, Loss):
     """
 
     labels = at_steps = True
-    boundary = math.log(0.5)
+    boundary: float = math.log(0.5)
 
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for p over 0 or t outside [0, 1]."""
@@ -399,7 +399,7 @@ class Hinge(Loss):
 
     labels = True
     binary = True
-    boundary = 0.0
+    boundary: float = 0.0
 
     def check(self, p: Array, t: Array) -> None:
         """Raise ValueError for t that is neither 1 nor 0 nor -1."""

@@ -31,6 +31,15 @@ class Objective:
     `decaying` are the parameters that the penalties are on: (layer, name).
     """
 
+    model: Model
+    l2: float
+    l1: float
+    given: Loss
+    classifies: bool
+    layers: tuple[Layer, ...]
+    loss: Loss
+    decaying: list[tuple[Layer, str]]
+
     def __init__(self, model: Model, loss: Loss, l2: float = 0.0, l1: float = 0.0) -> None:
         require("loss", loss, Loss, "MeanSquaredError()")
         for name, penalty in (("l2", l2), ("l1", l1)):

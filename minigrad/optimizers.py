@@ -26,9 +26,13 @@ class Optimizer(Configured):
     arguments: branch-free array operations, so that a recorded program can run them again with other numbers.
     """
 
+    learning_rate: Rate
+    weight_decay: float
+    steps: int
+    epochs: int
     memory: tuple[str, ...] = ()
 
-    changing = True
+    changing: bool = True
     """Whether the coefficients change from step to step even at a constant learning rate."""
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -173,7 +177,7 @@ class Adam(Optimizer):
     Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1, with its constants. PyTorch's rule.
     """
 
-    memory = ("m", "v")
+    memory: tuple[str, ...] = ("m", "v")
     m: Array
     v: Array
 
@@ -328,7 +332,7 @@ class Adagrad(Optimizer):
     learning and stochastic optimization", JMLR 12, 2011. PyTorch's rule and constants.
     """
 
-    memory = ("s",)
+    memory: tuple[str, ...] = ("s",)
     changing = False
     s: Array
 

@@ -122,7 +122,7 @@ class ParameterAverage(Wrapper):
     Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017. PyTorch's get_ema_multi_avg_fn.
     """
 
-    memory = ("average",)
+    memory: tuple[str, ...] = ("average",)
     average: Array
 
     def __init__(self, optimizer: Optimizer, decay: float = 0.999) -> None:

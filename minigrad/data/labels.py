@@ -24,7 +24,7 @@ class LabelEncoder:
 
     def __init__(self, labels: Any) -> None:
         known: Any = None
-        self.kind = ""
+        self.kind: str = ""
         for start, block in _blocks(label_array(labels)):
             kind, found = _distinct(block, start)
             if known is not None and kind != self.kind:
