@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.preparation import Target, is_of_table, table_of
+from minigrad.data.table import Reading
+from minigrad.data.target import Target, is_of_table, table_of
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential
@@ -46,7 +47,8 @@ class TableModel:
         model = minigrad.load("flowers")    # the folder that `minigrad train flowers.csv --target species` wrote
         model.predict(frame)                # a label, or a number in the target's units, for each row
 
-    The frame has the columns that the model was trained on, found by their names, and maybe others. Raises ValueError
+    The frame has the columns that the model was trained on, found by their names, and maybe others; text that holds
+    numbers or dates is read as in training. Raises ValueError
     for a network that was not trained on a table, and later for frames that name a column which is missing or of
     another kind.
     """
@@ -55,6 +57,7 @@ class TableModel:
         self.network = network
         self.preparation, self.target = table_of(network)
         self.facts: dict[str, Any] = network.preparation or {}
+        self.reading = Reading.from_json(self.facts.get("reading", {}))
         """All that the model's file keeps beside the network, such as the settings of the training."""
 
     @property
@@ -69,7 +72,7 @@ class TableModel:
 
     def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
         """The numbers that the network takes, x (m, features)."""
-        return self.preparation.transform(frame)
+        return self.preparation.transform(self.reading.apply(frame))
 
     def answer(self, frame: pd.DataFrame) -> Answers:
         """What the model says about the rows of a frame."""

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.command.options import ACTIVATIONS, Settings
-from minigrad.data.preparation import Target
 from minigrad.data.split import Rows
+from minigrad.data.target import Target
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid, Softmax
 from minigrad.layers.stack import dense_stack

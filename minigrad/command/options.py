@@ -266,6 +266,16 @@ def _add_train(commands: Any) -> None:
     add("--target", metavar="COLUMN", help="the column to predict, of a table with a header")
     add("--sheet", metavar="NAME", help="the sheet of the table (default: the first)")
     add("--task", choices=("classification", "regression"), help="what the target is (default: found out, and said)")
+    _add_reading(add)
+    several: dict[str, Any] = {"action": "append", "metavar": "COLUMN", "default": []}
+    add("--drop", help="do not learn from this column (may be repeated)", **several)
+    add("--keep", help="use this column though it looks like an identifier or free text", **several)
+    add("--as-number", help="this column holds numbers: what is none is missing", **several)
+    add("--as-category", help="this column holds categories, though they are written as numbers", **several)
+    add("--decimal", choices=(".", ","), help="the decimal mark where columns don't tell (1,234 may be 1234 or 1.234)")
+    add("--date-order", choices=("dmy", "mdy"), help="the order of day and month where dates don't tell")
+    add("--split-by", metavar="COLUMN", help="hold out the rows with the latest values of this column")
+    add("--group", metavar="COLUMN", help="hold out whole groups: rows with one value here stay together")
     add("--x", metavar="SHEET", help="the sheet of numbers (default: X)")
     add("--y", metavar="SHEET", help="the sheet of labels (default: y)")
     for setting in fields(Settings):
@@ -277,6 +287,11 @@ def _add_train(commands: Any) -> None:
     add("--resume", action="store_true", help="go on with the training in DIR, bit for bit as if it had not stopped")
     add("--force", action="store_true", help="replace the model in DIR")
     add("--json", action="store_true", help="print the results as one JSON object")
+
+
+def _add_reading(add: Callable[..., Any]) -> None:
+    add("--encoding", metavar="NAME", help="of a text file, such as cp1252 (default: found out, and said)")
+    add("--header-row", type=count, metavar="N", help="the row with the names of the columns (default: found out)")
 
 
 def _word(value: Any) -> str:
@@ -325,5 +340,6 @@ def _add_sheets(command: Any) -> None:
     command.add_argument(
         "--sheet", metavar="NAME", help="the sheet of the table (default: the training's, or the first)"
     )
+    _add_reading(command.add_argument)
     command.add_argument("--x", metavar="SHEET", help="the sheet of numbers without a header (default: the training's)")
     command.add_argument("--y", metavar="SHEET", help="the sheet of labels without a header (default: the training's)")

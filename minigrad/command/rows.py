@@ -11,9 +11,9 @@ from typing import Any
 from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
 from minigrad.command.sources import DIGITS_TOLD, with_source
+from minigrad.data.cells import Cells, read_cells, shown
 from minigrad.data.digits import load_digits
-from minigrad.data.preparation import target_values
-from minigrad.data.table import Cells, read_cells, shown
+from minigrad.data.target import spelled_as, target_values
 from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
 from minigrad.sequential import Sequential
 from minigrad.table_model import Answers, TableModel
@@ -27,6 +27,8 @@ class Rows:
     x: Any
     known: Any = None
     table: Cells | None = None
+    said: tuple[str, ...] = ()
+    """What is to be told of how they were read."""
 
     def answered_by(self, model: Sequential | TableModel) -> Answers:
         """The model's answers. Raises ValueError that names the data where they don't fit the model."""
@@ -46,7 +48,7 @@ class Rows:
             if label not in classes:
                 place = f"row {row + 1} of the labels"
                 if isinstance(model, TableModel):
-                    place = f"column {model.target.name!r}, row {row + 2}"
+                    place = f"column {model.target.name!r}, row {self.x.index[row]}"
                 raise ValueError(
                     f"{self.where}: {place} holds the label {label!r}; the network was trained on "
                     f"{shown(model.classes)}"
@@ -80,23 +82,35 @@ def read_rows(model: Sequential | TableModel, options: argparse.Namespace, *, an
 
 
 def _read_table(model: TableModel, options: argparse.Namespace, answered: bool) -> Rows:
+    target = model.target.name if answered else None
     with busy(f"reading {options.data}"):
-        cells = _cells(model, options)
-        frame, column = cells.frame(model.target.name if answered else None, only=model.preparation.names)
-    with with_source(cells.where):
-        known = None if column is None else target_values(column, model.target.task)[2]
-    return Rows(cells.where, frame, known, cells)
+        cells = _cells(model, options, [*model.preparation.names, *([] if target is None else [target])])
+        frame, column = model.reading.frame(cells, target, only=model.preparation.names)
+    known, said = None, [f"{about}: {text}" for about, text in cells.said]
+    if column is not None:
+        gaps = column.isna().to_numpy()
+        if gaps.any():
+            said.append(f"{int(gaps.sum()):,} rows without a value in column {target!r} are left out")
+            frame, column = frame[~gaps], column[~gaps]
+        with with_source(cells.where):
+            if not len(frame):
+                raise ValueError(f"column {target!r} has no values to compare with")
+            known = target_values(column, model.target.task)[2]
+        if model.classes is not None:
+            known = spelled_as(known, model.classes.tolist())
+    return Rows(cells.where, frame, known, cells, tuple(said))
 
 
-def _cells(model: TableModel, options: argparse.Namespace) -> Cells:
-    """The table: the sheet that is asked for, else the one of the training's name, else the first."""
+def _cells(model: TableModel, options: argparse.Namespace, wanted: list[str]) -> Cells:
+    """The table: the sheet that is asked for, else the one of the training's name, else the one with its columns."""
     if options.data == DIGITS and not Path(DIGITS).exists():
         raise ValueError(
             f"{options.model} was trained on a table with the columns {shown(model.preparation.names)}, which {DIGITS} "
             f"does not have; give a table that has them"
         )
+    how: dict[str, Any] = {"encoding": options.encoding, "header_row": options.header_row}
     trained = model.facts.get("sheet")
-    if options.sheet is None and isinstance(trained, str) and Path(options.data).suffix.lower() == ".xlsx":
+    if options.sheet is None and isinstance(trained, str) and Path(options.data).suffix.lower() in (".xlsx", ".ods"):
         with suppress(MissingSheetError):
-            return read_cells(options.data, trained)
-    return read_cells(options.data, options.sheet)
+            return read_cells(options.data, trained, **how)
+    return read_cells(options.data, options.sheet, wanted=wanted, **how)

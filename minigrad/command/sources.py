@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,14 @@ import numpy.typing as npt
 from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Split
 from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
+from minigrad.data.cells import did_you_mean, read_cells, shown
+from minigrad.data.columns import NumberColumn, moments_of, numbers_of, texts_of
 from minigrad.data.digits import load_digits
-from minigrad.data.preparation import NumberColumn, Preparation, Target, Task, target_values
-from minigrad.data.split import Rows, split_rows
-from minigrad.data.table import is_text_file, read_cells
+from minigrad.data.preparation import PLURALS, Preparation, kind_of
+from minigrad.data.split import Rows, split_groups, split_latest, split_rows
+from minigrad.data.table import Asked, Reading
+from minigrad.data.target import Target, Task, target_values
+from minigrad.data.text_file import is_text_file
 from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook
 
 if TYPE_CHECKING:
@@ -32,13 +37,13 @@ LEAST_ROWS = 10  # of a table to train on
 
 
 class Source(ABC):
-    """Rows with known answers, of which `where` is the user's name, and `first_row` the number of the first row."""
+    """Rows with known answers: `where` is the user's name for them, and `row_numbers` (m,) are those in the file."""
 
     where: str
     task: Task
     answers: npt.NDArray[Any]
     """(m,): labels, or numbers."""
-    first_row = 1
+    row_numbers: Rows
 
     def hold_out(self, test_size: float, seed: int) -> Split:
         """Hold rows out, and prepare all by the others. Raises ValueError where one can't learn, or can't test."""
@@ -59,6 +64,7 @@ class Sheets(Source):
 
     def __init__(self, where: str, names: tuple[str, str], x: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
         self.where, self.names, self.x, self.answers = where, names, x, labels
+        self.row_numbers = np.arange(1, len(x) + 1)
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """The numbers as they are."""
@@ -67,10 +73,45 @@ class Sheets(Source):
         return Split(self.x, self.answers, self.answers, train, held_out, YES_OR_NO, facts)
 
 
-class Table(Source):
-    """The columns of a table with a header, and the one to predict, whose task is found out unless it is asked for."""
+@dataclass(frozen=True)
+class Choices:
+    """What the user says of a table's columns: those to `drop` and to `keep`, and how rows are held out."""
 
-    first_row = 2  # the header is the first
+    drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    split_by: str | None = None
+    group: str | None = None
+
+    def check(self, target: str, names: list[str]) -> None:
+        """Raise ValueError for a column that the table does not have, and for choices that exclude each other."""
+        one = {"--split-by": self.split_by, "--group": self.group}
+        named = [(option, name) for option, name in one.items() if name is not None]
+        named += [("--drop", name) for name in self.drop] + [("--keep", name) for name in self.keep]
+        for option, name in named:
+            if name not in (*names, target):
+                near = did_you_mean(name, names)
+                raise ValueError(f"there is no column {name!r} for {option}{near}; the columns: {shown(names)}")
+            if name == target:
+                raise ValueError(f"{option} {name!r}: that is the column to predict")
+        if self.split_by is not None and self.group is not None:
+            raise ValueError("--split-by and --group hold rows out in two ways; give one of them")
+        if both := set(self.drop) & set(self.keep):
+            raise ValueError(f"column {min(both)!r} can't be dropped and kept at once")
+
+    def left_out(self) -> dict[str, str]:
+        """The columns that are not to be learned from, with the reasons."""
+        reasons = dict.fromkeys(self.drop, "dropped, as you asked for (--drop)")
+        if self.group is not None and self.group not in self.keep:
+            reasons.setdefault(self.group, "the group (--group), which new rows need not belong to (--keep uses it)")
+        return reasons
+
+
+class Table(Source):
+    """The columns of a table with a header, and the one to predict, whose task is found out unless it is asked for.
+
+    Rows without a target are left out. `reading` is how the columns of the file were read, and `said` what was chosen
+    about the file for the user.
+    """
 
     def __init__(
         self,
@@ -80,16 +121,32 @@ class Table(Source):
         *,
         where: str = "the table",
         sheet: str | None = None,
+        reading: Reading | None = None,
+        said: tuple[tuple[str, str], ...] = (),
+        choices: Choices | None = None,
     ) -> None:
-        self.frame, self.column, self.where, self.sheet = frame, column, where, sheet
+        self.where, self.sheet, self.reading, self.said = where, sheet, reading or Reading(), said
+        self.choices = choices or Choices()
+        self.choices.check(str(column.name), [str(name) for name in frame.columns])
+        gaps = column.isna().to_numpy()
+        self.without_target = int(gaps.sum())
+        if self.without_target:
+            frame, column = frame[~gaps], column[~gaps]
+            if column.dtype == object and all(isinstance(value, bool) for value in column):
+                column = column.astype(bool)
+        if not len(column):
+            raise ValueError(f"column {column.name!r} has no values; there is nothing to learn")
+        self.frame, self.column = frame, column
+        self.row_numbers = frame.index.to_numpy()
         self.task, why, self.answers = target_values(column, task)
         self.why = f"{why}, so this is a {self.task} ({'as --task says' if task else '--task overrides this'})"
 
     def hold_out(self, test_size: float, seed: int) -> Split:
         """Hold rows out, and prepare all by the others. Raises ValueError where one can't learn, or can't test."""
-        name, total, different = self.column.name, len(self.answers), self.column.nunique()
+        name, total, different = self.column.name, len(self.answers), len(np.unique(self.answers))
         if total < LEAST_ROWS:
-            raise ValueError(f"has {total} rows; {LEAST_ROWS} are the least to learn from and to test on")
+            gone = f", and {self.without_target:,} without a value in column {name!r}" if self.without_target else ""
+            raise ValueError(f"has {total} rows{gone}; {LEAST_ROWS} are the least to learn from and to test on")
         if different < 2:
             raise ValueError(f"column {name!r}: all {total} rows hold the same; there is nothing to tell")
         if self.task == "regression" and round(test_size * total) < 2:
@@ -99,19 +156,52 @@ class Table(Source):
                 f"column {name!r} has {different} different labels in {total} rows; that is too few rows of each to "
                 f"learn from"
             )
+        if self.choices.split_by is not None:
+            return self._checked(
+                *self._latest(self.choices.split_by, test_size), f"--split-by {self.choices.split_by!r}"
+            )
+        if self.choices.group is not None:
+            groups = [str(text) for text in texts_of(self.frame[self.choices.group])]
+            with with_source(f"--group {self.choices.group!r}"):
+                return self._checked(*split_groups(groups, test_size, seed=seed), f"--group {self.choices.group!r}")
         return super().hold_out(test_size, seed)
+
+    def _latest(self, name: str, test_size: float) -> tuple[Rows, Rows]:
+        """The rows split by the order of a column."""
+        column, kind = self.frame[name], kind_of(self.frame[name])
+        if kind not in ("date", "number"):
+            raise ValueError(f"--split-by {name!r}: the column holds {PLURALS[kind]}, which have no order in time")
+        with with_source(f"--split-by {name!r}"):
+            values = moments_of(column) if kind == "date" else numbers_of(column, kind)
+            return split_latest(values, test_size)
+
+    def _checked(self, train: Rows, held_out: Rows, option: str) -> Split:
+        """The split, if training has every label."""
+        if self.task == "classification":
+            known = set(self.answers[train].tolist())
+            new = [label for label in np.unique(self.answers[held_out]).tolist() if label not in known]
+            if new or len(known) < 2:
+                what = f"the label {new[0]!r} stands in held-out rows alone" if new else "one label is left to train on"
+                raise ValueError(f"{option}: {what}; choose another column or --test-size")
+        return self.prepare(train, held_out)
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """Each column as `Preparation` and `Target` encode it."""
         target = Target.fit(self.column.iloc[train], self.task)
-        preparation = Preparation.fit(self.frame.iloc[train])
+        left_out = self.choices.left_out()
+        preparation = Preparation.fit(self.frame.iloc[train], keep=self.choices.keep, leave_out=left_out)
+        used = {*preparation.names, target.name}
         facts = {
             "format": "table",
             **preparation.to_json(),
             "target": {"name": target.name, "task": target.task, "mean": target.mean, "scale": target.scale},
             "sheet": self.sheet,
+            "reading": {name: how for name, how in self.reading.to_json().items() if name in used},
         }
-        columns = zip_longest(["columns"], _column_lines(preparation), fillvalue="")
+        columns = zip_longest(["columns"], _column_lines(preparation, self.reading), fillvalue="")
+        notes = [("target", f"{target.name}: {self.why}"), *self.said]
+        if self.without_target:
+            notes.append(("rows", f"{self.without_target:,} without a value in column {target.name!r} are left out"))
         return Split(
             x=preparation.transform(self.frame),
             t=target.encode(self.answers),
@@ -122,7 +212,7 @@ class Table(Source):
             facts=facts,
             names=preparation.features,
             target=target,
-            notes=(("target", f"{self.column.name}: {self.why}"), *columns),
+            notes=(*notes, *columns),
             for_json={"task": self.task, "preparation": dict(preparation.notes())},
         )
 
@@ -154,12 +244,32 @@ def read_source(options: argparse.Namespace) -> Source:
 
 
 def _read_table(options: argparse.Namespace) -> Table:
+    asked = Asked(tuple(options.as_number), tuple(options.as_category), options.decimal, options.date_order)
     with busy(f"reading {options.data}"):
-        cells = read_cells(options.data, options.sheet)
-        frame, column = cells.frame(options.target)
+        cells = read_cells(
+            options.data,
+            options.sheet,
+            encoding=options.encoding,
+            header_row=options.header_row,
+            wanted=[options.target],
+        )
+        cells.position(options.target, "to predict")
+        read = (set(cells.names) - set(options.drop)) | {options.target, options.split_by, options.group}
+        reading = Reading.decide(cells, asked, read - {None})
+        frame, column = reading.frame(cells, options.target, hints=True)
     assert column is not None
+    choices = Choices(tuple(options.drop), tuple(options.keep), options.split_by, options.group)
     with with_source(cells.where):
-        return Table(frame, column, options.task, where=cells.where, sheet=cells.sheet)
+        return Table(
+            frame,
+            column,
+            options.task,
+            where=cells.where,
+            sheet=cells.sheet,
+            reading=reading,
+            said=cells.said,
+            choices=choices,
+        )
 
 
 def _read_sheets(data: str, names: tuple[str, str]) -> Sheets:
@@ -211,9 +321,17 @@ def _refuse_impossible_split(rows: int, classes: int, test_size: float) -> None:
         )
 
 
-def _column_lines(preparation: Preparation) -> list[str]:
-    """What is done with each column, those of plain numbers together."""
-    numbers = [column for column in preparation.columns if isinstance(column, NumberColumn)]
-    plain = [column.name for column in numbers if column.kind == "number" and not column.flagged]
+def _column_lines(preparation: Preparation, reading: Reading) -> list[str]:
+    """How each column is read, and what is done with it; those of plain numbers together."""
+    read = dict(reading.notes())
+    plain = [
+        column.name
+        for column in preparation.columns
+        if isinstance(column, NumberColumn)
+        and column.kind == "number"
+        and not column.flagged
+        and column.name not in read
+    ]
     lines = [f"numbers, standardised: {', '.join(plain)}"] if plain else []
-    return lines + [f"{name}: {text}" for name, text in preparation.notes() if name not in plain]
+    told = [(name, f"{read[name]}; {text}" if name in read else text) for name, text in preparation.notes()]
+    return lines + [f"{name}: {text}" for name, text in told if name not in plain]

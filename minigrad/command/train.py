@@ -51,7 +51,7 @@ def train(options: argparse.Namespace) -> int:
             split.held_out,
             l2=used["l2"],
             names=split.names,
-            first_row=source.first_row,
+            first_row=source.row_numbers,
             others=others,
             decode=split.decode,
             seed=settings.seed,

@@ -15,7 +15,7 @@ from minigrad.command.folder import load_model, model_file
 from minigrad.command.progress import busy
 from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
-from minigrad.data.table import shown
+from minigrad.data.cells import shown
 from minigrad.metrics import classification_report, confusion_matrix, mean_absolute_error, r2_score, wilson_interval
 from minigrad.results.report import matrix_lines
 from minigrad.results.words import amount
@@ -32,11 +32,14 @@ def predict(options: argparse.Namespace) -> int:
     model = load_model(options.model)
     rows = read_rows(model, options)
     found = rows.answered_by(model)
-    for surprise in rows.surprises(model):
+    for surprise in (*rows.said, *rows.surprises(model)):
         print(f"minigrad: note: {rows.where}: {surprise}", file=sys.stderr)
     columns = _columns(model, found)
     with busy(f"writing {out}"):
-        lost = write_sheet(source, columns, out) if rows.table is None else write_beside(rows.table, columns, out)
+        if isinstance(model, TableModel) and rows.table is not None:
+            lost = write_beside(rows.table, model.reading, columns, out)
+        else:
+            lost = write_sheet(source, columns, out)
     print(f"{out}: {len(found.values):,} rows of {source} with {shown(columns)}")
     for what in lost:
         print(f"minigrad: note: {out} does not keep: {what}", file=sys.stderr)

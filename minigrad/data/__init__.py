@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from minigrad.data.labels import LabelEncoder as LabelEncoder
     from minigrad.data.preparation import Preparation as Preparation
     from minigrad.data.split import train_test_split as train_test_split
-    from minigrad.data.table import TableError as TableError
     from minigrad.data.table import read_table as read_table
+    from minigrad.data.text_file import TableError as TableError
     from minigrad.data.workbook import WorkbookError as WorkbookError
     from minigrad.data.workbook import read_workbook as read_workbook
     from minigrad.data.workbook import write_workbook as write_workbook
@@ -22,7 +22,7 @@ _HOMES = {
     "Blocks": "blocks",
     "LabelEncoder": "labels",
     "Preparation": "preparation",
-    "TableError": "table",
+    "TableError": "text_file",
     "WorkbookError": "workbook",
     "load_digits": "digits",
     "read_table": "table",

@@ -52,6 +52,47 @@ def split_rows(labels: Any, test_size: float | int, *, stratify: bool = True, se
     return order[~tested], order[tested]
 
 
+def split_latest(order: Any, test_size: float | int) -> tuple[Rows, Rows]:
+    """The row numbers for training and for testing: the rows with the largest values are tested, as the latest dates.
+
+    Rows of one value stay together, so there may be some more or fewer; rows without a value are trained on. Raises
+    ValueError where that leaves no rows on one side.
+    """
+    values = np.asarray(order)
+    if values.dtype.kind == "M":
+        values = np.where(np.isnat(values), np.nan, values.astype("datetime64[us]").astype(np.float64))
+    values = values.astype(np.float64)
+    present = np.sort(values[~np.isnan(values)])
+    total = _test_rows(test_size, len(values))
+    if len(present) <= total or present[0] == present[-1]:
+        raise ValueError("there are too few different values to hold the latest rows out by")
+    first = present[-total]
+    tested = values >= first if first > present[0] else values > first
+    return np.flatnonzero(~tested), np.flatnonzero(tested)
+
+
+def split_groups(groups: Any, test_size: float | int, *, seed: int = 0) -> tuple[Rows, Rows]:
+    """The row numbers for training and for testing, such that no group has rows on both sides.
+
+    Groups are drawn in a random order, as long as they bring the number of rows nearer to what is asked for. Raises
+    ValueError for a single group.
+    """
+    names, codes, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise ValueError("all rows are of one group")
+    total, count = _test_rows(test_size, len(codes)), 0
+    chosen: list[int] = []
+    for group in np.random.default_rng((seed, 0, 1)).permutation(len(names)).tolist():
+        nearer = abs(count + sizes[group] - total) < abs(count - total)
+        if nearer and len(chosen) < len(names) - 1:
+            chosen.append(group)
+            count += int(sizes[group])
+    if not chosen:
+        chosen = [int(sizes.argmin())]
+    tested = np.isin(codes, chosen)
+    return np.flatnonzero(~tested), np.flatnonzero(tested)
+
+
 def take_rows(table: Any, rows: Rows) -> Any:
     """The given rows of an array, a list, a DataFrame or a Series."""
     return table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]

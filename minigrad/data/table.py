@@ -1,319 +1,472 @@
-"""Tables with a header: one sheet of a workbook, or a CSV or TSV file. Each column is of one kind, or an error.
+"""Tables: how the cells of each column are read, decided for whole columns, and kept to read other files alike.
 
     frame, target = read_table("flowers.xlsx", target="species")
 
-The kinds are numbers, text, bools and dates; a cell may be missing. The index of the frame is the row in the file as a
-spreadsheet program counts it (the header is row 1), so that every later message can name it.
+A column is of one kind: numbers, text, TRUE and FALSE, or dates; a cell may be missing. The index of the frame is the
+row in the file as a spreadsheet program counts it, so that every later message can name it.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import math
 import os
-import re
 import reprlib
 from collections import Counter
-from collections.abc import Collection
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from minigrad.data.workbook import WorkbookError, cell_name, read_sheets
+import numpy as np
+
+from minigrad.data import written_dates, written_numbers
+from minigrad.data.cells import Cells, number_text, read_cells, shown
+from minigrad.data.text_file import TableError
+from minigrad.data.written_dates import DateForm, as_datetime
+from minigrad.data.written_numbers import Ambiguous, NumberFormat, is_marker, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEXT_FILES = (".csv", ".tsv", ".tab", ".txt")
-DELIMITERS = (",", ";", "\t", "|")
-MISSING = {"", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "?"}  # what stands for no value, as text
+Kind = Literal["number", "flag", "text", "date"]
+Refuse = Callable[[int, Any, str], NoReturn]
+
 FLAGS = {"true": True, "false": False}
-DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
-DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
-KINDS = {float: "a number", bool: "TRUE or FALSE", str: "text", datetime.date: "a date"}
-SHOWN = 12  # names of columns in an error message
+KINDS: dict[type, str] = {float: "a number", bool: "TRUE or FALSE", str: "text", datetime.datetime: "a date"}
+NAMES: dict[str, Any] = {"number": float, "flag": bool, "text": str, "date": datetime.datetime}
+PLAIN, ISO = NumberFormat(), DateForm("ymd")
+MOST = 0.5  # of the cells are numbers, and the others are mistakes rather than the column text
 
 
-class TableError(WorkbookError):
-    """What is wrong with a table, in one line: the file, the sheet, the cell or the column, and what to do."""
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of columns: which are `numbers` or `categories`, and what is meant where that is open."""
+
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    decimal: str | None = None
+    date_order: str | None = None
+
+    def check(self, cells: Cells) -> None:
+        """Raise TableError for a column that the table does not have."""
+        for option, names in (("--as-number", self.numbers), ("--as-category", self.categories)):
+            for name in names:
+                cells.position(name, f"for {option}")
+                if name in self.numbers and name in self.categories:
+                    raise TableError(f"column {name!r} can't be --as-number and --as-category at once")
+
+
+@dataclass(frozen=True)
+class ColumnReading:
+    """How the cells of one column are read.
+
+    `number` and `date` are how those that are text are written. `lenient`: what is no number is missing, as
+    --as-number says. `markers` are the texts that were found to stand for no value.
+    """
+
+    kind: Kind
+    number: NumberFormat = PLAIN
+    date: DateForm = ISO
+    lenient: bool = False
+    asked: bool = False
+    guessed: bool = False
+    markers: tuple[str, ...] = ()
+
+    def read(self, cells: Any, refuse: Refuse) -> Any:
+        """The cells as values of this kind, in an array: float64, datetime64, bool, or objects with None."""
+        if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
+            if self.kind != "number":
+                return self._other(cells.tolist(), refuse)
+            if not np.isfinite(cells).all() and np.isinf(cells).any():
+                row = int(np.isinf(cells).argmax())
+                refuse(row, float(cells[row]), "a finite number")
+            return cells
+        return self._numbers(cells, refuse) if self.kind == "number" else self._other(cells, refuse)
+
+    def _numbers(self, cells: Sequence[Any], refuse: Refuse) -> Any:
+        known: dict[str, float | None] = {}
+        found = np.empty(len(cells))
+        for row, cell in enumerate(cells):
+            value: float | None
+            if isinstance(cell, str):
+                if cell not in known:
+                    known[cell] = math.nan if is_marker(cell) else self.number.parse(cell)
+                    if known[cell] is None and self.lenient:
+                        known[cell] = math.nan
+                value = known[cell]
+            else:
+                value = math.nan if cell is None else cell if type(cell) is float else None
+            if value is None:
+                if self.lenient:
+                    value = math.nan
+                else:
+                    wanted = "a number" if self.number.plain else f"a number {self.number.describe()}"
+                    refuse(row, cell, wanted)
+            elif math.isinf(value):
+                refuse(row, value, "a finite number")
+            found[row] = value
+        return found
+
+    def _other(self, cells: Sequence[Any], refuse: Refuse) -> Any:
+        if self.kind == "date":
+            return self._dates(cells, refuse)
+        found = np.empty(len(cells), object)
+        for row, cell in enumerate(cells):
+            if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+                found[row] = None
+            elif self.kind == "text":
+                if not (isinstance(cell, str | float) or self.asked):
+                    refuse(row, cell, "text")
+                found[row] = cell if isinstance(cell, str) else _as_text(cell)
+            else:
+                flag = cell if isinstance(cell, bool) else FLAGS.get(cell.casefold()) if isinstance(cell, str) else None
+                if flag is None and not (isinstance(cell, str) and is_marker(cell)):
+                    refuse(row, cell, KINDS[bool])
+                found[row] = flag
+        return found.astype(bool) if self.kind == "flag" and None not in found.tolist() else found
+
+    def _dates(self, cells: Sequence[Any], refuse: Refuse) -> Any:
+        known: dict[Any, Any] = {None: np.datetime64("NaT")}
+        found = np.empty(len(cells), "datetime64[us]")
+        for row, cell in enumerate(cells):
+            if cell not in known and not (isinstance(cell, float) and math.isnan(cell)):
+                moment: Any = None
+                if isinstance(cell, str):
+                    moment = np.datetime64("NaT") if is_marker(cell) else self.date.parse(cell)
+                elif isinstance(cell, datetime.date | datetime.time | datetime.timedelta):
+                    moment = as_datetime(cell)
+                if moment is None:
+                    refuse(row, cell, f"a date ({self.date.describe()})")
+                known[cell] = np.datetime64(moment)
+            found[row] = known.get(cell, known[None])
+        return found
+
+    def describe(self) -> str:
+        """What is worth telling of it; nothing where cells are read as any program does."""
+        said = []
+        if self.kind == "number" and not self.number.plain:
+            said.append(f"numbers {self.number.describe()}")
+        if self.kind == "date":
+            guess = " (a guess, since days and months can't be told apart here; --date-order overrides it)"
+            said.append(f"dates, read as {self.date.describe()}{guess if self.guessed else ''}")
+        if self.asked:
+            said.append(f"taken as {'numbers' if self.kind == 'number' else 'categories'}, as you asked for")
+        if self.markers:
+            said.append(f"missing where it holds {shown(self.markers)}")
+        return "; ".join(said)
+
+    def to_json(self) -> dict[str, Any]:
+        """{"kind": …, and what differs from the customary}"""
+        written: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "number":
+            written["number"] = self.number.to_json()
+        if self.kind == "date":
+            written["date"] = self.date.to_json()
+        return written | {"lenient": self.lenient, "asked": self.asked, "markers": list(self.markers)}
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> ColumnReading:
+        """The inverse of `to_json`. Raises ValueError for what it has not written."""
+        if written["kind"] not in NAMES:
+            raise ValueError(f"there is no kind {written['kind']!r} of columns")
+        return cls(
+            written["kind"],
+            NumberFormat.from_json(written.get("number", {})),
+            DateForm.from_json(written.get("date", {"order": "ymd"})),
+            bool(written.get("lenient", False)),
+            bool(written.get("asked", False)),
+            markers=tuple(map(str, written.get("markers", ()))),
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How each column of a table is read, by name: decided once by `decide`, then the same for other files."""
+
+    columns: dict[str, ColumnReading] = field(default_factory=dict)
+
+    @classmethod
+    def decide(cls, cells: Cells, asked: Asked | None = None, only: Collection[str] | None = None) -> Reading:
+        """Decide by all cells of each column. Raises TableError that names the cell or says what to choose."""
+        asked = asked or Asked()
+        asked.check(cells)
+        made: dict[str, ColumnReading] = {}
+        open_questions: dict[str, Ambiguous] = {}
+        for place, name in enumerate(cells.names):
+            if not name or (only is not None and name not in only):
+                continue
+            found = _decided(cells, place, name, asked)
+            if isinstance(found, Ambiguous):
+                open_questions[name] = found
+            else:
+                made[name] = found
+        decimals = {mark for name, reading in made.items() if (mark := _certain_decimal(cells, name, reading))}
+        for name, question in open_questions.items():
+            fitting = [format for format in question.formats if format.decimal in decimals]
+            if len(decimals) != 1 or not fitting:
+                few, many = sorted((format.parse(question.example) or 0.0 for format in question.formats), key=abs)
+                raise TableError(
+                    f"{cells.where}: column {name!r} holds {question.example!r} and the like, which may be "
+                    f"{few:g} or {many:g}; say what the decimal mark is: --decimal . or --decimal ,"
+                )
+            made[name] = ColumnReading("number", fitting[0], lenient=name in asked.numbers)
+        if decimals == {","}:
+            made |= _thousands_after_all(cells, made, asked)
+        return cls({name: made[name] for name in cells.names if name in made})
+
+    def frame(
+        self, cells: Cells, target: str | None = None, only: Collection[str] | None = None, *, hints: bool = False
+    ) -> tuple[pd.DataFrame, pd.Series[Any] | None]:
+        """(columns, target) of a table's cells; with `only`, other columns are not looked at.
+
+        With `hints`, what is said of a wrong cell names the options of the command that help.
+        """
+        import pandas as pd
+
+        if target is not None:
+            cells.position(target, "to predict")
+        found: dict[str, Any] = {}
+        for place, name in enumerate(cells.names):
+            if not name or not (only is None or name == target or name in only):
+                continue
+            reading = self.columns.get(name) or _settled(cells, place, name)
+            found[name] = _read(reading, cells, place, name, hints)
+        columns = {name: pd.Series(values, cells.index, values.dtype) for name, values in found.items()}
+        frame = pd.DataFrame(columns, index=cells.index)
+        return (frame, None) if target is None else (frame.drop(columns=target), frame[target])
+
+    def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame of which the columns of text that hold numbers, dates or flags are read as those of a file are."""
+        import pandas as pd
+
+        changed = {}
+        for name in frame.columns:
+            reading, column = self.columns.get(str(name)), frame[name]
+            if reading is None or reading.kind == "text" or column.dtype.kind in "biufMm":
+                continue
+            cells = [None if gap else cell for cell, gap in zip(column.tolist(), column.isna().tolist(), strict=True)]
+            if not any(isinstance(cell, str) for cell in cells):
+                continue
+            cells = [
+                cell.strip() or None if isinstance(cell, str) else float(cell) if type(cell) is int else cell
+                for cell in cells
+            ]
+
+            def refuse(row: int, cell: Any, wanted: str, name: Any = name, column: Any = column) -> NoReturn:
+                raise ValueError(
+                    f"column {str(name)!r}, row {column.index[row]!r}: holds {_found(cell)}, where {wanted} belongs"
+                )
+
+            changed[name] = pd.Series(reading.read(cells, refuse), index=frame.index)
+        return frame.assign(**{str(name): values for name, values in changed.items()}) if changed else frame
+
+    def values(self, cells: Cells, name: str) -> list[Any]:
+        """The cells of a column as Python has them: read where that can be, else as they are written."""
+        place = cells.names.index(name)
+        try:
+            found = _read(self.columns.get(name) or _settled(cells, place, name), cells, place, name)
+        except TableError:
+            found = cells.columns[place]
+        if isinstance(found, np.ndarray) and found.dtype.kind == "M":
+            return [None if np.isnat(moment) else moment.item() for moment in found]
+        return found.tolist() if isinstance(found, np.ndarray) else list(found)
+
+    def decimal_in(self, cells: Cells) -> str:
+        """The decimal mark that a text file uses in the columns that are read here."""
+        texts = (name for name in self.columns if name in cells.names)
+        written = (name for name in texts if isinstance(cells.columns[cells.names.index(name)], list))
+        commas = any(
+            self.columns[name].kind == "number" and self.columns[name].number.decimal == "," for name in written
+        )
+        return "," if commas else "."
+
+    def notes(self) -> list[tuple[str, str]]:
+        """(column, what is worth telling of how it is read)."""
+        return [(name, text) for name, reading in self.columns.items() if (text := reading.describe())]
+
+    def to_json(self) -> dict[str, Any]:
+        """{name: how it is read}"""
+        return {name: reading.to_json() for name, reading in self.columns.items()}
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Reading:
+        """The inverse of `to_json`. Raises ValueError for what it has not written."""
+        try:
+            return cls({str(name): ColumnReading.from_json(each) for name, each in written.items()})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"how columns are read is not consistent ({error})") from error
 
 
 def read_table(
     path: str | os.PathLike[str], target: str | None = None, sheet: str | None = None
 ) -> tuple[pd.DataFrame, pd.Series[Any] | None]:
-    """Read `(columns, target)` from a sheet (the first one, without a name) of an .xlsx, or from a CSV or TSV file.
+    """Read `(columns, target)` from a sheet of an .xlsx or .ods, or from a CSV, TSV, Parquet or Feather file.
 
-    Row 1 holds the names of the columns; a first column without a name that counts the rows, as pandas writes it, is
-    left out. Text files are UTF-8 or UTF-16; the delimiter is the one of `, ; tab |` that parts the header. Empty cells
-    and the words NA, N/A, NaN, null and ? are missing values. In a column of text the numbers are text too, as long as
-    they are not more than half of it. Without `target` the second item is None.
+    A row holds the names of the columns, the first that is no title; a first column without a name that counts the
+    rows, as pandas writes it, is left out. Text files are UTF-8 or UTF-16, or of an encoding that is found; the
+    delimiter is one of `, ; tab |`. Numbers may be written as `1.234,5`, `€ 12.30`, `45 %`, `12 kg` or `(120)`, one way
+    in a column. Empty cells and the words NA, N/A, NaN, null and ? are missing values, and in columns of numbers and
+    dates -, ., none, unknown and the like. In a column of text the numbers are text too, as long as they are not more
+    than half of it. Without `target` the second item is None.
 
     Raises TableError, a ValueError, for what is no such table, and FileNotFoundError for a file that is not there.
     """
-    table = read_cells(path, sheet)
-    return table.frame(target)
+    cells = read_cells(path, sheet, wanted=[] if target is None else [target])
+    return Reading.decide(cells).frame(cells, target)
 
 
-def shown(names: Any) -> str:
-    """The first names, for a message."""
-    names = list(names)
-    return ", ".join(map(repr, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+# -------------------------------------------------------------------------------------------------------- deciding
+def _decided(cells: Cells, place: int, name: str, asked: Asked) -> ColumnReading | Ambiguous:
+    column: Any = cells.columns[place]
+    if name in asked.categories:
+        return ColumnReading("text", asked=True)
+    if isinstance(column, np.ndarray):
+        return ColumnReading("number", asked=name in asked.numbers)
+    counts = Counter(map(type, column))
+    texts = Counter(cell for cell in column if type(cell) is str)
+    words = [text for text in texts if not is_marker(text)]
+    markers = tuple(sorted(text for text in texts if is_marker(text)))
+    if name in asked.numbers:
+        return _as_number(words, texts, markers, asked)
+    kinds = {kind for kind in counts if kind not in (str, type(None))}
+    dated = bool(kinds) and all(issubclass(kind, _MOMENTS) for kind in kinds)
+    if not kinds and not words:
+        return ColumnReading("text" if texts else "number")
+    if kinds <= {bool} and all(word.casefold() in FLAGS for word in words):
+        return ColumnReading("flag", markers=markers)
+    if kinds <= {float}:
+        format = written_numbers.decide(words, asked.decimal) if words else NumberFormat()
+        if isinstance(format, NumberFormat):
+            return ColumnReading("number", format, markers=markers)
+        if format is not None:
+            return format
+    if dated or not kinds:
+        form = written_dates.decide(words, asked.date_order) if words else (DateForm("ymd"), False)
+        if form is not None:
+            return ColumnReading("date", date=form[0], guessed=form[1], markers=markers)
+    return _of_several(cells, name, column, texts, counts)
 
 
-def is_text_file(path: str | os.PathLike[str]) -> bool:
-    """Whether the name is that of a CSV or TSV file."""
-    return Path(path).suffix.lower() in TEXT_FILES
+_MOMENTS = (datetime.date, datetime.time, datetime.timedelta)
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The cells of a table: names of columns ("" for a counter without a name), then rows of equal length.
+def _as_number(
+    words: list[str], texts: Counter[str], markers: tuple[str, ...], asked: Asked
+) -> ColumnReading | Ambiguous:
+    """As --as-number has it: the format of most of the texts, with the others missing."""
+    units = Counter(parts.unit for word in words if (parts := parts_of(word)) is not None)
+    most = max(units, key=lambda unit: units[unit], default=("", ""))
+    numbers = [word for word in words if (parts := parts_of(word)) is not None and parts.unit in (most, ("", ""))]
+    format = written_numbers.decide(numbers, asked.decimal) if numbers else NumberFormat()
+    if isinstance(format, Ambiguous):
+        return format
+    format = format or NumberFormat(before=most[0], after=most[1])
+    missing = tuple(sorted({*markers, *(word for word in words if format.parse(word) is None)}))
+    return ColumnReading("number", format, lenient=True, asked=True, markers=missing)
 
-    `sheet` is None, and `delimiter` set, for a text file, whose cells are all text.
-    """
 
-    path: Path
-    sheet: str | None
-    names: list[str]
-    rows: list[list[Any]]
-    delimiter: str | None = None
+def _of_several(
+    cells: Cells, name: str, column: list[Any], texts: Counter[str], counts: Counter[type]
+) -> ColumnReading:
+    """The kind of a column whose cells do not agree: text, or what most of them are, with an error for the others."""
+    places = {kind: counts[kind] for kind in counts if kind is not type(None)}
+    total = sum(places.values())
+    parsed = {text: parts_of(text) for text in texts}
+    by_unit: Counter[tuple[str, str]] = Counter()
+    for text, parts in parsed.items():
+        if parts is not None:
+            by_unit[parts.unit] += texts[text]
+    if sum(written_numbers.units_of(texts).values()) and len(written_numbers.units_of(texts)) > 1:
+        named = written_numbers.units_of(texts.elements())
+        if sum(named.values()) + counts[float] > 0.9 * total:
+            told = ", ".join(f"{unit!r} ({times})" for unit, times in named.most_common(5))
+            raise TableError(
+                f"{cells.where}: column {name!r} holds numbers in several units: {told}; write them in one unit, or "
+                f"take them as categories with --as-category {name!r}"
+            )
+    unit = max(by_unit, key=lambda unit: by_unit[unit], default=("", ""))
+    numbers = counts[float] + by_unit[unit] + sum(times for text, times in texts.items() if is_marker(text))
+    plain = unit == ("", "") or written_numbers.KNOWN_UNIT.fullmatch("".join(unit)) is not None
+    moments = sum(times for kind, times in places.items() if issubclass(kind, _MOMENTS))
+    if moments > MOST * total:
+        return ColumnReading("date")
+    if counts[bool] > MOST * total:
+        return ColumnReading("flag")
+    if numbers > MOST * total and plain:
+        kept = [text for text, parts in parsed.items() if parts is not None and parts.unit in (unit, ("", ""))]
+        format = written_numbers.decide(kept) if kept else NumberFormat()
+        return ColumnReading("number", format if isinstance(format, NumberFormat) else NumberFormat(".", "", *unit))
+    return ColumnReading("text")
 
-    @property
-    def where(self) -> str:
-        """The file and the sheet."""
-        return str(self.path) if self.sheet is None else f"{self.path}: sheet {self.sheet!r}"
 
-    def frame(
-        self, target: str | None = None, only: Collection[str] | None = None
-    ) -> tuple[pd.DataFrame, pd.Series[Any] | None]:
-        """(columns, target), as `read_table` gives them; with `only`, other columns are not looked at."""
-        import pandas as pd
+def _certain_decimal(cells: Cells, name: str, reading: ColumnReading) -> str | None:
+    """The decimal mark that a column shows for certain: what stands before three digits may be another mark."""
+    column: Any = cells.columns[cells.names.index(name)]
+    if reading.kind != "number" or reading.asked:
+        return None
+    if isinstance(column, np.ndarray):
+        parts = column[np.isfinite(column) & (column != np.floor(column))]
+        few, many = np.round(parts, 2) == parts, np.round(parts, 3) != parts
+        return "." if bool(few.any() or many.any()) else None
+    words = {cell for cell in column if isinstance(cell, str) and not is_marker(cell)}
+    other = "." if reading.number.decimal == "," else ","
+    marked = any("." in word or "," in word for word in words)
+    return reading.number.decimal if marked and written_numbers.decide(words, other) is None else None
 
-        wanted = {name for name in self.names if name and (only is None or name == target or name in only)}
-        frame = pd.DataFrame(
-            {name: self.column(position) for position, name in enumerate(self.names) if name in wanted},
-            index=pd.RangeIndex(2, 2 + len(self.rows), name="row"),
-        )
-        if target is None:
-            return frame, None
-        if target not in frame:
-            raise TableError(f"{self.where} has no column {target!r} to predict; its columns: {shown(self.names)}")
-        return frame.drop(columns=target), frame[target]
 
-    def column(self, position: int) -> pd.Series[Any]:
-        """The values of one column, all of one kind: float64, bool, or objects: text or dates.
+def _thousands_after_all(cells: Cells, made: Mapping[str, ColumnReading], asked: Asked) -> dict[str, ColumnReading]:
+    """Columns such as `1.234` in a file with decimal commas: they were taken for plain numbers."""
+    found = {}
+    for name, reading in made.items():
+        column: Any = cells.columns[cells.names.index(name)]
+        plain = isinstance(column, np.ndarray) and reading.kind == "number"
+        if plain and cells.dialect is not None and bool(np.any(column != np.floor(column))):
+            words = {text for text in cells.texts(name) if text is not None}
+            format = written_numbers.decide(words, ",")
+            if isinstance(format, NumberFormat) and format.thousands:
+                found[name] = ColumnReading("number", format, asked=reading.asked)
+    return found
 
-        Missing ones are NaN or None. Raises TableError that names the first cell of another kind.
-        """
-        import pandas as pd
 
-        cells = self.values(position)
-        counts = Counter(_kind(cell) for cell in cells if cell is not None)
-        kind = max(counts, key=lambda kind: counts[kind], default=float)
-        if kind is str and counts.keys() <= {float, str}:
-            texts = [_value(row[position]) for row in self.rows]
-            cells = [number_text(text) if isinstance(text, float) else text for text in texts]
-        for row, cell in enumerate(cells):
-            if cell is not None and _kind(cell) is not kind:
-                self.refuse(row, position, cell, KINDS[kind])
-            if kind is float and cell is not None and not math.isfinite(cell):
-                self.refuse(row, position, cell, "a finite number")
-        dtype = "float64" if kind is float else "bool" if kind is bool and None not in cells else "object"
-        return pd.Series(cells, dtype=dtype, index=range(2, 2 + len(cells)))
-
-    def values(self, position: int) -> list[Any]:
-        """The values of one column: floats, bools, text and dates, None where one is missing."""
-        cells = [_value(row[position]) for row in self.rows]
-        if self.delimiter is None:
-            return cells
-        texts = [cell for cell in cells if cell is not None]
-        if texts and all(text.lower() in FLAGS for text in texts):
-            return [None if cell is None else FLAGS[cell.lower()] for cell in cells]
-        if texts and all(DATE.fullmatch(text) for text in texts):
-            with suppress(ValueError):  # the 31st of a month that has none
-                return [None if cell is None else datetime.date.fromisoformat(cell[:10]) for cell in cells]
-        commas = self.delimiter != "," and any("," in text for text in texts)
-        if commas and all(DECIMAL_COMMA.fullmatch(text) for text in texts):
-            return [None if cell is None else float(cell.replace(".", "").replace(",", ".")) for cell in cells]
-        return [cell if cell is None else _number(cell) for cell in cells]
-
-    def place(self, row: int, position: int) -> str:
-        """The name of a cell; row 0 is the first one below the header."""
-        if self.sheet is not None:
-            return cell_name(self.sheet, row + 1, position)
-        return f"row {row + 2}, column {self.names[position]!r}"
-
-    def refuse(self, row: int, position: int, cell: Any, wanted: str) -> NoReturn:
-        """Raise TableError for a cell that is not what belongs there."""
-        if isinstance(cell, bool):
-            found = str(cell).upper()
-        elif isinstance(cell, float):
-            found = f"{cell:g}"
-        else:
-            found = f"the {KINDS[_kind(cell)].split()[-1]} {reprlib.repr(str(cell))}"
-        column = "" if self.sheet is None else f" (column {self.names[position]!r})"
+# --------------------------------------------------------------------------------------------------------- reading
+def _read(reading: ColumnReading, cells: Cells, place: int, name: str, hints: bool = False) -> Any:
+    def refuse(row: int, cell: Any, wanted: str) -> NoReturn:
+        hint = ""
+        if hints and reading.kind == "number":
+            hint = f"; --as-number {name!r} has all such cells missing, --as-category {name!r} makes categories of them"
         raise TableError(
-            f"{self.path}: {self.place(row, position)}{column} holds {found}, where {wanted} belongs; correct it, "
-            f"or clear the cell if its value is missing"
+            f"{cells.path}: {cells.place(row, name)} holds {_found(cell)}, where {wanted} belongs; correct it, or "
+            f"clear the cell if its value is missing{hint}"
         )
 
-
-def read_cells(path: str | os.PathLike[str], sheet: str | None = None) -> Cells:
-    """The cells of a table, with its header checked."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    delimiter = None
-    if is_text_file(path):
-        if sheet is not None:
-            raise TableError(f"{path} is a text file and has no sheet {sheet!r}")
-        rows, delimiter = _text_rows(path)
-    else:
-        [found] = read_sheets(path, sheet)
-        rows, sheet = found.table(), found.name
-    where = str(path) if sheet is None else f"{path}: sheet {sheet!r}"
-    while rows and _is_blank(rows[-1]):
-        rows = rows[:-1]
-    while rows and _is_blank([row[-1] for row in rows]):
-        rows = [row[:-1] for row in rows]
-    if len(rows) < 2:
-        raise TableError(f"{where} is empty; put names of columns in row 1 and the values below")
-    table = Cells(path, sheet, [str(cell).strip() for cell in rows[0]], rows[1:], delimiter)
-    table.names[:] = _names(table, rows[0])
-    for row, cells in enumerate(table.rows):
-        if _is_blank(cells):
-            raise TableError(f"{where}: row {row + 2} is empty; delete it")
-    return table
+    column: Any = cells.columns[place]
+    if isinstance(column, np.ndarray) and (reading.kind == "text" or not reading.number.plain):
+        # What looks like plain numbers may be 007, or 1.234 where that is a thousand and some.
+        texts = cells.texts(name)
+        unread = reading.kind == "number" and any(
+            isinstance(text, str) and not is_marker(text) and reading.number.parse(text) is None for text in texts
+        )
+        column = column if unread else texts
+    return reading.read(column, refuse)
 
 
-def _names(table: Cells, header: list[Any]) -> list[str]:
-    """The names of the columns. Raises TableError where row 1 is no header."""
-    names = []
-    for position, cell in enumerate(header):
-        value = _number(cell.strip()) if isinstance(cell, str) else cell
-        place = table.place(-1, position) if table.sheet is not None else f"row 1, column {position + 1}"
-        if value == "":
-            if position == 0 and [_number(str(row[0])) for row in table.rows] in _counts(len(table.rows)):
-                names.append("")
-                continue
-            raise TableError(
-                f"{table.path}: {place} is empty, where the name of a column belongs; row 1 holds the names: "
-                f"delete what stands above them, and give each column one"
-            )
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, str | int | float)
-            or (isinstance(value, float) and not value.is_integer())
-        ):
-            raise TableError(
-                f"{table.path}: {place} holds {cell}, where the name of a column belongs; insert a row 1 with the names"
-            )
-        names.append(cell.strip() if isinstance(cell, str) else number_text(cell))
-    for name, times in Counter(names).items():
-        if times > 1:
-            raise TableError(f"{table.where} has {times} columns with the name {name!r}; give each a name of its own")
-    return names
+def _settled(cells: Cells, place: int, name: str) -> ColumnReading:
+    """How a column is read that nothing was decided about."""
+    found = _decided(cells, place, name, Asked())
+    return ColumnReading("number", found.formats[0]) if isinstance(found, Ambiguous) else found
 
 
-def _counts(rows: int) -> list[list[float]]:
-    return [[float(first + row) for row in range(rows)] for first in (0, 1)]
-
-
-def _is_blank(cells: list[Any]) -> bool:
-    return all(isinstance(cell, str) and not cell.strip() for cell in cells)
-
-
-def _kind(cell: Any) -> type:
+def _as_text(cell: Any) -> str:
     if isinstance(cell, bool):
-        return bool
+        return str(cell).upper()
     if isinstance(cell, float):
-        return float
-    return str if isinstance(cell, str) else datetime.date
+        return number_text(cell)
+    return str(cell)
 
 
-def _value(cell: Any) -> Any:
-    """A cell with None for a missing value, text without spaces around it, and every number as a float."""
-    if isinstance(cell, str):
-        cell = cell.strip()
-        return None if cell in MISSING else cell
-    if isinstance(cell, datetime.datetime):
-        return cell.date()
-    return float(cell) if isinstance(cell, int) and not isinstance(cell, bool) else cell
-
-
-def number_text(number: float) -> str:
-    """A number as text: 3 and not 3.0."""
-    return str(int(number)) if float(number).is_integer() else repr(float(number))
-
-
-def _number(text: str) -> Any:
-    """The number that a text is, or the text."""
-    try:
-        return float(text) if "_" not in text else text
-    except ValueError:
-        return text
-
-
-def _text_rows(path: Path) -> tuple[list[list[str]], str]:
-    """The rows of a text file, of equal length, and its delimiter."""
-    text = _decoded(path)
-    header = text[: text.find("\n")] if "\n" in text else text
-    rows: list[list[str]] = []
-    line = 1
-    try:
-        if path.suffix.lower() in (".tsv", ".tab"):
-            delimiter = "\t"
-        else:
-            delimiter = max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for row in reader:
-            line = reader.line_num
-            if rows and row and len(row) != len(rows[0]):
-                raise TableError(
-                    f"{path}: row {len(rows) + 1} (line {line}) has {len(row)} values and the header has "
-                    f"{len(rows[0])} names, parted by {delimiter!r}; correct it, or write quotes around a text with "
-                    f"the delimiter in it"
-                )
-            rows.append(row)
-    except csv.Error as error:
-        raise TableError(f"{path}: line {line} or the next can't be read ({error}); look at its quotes") from error
-    if len(rows) > 1 and len(rows[0]) == 1:
-        raise TableError(
-            f"{path} has one column only, {reprlib.repr(rows[0][0])}; columns are parted by comma, semicolon, tab or |"
-        )
-    while rows and not rows[-1]:
-        rows.pop()
-    for number, row in enumerate(rows, 1):
-        if not row:
-            raise TableError(f"{path}: row {number} is empty; delete it")
-    return rows, delimiter
-
-
-def _decoded(path: Path) -> str:
-    """The text of a file. Raises TableError for other files, by their first bytes, and for other encodings."""
-    if path.is_dir():
-        raise TableError(f"{path} is a directory; give the name of a file")
-    content = path.read_bytes()
-    if content.startswith((b"PK", b"\xd0\xcf\x11\xe0")):
-        raise TableError(f"{path} is a workbook or an archive under a text file's name; rename it to .xlsx")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    else:
-        encoding = "utf-8-sig"
-        if b"\0" in content:
-            line = content[: content.index(b"\0")].count(b"\n") + 1
-            raise TableError(f"{path}: line {line} holds a NUL byte, so this is no text; export the table again")
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise TableError(f"{path} is a web page or XML text under a table's name; export the table as CSV")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise TableError(
-            f"{path}: line {line} is not written in UTF-8 (byte {error.start + 1} is {content[error.start]:#04x}); "
-            f"save it as 'CSV UTF-8'"
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+def _found(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float):
+        return f"{cell:g}"
+    return f"the text {reprlib.repr(cell)}" if isinstance(cell, str) else f"the date or time {cell}"

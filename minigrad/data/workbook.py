@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROW_LIMIT, COLUMN_LIMIT = 1_048_576, 16_384
 WITHOUT_VALUE = re.compile(rb"</f>\s*(?:<v\s*/>|<v>\s*</v>|</c>)|<f\b[^>]*/>\s*(?:<v\s*/>|<v>\s*</v>|</c>)")
+NOT_AVAILABLE = "#N/A"  # the error by which spreadsheets say that a value is missing
 SAVE_AS = "open it in a spreadsheet program and save it as .xlsx"
 
 
@@ -71,10 +72,25 @@ def read_sheets(path: str | os.PathLike[str], *names: str | None) -> list[Sheet]
         _refuse_other_archives(path)
         with CalamineWorkbook.from_path(path) as book:
             sheets = [Sheet(path, book, name) for name in names]
-        _refuse_unsaved_formulas(path, tuple(sheet.name for sheet in sheets))
+        if not _is_ods(path):
+            _refuse_unsaved_formulas(path, tuple(sheet.name for sheet in sheets))
     except (CalamineError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise _damaged(path, error) from error
     return sheets
+
+
+def sheet_heads(path: str | os.PathLike[str], rows: int) -> dict[str, list[list[Any]]]:
+    """The first rows of each sheet with cells, by its name; nothing of a file that `read_sheets` will refuse."""
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
+
+    try:
+        with CalamineWorkbook.from_path(path) as book:
+            names = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+            if len(names) < 2:
+                return {name: [] for name in names}
+            return {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=rows) for name in names}
+    except (CalamineError, zipfile.BadZipFile, OSError):
+        return {}
 
 
 def write_workbook(
@@ -204,16 +220,19 @@ class Sheet:
         whole = np.all((numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**53))
         return numbers.astype(np.int64) if whole else numbers
 
-    def table(self) -> list[list[Any]]:
-        """All rows, with "" for an empty cell. Raises WorkbookError for merged cells and for error values."""
+    def table(self, header: int = 0) -> list[list[Any]]:
+        """All rows, with "" for an empty cell and for #N/A.
+
+        Raises WorkbookError for merged cells from the row `header` on, and for other error values.
+        """
         self.refuse_nothing()
         for (top, left), (bottom, right) in self.merged:
-            if top < len(self.rows) and left < len(self.rows[0]):
+            if bottom >= header and top < len(self.rows) and left < len(self.rows[0]):
                 first, last = cell_name(self.name, top, left), cell_name(self.name, bottom, right)
                 raise WorkbookError(
                     f"{self.path}: cells {first} to {last.rpartition('!')[2]} are merged; unmerge them and fill each"
                 )
-        if found := _first_error(self.path, self.name):
+        if not _is_ods(self.path) and (found := _first_error(self.path, self.name)):
             row, column, error = found
             raise WorkbookError(
                 f"{self.path}: {cell_name(self.name, row, column)} holds the error {error}; repair its formula, or "
@@ -293,10 +312,19 @@ def _refuse_other_files(path: Path) -> None:
 
 def _refuse_other_archives(path: Path) -> None:
     """Raise for a zip file whose directory shows that it is no .xlsx workbook."""
+    if _is_ods(path):
+        return
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if "[Content_Types].xml" not in names or "xl/workbook.bin" in names:
-        raise WorkbookError(f"{path} is a zip archive of another kind (.ods, .xlsb?), not an .xlsx workbook; {SAVE_AS}")
+        raise WorkbookError(f"{path} is a zip archive of another kind (.xlsb?), not an .xlsx workbook; {SAVE_AS}")
+
+
+def _is_ods(path: Path) -> bool:
+    """Whether a zip file is a spreadsheet of the OpenDocument format."""
+    with zipfile.ZipFile(path) as archive:
+        kind = "mimetype" in archive.namelist() and archive.read("mimetype")
+    return kind == b"application/vnd.oasis.opendocument.spreadsheet"
 
 
 def _refuse_unsaved_formulas(path: Path, sheets: tuple[str, ...]) -> None:
@@ -322,7 +350,7 @@ def _refuse_unsaved_formulas(path: Path, sheets: tuple[str, ...]) -> None:
 
 
 def _first_error(path: Path, sheet: str) -> tuple[int, int, str] | None:
-    """Row, column and value of the first cell with an error, which calamine reads as an empty one."""
+    """Row, column and value of the first cell with an error but #N/A; calamine reads them all as empty ones."""
     with zipfile.ZipFile(path) as archive:
         parts = [name for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
         if not any(b't="e"' in archive.read(part) for part in parts):
@@ -330,7 +358,7 @@ def _first_error(path: Path, sheet: str) -> tuple[int, int, str] | None:
     with _openpyxl(path, data_only=True) as book:
         for cells in book[sheet].iter_rows():
             for cell in cells:
-                if cell.data_type == "e":
+                if cell.data_type == "e" and cell.value != NOT_AVAILABLE:
                     return cell.row - 1, cell.column - 1, str(cell.value)
     return None
 

@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("minigrad.onnx needs onnx and onnxruntime: pip install 'minigrad-nn[onnx]'") from error
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.preparation import is_of_table, table_of
+from minigrad.data.target import is_of_table, table_of
 from minigrad.layers.embedding import Embedding
 from minigrad.onnx.columns import ROWS, decoded, fed, made_up, prepared
 from minigrad.onnx.forms import FORMS
@@ -48,8 +48,8 @@ def export(model: Sequential | TableModel, path: str | os.PathLike[str], x: Any 
     labels stand in the metadata, under "classes", as JSON.
 
     A model that was trained on a table has one input (rows, 1) for each column that it needs, by the column's name:
-    numbers (and TRUE and FALSE as 1 and 0) as float64, NaN where missing; text as strings, "" where missing. Its y is
-    in the target's units. An output whose name is a column's gets a "_" behind it.
+    numbers (and TRUE and FALSE as 1 and 0) as float64, NaN where missing; text as strings, "" where missing, in a
+    spelling that training had. Its y is in the target's units. An output whose name is a column's gets a "_" behind it.
 
     Before anything is written, the graph is checked by onnx and run by onnxruntime on the rows x, for a table a
     DataFrame (without x, on random ones): all of them at once, and one alone. Raises ExportError, and leaves the file

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from minigrad.data.preparation import Column, NumberColumn, Preparation, Target, TextColumn
+from minigrad.data.columns import NumberColumn, TextColumn
+from minigrad.data.preparation import Preparation
+from minigrad.data.target import Target
 from minigrad.onnx.graph import ExportError, Graph, kind_of
 from minigrad.parameter import Array
 
@@ -19,16 +21,16 @@ ROWS = 64  # random rows to compare on where no real ones are given
 
 def prepared(g: Graph, preparation: Preparation) -> str:
     """The rows of x, made as `preparation.transform` makes them of the columns, each of which is an input."""
-    for column in preparation.columns:
+    for column in preparation.undated:
         text = isinstance(column, TextColumn)
         g.input(column.name, onnx.TensorProto.STRING if text else onnx.TensorProto.DOUBLE, (1,))
-    x = g("Concat", *(part for column in preparation.columns for part in _encoded(g, column)), axis=1)
+    x = g("Concat", *(part for column in preparation.undated for part in _encoded(g, column)), axis=1)
     x = g("Cast", g("Cast", x, to=onnx.TensorProto.FLOAT), to=kind_of(g.dtype))  # as `transform` rounds
     g.shapes[x] = (len(preparation.features),)
     return x
 
 
-def _encoded(g: Graph, column: Column) -> list[str]:
+def _encoded(g: Graph, column: NumberColumn | TextColumn) -> list[str]:
     """The columns of x, in float64, that a column of the table becomes: as its `encode` makes them."""
     if isinstance(column, NumberColumn):
         fill, mean, scale = (g.constant(value, dtype=np.float64) for value in (column.fill, column.mean, column.scale))
@@ -39,7 +41,9 @@ def _encoded(g: Graph, column: Column) -> list[str]:
         raise ExportError(f"column {column.name!r}: the empty text is a value there, but in ONNX files a missing one")
     width = len(column.features)
     other = len(column.values) if column.other else width
-    places = {value: place for place, value in enumerate(column.values)} | {"": width - 1 if column.missing else other}
+    places = {value: place for place, value in enumerate(column.values)}
+    places |= {spelling: places[value] for spelling, value in column.also}
+    places[""] = width - 1 if column.missing else other
     code = g(
         "LabelEncoder",
         column.name,
@@ -75,7 +79,7 @@ def made_up(preparation: Preparation) -> pd.DataFrame:
 
     rng = np.random.default_rng(0)
     possible: dict[str, list[Any]] = {}
-    for column in preparation.columns:
+    for column in preparation.undated:
         if isinstance(column, TextColumn):
             possible[column.name] = [None, "".join(column.values) + "?", *column.values]
         elif column.kind == "flag":

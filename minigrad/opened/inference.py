@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.data.preparation import NumberColumn, Preparation, Target, is_of_table, table_of
+from minigrad.data.columns import NumberColumn
+from minigrad.data.preparation import Preparation
+from minigrad.data.target import Target, is_of_table, table_of
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
 from minigrad.parameter import Array, pack
@@ -78,7 +80,7 @@ class Answering:
             return np.asarray(rows, np.float64).reshape(len(rows), -1)
         frame = rows.set_axis([str(name) for name in rows.columns], axis=1)
         self.preparation.transform(frame)  # refuses by name what it does not take
-        return np.concatenate([column.encode(frame[column.name]) for column in self.preparation.columns], axis=1)
+        return np.concatenate([column.encode(frame[column.name]) for column in self.preparation.undated], axis=1)
 
     def cells(self, rows: Any) -> list[list[Any]]:
         """What stands in the cells of rows: numbers, text, True and False, None where there is nothing."""
@@ -88,7 +90,7 @@ class Answering:
         table = []
         for k in range(len(rows)):
             row: list[Any] = []
-            for column in self.preparation.columns:
+            for column in self.preparation.undated:
                 value = found[column.name][k]
                 if isinstance(column, NumberColumn):
                     value = None if np.isnan(value) else bool(value) if column.kind == "flag" else float(value)
@@ -104,7 +106,7 @@ class Answering:
             (bool(c.fill) if c.kind == "flag" else float(f"{c.mean:.3g}"))
             if isinstance(c, NumberColumn)
             else c.values[0]
-            for c in self.preparation.columns
+            for c in self.preparation.undated
         ]
 
     def numbers(self, x: Array) -> list[Array]:

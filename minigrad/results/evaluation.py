@@ -35,7 +35,7 @@ def evaluate(
     *,
     l2: float | None = None,
     names: Sequence[str] | None = None,
-    first_row: int = 1,
+    first_row: int | npt.NDArray[np.intp] = 1,
     others: Sequence[float] = (),
     decode: Callable[[Array], Any] | None = None,
     threshold: tuple[Any, float] | None = None,
@@ -49,10 +49,11 @@ def evaluate(
 
     x (rows, …) and t come in the order of the user's data, since sorted data are worth a caution; t are the labels of a
     model that was trained on labels, else numbers. `names` are those of x's columns, `first_row` is the number that the
-    user's program gives the first row. `decode` turns the model's outputs into t's units, where they are others. The
-    baselines are trained here, on the same rows, with the penalty `l2` (by default 1 / rows); with `names`, boosted
-    trees are among them where scikit-learn is installed. `others` are the scores of runs with other seeds, if there
-    were any. `threshold` is one of two classes, and the output from which on it is the answer.
+    user's program gives the first row, or those of all rows where some are left out. `decode` turns the model's outputs
+    into t's units, where they are others. The baselines are trained here, on the same rows, with the penalty `l2` (by
+    default 1 / rows); with `names`, boosted trees are among them where scikit-learn is installed. `others` are the
+    scores of runs with other seeds, if there were any. `threshold` is one of two classes, and the output from which on
+    it is the answer.
     """
     x, t, train, test = np.asarray(x), np.asarray(t), np.asarray(train), np.asarray(test)
     flat = x.reshape(len(x), -1)
@@ -91,7 +92,7 @@ def _classes(
     train: Array,
     test: Array,
     simple: Simple,
-    first_row: int,
+    first_row: int | npt.NDArray[np.intp],
     threshold: tuple[Any, float] | None,
 ) -> tuple[Classification, list[Baseline], list[Mistake]]:
     assert model.classes is not None
@@ -144,7 +145,7 @@ def _classes(
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
     mistakes = [
         Mistake(
-            int(test[i]) + first_row,
+            _number(first_row, int(test[i])),
             classes[truth[i]],
             classes[answers[i]],
             float(confidence[i]),
@@ -178,7 +179,7 @@ def _numbers(
     train: Array,
     test: Array,
     simple: Simple,
-    first_row: int,
+    first_row: int | npt.NDArray[np.intp],
     decode: Callable[[Array], Any] | None,
 ) -> tuple[Regression, list[Baseline], list[Mistake]]:
     t = t.reshape(len(t), -1).astype(np.float64)
@@ -211,11 +212,18 @@ def _numbers(
     missed = abs(truth - answers).mean(axis=1)
     worst = np.argsort(-missed, kind="stable")[:WORST]
     mistakes = [
-        Mistake(int(test[i]) + first_row, _one(truth[i]), _one(answers[i]), float(missed[i]), math.nan, x[test[i]])
+        Mistake(
+            _number(first_row, int(test[i])), _one(truth[i]), _one(answers[i]), float(missed[i]), math.nan, x[test[i]]
+        )
         for i in worst
         if missed[i] > 0
     ]
     return outcome, baselines, mistakes
+
+
+def _number(first_row: int | npt.NDArray[np.intp], row: int) -> int:
+    """What the user's program calls a row, where rows go on from the first, or have numbers of their own."""
+    return row + first_row if isinstance(first_row, int) else int(first_row[row])
 
 
 def _one(values: Array) -> Any:

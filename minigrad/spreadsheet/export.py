@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.preparation import NumberColumn, TextColumn
-from minigrad.data.table import MISSING
+from minigrad.data.columns import NumberColumn, TextColumn
+from minigrad.data.text_file import MISSING
 from minigrad.model import Model
 from minigrad.opened.book import HEAD, INPUT, NOTE, TITLE, Book
 from minigrad.opened.inference import Answering
@@ -144,7 +144,7 @@ class _Export:
         self.numbers: dict[str, list[str]] = {}
         self.texts: dict[str, list[str]] = {}
         row = 4
-        for c in preparation.columns:
+        for c in preparation.undated:
             if isinstance(c, NumberColumn):
                 book.put(sheet, row, 0, c.name)
                 for column, number in enumerate((c.mean, c.scale, c.fill), 1):
@@ -158,7 +158,7 @@ class _Export:
             book.put(sheet, top + place, 0, word)
         self.missing = area(("Preparation", top + 1, 0), ("Preparation", top + len(words), 0), True)
         column = 1
-        for c in preparation.columns:
+        for c in preparation.undated:
             if isinstance(c, TextColumn):
                 book.put(sheet, top, column, c.name, **HEAD)
                 for place, value in enumerate(c.values, 1):
@@ -189,7 +189,7 @@ class _Export:
         if preparation is None:
             return cells
         found: list[str] = []
-        for c, v in zip(preparation.columns, cells, strict=True):
+        for c, v in zip(preparation.undated, cells, strict=True):
             if isinstance(c, NumberColumn):
                 mean, scale, fill = self.numbers[c.name]
                 number = f"IF(ISLOGICAL({v}),IF({v},1,0)," if c.kind == "flag" else f"IF(ISNUMBER({v}),{v},"
@@ -281,7 +281,7 @@ class _Export:
             some = f"{cells[0]}:{cells[-1]}"
             return f'IF(SUMPRODUCT(ISNUMBER({some})*1)<{len(cells)},"a number is missing","")'
         parts = []
-        for c, v, head in zip(preparation.columns, cells, heads, strict=True):
+        for c, v, head in zip(preparation.undated, cells, heads, strict=True):
             wrong = self._wrong(c, v)
             if wrong is not None:
                 parts.append(f'IF({wrong}=1,"not a number: "&{head}&". ","")')
@@ -302,7 +302,7 @@ class _Export:
             book.put(sheet, row, column, value, **INPUT, **({"num_format": ";;;"} if picture else {}))
             cells.append(address(("Predict", row, column), True))
             heads.append(address(("Predict", row, 1), True))
-            c = None if self.a.preparation is None else self.a.preparation.columns[place]
+            c = None if self.a.preparation is None else self.a.preparation.undated[place]
             if isinstance(c, TextColumn):
                 first, last = self.texts[c.name][0], self.texts[c.name][-1].partition("!")[2]
                 rule = {"validate": "list", "source": f"={first}:{last}", "error_type": "information"}

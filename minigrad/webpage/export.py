@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.preparation import NumberColumn
-from minigrad.data.table import MISSING
+from minigrad.data.columns import NumberColumn
+from minigrad.data.text_file import MISSING
 from minigrad.model import Model
 from minigrad.opened.inference import Answering
 from minigrad.opened.step import OpenedError
@@ -85,7 +85,7 @@ def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
         "given": {name: np.ravel(numbers).tolist() for name, numbers in a.given.items() if name != "x"},
         "result": np.ravel(a.graph.result).tolist(),
         "names": a.names,
-        "columns": None if a.preparation is None else [_column(c) for c in a.preparation.columns],
+        "columns": None if a.preparation is None else [_column(c) for c in a.preparation.undated],
         "missing": sorted(MISSING),
         "answer": a.columns(),
         "classes": a.classes,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad.data import Preparation
-from minigrad.data.preparation import target_values
+from minigrad.data.target import target_values
 
 
 def test_preparation_of_numbers_bools_and_text_is_what_the_docstring_says():
@@ -25,20 +25,22 @@ def test_preparation_of_numbers_bools_and_text_is_what_the_docstring_says():
         }
     )
     preparation = Preparation.fit(frame)
-    assert preparation.features == ["n", "n missing", "b", "t = x", "t = (other)", "t = (missing)"]
-    assert list(preparation.left_out) == ["constant", "name", "day", "nothing"]
+    waves = [f"day: day of the {of} ({wave})" for of in ("month", "week") for wave in ("sin", "cos")]
+    days = ["day: days", *waves]
+    assert preparation.features == ["n", "n missing", "b", "t = x", "t = (other)", "t = (missing)", *days]
+    assert list(preparation.left_out) == ["constant", "name", "nothing"]
     x = preparation.transform(frame)
     assert x.dtype == np.float32
     filled = np.array([1, 3, 3, 5])
     np.testing.assert_allclose(x[:, 0], (filled - 3) / filled.std(), rtol=1e-6)
     np.testing.assert_allclose(x[:, 2], (np.array([1, 0, 1, 1]) - 0.75) / np.sqrt(3 / 16), rtol=1e-6)
     assert x[:, [1, 3, 4, 5]].T.tolist() == [[0, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
-    new = pd.DataFrame({"n": [5.0], "b": [None], "t": ["never seen"]})
+    new = pd.DataFrame({"n": [5.0], "b": [None], "t": ["never seen"], "day": [pd.Timestamp("2024-01-02")]})
     assert preparation.transform(new)[0, [3, 4, 5]].tolist() == [0, 1, 0]
     assert preparation.transform(new)[0, 2] > 0
     assert preparation.surprises(new) == [
         "column 'b': 1 missing, of which training had none",
-        "column 't': taken as 'other': 'never seen'",
+        "column 't': taken as 'other', since training had too few or none of them: 'never seen' (1)",
     ]
 
 

@@ -40,7 +40,7 @@ def test_read_table_decimal_commas_dates_bools_numbers_in_text_and_a_counter_of_
     assert frame.columns.tolist() == ["price", "day", "door", "open", "code"]
     assert frame["code"].tolist() == ["1_0", "1_1", "2_0"]
     np.testing.assert_array_equal(frame["price"], [1234.5, 7, np.nan])
-    assert [str(day) for day in frame["day"][:2]] == ["2024-02-29", "2024-03-01"]
+    assert [str(day) for day in frame["day"][:2]] == ["2024-02-29 00:00:00", "2024-03-01 10:00:00"]
     assert frame["door"].tolist() == ["12a", "007", "b"]
     assert frame["open"].tolist() == [True, False, None]
 

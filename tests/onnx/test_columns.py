@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from minigrad import Identity, ReLU, Sequential, TableModel
 from minigrad.data import Preparation
+from minigrad.data.columns import TextColumn
 from minigrad.onnx import FORMS, ExportError, Graph, export, made_up
 from tests.onnx.files import run
 from tests.onnx.flowers import flower_model, flowers, new_flowers
@@ -75,7 +76,9 @@ def test_any_table_is_prepared_to_the_last_bit(data, names, tmp_path_factory):
         return
     path = tmp_path_factory.mktemp("onnx") / "m.onnx"
     assert export(model, path, frame) == 0
-    (y,) = run(path, frame).values()
+    texts = [column for column in preparation.columns if isinstance(column, TextColumn)]
+    spelled = {column.name: pd.Series(column.spelled(frame[column.name]), dtype=object) for column in texts}
+    (y,) = run(path, frame.assign(**spelled)).values()
     np.testing.assert_array_equal(y, x)
     assert export(model, path) == 0
 
@@ -84,7 +87,7 @@ def test_made_up_rows_show_all_that_a_column_may_hold():
     preparation = Preparation.fit(flowers())
     rows = made_up(preparation)
     assert {"wood", "a b", "été"} < set(rows["site"].dropna())
-    new = preparation.surprises(rows)
+    new = [line for line in preparation.surprises(rows) if "far outside" not in line]
     assert [sum(name in line for line in new) for name in ("'site': taken", "'c_0': taken", "'y': ")] == [1, 1, 1]
     assert rows.isna().any().all()
     assert {True, False} < set(rows["wild"])

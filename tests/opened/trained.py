@@ -16,8 +16,8 @@ from minigrad import (
     Softmax,
     Tanh,
 )
-from minigrad.data import load_digits
-from minigrad.data.preparation import Preparation, Target, target_values
+from minigrad.data import Preparation, load_digits
+from minigrad.data.target import Target, target_values
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,350 @@
+"""The cells of a table with a header: of a sheet of a workbook, of a CSV or TSV file, of a Parquet or Feather file.
+
+Where the header stands, and on which sheet, is found where nobody says it, and told. What the cells mean is not looked
+at here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import os
+import reprlib
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.data.text_file import (
+    HEAD,
+    MISSING,
+    Column,
+    Dialect,
+    TableError,
+    columns_of,
+    dialect_of,
+    head_of,
+    is_text_file,
+    only_column,
+)
+from minigrad.data.workbook import Sheet, cell_name, read_sheets, sheet_heads
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FRAMES = {".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather", ".arrow": "Feather"}
+SHOWN = 12  # names of columns in an error message
+
+
+def shown(names: Any) -> str:
+    """The first names, for a message."""
+    names = list(names)
+    return ", ".join(map(repr, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What to add to a message about a name that is not known: the known one that is close, or nothing."""
+    folded = {each.casefold(): each for each in map(str, known)}
+    near = difflib.get_close_matches(name.casefold(), folded, 1)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a table by column: `names` ("" for a counter without a name) and `columns`, of equal length.
+
+    A column is float64, with NaN where a number is missing, or a list of text, floats, bools, dates and times, with
+    None. `header` is the row of the header, counted from 0, and -1 in a file that has names of its own. `sheet` is
+    that of a workbook, `dialect` that of a text file. `said` are the choices that were made in reading it.
+    """
+
+    path: Path
+    names: list[str]
+    columns: list[Column | list[Any]]
+    rows: int
+    header: int = 0
+    sheet: str | None = None
+    dialect: Dialect | None = None
+    said: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The file and the sheet."""
+        return str(self.path) if self.sheet is None else f"{self.path}: sheet {self.sheet!r}"
+
+    @property
+    def index(self) -> pd.RangeIndex:
+        """The rows as a spreadsheet program counts them."""
+        import pandas as pd
+
+        return pd.RangeIndex(self.header + 2, self.header + 2 + self.rows, name="row")
+
+    def place(self, row: int, name: str) -> str:
+        """The name of a cell; row 0 is the first one below the header."""
+        if self.sheet is not None:
+            cell = cell_name(self.sheet, self.header + 1 + row, self.names.index(name))
+            return f"{cell} (column {name!r})"
+        return f"row {self.header + 2 + row}, column {name!r}"
+
+    def position(self, name: str, purpose: str = "") -> int:
+        """Where a column stands. Raises TableError for one that is not there."""
+        if name not in self.names:
+            what = f" {purpose}" if purpose else ""
+            raise TableError(
+                f"{self.where} has no column {name!r}{what}{did_you_mean(name, self.names)}; its columns: "
+                f"{shown(filter(None, self.names))}"
+            )
+        return self.names.index(name)
+
+    def texts(self, name: str) -> list[Any]:
+        """The cells of a column as they are written: a text file is read once more for one of plain numbers."""
+        place = self.names.index(name)
+        column = self.columns[place]
+        if isinstance(column, list):
+            return column
+        if self.dialect is None:
+            return [None if np.isnan(value) else value for value in column.tolist()]
+        found, _ = columns_of(self.path, self.dialect, self.header, len(self.names), {place})
+        return list(found[place])
+
+
+def read_cells(
+    path: str | os.PathLike[str],
+    sheet: str | None = None,
+    *,
+    encoding: str | None = None,
+    header_row: int | None = None,
+    wanted: Collection[str] = (),
+) -> Cells:
+    """The cells of a table, with its header checked; of a workbook's tables the one with the `wanted` columns.
+
+    `header_row` counts from 1; without it, the header is found: rows above it are titles, of which at least half is
+    empty. `encoding` is that of a text file; without it, it is found.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if path.is_dir():
+        raise TableError(f"{path} is a directory; give the name of a file")
+    if not is_text_file(path) and encoding is not None:
+        raise TableError(f"{path} is no text file: --encoding is about CSV and TSV files")
+    if is_text_file(path) or path.suffix.lower() in FRAMES:
+        if sheet is not None:
+            kind = "a text" if is_text_file(path) else f"a {FRAMES[path.suffix.lower()]}"
+            raise TableError(f"{path} is {kind} file and has no sheet {sheet!r}")
+        return _from_text(path, encoding, header_row) if is_text_file(path) else _from_frame(path)
+    return _from_workbook(path, sheet, header_row, wanted)
+
+
+def _from_text(path: Path, encoding: str | None, header_row: int | None) -> Cells:
+    dialect = dialect_of(path, encoding)
+    head = head_of(path, dialect)
+    header = _header(path, str(path), head, header_row)
+    width = len(head[header])
+    if width == 1:
+        raise only_column(path, head[header][0])
+    columns, rows = columns_of(path, dialect, header, width)
+    if not rows:
+        raise _empty(str(path))
+    said = [("header", _title(head, header))] if header and header_row is None else []
+    if dialect.guessed:
+        said.append(("encoding", f"{dialect.encoding}, found by its bytes (--encoding overrides this)"))
+    return _checked(path, head[header], columns, rows, header, None, dialect, said)
+
+
+def _from_workbook(path: Path, sheet: str | None, header_row: int | None, wanted: Collection[str]) -> Cells:
+    said: list[tuple[str, str]] = []
+    if sheet is None:
+        sheet, others = _chosen_sheet(path, wanted)
+        if others:
+            said.append(("sheet", f"{sheet!r}; the file has others: {others} (--sheet chooses)"))
+    found: Sheet
+    [found] = read_sheets(path, sheet)
+    where = f"{path}: sheet {found.name!r}"
+    found.refuse_nothing()
+    header = _header(path, where, found.rows[:HEAD], header_row)
+    rows = found.table(header)
+    while rows and _is_blank(rows[-1]):
+        rows = rows[:-1]
+    width = len(rows[header]) if len(rows) > header else 0
+    while width and _is_blank([row[width - 1] for row in rows[header:]]):
+        width -= 1
+    body = [row[:width] for row in rows[header + 1 :]]
+    if not body or not width:
+        raise _empty(where)
+    for number, row in enumerate(body, header + 2):
+        if _is_blank(row):
+            raise TableError(f"{where}: row {number} is empty; delete it")
+    if header and header_row is None:
+        said.append(("header", _title(rows, header)))
+    columns = [_compact([_value(cell) for cell in cells]) for cells in zip(*body, strict=True)]
+    return _checked(path, rows[header][:width], columns, len(body), header, found.name, None, said)
+
+
+def _from_frame(path: Path) -> Cells:
+    """A Parquet or Feather file, whose columns have types of their own."""
+    import pandas as pd
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    kind = FRAMES[path.suffix.lower()]
+    try:
+        frame = pd.read_parquet(path) if kind == "Parquet" else pd.read_feather(path)
+    except ImportError as error:
+        raise TableError(f"{path}: {kind} files are read by pyarrow: pip install 'minigrad-nn[parquet]'") from error
+    except (ValueError, OSError) as error:
+        raise TableError(f"{path} can't be read as a {kind} file ({' '.join(str(error).split())[:200]})") from error
+    if not len(frame) or not len(frame.columns):
+        raise _empty(str(path))
+    names = [str(name) for name in frame.columns]
+    columns: list[Any] = []
+    for place in range(len(names)):
+        column = frame.iloc[:, place]
+        if is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
+            columns.append(column.to_numpy(np.float64, na_value=np.nan))
+        else:
+            cells, gaps = column.tolist(), column.isna().tolist()
+            columns.append([None if gap else _value(cell) for cell, gap in zip(cells, gaps, strict=True)])
+    return _checked(path, names, columns, len(frame), -1, None, None, [])
+
+
+def _checked(
+    path: Path,
+    header: list[Any],
+    columns: list[Any],
+    rows: int,
+    row: int,
+    sheet: str | None,
+    dialect: Dialect | None,
+    said: list[tuple[str, str]],
+) -> Cells:
+    """The table, with names that can be names. Raises TableError where the header is none."""
+    where = str(path) if sheet is None else f"{path}: sheet {sheet!r}"
+    names: list[str] = []
+    for position, cell in enumerate(header):
+        value = _as_number(cell.strip()) if isinstance(cell, str) else cell
+        place = f"row {row + 1}, column {position + 1}" if sheet is None else cell_name(sheet, row, position)
+        if value == "":
+            if position == 0 and _counts(columns[0]):
+                names.append("")
+                continue
+            raise TableError(
+                f"{path}: {place} is empty, where the name of a column belongs; row {row + 1} holds the names: "
+                f"delete what stands above them (or say where they stand by --header-row), and give each column one"
+            )
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, str | int | float)
+            or (isinstance(value, float) and not value.is_integer())
+        ):
+            raise TableError(
+                f"{path}: {place} holds {cell}, where the name of a column belongs; insert a row 1 with the names"
+            )
+        names.append(cell.strip() if isinstance(cell, str) else number_text(cell))
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise TableError(f"{where} has {times} columns with the name {name!r}; give each a name of its own")
+    return Cells(path, names, columns, rows, row, sheet, dialect, tuple(said))
+
+
+# ---------------------------------------------------------------------------------------------- header and sheet
+def _header(path: Path, where: str, head: list[list[Any]], header_row: int | None) -> int:
+    """The row of the header, counted from 0: the one that is asked for, else the first that is no title."""
+    if header_row is not None:
+        if header_row > len(head) or _is_blank(head[header_row - 1]):
+            raise TableError(f"{where} has nothing in row {header_row}, where --header-row says the names stand")
+        return header_row - 1
+    if not head or all(map(_is_blank, head)):
+        raise _empty(where)
+    width = max(map(_filled, head))
+    for row, cells in enumerate(head):
+        counter = len(cells) > 1 and _filled(cells) == len(cells) - 1 and _is_blank(cells[:1])
+        if counter or 2 * _filled(cells) > width:
+            return row
+    return 0
+
+
+def _title(head: list[list[Any]], header: int) -> str:
+    above = next((str(cell) for row in head[:header] for cell in row if str(cell).strip()), "")
+    return f"found in row {header + 1}, below {reprlib.repr(above)} (--header-row overrides this)"
+
+
+def _chosen_sheet(path: Path, wanted: Collection[str]) -> tuple[str | None, str]:
+    """The sheet with the wanted columns, else the only one with a table, else the first; and a word on the others."""
+    heads = sheet_heads(path, HEAD)
+    if len(heads) < 2:
+        return None, ""
+    names = {sheet: _names_in(head) for sheet, head in heads.items()}
+    tables = [sheet for sheet, found in names.items() if found]
+    fitting = [sheet for sheet in tables if wanted and set(wanted) <= names[sheet]]
+    chosen = (fitting or tables or list(heads))[0]
+    others = [f"{sheet!r}" + ("" if names[sheet] else " (no table)") for sheet in heads if sheet != chosen]
+    return chosen, ", ".join(others)
+
+
+def _names_in(head: list[list[Any]]) -> set[str]:
+    """The names of the columns, if the first rows of a sheet are those of a table."""
+    if not head or all(map(_is_blank, head)):
+        return set()
+    header = _header(Path(), "", head, None)
+    names = [cell for cell in head[header] if not _is_blank([cell])]
+    below = [row for row in head[header + 1 :] if 2 * _filled(row) >= len(names)]
+    texts = all(isinstance(name, str) and isinstance(_as_number(name), str) for name in names)
+    return {name.strip() for name in names} if below and len(names) > 1 and texts else set()
+
+
+def _empty(where: str) -> TableError:
+    return TableError(f"{where} is empty; put names of columns in row 1 and the values below")
+
+
+# ----------------------------------------------------------------------------------------------------------- cells
+def _counts(column: Any) -> bool:
+    """Whether a column counts the rows from 0 or 1."""
+    if isinstance(column, list):
+        return False
+    return any(np.array_equal(column, np.arange(first, first + len(column))) for first in (0, 1))
+
+
+def _is_blank(cells: list[Any]) -> bool:
+    return all(isinstance(cell, str) and not cell.strip() for cell in cells)
+
+
+def _filled(cells: list[Any]) -> int:
+    return sum(not _is_blank([cell]) for cell in cells)
+
+
+def _compact(cells: list[Any]) -> Any:
+    """Cells of which each is a number or missing as an array; others as they are."""
+    if all(cell is None or type(cell) is float for cell in cells):
+        return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+    return cells
+
+
+def _value(cell: Any) -> Any:
+    """A cell with None for a missing value, text without spaces around it, and every number as a float."""
+    if isinstance(cell, str):
+        cell = cell.strip()
+        return None if cell in MISSING else cell
+    if isinstance(cell, bool | np.bool_):
+        return bool(cell)
+    if isinstance(cell, datetime.date | datetime.time | datetime.timedelta):
+        return cell
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return str(cell)
+
+
+def number_text(number: float) -> str:
+    """A number as text: 3 and not 3.0."""
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
+
+
+def _as_number(text: str) -> Any:
+    """The number that a text is, or the text."""
+    try:
+        return float(text) if "_" not in text else text
+    except ValueError:
+        return text

@@ -1,0 +1,231 @@
+"""Tables as offices have them: one content in every kind of file is read as the same columns, and choices are told."""
+
+import zipfile
+from xml.sax.saxutils import escape
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from minigrad.data import TableError, read_table
+from minigrad.data.cells import read_cells
+from minigrad.data.table import Asked, Reading
+
+ROWS = 30
+
+
+def content():
+    """What the table below says: numbers, dates and words."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "Preis": rng.lognormal(7, 1, ROWS).round(2),
+            "Tag": pd.Timestamp("2023-12-01") + pd.to_timedelta(rng.integers(0, 400, ROWS), unit="D"),
+            "Gewicht": np.where(np.arange(ROWS) % 9, rng.uniform(1, 60, ROWS).round(1), np.nan),
+            "Anteil": rng.uniform(0, 100, ROWS).round(1),
+            "Saldo": rng.integers(-5000, 5000, ROWS).astype(float),
+            "Ort": np.array(["Köln", "Zürich", "Łódź"])[rng.integers(0, 2, ROWS)],
+        },
+        index=range(2, ROWS + 2),
+    )
+
+
+def german(value, digits):
+    return f"{value:,.{digits}f}".translate({ord(","): ".", ord("."): ","}).replace("-", "−")
+
+
+def lines():
+    """The table as a German office writes it."""
+    rows = [
+        [
+            f"{german(row.Preis, 2)} €",
+            f"{row.Tag:%d.%m.%Y}",
+            "k.A." if np.isnan(row.Gewicht) else f"{german(row.Gewicht, 1)}\u00a0kg",
+            f"{german(row.Anteil, 1)}%",
+            german(row.Saldo, 0) if row.Saldo >= 0 else f"({german(-row.Saldo, 0)})",
+            row.Ort,
+        ]
+        for row in content().itertuples()
+    ]
+    return [content().columns.tolist(), *(["-" if cell == "k.A." else cell for cell in row] for row in rows)]
+
+
+def as_text(path, encoding="utf-8", title=()):
+    rows = [*title, *(";".join(row) for row in lines())]
+    path.write_bytes("\r\n".join(rows).encode(encoding))
+
+
+def as_workbook(path, title=(), numbers_as_text=False):
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    book.active["A1"] = "made by hand"
+    sheet = book.create_sheet("Data", 1)
+    for row in title:
+        sheet.append([row])
+    names, *rows = lines()
+    sheet.append(names)
+    for row, written in zip(content().itertuples(index=False), rows, strict=True):
+        values = written if numbers_as_text else [None if v != v else v for v in row]
+        sheet.append([row.Tag.to_pydatetime() if k == 1 else value for k, value in enumerate(values)])
+    book.save(path)
+
+
+def as_ods(path):
+    cells = []
+    for row in lines():
+        texts = "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{escape(t)}</text:p></table:table-cell>' for t in row
+        )
+        cells.append(f"<table:table-row>{texts}</table:table-row>")
+    spaces = "".join(
+        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    body = f'<office:body><office:spreadsheet><table:table table:name="Data">{"".join(cells)}</table:table>'
+    with zipfile.ZipFile(path, "w") as archive:
+        kind = "application/vnd.oasis.opendocument.spreadsheet"
+        archive.writestr("mimetype", kind)
+        names = 'xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"'
+        entry = f'<m:file-entry m:full-path="/" m:media-type="{kind}"/>'
+        archive.writestr("META-INF/manifest.xml", f"<m:manifest {names}>{entry}</m:manifest>")
+        archive.writestr(
+            "content.xml",
+            f'<?xml version="1.0"?><office:document-content{spaces}>{body}</office:spreadsheet></office:body>'
+            "</office:document-content>",
+        )
+
+
+TITLE = ["Verkäufe 2024", ""]
+FILES = {
+    "UTF-8": ("a.csv", as_text, 0),
+    "UTF-8 with a mark": ("a.csv", lambda path: as_text(path, "utf-8-sig"), 0),
+    "UTF-16": ("a.csv", lambda path: as_text(path, "utf-16"), 0),
+    "GB18030": ("a.csv", lambda path: as_text(path, "gb18030"), 0),
+    "a title above": ("a.csv", lambda path: as_text(path, title=TITLE), 2),
+    "a workbook": ("a.xlsx", as_workbook, 0),
+    "a title in a workbook": ("a.xlsx", lambda path: as_workbook(path, TITLE), 2),
+    "numbers stored as text": ("a.xlsx", lambda path: as_workbook(path, numbers_as_text=True), 0),
+    "OpenDocument": ("a.ods", as_ods, 0),
+    "Parquet": ("a.parquet", lambda path: content().to_parquet(path), -1),
+    "Feather": ("a.feather", lambda path: content().reset_index(drop=True).to_feather(path), -1),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_one_table_in_every_kind_of_file_is_the_same_columns(tmp_path, kind):
+    name, write, above = FILES[kind]
+    write(tmp_path / name)
+    found, _ = read_table(tmp_path / name)
+    assert found.index.tolist() == [row + above for row in content().index]
+    expected = content().set_axis(found.index)
+    for column in expected:
+        if column == "Tag":
+            assert found[column].tolist() == expected[column].tolist()
+        elif column == "Ort":
+            assert found[column].tolist() == expected[column].tolist() or kind == "GB18030"
+        else:
+            np.testing.assert_array_equal(found[column], expected[column])
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gb18030"])
+def test_an_encoding_is_found_and_told_or_asked_for(tmp_path, encoding):
+    words = ["größer", "Äpfel", "Müßiggang"] if encoding == "cp1252" else ["北京", "上海市", "广州的天气"]
+    rows = [f"{words[k % 3]} {words[k % 2]};{k}" for k in range(40)]
+    (tmp_path / "a.csv").write_bytes("\n".join([f"{words[0]};n", *rows]).encode(encoding))
+    cells = read_cells(tmp_path / "a.csv")
+    assert cells.dialect.encoding == encoding
+    assert cells.said == (("encoding", f"{encoding}, found by its bytes (--encoding overrides this)"),)
+    frame, _ = Reading.decide(cells).frame(cells)
+    assert frame[words[0]].tolist() == [row.split(";")[0] for row in rows]
+    assert read_cells(tmp_path / "a.csv", encoding=encoding).said == ()
+    with pytest.raises(TableError, match="line 1 is not written in UTF-8"):
+        read_cells(tmp_path / "a.csv", encoding="utf-8")
+    with pytest.raises(TableError, match="there is no encoding 'klingon'"):
+        read_cells(tmp_path / "a.csv", encoding="klingon")
+
+
+def read(path, text, asked=None):
+    path.write_text(text, encoding="utf-8")
+    cells = read_cells(path)
+    reading = Reading.decide(cells, asked)
+    again = Reading.from_json(reading.to_json())
+    frame = reading.frame(cells)[0]
+    pd.testing.assert_frame_equal(again.frame(cells)[0], frame)
+    return frame, dict(reading.notes())
+
+
+def test_what_stands_for_nothing_in_a_column_of_numbers_is_missing_and_told(tmp_path):
+    marks = ["-", "--", ".", "None", "unknown", "n/a", "NULL", "?", "#N/A", "", "N/A"]
+    text = "n,word\n" + "".join(f"{mark},{mark or 'y'}\n{k}.5,x\n" for k, mark in enumerate(marks))
+    frame, told = read(tmp_path / "a.csv", text)
+    assert frame["n"].isna().tolist() == [True, False] * len(marks)
+    assert told == {"n": "missing where it holds '-', '--', '.', 'None', 'unknown'"}
+    assert frame["word"].dropna().tolist()[:3] == ["-", "x", "--"]
+
+
+def test_what_may_be_two_numbers_is_asked_for_unless_another_column_tells(tmp_path):
+    with pytest.raises(TableError, match=r"column 'p' holds '1,234' and the like, which may be 1.234 or 1234; say"):
+        read(tmp_path / "a.csv", "p;n\n1,234;1\n5,678;2\n")
+    for decimal, value in ((",", 1.234), (".", 1234)):
+        frame, _ = read(tmp_path / "a.csv", "p;n\n1,234;1\n5,678;2\n", Asked(decimal=decimal))
+        assert frame["p"].tolist()[0] == value
+    assert read(tmp_path / "a.csv", "p;n\n1,234;0,5\n5,678;2\n")[0]["p"].tolist() == [1.234, 5.678]
+    assert read(tmp_path / "a.csv", "p;n\n1,234;0.5\n5,678;2\n")[0]["p"].tolist() == [1234, 5678]
+    # In a file with decimal commas a point parts thousands, also where it looks like a plain number.
+    assert read(tmp_path / "a.csv", "p;n\n1.234;0,5\n567;2,5\n")[0]["p"].tolist() == [1234, 567]
+
+
+def test_as_number_and_as_category_have_the_last_word(tmp_path):
+    text = "code,dose\n007,12\n010,trace\n010,30\n"
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(TableError, match="row 3, column 'dose' holds the text 'trace', where a number belongs"):
+        read_table(tmp_path / "a.csv")
+    frame, told = read(tmp_path / "a.csv", text, Asked(numbers=("dose",), categories=("code",)))
+    assert frame["code"].tolist() == ["007", "010", "010"]
+    np.testing.assert_array_equal(frame["dose"], [12, np.nan, 30])
+    assert told["dose"] == "taken as numbers, as you asked for; missing where it holds 'trace'"
+    with pytest.raises(TableError, match=r"has no column 'dosis' for --as-number \(did you mean 'dose'\?\)"):
+        read(tmp_path / "a.csv", text, Asked(numbers=("dosis",)))
+
+
+def test_units_that_differ_are_an_error_that_counts_them(tmp_path):
+    with pytest.raises(TableError, match="column 'w' holds numbers in several units: 'kg' \\(3\\), 'g' \\(1\\)"):
+        read(tmp_path / "a.csv", "w,n\n12 kg,1\n3 kg,2\n500 g,3\n7 kg,4\n")
+
+
+def test_an_order_of_days_and_months_that_is_a_guess_is_told_and_overridden(tmp_path):
+    text = "day,n\n01/02/2024,1\n03/04/2024,2\n"
+    frame, told = read(tmp_path / "a.csv", text)
+    assert "month, day, year (a guess" in told["day"]
+    assert frame["day"].dt.month.tolist() == [1, 3]
+    frame, told = read(tmp_path / "a.csv", text, Asked(date_order="dmy"))
+    assert told["day"] == "dates, read as day, month, year"
+    assert frame["day"].dt.month.tolist() == [2, 4]
+
+
+def test_the_header_and_the_sheet_are_found_and_told(tmp_path):
+    as_workbook(tmp_path / "a.xlsx", TITLE)
+    cells = read_cells(tmp_path / "a.xlsx")
+    assert (cells.sheet, cells.header) == ("Data", 2)
+    assert dict(cells.said) == {
+        "sheet": "'Data'; the file has others: 'Notes' (no table) (--sheet chooses)",
+        "header": "found in row 3, below 'Verkäufe 2024' (--header-row overrides this)",
+    }
+    assert read_cells(tmp_path / "a.xlsx", "Data", header_row=3).said == ()
+    with pytest.raises(TableError, match="nothing in row 99, where --header-row says"):
+        read_cells(tmp_path / "a.xlsx", "Data", header_row=99)
+    with pytest.raises(TableError, match="sheet 'Data': row 2 is empty"):
+        read_cells(tmp_path / "a.xlsx", "Data", header_row=1)
+
+
+def test_a_long_file_is_read_in_parts_as_a_short_one_is(tmp_path):
+    """Text comes up only far below, and a blank end is no row."""
+    rows = [f"{k},{'x' if k == 20_000 else k}" for k in range(20_001)]
+    (tmp_path / "a.csv").write_text("a,b\n" + "\n".join(rows) + "\n\n,\n")
+    cells = read_cells(tmp_path / "a.csv")
+    assert cells.rows == 20_001
+    assert cells.texts("a")[-1] == "20000"
+    assert cells.columns[1][19_999:] == ["19999", "x"]
+    (tmp_path / "a.csv").write_text("a,b\n" + "\n".join([*rows[:9000], "", *rows[9000:]]))
+    with pytest.raises(TableError, match="row 9002 is empty; delete it"):
+        read_cells(tmp_path / "a.csv")
