@@ -1,8 +1,10 @@
 """The activations: functions without parameters, applied to every number of x (softmax: to every row).
 
-Each class opens with y(x) and dx = dy y'(x). Where the code is written in another way than the formula, it is for its
-digits: a difference of nearly equal numbers, or an exponential that overflows, is written as what it equals without.
-A kink takes the derivative from its left, unless its class says otherwise.
+Each class opens with y(x) and dx = dy y'(x): dy is ∂L/∂y, how much the loss changes with each y, and since a number of
+x takes part in one number of y alone, the chain rule has one term, dy times the slope. Where the code is written in
+another way than the formula, it is for its digits: a difference of nearly equal numbers, or an exponential that
+overflows, is written as what it equals without. A kink takes the derivative from its left, unless its class says
+otherwise.
 """
 
 from __future__ import annotations
@@ -50,8 +52,12 @@ class Identity(Activation):
 class Sigmoid(Activation):
     """y = 1 / (1 + e), e = exp(-x)      dx = dy y (1 - y) = dy (e y) y
 
-    1 - y = e y keeps its digits where y is close to 1. Source: Rumelhart, Hinton and Williams, "Learning
-    representations by back-propagating errors", Nature 323, 1986.
+    * y = (1 + e)⁻¹, so dy/de = -(1 + e)⁻² = -y². And e = exp(-x), so de/dx = -e.
+    * By the chain rule, dy/dx = e y². That is what the code has.
+    * The books have y (1 - y). It is the same, since 1 - y = e / (1 + e) = e y. But where y is close to 1, in floats
+      1 - y has few digits, and from x = 37 on none (17 in float32), while e y has them all.
+
+    Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
     """
 
     def forward(self, x: Array) -> Array:
@@ -67,6 +73,11 @@ class Sigmoid(Activation):
 
 class Tanh(Activation):
     """y = tanh x      dx = dy (1 - y²) = dy 4 e / (1 + e)², e = exp(-2|x|)
+
+    * tanh x = sinh x / cosh x; by the rule for quotients its slope is (cosh² x - sinh² x) / cosh² x = 1 - y² = 1 /
+      cosh² x.
+    * cosh x = (exp(|x|) + exp(-|x|)) / 2 = exp(|x|) (1 + e) / 2, so 1 / cosh² x = 4 e / (1 + e)²: no difference of
+      nearly equal numbers where y is close to ±1, and nothing that overflows.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", Neural Networks: Tricks of the Trade, 1998.
     """
@@ -87,6 +98,8 @@ class Tanh(Activation):
 class ReLU(Activation):
     """y = max(x, 0)      dx = dy [x > 0]
 
+    Where x > 0, y is x itself, with the slope 1; elsewhere it is constant, with the slope 0. At the kink, 0 is taken.
+
     Source: Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
     """
 
@@ -102,6 +115,8 @@ class ReLU(Activation):
 
 class LeakyReLU(Activation):
     """y = max(x, 0) + slope min(x, 0)      dx = dy [x > 0] + slope dy [x <= 0]
+
+    One of the two terms is 0 everywhere: to the right y = x with the slope 1, to the left y = slope x.
 
     Source: Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
     """
@@ -121,6 +136,8 @@ class LeakyReLU(Activation):
 
 class ELU(Activation):
     """y = max(x, 0) + alpha (exp(min(x, 0)) - 1)      dx = dy [x > 0] + alpha dy exp(x) [x <= 0]
+
+    To the right y = x with the slope 1; to the left y = alpha (exp(x) - 1), and the exponential is its own derivative.
 
     Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units",
     ICLR 2016.
@@ -144,6 +161,9 @@ class ELU(Activation):
 class Softplus(Activation):
     """y = log(1 + exp(x))      dx = dy s(x), s(x) = 1 / (1 + exp(-x))
 
+    The slope of log u is 1/u, that of u = 1 + exp(x) is exp(x): dy/dx = exp(x) / (1 + exp(x)), and dividing both by
+    exp(x) leaves 1 / (exp(-x) + 1) = s(x).
+
     Source: Dugas, Bengio, Bélisle, Nadeau and Garcia, "Incorporating second-order functional knowledge for better
     option pricing", NIPS 2000.
     """
@@ -160,6 +180,8 @@ class Softplus(Activation):
 
 class Swish(Activation):
     """y = x s(x), s(x) = 1 / (1 + exp(-x))      dx = dy s(x) (1 + x s(-x))
+
+    By the product rule dy/dx = s(x) + x s'(x), and s'(x) = s(x) (1 - s(x)) = s(x) s(-x); s(x) is taken out of both.
 
     Source: Ramachandran, Zoph and Le, "Searching for activation functions", arXiv:1710.05941, 2017; also SiLU.
 
@@ -209,6 +231,8 @@ class Mish(Activation):
 class GELU(Activation):
     """y = x Φ(x)      dx = dy (Φ(x) + x φ(x)),   Φ, φ: distribution and density of the standard normal
 
+    By the product rule dy/dx = Φ(x) + x Φ'(x), and the slope of a distribution is its density: Φ' = φ.
+
     With approximate="tanh", y = x s(w) = x (1 + tanh(w/2)) / 2 for w = 2 √(2/π) (x + 0.044715 x³), and
     dx = dy s(w) (1 + x s(-w) w'). It is cheaper; in the left tail the rounding of w costs up to 2 |w| ulp.
 
@@ -251,9 +275,9 @@ B = 0.044715 * A
 class HardSigmoid(Activation):
     """y = min(max(x + 3, 0), 6) / 6      dx = dy / 6 [-3 < x < 3]
 
-    A straight line in the place of Sigmoid's curve. It is PyTorch's, also at the two kinks, where the derivative is 0;
-    ONNX's HardSigmoid has it with alpha = 1/6.
-    Source: Howard and others, "Searching for MobileNetV3", ICCV 2019, section 5.2.
+    Between -3 and 3 the slope is 1/6; outside, y is constant. A straight line in the place of Sigmoid's curve. It is
+    PyTorch's, also at the two kinks, where the derivative is 0; ONNX's HardSigmoid has it with alpha = 1/6. Source:
+    Howard and others, "Searching for MobileNetV3", ICCV 2019, section 5.2.
     """
 
     def forward(self, x: Array) -> Array:
@@ -270,6 +294,8 @@ class HardSigmoid(Activation):
 
 class Softsign(Activation):
     """y = x / (1 + |x|)      dx = dy / (1 + |x|)²
+
+    For x > 0, by the rule for quotients, dy/dx = (1 + x - x) / (1 + x)² = 1 / (1 + x)²; y is odd, so its slope is even.
 
     Like Tanh, but it nears ±1 as slowly as 1 / x nears 0. Source: Glorot and Bengio, "Understanding the difficulty of
     training deep feedforward neural networks", AISTATS 2010.
@@ -290,8 +316,15 @@ class Softsign(Activation):
 class Softmax(Activation):
     """y_k = exp(x_k) / Σ_j exp(x_j) over the last axis      dx_k = y_k (dy_k - Σ_j dy_j y_j)
 
-    ∂y_k/∂x_j = y_k ([k = j] - y_j). Source: Bridle, "Probabilistic interpretation of feedforward classification network
-    outputs", Neurocomputing, 1990.
+    Every output depends on every input of its row, so a row's derivative is a table, the Jacobian ∂y_k/∂x_j. With
+    S = Σ_j exp(x_j), by the rule for quotients:
+
+    * j ≠ k: only S has x_j, and ∂y_k/∂x_j = -exp(x_k) exp(x_j) / S² = -y_k y_j.
+    * j = k: the numerator has it, too, which adds exp(x_k) / S = y_k.
+    * Both in one: ∂y_k/∂x_j = y_k ([k = j] - y_j). Its diagonal alone, y (1 - y), is the usual mistake.
+    * x_j takes part in every y_k: dx_j = Σ_k dy_k y_k ([k = j] - y_j) = dy_j y_j - y_j Σ_k dy_k y_k.
+
+    Source: Bridle, "Probabilistic interpretation of feedforward classification network outputs", Neurocomputing, 1990.
     """
 
     def forward(self, x: Array) -> Array:
@@ -309,8 +342,9 @@ class LogSoftmax(Activation):
     """y_k = x_k - log Σ_j exp(x_j) over the last axis      dx_k = dy_k - softmax(x)_k Σ_j dy_j
 
     The logarithm of Softmax, finite where that underflows to 0: for NegativeLogLikelihood, and wherever probabilities
-    are multiplied. ∂y_k/∂x_j = [k = j] - softmax(x)_j. Source: Bridle, "Probabilistic interpretation of feedforward
-    classification network outputs", Neurocomputing, 1990.
+    are multiplied. The slope of log Σ_j exp(x_j) with x_j is exp(x_j) / Σ exp = softmax(x)_j, so ∂y_k/∂x_j is [k = j] -
+    softmax(x)_j, and dx_j is the sum of that times dy_k over all k. Source: Bridle, "Probabilistic interpretation of
+    feedforward classification network outputs", Neurocomputing, 1990.
     """
 
     def forward(self, x: Array) -> Array:

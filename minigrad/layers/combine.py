@@ -37,6 +37,8 @@ class Residual(Combination):
 
     Shapes: x (B, …), y and f(x) alike.
 
+    x is used twice, and what comes back by both ways is added: dy itself from the sum's "x +", and f's own dx for dy.
+
     The path around f lets gradients through undiminished, however many such layers there are. Source: He, Zhang, Ren
     and Sun, "Deep residual learning for image recognition", CVPR 2016.
     """

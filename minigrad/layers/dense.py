@@ -16,9 +16,15 @@ class Dense(Layer):
     Shapes: x (B, I), W (I, O), b (O,), y (B, O). The last axis is features: x (B, T, I) are B T rows, to each of which
     the same W is applied, so Σ_B runs over all axes but the last.
 
-    Each output is a weighted sum of all inputs: y_bo = Σ_i x_bi W_io + b_o. Its derivatives are ∂y_bo/∂W_io = x_bi,
-    ∂y_bo/∂b_o = 1 and ∂y_bo/∂x_bi = W_io; the chain rule sums each of them against dy_bo. Source: Rumelhart, Hinton and
-    Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
+    dy is ∂L/∂y, how much the loss L changes with each y, and dx, dW, db are ∂L/∂x, ∂L/∂W, ∂L/∂b. Each output is a
+    weighted sum of all inputs, y_bo = Σ_i x_bi W_io + b_o. By the chain rule, a number's derivative is the sum over all
+    y that it takes part in, of dy times the factor that it has there:
+
+    * W_io takes part in y_bo for every b, with the factor x_bi: dW_io = Σ_b x_bi dy_bo, which is xᵀ dy.
+    * b_o takes part in y_bo for every b, with the factor 1: db_o = Σ_b dy_bo.
+    * x_bi takes part in y_bo for every o, with the factor W_io: dx_bi = Σ_o dy_bo W_io, which is dy Wᵀ.
+
+    Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
 
     W is drawn by the initializer named `init` from `seed`; b starts at 0, and is left out with `bias=False`.
     """

@@ -14,6 +14,9 @@ class Dropout(Layer):
 
     Shapes: x, m and y are alike. Every number of every row has an m of its own, drawn anew in each forward.
 
+    Once m is drawn, y is x times a number, and dx is dy times the same one: what was dropped gets nothing back.
+    backward must use the m of its forward; drawing anew would be the derivative of another function.
+
     Dividing by 1 - rate in training ("inverted" dropout) keeps the expectation: E[y] = x. So inference, where nothing
     is dropped, is y = x. Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to
     prevent neural networks from overfitting", JMLR 15, 2014; section 10 has the division.

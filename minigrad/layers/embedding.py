@@ -15,6 +15,9 @@ class Embedding(Layer):
 
     Shapes: x (B, …) integers from 0 to V - 1, W (V, O), y (B, …, O).
 
+    A vector W[v] is copied to every place where x is v, with the slope 1, so all that comes back from these places is
+    added up; a word that the batch does not have gets 0.
+
     It is Dense without a bias on one-hot rows, without the multiplication by their zeros. x has no derivative: backward
     returns None. Source: Bengio, Ducharme, Vincent and Jauvin, "A neural probabilistic language model", JMLR 3, 2003.
 

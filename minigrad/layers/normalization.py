@@ -38,8 +38,20 @@ class BatchNorm(Normalization):
 
     Shapes: x (B, …, I), u and y alike; gamma, beta, μ, σ² (I,); n counts all axes but the last.
 
-    μ and σ² depend on x as well: ∂μ/∂x = 1/n takes the mean of dy away, and ∂σ²/∂x = 2 (x - μ)/n its share along u.
-    What is left is free of a mean and of any part along u, since y does not change when x is shifted or stretched.
+    For one column, with d = x - μ, r = 1 / √(σ² + eps), u = d r and du = dy gamma. x reaches y by three ways: through
+    its own d, through μ, which is in every row's d, and through σ², which is in every row's r. From the last to the
+    first:
+
+    * u_i = d_i r: dr = Σ_j du_j d_j, and d_i has du_i r from here.
+    * r = (σ² + eps)^(-1/2): its slope is -½ (σ² + eps)^(-3/2) = -½ r³, so dσ² = -½ r³ Σ_j du_j d_j.
+    * σ² = Σ d_j² / n: its slope is 2 d_i / n. With the first, dd_i = du_i r - r³ d_i Σ_j du_j d_j / n, and since d = u
+      / r, dd_i = r (du_i - u_i Σ_j du_j u_j / n).
+    * d_i = x_i - μ: dμ = -Σ_j dd_j = -r Σ_j du_j. The other part adds nothing, for Σ_j u_j = 0.
+    * μ = Σ x_j / n: its slope is 1/n. So dx_i = dd_i + dμ / n = r (du_i - Σ_j du_j / n - u_i Σ_j du_j u_j / n), and
+      with gamma taken out of du, the sums are dbeta and dgamma.
+
+    So dx has no mean, since y does not change when x is shifted. Stretching x does not change y either, so dx has no
+    part along u; this second one holds up to eps, which is not stretched.
 
     Inference puts running_mean and running_var in the place of μ and σ². Each forward moves them a share `momentum` of
     the way to the batch's. (It is PyTorch's momentum; Keras's and ONNX's is 1 - momentum.) The running variance is the
@@ -99,8 +111,9 @@ class LayerNorm(Normalization):
 
     Shapes: x (B, …, I), u and y alike; μ, σ² (B, …, 1); gamma, beta (I,). The means in dx are over the last axis.
 
-    It is BatchNorm with the two axes exchanged: each row is normalized by itself, so training and inference are the
-    same. Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016.
+    It is BatchNorm with the two axes exchanged, and so is its derivation: along a row instead of down a column. One
+    thing differs: gamma varies along the row, so it stays in du, inside the means. Each row is normalized by itself, so
+    training and inference are the same. Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016.
     """
 
     gamma, dgamma = parameter(decay=False)
@@ -132,6 +145,9 @@ class RMSNorm(Normalization):
     dgamma = Σ_B dy u,   dx = (du - u mean(du u)) / √(mean x² + eps),   du = dy gamma
 
     Shapes: x (B, …, I), u and y alike; gamma (I,).
+
+    With r = 1 / √(mean x² + eps), u_i = x_i r: x_i has du_i r directly, and through r, whose slope with mean x² is -½
+    r³ and that with x_i is -r³ x_i / I. So dx_i = du_i r - r³ x_i Σ_j du_j x_j / I = r (du_i - u_i mean(du u)).
 
     LayerNorm without the shift: rows keep their mean, and their size is measured from 0. Source: Zhang and Sennrich,
     "Root mean square layer normalization", NeurIPS 2019.

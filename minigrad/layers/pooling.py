@@ -34,6 +34,9 @@ class Pooling2D(Windowed):
 class MaxPool2D(Pooling2D):
     """y_rc = max_ij x_{r s + i, c s + j}      dx_{r s + i, c s + j} += dy_rc where x is that maximum, for each channel
 
+    y changes with the largest number of its window alone, with the slope 1, so dy goes there whole. Where windows
+    overlap, a number may be the largest of several, and adds up what each gives it.
+
     Shapes: x (B, H, W, C), y (B, h, w, C); stride s. Of equal maxima in a window the first one, row by row, has the
     derivative, as in PyTorch. Padding is never a maximum: it counts as -∞. Source: Ranzato, Huang, Boureau and LeCun,
     "Unsupervised learning of invariant feature hierarchies", CVPR 2007.

@@ -18,6 +18,8 @@ class PReLU(Activation):
     Shapes: x and y (B, …, I), a (I,): each column learns its slope. With features=1, all share one. a starts at
     `slope`; L2 leaves it alone, since it would pull PReLU towards ReLU.
 
+    It is LeakyReLU in x. a takes part in every row of its column, with the factor min(x, 0): that sum is da.
+
     Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015.
     """
 
