@@ -29,6 +29,8 @@ from minigrad.layers.activations import (
     Swish,
     Tanh,
 )
+from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
+from minigrad.layers.bidirectional import Bidirectional
 from minigrad.layers.combine import Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
@@ -37,6 +39,7 @@ from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minigrad.layers.rectifiers import CELU, SELU, PReLU
+from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.losses import (
@@ -79,6 +82,8 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "PADDING",
     "SELU",
     "SGD",
@@ -87,6 +92,7 @@ __all__ = [
     "AdamW",
     "AvgPool2D",
     "BatchNorm",
+    "Bidirectional",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyOnLogits",
     "CategoricalCrossEntropy",
@@ -120,12 +126,14 @@ __all__ = [
     "MeanSquaredError",
     "Mish",
     "ModelFileError",
+    "MultiHeadAttention",
     "NegativeLogLikelihood",
     "Objective",
     "Optimizer",
     "PReLU",
     "ParameterAverage",
     "Poisson",
+    "PositionalEncoding",
     "RMSNorm",
     "RMSprop",
     "ReLU",
@@ -133,6 +141,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "SimpleRNN",
     "Softmax",
     "Softplus",
     "Softsign",

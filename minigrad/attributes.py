@@ -31,7 +31,7 @@ def noting(init: Callable[..., None]) -> Callable[..., None]:
     """An `__init__` that notes, where it is the outermost one, what the layer has been made with."""
 
     @wraps(init)
-    def noted(layer: Any, *arguments: Any, **options: Any) -> None:
+    def noted(layer: Any, /, *arguments: Any, **options: Any) -> None:
         init(layer, *arguments, **options)
         if type(layer).__init__ is noted:
             layer._made_with = {name: _placeholder(value) for name, value in vars(layer).items()}

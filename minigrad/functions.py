@@ -58,6 +58,14 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + exp_minus(x))
 
 
+def tanh_slope(x: Array) -> Array:
+    """tanh'(x) = 1 - tanh² x = 4 e / (1 + e)², e = exp(-2|x|): right to the last digits where tanh x is close to ±1"""
+    e = exp_minus(np.abs(x))
+    e = e * e
+    y = 2 / (1 + e)
+    return e * y * y
+
+
 def sigmoids(x: Array) -> tuple[Array, Array]:
     """s(x) and s(-x) = 1 - s(x), each right to the last digits in its own tail, and 0 where it underflows.
 

@@ -64,6 +64,15 @@ def lecun_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return _normal(rng, shape, 1 / fans(shape)[0])
 
 
+def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """WᵀW = 1 or W Wᵀ = 1 for W as a matrix (… in, out): no vector grows or shrinks. Saxe, McClelland and Ganguli,
+    "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014."""
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))  # so that every orthogonal matrix is as probable as any other
+    return (q if rows >= columns else q.T).reshape(shape)
+
+
 def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """W = 0: for an output layer that is to start from equal scores; a hidden layer of zeros never learns."""
     return np.zeros(shape)
@@ -72,7 +81,7 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 BY_NAME: dict[str, Initializer] = {
     function.__name__: function
     for function in (
-        glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, zeros,
+        glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, orthogonal, zeros,
     )
 }  # fmt: skip
 

@@ -379,6 +379,56 @@ def spatial(tensor):
     return np.moveaxis(tensor.detach().numpy(), (0, 1), (-1, -2)) if tensor.ndim > 1 else tensor.detach().numpy()
 
 
+RECURRENT = {  # PyTorch's module of 3 inputs and 4 units
+    "rnn": torch.nn.RNN,
+    "lstm": torch.nn.LSTM,
+    "gru": torch.nn.GRU,
+}
+
+
+def sequences():
+    """Recurrent layers and attention, in minigrad's layout: x, the parameters, dy, y, dx, the parameters' gradients.
+
+    PyTorch's two biases are one here, but for the last third of a GRU's second one, which comes behind it.
+    """
+    rng, cases = np.random.default_rng(6), {}
+    for dtype in ("float32", "float64"):
+        kind = getattr(torch, dtype)
+        x = rng.normal(size=(3, 5, 4)).astype(dtype)
+        for name, module in RECURRENT.items():
+            torch.manual_seed(7)
+            layer = module(4, 2, batch_first=True, dtype=kind)
+            (leaf,) = tensors((x,))
+            y, _ = layer(leaf)
+            dy = rng.normal(size=y.shape).astype(dtype)
+            y.backward(torch.tensor(dy))
+            named = dict(layer.named_parameters())
+            W, U, b, c = (named[f"{part}_l0"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+            rest = c[4:] if name == "gru" else c[:0]
+            shared = torch.cat([c[:4], torch.zeros(2, dtype=kind)]) if name == "gru" else c
+            db = torch.cat([b.grad, c.grad[4:] if name == "gru" else c.grad[:0]])
+            found = x, W.T, U.T, torch.cat([b + shared, rest]), dy, y, leaf.grad, W.grad.T, U.grad.T, db
+            cases |= numbered(f"{dtype}_{name}", found)
+        for name, causal in (("attention", False), ("causal_attention", True)):
+            torch.manual_seed(8)
+            layer = torch.nn.MultiheadAttention(4, 2, batch_first=True, dtype=kind)
+            mask = torch.nn.Transformer.generate_square_subsequent_mask(5, dtype=kind) if causal else None
+            (leaf,) = tensors((x,))
+            y, _ = layer(leaf, leaf, leaf, attn_mask=mask)
+            dy = rng.normal(size=y.shape).astype(dtype)
+            y.backward(torch.tensor(dy))
+            W, b, Wo, bo = layer.in_proj_weight, layer.in_proj_bias, layer.out_proj.weight, layer.out_proj.bias
+            found = x, W.T, b, Wo.T, bo, dy, y, leaf.grad, W.grad.T, b.grad, Wo.grad.T, bo.grad
+            cases |= numbered(f"{dtype}_{name}", found)
+    return cases
+
+
+def numbered(name, found):
+    """Arrays and tensors as entries of a file: name_0, name_1, …"""
+    arrays = (value.detach().numpy() if isinstance(value, torch.Tensor) else value for value in found)
+    return {f"{name}_{k}": np.array(array, order="C") for k, array in enumerate(arrays)}
+
+
 def training():
     """50 steps of SGD on batches of 8 of a 12-7-4 sigmoid network, binary cross-entropy; θ after every tenth."""
     rng = np.random.default_rng(3)
@@ -412,6 +462,7 @@ ALL = {
     "losses": losses,
     "layers": layers,
     "convolutions": convolutions,
+    "sequences": sequences,
     "training": training,
 }
 

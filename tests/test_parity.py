@@ -11,6 +11,8 @@ from minigrad import (
     CELU,
     ELU,
     GELU,
+    GRU,
+    LSTM,
     SELU,
     SGD,
     Adagrad,
@@ -40,6 +42,7 @@ from minigrad import (
     MeanAbsoluteError,
     MeanSquaredError,
     Mish,
+    MultiHeadAttention,
     NegativeLogLikelihood,
     Objective,
     ParameterAverage,
@@ -50,6 +53,7 @@ from minigrad import (
     RMSprop,
     Sequential,
     Sigmoid,
+    SimpleRNN,
     Softmax,
     Softplus,
     Softsign,
@@ -175,7 +179,7 @@ def case():
 
 def test_every_stored_case_is_compared(case):
     of_dtypes = ["float32_", "float64_"]
-    of_case = {"trajectories", "schedules", "activations", "losses", "layers", "convolutions", "training"}
+    of_case = {"trajectories", "schedules", "activations", "losses", "layers", "convolutions", "sequences", "training"}
     assert set(case) == of_case
     assert set(case["trajectories"]) == {"start", "noise", *OPTIMIZERS}
     assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", AT_ENDS, *ACTIVATIONS)}
@@ -339,6 +343,28 @@ def test_a_convolution_or_pool_equals_pytorchs(case, name, batch):
     for gradient, expected in zip(layer.grads.values(), (dW, db), strict=False):
         assert_close(gradient, expected, dtype)
     assert parts[-1].size == 0
+
+
+SEQUENCES = {
+    "rnn": SimpleRNN(4, 2, return_sequences=True),
+    "lstm": LSTM(4, 2, return_sequences=True),
+    "gru": GRU(4, 2, return_sequences=True),
+    "attention": MultiHeadAttention(4, 2),
+    "causal_attention": MultiHeadAttention(4, 2, causal=True),
+}
+
+
+@both
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_layer_of_steps_equals_pytorchs(case, name, dtype):
+    layer, count = SEQUENCES[name], len(SEQUENCES[name].params)
+    x, *parts = (case["sequences"][f"{dtype}_{name}_{k}"] for k in range(4 + 2 * count))
+    layer = packed(layer, dtype, **dict(zip(layer.params, parts[:count], strict=True)))
+    dy, y, dx, *gradients = parts[count:]
+    assert_close(layer.forward(x), y, dtype)
+    assert_close(layer.backward(dy), dx, dtype)
+    for gradient, expected in zip(layer.grads.values(), gradients, strict=True):
+        assert_close(gradient, expected, dtype)
 
 
 def fresh(case):

@@ -24,6 +24,7 @@ from minigrad.functions import (
     sigmoids,
     softmax,
     softplus,
+    tanh_slope,
 )
 from minigrad.layer import Layer
 from minigrad.parameter import Array
@@ -89,10 +90,7 @@ class Tanh(Activation):
 
     def backward(self, dy: Array) -> Array:
         """dy -> dx of the same shape."""
-        e = exp_minus(np.abs(self.x))
-        e = e * e
-        y = 2 / (1 + e)
-        return dy * (e * y * y)
+        return dy * tanh_slope(self.x)
 
 
 class ReLU(Activation):

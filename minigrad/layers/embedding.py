@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +22,20 @@ class Embedding(Layer):
     It is Dense without a bias on one-hot rows, without the multiplication by their zeros. x has no derivative: backward
     returns None. Source: Bengio, Ducharme, Vincent and Jauvin, "A neural probabilistic language model", JMLR 3, 2003.
 
+    With `padding=code`, that code stands for nothing: its vector is 0, and has no gradient. Layers that look across
+    steps leave such steps out, if told so: LSTM(…, padding=0.0).
+
     W is drawn from `seed`, normal with variance 1 / O, so that a vector has the length 1 on average.
     """
 
     W, dW = parameter()
 
-    def __init__(self, vocabulary: int, features: int, *, seed: int | None = None) -> None:
+    def __init__(self, vocabulary: int, features: int, *, padding: int | None = None, seed: int | None = None) -> None:
         if vocabulary < 1 or features < 1:
             raise ValueError(f"Embedding({vocabulary}, {features}): both numbers must be at least 1")
-        self.vocabulary, self.features, self.seed = vocabulary, features, seed
+        if padding is not None and not 0 <= padding < vocabulary:
+            raise ValueError(f"Embedding({vocabulary}, {features}): padding={padding} is none of its codes")
+        self.vocabulary, self.features, self.padding, self.seed = vocabulary, features, padding, seed
         self.W = np.random.default_rng(seed).normal(0.0, math.sqrt(1 / features), (vocabulary, features))
 
     def forward(self, x: Array) -> Array:
@@ -42,15 +48,19 @@ class Embedding(Layer):
         x = x.astype(np.intp)
         self.x = np.where(x < 0, self.vocabulary, x)  # else NumPy would count them from the end
         try:
-            return self.W[self.x]
+            y = self.W[self.x]
         except IndexError:
             self.check(x)
             raise
+        return y if self.padding is None else y * self._real()
 
     def backward(self, dy: Array) -> None:
         """dy (B, …, O) -> None; sets dW (V, O)."""
         self.dW[...] = 0
-        np.add.at(self.dW, self.x, dy)
+        np.add.at(self.dW, self.x, dy if self.padding is None else dy * self._real())
+
+    def _real(self) -> Any:
+        return (self.x != self.padding)[..., None]
 
     def check(self, x: Array, start: int = 0) -> None:
         """Raise IndexError that names the first row of x, counted from `start`, with no integer from 0 to V - 1."""

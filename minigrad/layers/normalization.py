@@ -127,6 +127,7 @@ class LayerNorm(Normalization):
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
         d = x - _mean(x)
+        d = d - _mean(d)  # the rounding of the first mean, of which a row of equal numbers would be made
         self.r = 1 / np.sqrt(_mean(d * d) + self.eps)
         self.u = d * self.r
         return self.gamma * self.u + self.beta

@@ -26,6 +26,8 @@ from minigrad.layers.activations import (
     Swish,
     Tanh,
 )
+from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
+from minigrad.layers.bidirectional import Bidirectional
 from minigrad.layers.combine import Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
@@ -34,10 +36,12 @@ from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minigrad.layers.rectifiers import CELU, SELU, SELU_SCALE, SELU_SCALE_ALPHA, PReLU
+from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.layers.windows import Windowed
 from minigrad.onnx.graph import Form, Graph
+from minigrad.onnx.sequences import attention, bidirectional, positional_encoding, recurrent
 
 
 def _operation(name: str, **attributes: Any) -> Form:
@@ -132,7 +136,11 @@ def _columns(g: Graph, layer: Columns, x: str) -> str:
 
 def _embedding(g: Graph, layer: Embedding, x: str) -> str:
     # ONNX counts negative numbers from the end; the number behind the last is an error there as it is here.
-    return g("Gather", g.constant(layer.W, "W"), g("Where", g("Less", x, 0), layer.vocabulary, x), axis=0)
+    W = layer.W
+    if layer.padding is not None:
+        W = W.copy()
+        W[layer.padding] = 0
+    return g("Gather", g.constant(W, "W"), g("Where", g("Less", x, 0), layer.vocabulary, x), axis=0)
 
 
 def _residual(g: Graph, layer: Residual, x: str) -> str:
@@ -175,6 +183,7 @@ def _global_avg_pool(g: Graph, layer: GlobalAvgPool2D, x: str) -> str:
 FORMS: dict[type[Layer], Form] = {
     AvgPool2D: _avg_pool,
     BatchNorm: _batch_norm,
+    Bidirectional: bidirectional,
     CELU: _celu,
     Columns: _columns,
     Concatenate: _concatenate,
@@ -186,21 +195,26 @@ FORMS: dict[type[Layer], Form] = {
     Embedding: _embedding,
     Flatten: _flatten,
     GELU: _gelu,
+    GRU: recurrent,
     GlobalAvgPool2D: _global_avg_pool,
     HardSigmoid: _hard_sigmoid,
     Identity: _nothing,
+    LSTM: recurrent,
     LayerNorm: _layer_norm,
     LeakyReLU: _leaky_relu,
     LogSoftmax: _operation("LogSoftmax", axis=-1),
     MaxPool2D: _max_pool,
     Mish: _operation("Mish"),
+    MultiHeadAttention: attention,
     PReLU: _prelu,
+    PositionalEncoding: positional_encoding,
     RMSNorm: _rms_norm,
     ReLU: _operation("Relu"),
     Reshape: _reshape,
     Residual: _residual,
     SELU: _selu,
     Sigmoid: _operation("Sigmoid"),
+    SimpleRNN: recurrent,
     Softmax: _operation("Softmax", axis=-1),
     Softplus: _operation("Softplus"),
     Softsign: _operation("Softsign"),

@@ -92,7 +92,7 @@ class Graph:
         array = np.asarray(value)
         array = array.astype(dtype or (np.int64 if array.dtype.kind in "iu" else self.dtype))
         name = self._free(f"{self._prefix}{name}_{len(self.constants)}")
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(np.array(array, order="C"), name))
         return name
 
     def chain(self, layers: Sequence[Layer], x: str) -> str:

@@ -19,11 +19,13 @@ import numpy as np
 from minigrad import initializers
 from minigrad.atomic import replacing, target_of
 from minigrad.layer import Layer
+from minigrad.layers.attention import MultiHeadAttention
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import PReLU
+from minigrad.layers.recurrent import Recurrent
 from minigrad.layers.standardize import Standardize
 from minigrad.model import Model, Snapshot, put
 from minigrad.parameter import Array, walk
@@ -49,6 +51,13 @@ TORCH: dict[tuple[type[Layer], str], tuple[str, tuple[int, ...] | None]] = {
     (RMSNorm, "gamma"): ("weight", None),
     (Embedding, "W"): ("weight", None),
     (PReLU, "a"): ("weight", None),
+    (Recurrent, "W"): ("weight_ih_l0", (1, 0)),
+    (Recurrent, "U"): ("weight_hh_l0", (1, 0)),
+    (Recurrent, "b"): ("bias", None),
+    (MultiHeadAttention, "W"): ("in_proj_weight", (1, 0)),
+    (MultiHeadAttention, "b"): ("in_proj_bias", None),
+    (MultiHeadAttention, "Wo"): ("out_proj.weight", (1, 0)),
+    (MultiHeadAttention, "bo"): ("out_proj.bias", None),
 }
 NOT_NEGATIVE = {(BatchNorm, "running_var"), (Standardize, "scale")}
 

@@ -17,11 +17,15 @@ from hypothesis import strategies as st
 
 from minigrad.layer import Layer
 from minigrad.layers.activations import Tanh
+from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
+from minigrad.layers.bidirectional import Bidirectional
 from minigrad.layers.combine import Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
+from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import LayerNorm, RMSNorm
 from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pooling2D
+from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.shape import Columns, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.model import Model
@@ -104,6 +108,8 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "kernel_size": st.integers(1, 3),
     "size": st.integers(1, 2),
     "bias": st.booleans(),
+    "return_sequences": st.booleans(),
+    "causal": st.booleans(),
     "seed": st.integers(0, 99),
     "rate": st.sampled_from([0.0, 0.25, 0.5]),
     "slope": st.sampled_from([0.0, 0.01, 0.5]),
@@ -150,6 +156,34 @@ WHOLE: dict[type[Layer], st.SearchStrategy[Layer]] = {
     AvgPool2D: _pools(AvgPool2D),
     Columns: st.builds(lambda start, width: Columns(start, start + width), st.integers(0, 1), sizes(2)),
     Reshape: st.builds(Reshape, st.sampled_from([(3, 1), (2, 2), (1, 5)])),
+    MultiHeadAttention: st.builds(
+        lambda width, heads, causal, padding, seed: MultiHeadAttention(
+            width * heads, heads, causal=causal, padding=padding, seed=seed
+        ),
+        sizes(2),
+        sizes(2),
+        st.booleans(),
+        st.sampled_from([None, 7.5]),
+        st.integers(0, 99),
+    ),
+    Bidirectional: st.builds(
+        lambda cls, width, units, sequences, seed: Bidirectional(
+            cls(width, units, return_sequences=sequences, seed=seed)
+        ),
+        st.sampled_from([SimpleRNN, LSTM, GRU]),
+        sizes(3),
+        sizes(2),
+        st.booleans(),
+        st.integers(0, 99),
+    ),
+    PositionalEncoding: st.one_of(
+        st.builds(PositionalEncoding, sizes()),
+        st.builds(
+            lambda width, seed: PositionalEncoding(width, learned=Embedding(9, width, seed=seed)),
+            sizes(),
+            st.integers(0, 99),
+        ),
+    ),
     Residual: st.builds(
         lambda width, seed: Residual(Dense(width, 3, seed=seed), Tanh(), Dense(3, width, seed=seed + 1)),
         sizes(),

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import (
     GELU,
+    GRU,
+    LSTM,
     AvgPool2D,
     BatchNorm,
+    Bidirectional,
     Columns,
     Concatenate,
     Conv1D,
@@ -23,11 +26,14 @@ from minigrad import (
     GlobalAvgPool2D,
     Layer,
     MaxPool2D,
+    MultiHeadAttention,
+    PositionalEncoding,
     ReLU,
     Reshape,
     Residual,
     Sequential,
     Sigmoid,
+    SimpleRNN,
     Standardize,
     Tanh,
 )
@@ -50,7 +56,8 @@ MADE = {
 }
 
 
-IMAGES = {Conv1D, Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
+STEPS = {SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, PositionalEncoding}
+IMAGES = STEPS | {Conv1D, Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
 INNER = [cls for cls in FORMS if cls not in {Embedding, Reshape} | IMAGES]  # those that take any rows of five numbers
 
 
@@ -133,6 +140,38 @@ def test_integers_are_looked_up_and_refused_as_here(tmp_path):
 def test_windows_answer_alike(layer, padding, tmp_path):
     model = Sequential([layer(padding)], input_shape=(8, 9, 4))
     assert export(model, tmp_path / "m.onnx") < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("padding", [None, 0.0])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(
+            lambda padding, cls=cls: Bidirectional(cls(4, 3, return_sequences=True, padding=padding))
+            for cls in (SimpleRNN, LSTM, GRU)
+        ),
+        *(lambda padding, cls=cls: cls(4, 3, padding=padding) for cls in (SimpleRNN, LSTM, GRU)),
+        lambda padding: MultiHeadAttention(4, 2, causal=True, padding=padding),
+        lambda padding: MultiHeadAttention(4, 4, padding=padding),
+        lambda padding: PositionalEncoding(4, padding=padding),
+        lambda padding: PositionalEncoding(4, learned=Embedding(6, 4)),
+    ],
+)
+def test_steps_answer_alike(layer, padding, dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    model = Sequential([Dense(4, 4), layer(padding)], dtype, input_shape=(6, 4), seed=0)
+    model.theta[...] += rng.normal(0, 0.3, model.theta.shape)
+    model[0].b[...] = 0
+    x = rng.normal(size=(9, 6, 4))
+    x[0, 3:], x[1, 2], x[2] = 0, 0, 0
+    assert export(model, tmp_path / "m.onnx", x) <= 64 * np.finfo(dtype).eps
+
+
+def test_codes_that_stand_for_nothing_are_none(tmp_path):
+    model = Sequential([Embedding(5, 3, padding=2), LSTM(3, 2, padding=0.0)], input_shape=(6,))
+    model.theta[...] = np.random.default_rng(0).normal(size=model.theta.shape)
+    assert export(model, tmp_path / "m.onnx", np.random.default_rng(0).integers(0, 5, (9, 6))) < 1e-6
 
 
 def test_images_keep_their_axes(tmp_path):

@@ -36,6 +36,13 @@ IMAGES = RNG.normal(size=(5, 4, 4, 1))
 FITTED = Standardize(4).fit(X)
 
 MADE = {
+    **{
+        name: ([getattr(minigrad, name)(2, 3), Dense(3, 3)], RNG.normal(size=(5, 3, 2)))
+        for name in ("SimpleRNN", "LSTM", "GRU")
+    },
+    "Bidirectional": ([minigrad.Bidirectional(minigrad.GRU(2, 2)), Dense(4, 3)], RNG.normal(size=(5, 3, 2))),
+    "MultiHeadAttention": ([minigrad.MultiHeadAttention(2, 1), Flatten(), Dense(6, 3)], RNG.normal(size=(5, 3, 2))),
+    "PositionalEncoding": ([minigrad.PositionalEncoding(2), Flatten(), Dense(6, 3)], RNG.normal(size=(5, 3, 2))),
     "Columns": ([minigrad.Columns(0, 2), Dense(2, 3)], X),
     "Concatenate": ([Concatenate(Sequential([Dense(4, 2), Tanh()]), Dense(4, 2)), Dense(4, 3)], X),
     "Residual": ([Residual(Dense(4, 4), Tanh()), Dense(4, 3)], X),
@@ -54,6 +61,10 @@ LAST = {"Poisson": [Softplus()], "KLDivergence": [Softmax()], "NegativeLogLikeli
         "BinaryCrossEntropy": [Sigmoid()], "CategoricalCrossEntropy": [Softmax()]}  # fmt: skip
 REFUSED = {
     "Embedding": "which has no formula",
+    "SimpleRNN": "there is no formula for zeros_like",
+    "LSTM": "there is no formula for zeros_like",
+    "GRU": "there is no formula for zeros_like",
+    "Bidirectional": "there is no formula for zeros_like",
 }
 WRAPPED = {"ClipByNorm": (1.0,), "ClipByValue": (0.1,), "ParameterAverage": (0.9,)}
 

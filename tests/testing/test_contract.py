@@ -40,6 +40,8 @@ def _widths(cls):
 
 ROWS = np.random.default_rng(0).normal(1, 2, (6, 4))
 EXAMPLES = {  # those that take something else than widths, with rows where they have to be given
+    minigrad.MultiHeadAttention: lambda: [minigrad.MultiHeadAttention(4, 2)],
+    minigrad.Bidirectional: lambda: [minigrad.Bidirectional(minigrad.LSTM(3, 2, return_sequences=True))],
     minigrad.Columns: lambda: [minigrad.Columns(1, 3)],
     minigrad.Concatenate: lambda: [minigrad.Concatenate(minigrad.Dense(4, 3), minigrad.Columns(0, 2))],
     minigrad.Dropout: lambda: [minigrad.Dropout(0.4)],

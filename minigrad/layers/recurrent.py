@@ -1,0 +1,280 @@
+"""Recurrent layers: one step of a layer after the other along a sequence, with a state that goes from step to step.
+
+Shapes: x (B, T, I), T steps of each row. The state h is (B, H); y is the last of them (B, H), or with
+`return_sequences=True` all (B, T, H). G gates of H units each make W (I, G H), U (H, G H) and b (G H,).
+
+Backpropagation through time goes the same way back. What a gate's derivative is at a step does not depend on later
+steps, so it is taken for all steps at once; only dh, what the next step sends back, must go from step to step. Arrays
+over all steps are (T, B, …), so that a step lies together in memory. h has one place more: h_0 = 0 comes before the
+first step. Source: Werbos, "Backpropagation through time: what it does and how to do it", Proceedings of the IEEE 78,
+1990.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigrad.functions import as_rows, exp_minus, sum_of_rows, tanh_slope
+from minigrad.initializers import glorot_uniform, orthogonal
+from minigrad.layer import Layer
+from minigrad.parameter import Array, parameter
+
+
+class Recurrent(Layer):
+    """What SimpleRNN, LSTM and GRU share.
+
+    With `padding=value`, a step all of whose features equal it is none: the state passes it by, so that y repeats the
+    step before, and its dx is 0. So rows of different lengths fit into one array. Embedding(…, padding=code) gives such
+    steps, of zeros.
+
+    With `truncate=k`, no gradient passes from the last k steps to those before, nor from the k before them, and so on
+    (Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories",
+    Neural Computation 2, 1990). It is no derivative then, but one of the pieces.
+
+    For each gate, W is drawn as Glorot and Bengio have it and U is orthogonal (Saxe, McClelland and Ganguli, "Exact
+    solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014), from `seed`.
+    """
+
+    gates: ClassVar[int]
+    biases: ClassVar[tuple[float, ...]]
+    """What the parts of b, of H numbers each, start from."""
+
+    W, dW = parameter()
+    U, dU = parameter()
+    b, db = parameter(decay=False)
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        return_sequences: bool = False,
+        padding: float | None = None,
+        truncate: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        name = f"{type(self).__name__}({in_features}, {hidden_features})"
+        if in_features < 1 or hidden_features < 1:
+            raise ValueError(f"{name}: both widths must be at least 1")
+        if truncate is not None and truncate < 1:
+            raise ValueError(f"{name}: truncate={truncate} must be at least one step")
+        if padding is not None and not math.isfinite(padding):
+            raise ValueError(f"{name}: padding={padding} must be a finite number")
+        self.in_features, self.hidden_features, self.seed = in_features, hidden_features, seed
+        self.return_sequences, self.padding, self.truncate = return_sequences, padding, truncate
+        rng = np.random.default_rng(seed)
+        self.W = np.hstack([glorot_uniform(rng, (in_features, hidden_features)) for _ in range(self.gates)])
+        self.U = np.hstack([orthogonal(rng, (hidden_features, hidden_features)) for _ in range(self.gates)])
+        self.b = np.repeat(self.biases, hidden_features)
+
+    def _begin(self, x: Array) -> Any:
+        """x W + b for every step, (T, B, G, H); makes the place for h, and notes which steps are real."""
+        self.output_shape(x.shape[1:])
+        B, T, _ = x.shape
+        x = x.transpose(1, 0, 2)
+        self.real = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
+        self.x = as_rows(x)
+        z = self.x @ self.W + self.b[: self.gates * self.hidden_features]
+        self.h = np.zeros_like(z, shape=(T + 1, B, self.hidden_features))
+        return z.reshape(T, B, self.gates, self.hidden_features)
+
+    def _unless_padded(self, t: int, new: Array, old: Array) -> Array:
+        """The new state, or the old one where step t is padding."""
+        return new if self.real is None else new * self.real[t] + old * ~self.real[t]
+
+    def _end(self) -> Any:
+        return self.h[1:].transpose(1, 0, 2) if self.return_sequences else self.h[-1]
+
+    def _sent(self, dy: Array) -> Array:
+        """What each step's h is sent from outside, (T, B, H)."""
+        if self.return_sequences:
+            return dy.transpose(1, 0, 2)
+        dh = np.zeros_like(dy, shape=self.h[1:].shape)
+        dh[-1:] = dy
+        return dh
+
+    def _masked(self, derivatives: Array) -> Array:
+        """Derivatives at every step (T, B, …), and 0 at padding."""
+        if self.real is None:
+            return derivatives
+        return derivatives * self.real.reshape(*self.real.shape[:2], *[1] * (derivatives.ndim - 2))
+
+    def _kept(self, share: Array) -> Array:
+        """How much of the old state the new one keeps, (T, B, H): all of it at padding."""
+        return share if self.real is None else share * self.real + ~self.real
+
+    def _passed(self, t: int, dh: Array, dh_before: Array) -> Array:
+        """What step t sends back to the state before it: all of dh where t is padding, and nothing across a cut."""
+        return self._cut(t, dh_before if self.real is None else dh_before + dh * ~self.real[t])
+
+    def _cut(self, t: int, dh: Array) -> Array:
+        """What is sent back from step t, and 0 where `truncate` cuts before it."""
+        cut = self.truncate is not None and (len(self.h) - 1 - t) % self.truncate == 0
+        return np.zeros_like(dh) if cut else dh
+
+    def _flat(self, a: Array) -> Array:
+        """The gates of a step, or of all, side by side: (…, G, H) as (n, G H)."""
+        return a.reshape(-1, self.gates * self.hidden_features)
+
+    def _finish(self, dz: Array, du: Array) -> Array:
+        """dx, and the gradients of W and U: dz (T, B, G, H) is that of x W + b, du that of h U."""
+        dz, du = self._flat(dz), self._flat(du)
+        self.dW, self.dU = self.x.T @ dz, as_rows(self.h[:-1]).T @ du
+        return (dz @ self.W.T).reshape(len(self.h) - 1, -1, self.in_features).transpose(1, 0, 2)
+
+    @property
+    def row_axes(self) -> int:
+        """(T, I)"""
+        return 2
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(T, I) -> (H,), or (T, H) with return_sequences. Raises ValueError for other rows, and for no step."""
+        if len(input_shape) != 2 or input_shape[-1] != self.in_features or input_shape[0] < 1:
+            raise ValueError(f"{self!r} takes rows of steps (T, {self.in_features}), not rows of shape {input_shape}")
+        return (*input_shape[: int(self.return_sequences)], self.hidden_features)
+
+
+class SimpleRNN(Recurrent):
+    """h_t = tanh(x_t W + h_{t-1} U + b)
+
+    dz_t = dh_t (1 - h_t²),   dh_{t-1} = dz_t Uᵀ + dy_{t-1}
+    dW = Σ_t x_tᵀ dz_t,   dU = Σ_t h_{t-1}ᵀ dz_t,   db = Σ_B,t dz_t,   dx_t = dz_t Wᵀ
+
+    Shapes: x (B, T, I), W (I, H), U (H, H), b (H,); y (B, H) or (B, T, H). Each step is a Dense of the step's x and of
+    the state before; dh_t adds up what y and the next step send back. Source: Elman, "Finding structure in time",
+    Cognitive Science 14, 1990.
+    """
+
+    gates, biases = 1, (0.0,)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, T, I) -> y (B, H), or (B, T, H)."""
+        z = self._begin(x)
+        self.z = np.zeros_like(self.h[1:])
+        for t in range(len(z)):
+            self.z[t] = z[t, :, 0] + self.h[t] @ self.U
+            self.h[t + 1] = self._unless_padded(t, np.tanh(self.z[t]), self.h[t])
+        return self._end()
+
+    def backward(self, dy: Array) -> Array:
+        """dy, as y -> dx (B, T, I); sets dW (I, H), dU (H, H) and db (H,)."""
+        sent, slope = self._sent(dy), self._masked(tanh_slope(self.z))
+        dz, dh = np.zeros_like(slope), np.zeros_like(slope[0])
+        for t in reversed(range(len(dz))):
+            dh = dh + sent[t]
+            dz[t] = dh * slope[t]
+            dh = self._passed(t, dh, dz[t] @ self.U.T)
+        self.db = sum_of_rows(dz)
+        return self._finish(dz, dz)
+
+
+class LSTM(Recurrent):
+    """c_t = f c_{t-1} + i g,   h_t = o tanh c_t,   i, f, o = σ(z),   g = tanh(z),   z = x_t W + h_{t-1} U + b
+
+    dc_t += dh_t o (1 - tanh² c_t),   dc_{t-1} = f dc_t,   dh_{t-1} = dz_t Uᵀ + dy_{t-1}
+    dz_i = dc g i (1 - i),   dz_f = dc c_{t-1} f (1 - f),   dz_g = dc i (1 - g²),   dz_o = dh tanh(c) o (1 - o)
+    dW = Σ_t x_tᵀ dz_t,   dU = Σ_t h_{t-1}ᵀ dz_t,   db = Σ_B,t dz_t,   dx_t = dz_t Wᵀ
+
+    Shapes: x (B, T, I), W (I, 4 H), U (H, 4 H), b (4 H,); y (B, H) or (B, T, H). The gates stand in the order i, f, g,
+    o (input, forget, cell, output), which is PyTorch's; PyTorch has two biases, of which b is the sum.
+
+    The cell c is a sum along the steps, not a product: f near 1 lets its gradient through undiminished. So b of f
+    starts at 1 (Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent network architectures", ICML
+    2015). Sources: Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; f by Gers,
+    Schmidhuber and Cummins, "Learning to forget", Neural Computation 12, 2000.
+    """
+
+    gates, biases = 4, (0.0, 1.0, 0.0, 0.0)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, T, I) -> y (B, H), or (B, T, H)."""
+        z = self._begin(x)
+        self.e, self.s, self.c = np.zeros_like(z), np.zeros_like(z), np.zeros_like(self.h)
+        self.g, self.tanh_c = np.zeros_like(self.h[1:]), np.zeros_like(self.h[1:])
+        for t in range(len(z)):
+            a = z[t] + (self.h[t] @ self.U).reshape(z.shape[1:])
+            self.e[t] = exp_minus(a)
+            self.s[t] = 1 / (1 + self.e[t])
+            self.g[t] = np.tanh(a[:, 2])
+            i, f, _, o = self.s[t].transpose(1, 0, 2)
+            self.c[t + 1] = self._unless_padded(t, f * self.c[t] + i * self.g[t], self.c[t])
+            self.tanh_c[t] = np.tanh(self.c[t + 1])
+            self.h[t + 1] = self._unless_padded(t, o * self.tanh_c[t], self.h[t])
+        return self._end()
+
+    def backward(self, dy: Array) -> Array:
+        """dy, as y -> dx (B, T, I); sets dW (I, 4 H), dU (H, 4 H) and db (4 H,)."""
+        i, f, _, o = self.s.transpose(2, 0, 1, 3)
+        p = self.e * self.s * self.s  # σ' = σ (1 - σ), of which 1 - tanh² = (2 σ' / (1 - 2 σ'))² is made as well
+        di, df, dg, do = p.transpose(2, 0, 1, 3)
+        of_c = np.stack([self.g * di, self.c[:-1] * df, i * np.square(2 * dg / (1 - 2 * dg))], axis=2)
+        of_c, of_o = self._masked(of_c), self._masked(self.tanh_c * do)
+        slope, kept = self._masked(o * tanh_slope(self.c[1:])), self._kept(f)
+        sent, dz = self._sent(dy), np.zeros_like(self.s)
+        dh, dc = np.zeros_like(self.h[0]), np.zeros_like(self.h[0])
+        for t in reversed(range(len(dz))):
+            dh = dh + sent[t]
+            dc = dc + dh * slope[t]
+            dz[t, :, :3] = dc[:, None] * of_c[t]
+            dz[t, :, 3] = dh * of_o[t]
+            dh = self._passed(t, dh, self._flat(dz[t]) @ self.U.T)
+            dc = self._cut(t, dc * kept[t])
+        self.db = self._flat(dz).sum(axis=0)
+        return self._finish(dz, dz)
+
+
+class GRU(Recurrent):
+    """h_t = (1 - z) n + z h_{t-1},   r, z = σ(x_t W + h_{t-1} U + b)
+    n = tanh(x_t W_n + b_n + r q),   q = h_{t-1} U_n + c
+
+    da_n = dh (1 - z) (1 - n²),   dq = da_n r,   da_r = da_n q r (1 - r),   da_z = dh (h_{t-1} - n) z (1 - z)
+    dh_{t-1} = dh_t z + (da_r, da_z, dq) Uᵀ + dy_{t-1},   dU = Σ_t h_{t-1}ᵀ (da_r, da_z, dq),   dc = Σ_B,t dq
+    dW = Σ_t x_tᵀ (da_r, da_z, da_n),   db = Σ_B,t (da_r, da_z, da_n),   dx_t = (da_r, da_z, da_n) Wᵀ
+
+    Shapes: x (B, T, I), W (I, 3 H), U (H, 3 H), b (4 H,); y (B, H) or (B, T, H). The gates stand in the order r, z, n
+    (reset, update, new), and as in PyTorch the reset gate acts after the product with U_n. (In the first version of the
+    paper it acts on h before.) c is the last quarter of the layer's b, behind the three of the gates; in PyTorch it is
+    the last third of bias_hh, of which the other two thirds add to those of bias_ih.
+
+    Source: Cho and others, "Learning phrase representations using RNN encoder-decoder for statistical machine
+    translation", EMNLP 2014.
+    """
+
+    gates, biases = 3, (0.0, 0.0, 0.0, 0.0)
+
+    def forward(self, x: Array) -> Array:
+        """x (B, T, I) -> y (B, H), or (B, T, H)."""
+        a, c = self._begin(x), self.b[3 * self.hidden_features :]
+        self.e, self.s = np.zeros_like(a[:, :, :2]), np.zeros_like(a[:, :, :2])
+        self.q, self.a, self.n = (np.zeros_like(self.h[1:]) for _ in range(3))
+        for t in range(len(a)):
+            u = (self.h[t] @ self.U).reshape(a.shape[1:])
+            self.e[t] = exp_minus(a[t, :, :2] + u[:, :2])
+            self.s[t] = 1 / (1 + self.e[t])
+            r, z = self.s[t].transpose(1, 0, 2)
+            self.q[t] = u[:, 2] + c
+            self.a[t] = a[t, :, 2] + r * self.q[t]
+            self.n[t] = np.tanh(self.a[t])
+            h = self.e[t, :, 1] * z * self.n[t] + z * self.h[t]  # 1 - z = e z
+            self.h[t + 1] = self._unless_padded(t, h, self.h[t])
+        return self._end()
+
+    def backward(self, dy: Array) -> Array:
+        """dy, as y -> dx (B, T, I); sets dW (I, 3 H), dU (H, 3 H) and db (4 H,)."""
+        (r, z), (of_r, of_z) = self.s.transpose(2, 0, 1, 3), (self.e * self.s * self.s).transpose(2, 0, 1, 3)
+        of_n = self._masked(self.e[:, :, 1] * z * tanh_slope(self.a))
+        of_u = np.stack([of_n * self.q * of_r, (self.h[:-1] - self.n) * of_z, of_n * r], axis=2)
+        of_u, kept = self._masked(of_u), self._kept(z)
+        sent, du, dh = self._sent(dy), np.zeros_like(of_u), np.zeros_like(self.h[0])
+        dn = np.zeros_like(of_n)
+        for t in reversed(range(len(du))):
+            dh = dh + sent[t]
+            du[t] = dh[:, None] * of_u[t]
+            dn[t] = dh * of_n[t]
+            dh = self._cut(t, dh * kept[t] + self._flat(du[t]) @ self.U.T)
+        da = np.concatenate([du[:, :, :2], dn[:, :, None]], axis=2)
+        self.db = np.concatenate([self._flat(da).sum(axis=0), sum_of_rows(du[:, :, 2])])
+        return self._finish(da, du)
