@@ -137,14 +137,15 @@ class PositionalEncoding(Layer):
     def forward(self, x: Array) -> Array:
         """x (B, T, F) -> y of the same shape. Raises ValueError for more steps than have been learned."""
         _, T, F = x.shape[0], *self.output_shape(x.shape[1:])
-        p = waves(T, F, x.dtype) if self.learned is None else self.learned.forward(steps(T))
+        p = waves(T, F, x.dtype) if self.learned is None else self.learned.W[:T]
         self.real = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
         return x + p if self.real is None else x + p * self.real
 
     def backward(self, dy: Array) -> Array:
         """dy (B, T, F) -> dx of the same shape; the learned positions set their gradient."""
         if self.learned is not None:
-            self.learned.backward((dy if self.real is None else dy * self.real).sum(axis=0))
+            self.learned.dW[...] = 0
+            self.learned.dW[: dy.shape[1]] = (dy if self.real is None else dy * self.real).sum(axis=0)
         return dy
 
     @property
@@ -170,12 +171,6 @@ def rows_of_steps(layer: Layer, shape: tuple[int, ...], width: int) -> tuple[int
 def later(steps: int, dtype: Any) -> Array:
     """What makes every step blind for those after it, (T, T)."""
     return np.triu(np.full((steps, steps), NOWHERE), 1).astype(dtype)
-
-
-@cache
-def steps(number: int) -> Array:
-    """The positions, from 0."""
-    return np.arange(number)
 
 
 @cache

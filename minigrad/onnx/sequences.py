@@ -93,7 +93,7 @@ def _turned(g: Graph, x: str) -> str:
 def positional_encoding(g: Graph, layer: PositionalEncoding, x: str) -> str:
     """The positions are a constant: the number of steps is known."""
     T, F = g.shapes[x]
-    p = g.constant(waves(T, F) if layer.learned is None else layer.learned.predict(np.arange(T)), "p")
+    p = g.constant(waves(T, F) if layer.learned is None else layer.learned.W[:T], "p")
     return g("Add", x, p if layer.padding is None else g("Mul", p, _real(g, x, layer.padding)))
 
 
