@@ -65,6 +65,10 @@ class Split:
     facts: dict[str, Any]
     names: list[str] | None = None
     target: Target | None = None
+    drawn: str = ""
+    """How rows were held out, where that was not at random."""
+    dates: tuple[str, ...] = ()
+    """Columns of dates, by which it could have been."""
     notes: tuple[tuple[str, str], ...] = ()
     for_json: dict[str, Any] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,14 +156,13 @@ class Table(Source):
                 f"column {name!r} has {different} different labels in {total} rows; that is too few rows of each to "
                 f"learn from"
             )
-        if self.choices.split_by is not None:
-            return self._checked(
-                *self._latest(self.choices.split_by, test_size), f"--split-by {self.choices.split_by!r}"
-            )
-        if self.choices.group is not None:
-            groups = [str(text) for text in texts_of(self.frame[self.choices.group])]
-            with with_source(f"--group {self.choices.group!r}"):
-                return self._checked(*split_groups(groups, test_size, seed=seed), f"--group {self.choices.group!r}")
+        by, group = self.choices.split_by, self.choices.group
+        if by is not None:
+            return self._held_out(*self._latest(by, test_size), f"the latest by {by!r} (--split-by)")
+        if group is not None:
+            with with_source(f"--group {group!r}"):
+                parts = split_groups([str(text) for text in texts_of(self.frame[group])], test_size, seed=seed)
+            return self._held_out(*parts, f"whole groups by {group!r} (--group)")
         return super().hold_out(test_size, seed)
 
     def _latest(self, name: str, test_size: float) -> tuple[Rows, Rows]:
@@ -175,15 +174,17 @@ class Table(Source):
             values = moments_of(column) if kind == "date" else numbers_of(column, kind)
             return split_latest(values, test_size)
 
-    def _checked(self, train: Rows, held_out: Rows, option: str) -> Split:
+    def _held_out(self, train: Rows, held_out: Rows, drawn: str) -> Split:
         """The split, if training has every label."""
         if self.task == "classification":
             known = set(self.answers[train].tolist())
             new = [label for label in np.unique(self.answers[held_out]).tolist() if label not in known]
             if new or len(known) < 2:
-                what = f"the label {new[0]!r} stands in held-out rows alone" if new else "one label is left to train on"
-                raise ValueError(f"{option}: {what}; choose another column or --test-size")
-        return self.prepare(train, held_out)
+                what = f"the label {new[0]!r} stands in them alone" if new else "the others are all of one label"
+                raise ValueError(
+                    f"{len(held_out)} rows held out, {drawn}: {what}; choose another column or another --test-size"
+                )
+        return replace(self.prepare(train, held_out), drawn=drawn)
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """Each column as `Preparation` and `Target` encode it."""
@@ -212,6 +213,7 @@ class Table(Source):
             facts=facts,
             names=preparation.features,
             target=target,
+            dates=tuple(str(name) for name in self.frame if kind_of(self.frame[name]) == "date"),
             notes=(*notes, *columns),
             for_json={"task": self.task, "preparation": dict(preparation.notes())},
         )

@@ -54,6 +54,8 @@ def train(options: argparse.Namespace) -> int:
             first_row=source.row_numbers,
             others=others,
             decode=split.decode,
+            drawn=split.drawn,
+            dates=split.dates,
             seed=settings.seed,
         ),
         settings=used,

@@ -17,7 +17,13 @@ NAMED = 8  # columns or classes named in a caution
 
 
 def find_cautions(
-    outcome: Classification | Regression, x: Array, t: Array, train: Array, test: Array, names: Sequence[str] | None
+    outcome: Classification | Regression,
+    x: Array,
+    t: Array,
+    train: Array,
+    test: Array,
+    names: Sequence[str] | None,
+    dates: Sequence[str] = (),
 ) -> list[Caution]:
     """All that there is to be said of these rows, of x (rows, columns) and t in the order of the user's data."""
     found = [
@@ -26,6 +32,7 @@ def find_cautions(
         _rare(t) if isinstance(outcome, Classification) else None,
         _sorted(t, isinstance(outcome, Classification)),
         _constant(x[train], names),
+        _in_time(dates),
     ]
     return [caution for caution in found if caution is not None]
 
@@ -103,6 +110,16 @@ def _sorted(t: Array, classes: bool) -> Caution | None:
         f"In the file, {what}. It has been shuffled here, so nothing is wrong with this result; but whoever holds out "
         "the last rows of such a file tests on rows unlike those trained on, and batches in file order teach one thing "
         "at a time. If the order is time, a random hold-out is too kind: hold out the latest rows instead.",
+    )
+
+
+def _in_time(dates: Sequence[str]) -> Caution | None:
+    if not dates:
+        return None
+    return Caution(
+        f"The table has dates ({_listed(list(map(repr, dates)))}), and rows were held out at random",
+        f"So the network has learned from rows of the same days as those that it is measured on. If it is to tell what "
+        f"comes later, --split-by {dates[0]!r} holds out the latest rows, which is the honest test of that.",
     )
 
 

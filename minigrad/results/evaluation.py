@@ -39,6 +39,8 @@ def evaluate(
     others: Sequence[float] = (),
     decode: Callable[[Array], Any] | None = None,
     threshold: tuple[Any, float] | None = None,
+    drawn: str = "",
+    dates: Sequence[str] = (),
     seed: int = 0,
 ) -> Evaluation:
     """Measure a model that was trained on the rows `train` of x and t on the rows `test`, which it has not seen.
@@ -53,7 +55,8 @@ def evaluate(
     into t's units, where they are others. The baselines are trained here, on the same rows, with the penalty `l2` (by
     default 1 / rows); with `names`, boosted trees are among them where scikit-learn is installed. `others` are the
     scores of runs with other seeds, if there were any. `threshold` is one of two classes, and the output from which on
-    it is the answer.
+    it is the answer. `drawn` says how rows were held out, where that was not at random; `dates` are columns by which it
+    could have been.
     """
     x, t, train, test = np.asarray(x), np.asarray(t), np.asarray(train), np.asarray(test)
     flat = x.reshape(len(x), -1)
@@ -75,13 +78,14 @@ def evaluate(
         history=history,
         baselines=baselines,
         mistakes=mistakes,
-        cautions=find_cautions(outcome, flat, t, train, test, names),
+        cautions=find_cautions(outcome, flat, t, train, test, names, () if drawn else dates),
         pictures=pictures,
         first_weights=weights.T.copy() if shown and weights is not None else None,
         layers=[repr(layer) for layer in model],
         parameters=model.theta.size,
         summary=model.summary(),
         spread=[outcome.score, *others] if others else [],
+        drawn=drawn,
     )
 
 

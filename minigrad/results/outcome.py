@@ -216,6 +216,8 @@ class Evaluation:
     """The table of the layers."""
     spread: list[float] = field(default_factory=list)
     """The scores of other runs, with other splits, first weights and orders; this run's is the first."""
+    drawn: str = ""
+    """How rows were held out, where that was not at random."""
 
 
 def mean_interval(values: Array) -> tuple[float, float]:

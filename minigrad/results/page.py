@@ -323,8 +323,9 @@ def _weights(found: Evaluation) -> str:
 
 
 def _method(found: Evaluation, settings: dict[str, Any], notes: Sequence[tuple[str, str]], seconds: float) -> str:
-    stratified = isinstance(found.outcome, Classification)
-    split = f"{found.train_rows:,} rows to train on and {found.held_out_rows:,} held out, drawn at random"
+    stratified = isinstance(found.outcome, Classification) and not found.drawn
+    drawn = found.drawn or "drawn at random"
+    split = f"{found.train_rows:,} rows to train on and {found.held_out_rows:,} held out, {drawn}"
     if stratified:
         split += (
             " within each class (stratified), so that both parts have the classes in the same proportions; a rare "

@@ -166,15 +166,16 @@ def _heading(result: Result) -> str:
     found, used, losses = result.evaluation, result.settings, result.evaluation.history.loss
     train, held_out = found.train_rows, found.held_out_rows
     lines = [("data", f"{result.data}: {train + held_out:,} rows of {found.features:,} numbers")]
-    split = f"{train:,} rows to train on, {held_out:,} held out; drawn at random"
+    split = f"{train:,} rows to train on, {held_out:,} held out; {found.drawn or 'drawn at random'}"
     if isinstance(found.outcome, Classification):
         names = [str(name) for name in found.outcome.classes]
         named = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
         lines += [
             ("classes", f"{len(names)}: {named}"),
-            ("split", f"{split} within each class"),
-            ("", "(stratified), so that both parts have the classes in the same proportions"),
+            ("split", split if found.drawn else f"{split} within each class"),
         ]
+        if not found.drawn:
+            lines += [("", "(stratified), so that both parts have the classes in the same proportions")]
     else:
         lines += [("split", split)]
     steps = f"{used['optimizer']} at rate {used['learning_rate']:g}"

@@ -1,0 +1,200 @@
+"""The analyst's second day: what is said of columns and files that offices really have, from training to evaluation."""
+
+import json
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from minigrad import load
+from minigrad.command.main import main
+
+ROWS = 120
+
+
+def sales(rows=ROWS):
+    """Rows as a German office writes them, of which the answer follows from weight and price."""
+    rng = np.random.default_rng(0)
+    weight, price = rng.uniform(1, 60, rows).round(1), rng.uniform(100, 9000, rows).round(2)
+    days = pd.Timestamp("2023-01-05") + pd.to_timedelta(np.arange(rows) * 4, unit="D")
+    german = [f"{p:,.2f} €".translate({ord(","): ".", ord("."): ","}) for p in price]
+    yes = weight * 150 + price > 9000
+    return pd.DataFrame(
+        {
+            "Preis": german,
+            "Tag": days.strftime("%d.%m.%Y"),
+            "Gewicht": ["-" if k % 9 == 4 else f"{w} kg".replace(".", ",") for k, w in enumerate(weight)],
+            "Kunde": [f"K{k // 4}" for k in range(rows)],
+            "Bemerkung": [f"bestellt am {k}., Müller" for k in range(rows)],
+            "gekauft": [["ja", "ja", "JA", " Ja "][k % 4] if y else "nein" for k, y in enumerate(yes)],
+        }
+    )
+
+
+def write(path, frame, encoding="cp1252", title="Verkäufe 2023\r\n\r\n"):
+    text = title + frame.to_csv(sep=";", index=False, lineterminator="\r\n")
+    path.write_bytes(text.encode(encoding))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sales")
+    data = write(folder / "sales.csv", sales())
+    arguments = ["--epochs", "30", "--out", str(folder / "m")]
+    assert main(["train", data, "--target", "gekauft", *arguments]) == 0
+    return folder
+
+
+def run(capsys, *arguments, status=0):
+    assert main([str(argument) for argument in arguments]) == status
+    out, err = capsys.readouterr()
+    return err if status else out
+
+
+def train_json(capsys, path, *arguments):
+    return json.loads(run(capsys, "train", path, "--target", "gekauft", "--epochs", "2", "--json", *arguments))
+
+
+def test_train_tells_each_choice_and_keeps_it_in_the_models_file(folder, capsys):
+    out = run(capsys, "train", folder / "sales.csv", "--target", "gekauft", "--epochs", "1")
+    for words in (
+        "gekauft: text ('",
+        "'JA' is 'ja'",
+        "'Ja' is 'ja'",
+        "header found in row 3, below 'Verkäufe 2023'",
+        "encoding cp1252, found by its bytes",
+        "Preis: numbers written as 1.234,5 €; numbers, standardised",
+        "Tag: dates, read as day, month, year; dates from 2023-",
+        "elapsed days, year, month, day of the month, day of the week",
+        "Gewicht: numbers written as 1234,5 kg; missing where it holds '-'; numbers, standardised",
+        "Bemerkung: left out: text of which no two rows have the same: identifiers",
+        "rows were held out at random",
+        "--split-by 'Tag' holds out the latest",
+    ):
+        assert words in " ".join(out.split())
+    model = load(folder / "m")
+    assert model.classes.tolist() == ["ja", "nein"]
+    assert model.reading.columns["Preis"].number.describe() == "written as 1.234,5 €"
+
+
+def test_evaluate_reads_what_predict_wrote_in_the_dialect_of_the_data(folder, capsys):
+    run(capsys, "predict", folder / "m", folder / "sales.csv", "--out", folder / "out.csv")
+    before, after = ((folder / name).read_bytes().decode("cp1252").split("\r\n") for name in ("sales.csv", "out.csv"))
+    assert len(after) == len(before)
+    assert after[:2] == before[:2]
+    assert after[2] == before[2] + ";prediction;probability of ja;probability of nein"
+    for old, new in zip(before[3:-1], after[3:-1], strict=True):
+        label, *probabilities = new.removeprefix(old + ";").split(";")
+        assert label in ("ja", "nein")
+        assert sum(float(p.replace(",", ".")) for p in probabilities) == pytest.approx(1, abs=1e-5)
+        assert "." not in "".join(probabilities)
+    found = [
+        json.loads(run(capsys, "evaluate", folder / "m", folder / name, "--json")) for name in ("sales.csv", "out.csv")
+    ]
+    assert found[0]["accuracy"] == found[1]["accuracy"] > 0.8
+    model = load(folder / "m")
+    told = [line.split(";")[6] for line in after[3:-1]]
+    assert model.predict(sales()).tolist() == told
+
+
+def test_predictions_are_the_same_from_a_workbook_and_from_parquet(folder, tmp_path, capsys):
+    raw = sales()
+    numbers = load(folder / "m").reading.apply(raw)
+    frame = numbers.assign(gekauft=raw["gekauft"])
+    frame.to_excel(tmp_path / "a.xlsx", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    answers = []
+    for name in ("a.xlsx", "a.parquet"):
+        run(capsys, "predict", folder / "m", tmp_path / name, "--out", tmp_path / f"{name}.out.xlsx")
+        found = pd.read_excel(tmp_path / f"{name}.out.xlsx", engine="calamine")
+        np.testing.assert_array_equal(found["Preis"], frame["Preis"])
+        assert found["Tag"].tolist() == frame["Tag"].tolist()
+        answers.append(found["prediction"].tolist())
+    assert answers[0] == answers[1] == load(folder / "m").predict(raw).tolist()
+
+
+def test_predict_counts_what_training_had_not(folder, tmp_path, capsys):
+    frame = sales().assign(Kunde="K999")
+    frame["Gewicht"] = [text.replace(" kg", "0 kg") if k < 50 else text for k, text in enumerate(frame["Gewicht"])]
+    frame["Preis"] = ["9" + text for text in frame["Preis"]]
+    assert main(["predict", str(folder / "m"), write(tmp_path / "a.csv", frame), "--out", str(tmp_path / "b.csv")]) == 0
+    err = capsys.readouterr().err
+    assert f"'K999' ({ROWS})" in err
+    assert "column 'Preis': " in err and "lie far outside those that training had" in err
+    assert "in the same units?" in err
+
+
+def test_rows_without_a_target_are_left_out_and_counted_and_rows_keep_their_numbers(tmp_path, capsys):
+    frame = sales()
+    frame.loc[:19, "gekauft"] = None
+    path = tmp_path / "a.csv"
+    write(path, frame)
+    found = train_json(capsys, path)
+    assert found["train_rows"] + found["held_out_rows"] == ROWS - 20
+    assert "rows: 20 without a value in column 'gekauft' are left out" in found["notes"]
+    write(path, frame[:25])
+    err = run(capsys, "train", path, "--target", "gekauft", status=2)
+    assert "has 5 rows, and 20 without a value in column 'gekauft'; 10 are the least" in err
+
+
+def test_columns_are_dropped_kept_and_split_by_as_asked(folder, tmp_path, capsys):
+    data = folder / "sales.csv"
+    plain = train_json(capsys, data)["preparation"]
+    assert plain["Kunde"].startswith("text, one column for each of")
+    told = train_json(capsys, data, "--drop", "Kunde", "--drop", "Tag")["preparation"]
+    assert told["Kunde"] == told["Tag"] == "left out: dropped, as you asked for (--drop)"
+    frame = sales().assign(Name=[f"Name {k % 70}" for k in range(ROWS)])
+    named = tmp_path / "a.csv"
+    write(named, frame)
+    assert "left out: free text or names: " in train_json(capsys, named)["preparation"]["Name"]
+    assert train_json(capsys, named, "--keep", "Name")["preparation"]["Name"].startswith("text, one column for each")
+    assert train_json(capsys, data, "--as-category", "Preis")["preparation"]["Preis"].startswith(
+        "left out: text of which"
+    )
+    err = run(capsys, "train", data, "--target", "gekauft", "--drop", "Tga", status=2)
+    assert "there is no column 'Tga' for --drop (did you mean 'Tag'?)" in err
+    err = run(capsys, "train", data, "--target", "gekaft", status=2)
+    assert "has no column 'gekaft' to predict (did you mean 'gekauft'?)" in err
+
+
+def test_held_out_rows_are_the_latest_or_whole_groups(folder, capsys):
+    data = folder / "sales.csv"
+    out = run(capsys, "train", data, "--target", "gekauft", "--split-by", "Tag", "--epochs", "1")
+    assert "96 rows to train on, 24 held out; the latest by 'Tag' (--split-by)" in out
+    assert "dates from 2023-01-05 to 2024-01-20" in " ".join(out.split())  # of training's rows
+    assert "stratified" not in out and "holds out the latest rows, which" not in out
+    found = train_json(capsys, data, "--group", "Kunde")
+    assert found["held_out_rows"] % 4 == 0
+    assert found["preparation"]["Kunde"].startswith("left out: the group (--group)")
+    err = run(capsys, "train", data, "--target", "gekauft", "--split-by", "Bemerkung", status=2)
+    assert "--split-by 'Bemerkung': the column holds text, which have no order in time" in err
+
+
+def test_a_byte_order_mark_is_kept_and_letters_that_an_encoding_lacks_are_written_in_utf_8(tmp_path, capsys):
+    frame = sales().replace({"nein": "нет"})
+    data = write(tmp_path / "a.csv", frame, "utf-8-sig", title="")
+    model = str(tmp_path / "m")
+    run(capsys, "train", data, "--target", "gekauft", "--epochs", "1", "--out", model)
+    run(capsys, "predict", model, data, "--out", tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_bytes().startswith(b"\xef\xbb\xbfPreis;")
+    data = write(tmp_path / "c.csv", frame.drop(columns="gekauft"))
+    assert main(["predict", model, data, "--out", str(tmp_path / "d.csv")]) == 0
+    assert "does not keep: its encoding, cp1252, which has not all letters" in capsys.readouterr().err
+    assert "probability of нет" in (tmp_path / "d.csv").read_text(encoding="utf-8-sig")
+
+
+def test_a_workbook_of_values_alone_is_copied_fast_and_one_with_formats_with_them(folder, tmp_path, capsys):
+    frame = load(folder / "m").reading.apply(sales())
+    frame.to_excel(tmp_path / "a.xlsx", index=False)
+    book = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    book.active.column_dimensions["A"].width = 33
+    book.save(tmp_path / "b.xlsx")
+    found = []
+    for name in "ab":
+        run(capsys, "predict", folder / "m", tmp_path / f"{name}.xlsx", "--out", tmp_path / f"{name}{name}.xlsx")
+        book = openpyxl.load_workbook(tmp_path / f"{name}{name}.xlsx")
+        found.append([[cell.value for cell in row] for row in book.active.iter_rows()])
+    assert found[0] == found[1]
+    assert book.active.column_dimensions["A"].width == 33
