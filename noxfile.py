@@ -77,3 +77,10 @@ def types(session):
     session.log(f"{report['completenessScore']:.1%} of the names have a declared type")
     if report["completenessScore"] < TYPED:
         session.error(f"fewer than {TYPED:.0%}")
+
+
+@nox.session(python=PYTHONS[-1])
+def docs(session):
+    """The documentation's site; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"})

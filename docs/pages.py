@@ -1,0 +1,135 @@
+"""The pages that are made from other files: lessons, examples, the reference, the README and the changelog.
+
+Lessons and examples are run while the site is built, and a page has what they printed. A lesson's cells are those that
+`minigrad lesson N` prints; an example runs in a folder of its own, with `--quick` where it knows that word.
+"""
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import mkdocs_gen_files
+
+from minigrad.command.lessons import Lesson, all_lessons, cells
+
+ROOT = Path(__file__).parents[1]
+HOME = "https://github.com/minigrad-nn/minigrad"
+
+
+def write(path: str, text: str) -> None:
+    """A page of the site."""
+    with mkdocs_gen_files.open(path, "w") as page:
+        page.write(text.rstrip("\n") + "\n")
+
+
+def copy(source: Path, path: str) -> None:
+    """A file of the site."""
+    with mkdocs_gen_files.open(path, "wb") as file:
+        file.write(source.read_bytes())
+
+
+def code(text: str, language: str = "python") -> str:
+    """A block of code."""
+    return f"```{language}\n{text.strip(chr(10))}\n```\n\n"
+
+
+def indented(text: str) -> str:
+    """Text within an admonition."""
+    return "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())
+
+
+def lesson_page(lesson: Lesson) -> str:
+    """A lesson with what each cell prints, and its solution to unfold."""
+    page, names = "", {"__name__": "__main__"}
+    for kind, text in cells(lesson.text):
+        if kind == "markdown":
+            page += text + "\n\n"
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(text, lesson.path.name, "exec"), names)
+        page += code(text) + (code(printed.getvalue(), "text") if printed.getvalue() else "")
+    solution = ""
+    for kind, text in cells(lesson.solution.read_text(encoding="utf-8")):
+        solution += re.sub(r"^# .*\n", "", text) + "\n\n" if kind == "markdown" else code(text)
+    return page + '\n??? success "The solution"\n\n' + indented(solution)
+
+
+def example_page(path: Path) -> str:
+    """An example: what it is for, its code, and what it prints."""
+    text = path.read_text(encoding="utf-8")
+    purpose = re.match(r'"""(.*?)"""', text, re.S)[1].strip()  # type: ignore[index]
+    title, _, rest = purpose.partition("\n")
+    quick = ["--quick"] if "--quick" in text else []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(path), *quick]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        missing = re.search(r"No module named '(\w+)'|needs (\w+)", done.stderr)
+        if missing is None:
+            raise RuntimeError(f"{path.name} failed:\n{done.stderr}")
+        printed = f"*It was not run here: it needs {missing[1] or missing[2]}.*\n"
+    else:
+        printed = f"It prints{' (with `--quick`)' if quick else ''}:\n\n" + code(done.stdout, "text")
+    body = text.partition('"""\n')[2] if text.count('"""') else text
+    return f"# `{path.name}`\n\n{title}\n{rest}\n\n{printed}\n## Its code\n\n" + code(body)
+
+
+def floors() -> list[list[str]]:
+    """The modules by floor, as CONTRIBUTING.md has them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = re.search(r"^## Floors$.*?^```text$(.*?)^```$", text, re.M | re.S)
+    return [line.split() for line in block[1].split("\n") if line]  # type: ignore[index]
+
+
+navigation = ["* [minigrad](index.md)"]
+
+lessons = all_lessons()
+navigation.append("* [Lessons](lessons/index.md)")
+listed = "# Ten lessons\n\nFrom one neuron to a small transformer. `minigrad lesson 1 --out mine.py` (or `.ipynb`) "
+listed += "writes the first one to a file, `minigrad lesson 1 mine.py` grades your answer.\n\n"
+for lesson in lessons:
+    name = lesson.path.stem
+    write(f"lessons/{name}.md", lesson_page(lesson))
+    copy(lesson.path.parent / "pictures" / f"{name[:9]}.svg", f"lessons/pictures/{name[:9]}.svg")
+    listed += f"- [{lesson.title}]({name}.md)\n"
+    navigation.append(f"    * [{lesson.title.removeprefix('Lesson ')}](lessons/{name}.md)")
+write("lessons/index.md", listed)
+
+navigation.append("* [Examples](examples/index.md)")
+listed = "# Examples\n\n"
+for path in sorted((ROOT / "examples").glob("*.py")):
+    write(f"examples/{path.stem}.md", example_page(path))
+    purpose = re.match(r'"""(.*?)(?:\n|""")', path.read_text(encoding="utf-8"))[1]  # type: ignore[index]
+    listed += f"- [`{path.name}`]({path.stem}.md): {purpose}\n"
+    navigation.append(f"    * [{path.name}](examples/{path.stem}.md)")
+write("examples/index.md", listed)
+
+navigation.append("* [Reference](reference/index.md)")
+listed = (
+    "# Reference\n\nThe modules in the order of their floors: a file imports only from its own floor and from those "
+)
+listed += (
+    "before it. For most uses, `from minigrad import …` has the names; the page of a module says what it is for.\n\n"
+)
+for floor in floors():
+    for module in floor:
+        write(f"reference/{module}.md", f"::: minigrad.{module}\n")
+        navigation.append(f"    * [{module}](reference/{module}.md)")
+    listed += "- " + ", ".join(f"[`{module}`]({module}.md)" for module in floor) + "\n"
+write("reference/index.md", listed)
+
+readme = (ROOT / "README.md").read_text(encoding="utf-8")
+raw = HOME.replace("github.com", "raw.githubusercontent.com") + "/main/"
+for link in re.findall(rf"\]\({re.escape(raw)}(\S+)\)", readme):
+    copy(ROOT / link, link)
+write("readme.md", readme.replace(raw, ""))
+write("changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+navigation += ["* [README](readme.md)", "* [Changelog](changelog.md)"]
+write("SUMMARY.md", "\n".join(navigation))
