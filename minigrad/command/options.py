@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from minigrad.command.folder import REPORT
+from minigrad.command.jobs import jobs
 from minigrad.layer import Layer
 from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
@@ -283,6 +284,13 @@ def _add_train(commands: Any) -> None:
         words = setting.metadata["help"].format(*customary)
         add(f"--{setting.name.replace('_', '-')}", **setting.metadata | {"help": words})
     add("--seeds", type=count, default=1, metavar="N", help="train with so many seeds, and tell how far results spread")
+    add(
+        "--jobs",
+        type=jobs,
+        default=1,
+        metavar="M",
+        help="so many of these trainings at once, or a Dask scheduler's address",
+    )
     add("--out", metavar="DIR", help=f"the folder to write the model to, as {MODEL}, and {REPORT}")
     add("--resume", action="store_true", help="go on with the training in DIR, bit for bit as if it had not stopped")
     add("--force", action="store_true", help="replace the model in DIR")

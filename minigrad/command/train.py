@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.command.folder import REPORT, refuse_out, refuse_ranks, writing_model
+from minigrad.command.jobs import run_all
 from minigrad.command.networks import train_network
 from minigrad.command.options import Settings
-from minigrad.command.sources import read_source, with_source
+from minigrad.command.sources import Source, read_source, with_source
 from minigrad.results.evaluation import evaluate
 from minigrad.results.report import Result, as_json, summary, write_html
 from minigrad.training.history import History
@@ -32,10 +33,8 @@ def train(options: argparse.Namespace) -> int:
     with writing_model(options) as path:
         model, history = train_network(split, settings, path)
     trained = time.perf_counter()
-    others = []
-    for seed in range(settings.seed + 1, settings.seed + options.seeds):
-        other = source.hold_out(settings.test_size, seed)
-        others.append(other.score(train_network(other, replace(settings, seed=seed))[0]))
+    seeds = range(settings.seed + 1, settings.seed + options.seeds)
+    others = run_all("other seeds", _score, [(source, replace(settings, seed=seed)) for seed in seeds], options.jobs)
 
     used, notes, for_json = settings.told(len(split.train)), split.notes, split.for_json
     if split.recipe.early_stopping:
@@ -66,6 +65,12 @@ def train(options: argparse.Namespace) -> int:
     )
     print_result(options, result, for_json, path)
     return 0
+
+
+def _score(source: Source, settings: Settings) -> float:
+    """How good a network is that is split, drawn and trained by the seed of the settings."""
+    split = source.hold_out(settings.test_size, settings.seed)
+    return split.score(train_network(split, settings)[0])
 
 
 def _stopping(history: History) -> str:
