@@ -45,7 +45,7 @@ def run_all(what: str, function: Callable[..., Any], arguments: Sequence[tuple[A
                 lost = len(arguments) - len(found)
                 if attempt == ATTEMPTS:
                     raise ValueError(
-                        f"{what}: workers were killed, at attempt {ATTEMPTS} too; memory may be short: give fewer --jobs"
+                        f"{what}: workers were killed, at attempt {ATTEMPTS} too; memory may be short: take fewer jobs"
                     ) from error
                 print(f"minigrad: note: a worker was killed; {lost} of {len(arguments)} run again", file=sys.stderr)
     return [found[number] for number in range(len(arguments))]

@@ -42,7 +42,7 @@ def test_a_worker_that_is_killed_is_told_and_its_work_done_again(tmp_path, capsy
     assert "a worker was killed" in capsys.readouterr().err and Path(marker).exists()
     monkeypatch.setattr(jobs, "ATTEMPTS", 1)
     with pytest.raises(
-        ValueError, match="squares: workers were killed, at attempt 1 too; memory may be short: give fewer"
+        ValueError, match="squares: workers were killed, at attempt 1 too; memory may be short: take fewer"
     ):
         run_all("squares", always_killed, [(1,), (2,)], 2)
 
