@@ -24,7 +24,7 @@ X, Y = load_iris(return_X_y=True)
 def client():
     from dask.distributed import Client, LocalCluster
 
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
     with LocalCluster(host="127.0.0.1", **settings) as cluster, Client(cluster) as client:
         yield client
 
