@@ -16,6 +16,7 @@ from minigrad import (
     parameter,
 )
 from minigrad.display import Markup, html_table, text_table
+from minigrad.testing import check_layer
 from minigrad.training import fit as training
 from tests.results.pages import Page
 
@@ -27,6 +28,18 @@ def test_a_model_shows_itself_in_a_notebook():
     for words in ("Dense(400, 25)", "10,025", "98%", "10,285 parameters"):
         assert words in " ".join(shown.text) and words in plain
     assert shown.tags.count("tr") == 5
+
+
+def test_a_proof_and_a_program_show_themselves_in_a_notebook():
+    """All words of what is printed, as a table and as code."""
+    report = check_layer(Dense(3, 2))
+    shown = Page(report._repr_html_())
+    assert shown.tags.count("tr") == 1 + len(report.findings)
+    assert " ".join(str(report).split()) == " ".join(" ".join(shown.text).replace("rule", "", 1).split())
+    program = Sequential([Dense(3, 2), Sigmoid()]).program(MeanSquaredError(), SGD(0.1), batch_size=4)
+    shown = Page(program._repr_html_())
+    assert "".join(shown.text).split() == str(program).split()
+    assert shown.tags.count("i") == str(program).count("#")
 
 
 class Named(Tanh):

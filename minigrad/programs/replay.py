@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,12 @@ class StepProgram(Program):
         if self._blocks is not None:
             source += f"\n    # fit makes this step in {self._blocks}, with the same bits"
         return source
+
+    def _repr_html_(self) -> str:
+        """The source for notebooks, with its equations set back."""
+        lines = [line.partition("#") for line in str(self).splitlines()]
+        shown = (escape(code) + (f"<i>#{escape(rest)}</i>" if mark else "") for code, mark, rest in lines)
+        return '<pre style="line-height: 1.3">' + "\n".join(shown) + "</pre>"
 
     def __repr__(self) -> str:
         return f"<a training step of {self._model}: {len(self.lines)} lines, {self.buffers:,} bytes of results>"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
+
+from minigrad.display import html_table
 
 
 @dataclass
@@ -54,6 +57,12 @@ class Report:
         lines += [f"  {f.rule:<{width}}  {f.verdict:<7}  {f.detail}".rstrip() for f in self.findings]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for notebooks."""
+        title, *_ = str(self).partition("\n")
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return html_table(("rule", "", ""), ((f.rule, f.verdict, f.detail) for f in self.findings), title) + notes
 
 
 class GradientError(AssertionError):

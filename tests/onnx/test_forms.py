@@ -3,6 +3,7 @@
 from inspect import signature
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,11 @@ def test_every_layer_answers_alike(cls, dtype, tmp_path):
     model = Sequential([made(cls, rng)], dtype, input_shape=(5,))
     x = (rng.normal(size=(300, 5)) * np.logspace(-3, 1, 300)[:, None]).astype(dtype)
     x[:, 0] = rng.integers(0, 7, 300)
+    engine = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
+    if (cls, dtype) == (minigrad.Swish, np.float64) and engine < (1, 31):
+        with pytest.raises(ExportError, match=r"QuickGelu.* make the model anew with dtype=np\.float32"):
+            export(model, tmp_path / "m.onnx", x)  # it makes one operation of two, and lacks that in float64
+        return
     difference = export(model, tmp_path / "m.onnx", x)
     y, found = model.predict(x), answers(tmp_path / "m.onnx", x)
     assert found.dtype == y.dtype == dtype
