@@ -37,8 +37,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())  # or, after a power cut, the new name may stand for nothing yet
         os.replace(temporary, target)
         _sync(target.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error  # the user knows no temporary file
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:

@@ -14,6 +14,7 @@ import pytest
 
 import minigrad
 from minigrad import Layer, Loss, Optimizer
+from minigrad.command.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -88,6 +89,17 @@ def test_commands_print_what_the_readme_shows(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         compare(output, done.stdout)
+
+
+def test_the_readmes_commands_run_as_written_one_after_the_other(tmp_path, monkeypatch, capsys):
+    """All but those about files of the reader's own, and the workbook of digits, which tests/command writes."""
+    monkeypatch.chdir(tmp_path)
+    commands = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in commands if line.startswith("minigrad ")]
+    tried = [words[1:] for words in commands if words[1] not in ("lesson", "check") and "digits.xlsx" not in words]
+    assert {words[0] for words in tried} >= {"sample", "train", "predict", "evaluate", "show", "export"}
+    for words in tried:
+        assert main(words) == 0, (words, capsys.readouterr().err)
 
 
 def test_files_that_the_readme_names_exist():

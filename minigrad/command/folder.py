@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from minigrad.saving import ModelFileError
+from minigrad.saving.format import read
 from minigrad.sequential import Sequential
 from minigrad.table_model import FILE as MODEL
-from minigrad.table_model import TableModel, load
+from minigrad.table_model import TableModel, load, network_of
 from minigrad.training.history import DivergenceError
 
 REPORT = "report.html"
+INTERRUPTED = "interrupted"
+"""What stands in the preparation of a model until its training has come to its end."""
 
 
 LAUNCHERS = (("PMI_SIZE", "PMI_RANK"), ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"))
@@ -64,7 +69,10 @@ def writing_model(options: argparse.Namespace) -> Iterator[Path | None]:
     None without --out.
     """
     if options.out is None:
-        yield None
+        try:
+            yield None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted; nothing is kept, since there is no --out DIR") from None
         return
     path = Path(options.out) / MODEL
     made, begun = not path.parent.exists(), path.exists() and options.resume
@@ -73,6 +81,17 @@ def writing_model(options: argparse.Namespace) -> Iterator[Path | None]:
         path.unlink(missing_ok=True)  # or the training would go on with it
     try:
         yield path
+    except KeyboardInterrupt:
+        if path.exists():
+            epochs = len(read(path)[1]["checkpoint.history.loss"])
+            raise KeyboardInterrupt(
+                f"interrupted; {path} holds the network as it was after {epochs:,} epochs; the same command with "
+                f"--resume goes on"
+            ) from None
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()
+        raise KeyboardInterrupt("interrupted before an epoch was kept; nothing is written") from None
     except (ValueError, OSError, DivergenceError):
         if not begun:
             path.unlink(missing_ok=True)
@@ -91,8 +110,18 @@ def model_file(name: str) -> Path:
 def load_model(name: str) -> Sequential | TableModel:
     """The model that is to look at data. Raises ValueError, with a hint, where the two may be in the wrong order."""
     try:
-        return load(model_file(name))
+        model: Sequential | TableModel = load(model_file(name))
     except ModelFileError as error:
         if Path(name).suffix.lower() not in (".csv", ".tsv", ".xlsx"):
             raise
         raise ValueError(f"{error}; the model comes first, then the data") from error
+    if said := interrupted(model):
+        print(f"minigrad: note: {name}: {said}", file=sys.stderr)
+    return model
+
+
+def interrupted(model: Sequential | TableModel) -> str | None:
+    """What is to be said of a model whose training has not come to its end."""
+    facts: dict[str, Any] = network_of(model).preparation or {}
+    told = "the training was interrupted, so this is the network as it was then; train with --resume goes on"
+    return told if facts.get(INTERRUPTED) else None

@@ -11,7 +11,7 @@ import sys
 
 from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
-from minigrad.command.others import check, digits, export
+from minigrad.command.others import check, digits, export, sample
 from minigrad.command.steps import lay_open
 from minigrad.command.train import train
 from minigrad.command.use import evaluate, predict, show
@@ -24,6 +24,7 @@ COMMANDS = {
     "show": show,
     "open": lay_open,
     "digits": digits,
+    "sample": sample,
     "check": check,
     "lesson": lesson,
     "export": export,
@@ -37,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         status = COMMANDS[options.command](options)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        print(f"minigrad: {interrupt or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Python flushes stdout once more when it ends; now into nothing, so that it does not complain.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.command.folder import INTERRUPTED
 from minigrad.command.options import ACTIVATIONS, Settings
 from minigrad.data.split import Rows
 from minigrad.data.target import Target
@@ -23,6 +24,7 @@ from minigrad.layers.stack import dense_stack
 from minigrad.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, MeanSquaredError
 from minigrad.metrics import accuracy, r2_score
 from minigrad.parameter import Array
+from minigrad.saving.models import annotate
 from minigrad.sequential import Sequential
 from minigrad.table_model import Answers
 from minigrad.training.history import History
@@ -96,7 +98,8 @@ def train_network(
     outputs = 1 if recipe is NUMBERS else len(np.unique(t))
     stack = dense_stack([x.shape[1], *settings.hidden, outputs], ACTIVATIONS[settings.activation])
     model = Sequential([*stack, *(layer() for layer in recipe.end)], seed=settings.seed)
-    model.preparation = split.facts | {"settings": used}
+    facts = split.facts | {"settings": used}
+    model.preparation = facts if checkpoint is None else facts | {INTERRUPTED: True}
     watched: Any = VALIDATION if VALIDATION * len(x) >= LEAST_VALIDATION else None
     if not recipe.early_stopping:
         watched = split.x[split.held_out], split.t[split.held_out]
@@ -113,4 +116,7 @@ def train_network(
         seed=settings.seed,
         checkpoint=checkpoint,
     )
+    if checkpoint is not None:
+        model.preparation = facts
+        annotate(model, checkpoint)
     return model, history

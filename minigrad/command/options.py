@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from minigrad.command.folder import REPORT
 from minigrad.command.jobs import jobs
+from minigrad.data.words import did_you_mean
 from minigrad.layer import Layer
 from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.table_model import FILE as MODEL
+from minigrad.version import __version__
 
 DIGITS = "digits"  # the word that stands for them where a file is expected
 EXAMPLES = """\
@@ -27,15 +30,16 @@ examples:
   minigrad digits digits.xlsx           write these digits as a workbook: sheet X the pixels, sheet y the labels
   minigrad train digits.xlsx            the same from a workbook of your own
   minigrad train digits --hidden 64,32 --activation relu --optimizer adam
-  minigrad train flowers.csv --target species --out flowers
+  minigrad sample penguins penguins.csv write a small table to begin with
+  minigrad train penguins.csv --target species --out penguins
                                         learn to tell a column of a table from the others, and keep the model
-  minigrad predict flowers new.xlsx --out predicted.xlsx
+  minigrad predict penguins new.xlsx --out predicted.xlsx
                                         a copy of new.xlsx with the predictions and their probabilities
-  minigrad evaluate flowers test.csv    how good the model is on rows whose species is known
-  minigrad show flowers                 its layers, what each column becomes, how it was trained
+  minigrad evaluate penguins test.csv   how good the model is on rows whose species is known
+  minigrad show penguins                its layers, what each column becomes, how it was trained
   minigrad lesson 1 --out mine.py       learn backpropagation; minigrad lesson 1 mine.py grades your answer
   minigrad check mylayers:Scale         prove the derivatives of a layer of your own
-  minigrad export model.safetensors model.onnx --data digits.xlsx
+  minigrad export penguins model.onnx --data penguins.csv
 """
 
 ACTIVATIONS: dict[str, type[Layer]] = {
@@ -168,6 +172,9 @@ class _Parser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
+        """One line, with the choice that was meant where a word is none of them."""
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            message += did_you_mean(found[1], re.findall(r"[\w-]+", found[2]))
         raise ValueError(f"{message} (see {self.prog} --help)")
 
 
@@ -189,6 +196,7 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"minigrad {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     _add_train(commands)
 
@@ -210,6 +218,11 @@ def _parser() -> _Parser:
 
     command = commands.add_parser("digits", help="write the digits that come with minigrad as a workbook")
     command.add_argument("file", metavar="FILE.xlsx", help="the workbook to write")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+
+    command = commands.add_parser("sample", help="write a small table to begin with: penguins, weather or machines")
+    command.add_argument("name", metavar="NAME", help="penguins (classes), weather (numbers, dates), machines (rare)")
+    command.add_argument("file", metavar="FILE", help="the file to write: .csv, .xlsx or .parquet")
     command.add_argument("--force", action="store_true", help="replace a file that exists")
 
     command = commands.add_parser("check", help="prove the derivatives of a layer of your own")

@@ -1,4 +1,4 @@
-"""`minigrad digits`, `check` and `export`: data to begin with, layers of your own, models for other programs."""
+"""`minigrad digits`, `sample`, `check`, `export`: data to begin with, your own layers, models for other programs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from minigrad.command.folder import model_file
 from minigrad.command.options import DIGITS
 from minigrad.command.rows import read_rows
 from minigrad.command.sources import with_source
+from minigrad.data import samples
 from minigrad.data.digits import load_digits
 from minigrad.data.workbook import write_workbook
 from minigrad.layer import Layer
@@ -36,6 +37,17 @@ def digits(options: argparse.Namespace) -> int:
     x, labels = load_digits()
     write_workbook(path, x, labels, overwrite=options.force, progress=sys.stderr.isatty())
     print(f"{path}: sheet X has {len(x):,} digits of {x.shape[1]} pixels, sheet y their labels (10 is the digit 0)")
+    return 0
+
+
+def sample(options: argparse.Namespace) -> int:
+    """`minigrad sample NAME FILE`: a small table to begin with."""
+    path = Path(options.file)
+    if path.exists() and not options.force:
+        raise ValueError(f"{path} exists already; choose another name, or replace it with --force")
+    written = samples.write(options.name, path)
+    print(f"{path}: {written.about}\nsource    {written.source}\nlicence   {written.licence}")
+    print(f"next      minigrad train {path} --target {written.target} --out {path.with_suffix('')}")
     return 0
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
 from minigrad.command.sources import DIGITS_TOLD, with_source
-from minigrad.data.cells import Cells, read_cells, shown
+from minigrad.data.cells import Cells, read_cells
 from minigrad.data.digits import load_digits
 from minigrad.data.target import spelled_as, target_values
+from minigrad.data.words import shown
 from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
 from minigrad.sequential import Sequential
 from minigrad.table_model import Answers, TableModel

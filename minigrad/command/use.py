@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.command.answers import check_output, write_beside, write_sheet
-from minigrad.command.folder import load_model, model_file
+from minigrad.command.folder import interrupted, load_model, model_file
 from minigrad.command.progress import busy
 from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
-from minigrad.data.cells import shown
+from minigrad.data.words import shown
 from minigrad.metrics import classification_report, confusion_matrix, mean_absolute_error, r2_score, wilson_interval
 from minigrad.results.report import matrix_lines
 from minigrad.results.words import amount
@@ -113,6 +113,8 @@ def show(options: argparse.Namespace) -> int:
         print(f"\ntarget    {target.name}: {target.task}{units}\n")
         for name, text in table.preparation.notes():
             print(f"{name}: {text}")
+    if said := interrupted(model):
+        print(f"\n{said}")
     settings = (network.preparation or {}).get("settings")
     if isinstance(settings, dict):
         print("\ntraining  " + ", ".join(f"{name} {value}" for name, value in settings.items()))

@@ -7,11 +7,10 @@ at here.
 from __future__ import annotations
 
 import datetime
-import difflib
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,26 +29,13 @@ from minigrad.data.text_file import (
     is_text_file,
     only_column,
 )
+from minigrad.data.words import did_you_mean, number_text, shown
 from minigrad.data.workbook import Sheet, cell_name, read_sheets, sheet_heads
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FRAMES = {".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather", ".arrow": "Feather"}
-SHOWN = 12  # names of columns in an error message
-
-
-def shown(names: Any) -> str:
-    """The first names, for a message."""
-    names = list(names)
-    return ", ".join(map(repr, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What to add to a message about a name that is not known: the known one that is close, or nothing."""
-    folded = {each.casefold(): each for each in map(str, known)}
-    near = difflib.get_close_matches(name.casefold(), folded, 1)
-    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
 
 
 @dataclass(frozen=True)
@@ -335,11 +321,6 @@ def _value(cell: Any) -> Any:
         return float(cell)
     except (TypeError, ValueError):
         return str(cell)
-
-
-def number_text(number: float) -> str:
-    """A number as text: 3 and not 3.0."""
-    return str(int(number)) if float(number).is_integer() else repr(float(number))
 
 
 def _as_number(text: str) -> Any:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.cells import number_text, shown
+from minigrad.data.words import number_text, shown
 from minigrad.data.written_dates import as_datetime
 
 if TYPE_CHECKING:

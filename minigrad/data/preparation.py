@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.cells import did_you_mean, shown
 from minigrad.data.columns import (
     Column,
     DateColumn,
@@ -30,6 +29,7 @@ from minigrad.data.columns import (
     text_column,
     texts_of,
 )
+from minigrad.data.words import did_you_mean, shown
 
 if TYPE_CHECKING:
     import pandas as pd

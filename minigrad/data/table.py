@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from minigrad.data import written_dates, written_numbers
-from minigrad.data.cells import Cells, number_text, read_cells, shown
+from minigrad.data.cells import Cells, read_cells
 from minigrad.data.text_file import TableError
+from minigrad.data.words import number_text, shown
 from minigrad.data.written_dates import DateForm, as_datetime
 from minigrad.data.written_numbers import Ambiguous, NumberFormat, is_marker, parts_of
 

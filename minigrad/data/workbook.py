@@ -7,6 +7,7 @@ for an error, and nothing at all for a formula without a stored value) is found 
 from __future__ import annotations
 
 import datetime
+import io
 import os
 import re
 import reprlib
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.atomic import replacing, target_of
+from minigrad.data.words import did_you_mean
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -148,8 +150,10 @@ def write_workbook(
         for sheet in book.worksheets:
             sheet.close()  # what openpyxl has begun to write complains when it is dropped half-way
         raise
+    written = io.BytesIO()
+    book.save(written)  # not into the file: where that fails, half-closed archives complain
     with replacing(path) as file:
-        book.save(file)
+        file.write(written.getbuffer())
 
 
 def cell_name(sheet: str, row: int, column: int) -> str:
@@ -172,7 +176,8 @@ class Sheet:
         if name not in types:
             names = ", ".join(map(repr, types)) or "none"
             raise MissingSheetError(
-                f"{path} has no sheet {name!r}; its sheets: {names} (give the name of the right one)"
+                f"{path} has no sheet {name!r}{did_you_mean(name, types)}; its sheets: {names} (give the name of the "
+                f"right one)"
             )
         if types[name] != SheetTypeEnum.WorkSheet:
             raise WorkbookError(f"{path}: sheet {name!r} is a chart or macro sheet without cells; name another sheet")

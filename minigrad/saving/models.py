@@ -78,6 +78,19 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         file.write(written)
 
 
+def annotate(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write the model's preparation, as it is now, into the file that holds it; a training to go on with stays there.
+
+    The new file replaces the old one when it is complete.
+    """
+    with naming(path):
+        metadata, tensors = read(path)
+    kept = {name: metadata[name] for name in ("model", "generators", "classes", "boundary", "checkpoint")}
+    written = encode(kept | {"preparation": _preparation(model)}, tensors)
+    with replacing(path) as file:
+        file.write(written)
+
+
 def load(path: str | os.PathLike[str]) -> Model:
     """The model in a file that `save` or a Checkpoint wrote; `minigrad.load` says what is raised."""
     with naming(path):

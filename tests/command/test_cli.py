@@ -309,7 +309,7 @@ def test_ctrl_c_ends_train_with_status_130(flowers, capsys, monkeypatch):
 
     monkeypatch.setattr("minigrad.command.networks.Sequential.fit", interrupt)
     assert main(["train", flowers]) == 130
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "minigrad: interrupted; nothing is kept, since there is no --out DIR\n")
 
 
 def test_closed_pipe_ends_train_with_status_141(flowers, tmp_path):

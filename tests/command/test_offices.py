@@ -9,6 +9,10 @@ import pytest
 
 from minigrad import load
 from minigrad.command.main import main
+from minigrad.data import read_table
+from minigrad.data.samples import SAMPLES
+from minigrad.saving.checkpoint import Checkpoint
+from minigrad.version import __version__
 
 ROWS = 120
 
@@ -198,3 +202,79 @@ def test_a_workbook_of_values_alone_is_copied_fast_and_one_with_formats_with_the
         found.append([[cell.value for cell in row] for row in book.active.iter_rows()])
     assert found[0] == found[1]
     assert book.active.column_dimensions["A"].width == 33
+
+
+# ---------------------------------------------------------------------------------------------- what is kept, and how
+def test_ctrl_c_says_what_is_kept_and_resume_ends_as_if_nothing_had_happened(folder, tmp_path, capsys, monkeypatch):
+    data, whole, parts = str(folder / "sales.csv"), str(tmp_path / "whole"), str(tmp_path / "parts")
+    arguments = ["train", data, "--target", "gekauft", "--epochs", "5"]
+    run(capsys, *arguments, "--out", whole)
+    ended = Checkpoint.write
+
+    def interrupt(self, history, best):
+        ended(self, history, best)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write", interrupt)
+        err = run(capsys, *arguments, "--out", parts, status=130)
+    assert err == (
+        f"minigrad: interrupted; {parts}/model.safetensors holds the network as it was after 1 epochs; the same "
+        f"command with --resume goes on\n"
+    )
+    words = "the training was interrupted, so this is the network as it was then; train with --resume goes on"
+    assert words in run(capsys, "show", parts)
+    assert main(["evaluate", parts, data]) == 0
+    assert words in capsys.readouterr().err
+    run(capsys, *arguments, "--out", parts, "--resume")
+    assert words not in run(capsys, "show", parts)
+    np.testing.assert_array_equal(load(parts).theta, load(whole).theta)
+    assert load(parts).facts == load(whole).facts
+
+
+def test_a_full_disk_and_a_folder_that_can_t_be_written_name_the_users_file(folder, tmp_path, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    out = tmp_path / "out.csv"
+    for name, replacement, words in (
+        ("minigrad.atomic.os.fsync", full, "No space left on device"),
+        ("minigrad.atomic.Path.open", refuse, "Permission denied"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, replacement)
+            assert main(["sample", "penguins", str(out)]) == 2
+        assert capsys.readouterr().err == f"minigrad: {out}: {words}\n"
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_is_written_with_its_source_and_trains_as_its_last_line_says(name, tmp_path, capsys):
+    frames = []
+    for suffix in ("csv", "xlsx", "parquet"):
+        out = run(capsys, "sample", name, tmp_path / f"a.{suffix}")
+        assert SAMPLES[name].source in out and SAMPLES[name].licence in out
+        frames.append(read_table(tmp_path / f"a.{suffix}")[0])
+    for frame in frames[1:]:
+        pd.testing.assert_frame_equal(frame.reset_index(drop=True), frames[0].reset_index(drop=True))
+    target = SAMPLES[name].target
+    found = json.loads(
+        run(capsys, "train", tmp_path / "a.csv", "--target", target, "--epochs", "40", "--json", "--test-size", "0.3")
+    )
+    assert found["r2"] > 0.7 if name == "weather" else found["held_out_accuracy"] > 0.9
+    assert "already; choose another name" in run(capsys, "sample", name, tmp_path / "a.csv", status=2)
+    assert "(did you mean 'penguins'?)" in run(capsys, "sample", "pinguins", tmp_path / "b.csv", status=2)
+
+
+def test_version_and_words_that_were_meant(folder, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"minigrad {__version__}\n"
+    assert "(did you mean 'train'?)" in run(capsys, "trian", "digits", status=2)
+    sales().to_excel(tmp_path / "a.xlsx", sheet_name="sales", index=False)
+    err = run(capsys, "train", tmp_path / "a.xlsx", "--target", "gekauft", "--sheet", "sale", status=2)
+    assert "has no sheet 'sale' (did you mean 'sales'?)" in err

@@ -1,0 +1,27 @@
+"""Names and numbers as they stand in messages: the first of many, the one that is meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+SHOWN = 12  # names in an error message
+
+
+def shown(names: Any) -> str:
+    """The first names, for a message."""
+    names = list(names)
+    return ", ".join(map(repr, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def did_you_mean(name: str, known: Iterable[Any]) -> str:
+    """What to add to a message about a name that is not known: the known one that is close, or nothing."""
+    folded = {each.casefold(): each for each in map(str, known)}
+    near = difflib.get_close_matches(name.casefold(), folded, 1)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
+
+
+def number_text(number: float) -> str:
+    """A number as text: 3 and not 3.0."""
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
