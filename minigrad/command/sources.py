@@ -20,10 +20,11 @@ from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
 from minigrad.data.cells import read_cells
 from minigrad.data.columns import NumberColumn, moments_of, numbers_of, texts_of
+from minigrad.data.deciding import Asked
 from minigrad.data.digits import load_digits
 from minigrad.data.preparation import PLURALS, Preparation, kind_of
 from minigrad.data.split import Rows, split_groups, split_latest, split_rows
-from minigrad.data.table import Asked, Reading
+from minigrad.data.table import Reading
 from minigrad.data.target import Target, Task, target_values
 from minigrad.data.text_file import is_text_file
 from minigrad.data.words import did_you_mean, shown

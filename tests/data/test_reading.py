@@ -10,7 +10,8 @@ import pytest
 
 from minigrad.data import TableError, read_table
 from minigrad.data.cells import read_cells
-from minigrad.data.table import Asked, Reading
+from minigrad.data.deciding import Asked
+from minigrad.data.table import Reading
 
 ROWS = 30
 
