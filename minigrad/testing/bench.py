@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array
-from minigrad.testing.comparison import Point, Prover, same, same_to_noise
+from minigrad.parameter import Array, walk
+from minigrad.testing.comparison import Prover
 from minigrad.testing.derivative import EPS
-from minigrad.testing.inputs import find_input, own_and_random, rows_for, with_rows
+from minigrad.testing.inputs import (
+    drawn_from,
+    find_input,
+    input_like,
+    own_and_random,
+    resized,
+    rows_for,
+    situations,
+    situations_within,
+    widened,
+    with_rows,
+)
+from minigrad.testing.point import Point
 from minigrad.testing.report import Report
+from minigrad.testing.rounding import RELATIVE, Noise, agree, same
 from minigrad.testing.rule import Evidence, Refused
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
@@ -31,9 +46,13 @@ class Bench:
 class LayerBench(Bench):
     """The bench for one layer: at inputs of many kinds, or `only_here`, at x itself.
 
-    `subject` is the copy under test, in float64, `complex` the same in complex numbers, `x` the first input. Of the
-    parameters there are the layer's `own`, random ones near them, which most rules take (`theta`), and random ones of
-    any sign (`free`).
+    `subject` is the copy under test, in float64, `spare` another for what is not to disturb it, `complex` the same in
+    complex numbers, `x` the first input. Of the parameters there are the layer's `own`, random ones near them, which
+    most rules take (`theta`), and random ones of any sign (`free`).
+
+    What a layer says of itself is believed: `domain`, an x that it takes or a Hypothesis strategy of such, keeps all
+    inputs to it; `tolerance` is how near an iterative layer comes; and `surrogate(x)` is the function whose derivative
+    backward returns on purpose, of a straight-through rounding or a reversed gradient.
     """
 
     def __init__(self, layer: Layer, x: Any, seed: int, report: Report, only_here: bool = False) -> None:
@@ -42,14 +61,21 @@ class LayerBench(Bench):
         super().__init__(report, directions)
         self.layer, self.only_here = layer, only_here
         self.subject = Subject(layer)
+        self.spare = Subject(layer)
         self.complex = Subject(layer, np.complex128)
+        domain = getattr(layer, "domain", None)
+        self.fenced = domain is not None  # whether the layer says what it takes
+        self.drawn = drawn_from(domain) if x is None and self.fenced else []
+        x = self.drawn[0] if self.drawn else x
+        self.given = x is not None
         self.x = self._rows(find_input(self.subject, self.rng) if x is None else self._given(x))
         self.own = self.subject.theta.copy()
         sizes = [part.span.stop - part.span.start for part in self.parameters()]
         varied, self.free = own_and_random(self.own, sizes, self.rng)
         # Biases of 0 and scales of 1 hide their own absence, so the rules run at other values, where those work.
         self.theta = varied if self.finite(self.x, varied) else self.own
-        self.rounding = EPS  # the layer's own, relative to its output, once `derivative` has measured it
+        stated = getattr(layer, "tolerance", 0.0)  # of a layer that iterates until it is near enough
+        self.tolerance = float(stated) if isinstance(stated, float) and 0 <= stated < 0.1 else 0.0
         self.coupled = False  # whether what the layer says of one row depends on the others
 
     def reset(self) -> None:
@@ -92,10 +118,24 @@ class LayerBench(Bench):
             raised = f"{what} raises {type(error).__name__}: {error}"
             raise Evidence(raised, symptom, situation=situation) from error
 
+    @contextmanager
+    def advanced(self, steps: int, x: Array | None = None) -> Iterator[None]:
+        """With the state that the layer has after so many steps: at inputs like the first one, or all at x."""
+        kept = Subject(self.layer)
+        batches = [self.another() if x is None else x for _ in range(steps)]
+        self.subject.advance(batches, self.upstreams)
+        for other in (self.spare, self.complex):
+            other.adopt(self.subject)
+        try:
+            yield
+        finally:
+            for other in (self.subject, self.spare, self.complex):
+                other.adopt(kept)
+
     def finite(self, x: Array, theta: Array) -> bool:
         """Whether the layer takes x at these parameters, and gives numbers."""
         try:
-            return bool(np.isfinite(self.subject.at(self.subject.vector(x, theta), x)).all())
+            return bool(np.isfinite(self.spare.at(self.spare.vector(x, theta), x)).all())
         except Exception:
             return False
 
@@ -132,22 +172,102 @@ class LayerBench(Bench):
         gradient = self.subject.collect(x, self.backward(dy, situation)).copy()
         return Case(situation, x, theta, dy, gradient)
 
-    def point(self, case: Case) -> Point:
+    def point(self, case: Case, subject: Subject | None = None) -> Point:
         """What the prover compares."""
+        subject = subject or self.subject
         return Point(
             case.situation,
-            lambda v: self.subject.at(v, case.x),
-            lambda v: self.complex.at(v, case.x),
+            lambda v: subject.differentiated(v, case.x),
+            lambda v: self.complex.differentiated(v, case.x),
             self.subject.vector(case.x, case.theta),
             case.dy,
             case.gradient,
             self.subject.parts(case.x),
+            lambda v, dy: subject.run(v, case.x, dy),
             composite=bool(self.layer.layers),
+            padded="zeros" in case.situation and "ties" not in case.situation,
+            tolerance=self.tolerance,
         )
 
-    def alike(self, a: Array, b: Array, size: float | None = None) -> bool:
-        """Whether two results of the same mathematics agree to the layer's own rounding."""
-        return same_to_noise(a, b, self.rounding, size)
+    @cached_property
+    def noise(self) -> Noise:
+        """The rounding of y and of the gradient at the first input, for a dy of random numbers."""
+        return self.noise_at("the first input", self.x, self.theta)[1]
+
+    def noise_at(self, situation: str, x: Array, theta: Array) -> tuple[Case, Noise]:
+        """The spare copy's gradient at x, for a dy that float32 can hold, and the rounding of it."""
+        with np.errstate(all="ignore"):
+            self.spare.theta[...] = theta
+            y = self.spare.forward(x).copy()
+            dy = self.upstream(y).astype(np.float32).astype(np.float64)
+            gradient = self.spare.collect(x, self.spare.layer.backward(dy)).copy()
+            case = Case(situation, x, theta, dy, gradient)
+            point = self.point(case, self.spare)
+            point.y = y
+            return case, self.prover.noise(point)
+
+    def rounding_of(self, y: Array) -> float:
+        """The rounding of a result of the layer: as many units in its last place as y has at the first input."""
+        return self._units * EPS * float(np.max(abs(y), where=np.isfinite(y), initial=0))
+
+    @cached_property
+    def _units(self) -> float:
+        with np.errstate(all="ignore"):
+            self.spare.theta[...] = self.theta
+            y = abs(self.spare.forward(self.x))
+        largest = float(np.max(y, where=np.isfinite(y), initial=0))
+        return float(np.clip(self.noise.y.max(initial=0) / (EPS * largest), 1, 1e8)) if largest else 1.0
+
+    def alike(self, y: Array, other: Array) -> bool:
+        """Whether two outputs of the same mathematics agree to the layer's own rounding, and what it says of itself."""
+        return agree(y, other, self.rounding_of(other), relative=max(RELATIVE, self.tolerance))
+
+    def another(self) -> Array:
+        """An input like the first one that the layer takes too; failing that, its rows in another order."""
+        for x in (input_like(self.x, self.rng), input_like(self.x, self.rng)) if not self.fenced else ():
+            if self.finite(x, self.theta):
+                return x
+        turned = self.x[::-1].copy()
+        return turned if self.finite(turned, self.theta) else self.x.copy()
+
+    def situations(self) -> Iterator[tuple[str, Array]]:
+        """The other inputs at which the layer is to be right, with words for each."""
+        if self.only_here:
+            return iter(())
+        if self.fenced:
+            return situations_within(self.x, self.drawn, self.rng)
+        wider = (
+            []
+            if self.own.size or self.x.ndim < 2 or self.x.dtype.kind != "f"
+            else [("wider rows", widened(self.x, self.rng))]
+        )
+        longer = (
+            [("rows of another size", resized(self.x, self.rng))]
+            if self.x.ndim > 2 and self.x.dtype.kind == "f"
+            else []
+        )
+        return chain(situations(self.x, self.rng, self.given), wider, longer)
+
+    def many(self, rows: int) -> Array | None:
+        """As many rows as that, of a distribution that is neither centred nor of variance 1; None if refused."""
+        x = 3 * with_rows(self.x, min(rows, 20_000 // max(self.x[:1].size, 1) + 2), self.rng) + 2
+        x = with_rows(self.x, rows, self.rng) if self.fenced or not self.finite(x, self.theta) else x
+        return x if self.finite(x, self.theta) else None
+
+    def large(self) -> Iterator[tuple[str, Array]]:
+        """Inputs at which exponentials overflow, where the layer takes numbers of any size."""
+        if not self.fenced:
+            yield "large inputs (x * 100)", 100 * self.x
+            yield "huge inputs (x * 1000)", 1000 * self.x
+            if not self.given or bool((self.x < 0).any()):
+                yield "huge inputs of one sign (-1000 |x|)", -1000 * abs(self.x)
+            yield "huge inputs of one sign (1000 |x|)", 1000 * abs(self.x)
+
+    @property
+    def random(self) -> bool:
+        """Whether the layer draws random numbers."""
+        states = [value for inner in walk([self.subject.layer]) for value in inner.states.values()]
+        return any(isinstance(value, np.random.Generator) for value in states)
 
     def parameters_kept(self, method: str) -> None:
         """Raise Evidence if this method has changed a parameter."""
@@ -175,4 +295,7 @@ class LayerBench(Bench):
         """As many rows of x, or like them, as tell every two axes apart."""
         with self.trying(f"x of shape {x.shape}", "forward"), np.errstate(all="ignore"):
             y = np.asarray(self.subject.forward(x.copy()))
-        return x if self.only_here else with_rows(x[:8], max(min(len(x), 8), rows_for(self.layer, x, y)), self.rng)
+        if self.only_here or len(x) >= rows_for(self.layer, x, y):
+            return x
+        more = with_rows(x, rows_for(self.layer, x, y), self.rng)
+        return more if not self.fenced and self.finite(more, self.subject.theta) else x

@@ -6,7 +6,8 @@ neighbours on the ladder remove the h² term (Richardson 1911), three such extra
 each output takes the rung where disagreement and noise together are least. The rungs are *incommensurate*: steps in
 equal ratios can all fall on the same phase of a fast sine, and then agree on a wrong value.
 
-At a kink the slopes from the left and from the right differ, and every number between them is a derivative.
+At a kink the slopes from the left and from the right differ, and every number between them is a derivative. Where φ
+jumps there is none, and at the edge of f's domain there is only one of the two.
 
 Where code accepts complex numbers, Im f(v + i h d) / h is the derivative without any difference of close numbers
 (Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40, 1998).
@@ -25,6 +26,7 @@ from minigrad.parameter import Array
 
 EPS = float(np.finfo(np.float64).eps)
 COMPLEX_STEP = 1e-120  # its cube is 0, so that nothing of higher order is left
+BLOCK = 1024  # outputs that are measured at a time: comparing all rungs with all others takes memory
 
 Function = Callable[[Array], Array]
 
@@ -33,7 +35,8 @@ Function = Callable[[Array], Array]
 class Slope:
     """dφ/dh at h = 0 for every output: `value` ± `error`; at a kink anything from `low` to `high`.
 
-    `noise` is how far φ itself is from smooth: its rounding, as it shows in the differences.
+    `noise` is how far φ itself is from smooth: its rounding, as it shows in the differences. Where φ jumps, or can't be
+    had on either side, the error is infinite.
     """
 
     value: Array
@@ -41,6 +44,7 @@ class Slope:
     low: Array
     high: Array
     noise: Array
+    jumps: Array
 
     @property
     def kinked(self) -> Array:
@@ -74,9 +78,19 @@ def slope(f: Function, at: Array, direction: Array, *, finest: float = 1e-10, no
         else:
             ups.append(h)
             downs.append(h)
+    above, below, known = np.array(upper), np.array(lower), np.broadcast_to(np.ravel(noise), middle.shape)
+    still = EPS * abs(middle) + known
+    outcome = [np.zeros_like(middle), 2 * still / steps[0], np.zeros_like(middle), np.zeros_like(middle), still]
+    outcome.append(np.zeros(middle.shape, bool))
+    active = np.flatnonzero((above != middle).any(axis=0) | (below != middle).any(axis=0))
     with np.errstate(all="ignore"):
-        measured = _measure(middle, np.array(upper), np.array(lower), np.array([ups]).T, np.array([downs]).T, noise)
-    return Slope(*(array.reshape(center.shape) for array in measured))
+        for start in range(0, len(active), BLOCK):
+            block = active[start : start + BLOCK]
+            columns = middle[block], above[:, block], below[:, block]
+            measured = _measure(*columns, np.array([ups]).T, np.array([downs]).T, known[block])
+            for array, values in zip(outcome, measured, strict=True):
+                array[block] = values
+    return Slope(*(array.reshape(center.shape) for array in outcome))
 
 
 def _values(f: Function, at: Array, like: Array) -> Array:
@@ -90,20 +104,37 @@ def _values(f: Function, at: Array, like: Array) -> Array:
 def _measure(
     middle: Array, upper: Array, lower: Array, up: Array, down: Array, known: Array | float
 ) -> tuple[Array, ...]:
-    noise = EPS * np.maximum(abs(middle), np.maximum(abs(upper), abs(lower))) + np.ravel(known)
+    ends = np.maximum(_finite(upper), _finite(lower))
+    noise = EPS * np.maximum(_finite(middle), ends) + known
     central, error = _extrapolate((upper - lower) / (up + down), (up + down) ** 2, 2 * noise / (up + down))
     right, right_error = _extrapolate((upper - middle) / up, up, 2 * noise / up)
     left, left_error = _extrapolate((middle - lower) / down, down, 2 * noise / down)
 
     # At the smallest steps φ is a straight line, and what is not straight is rounding.
     crooked = abs(upper - lower - (up + down) * central)[-4:]
-    measured = np.max(np.where(np.isfinite(crooked), crooked, 0), axis=0, initial=0)
+    measured = np.max(_finite(crooked), axis=0, initial=0)
 
+    jumps = _jumps(upper - middle, noise) | _jumps(lower - middle, noise)
+    edge = ~np.isfinite(error) & (np.isfinite(right_error) | np.isfinite(left_error))
     sides = right_error + left_error
-    kinked = abs(right - left) > 10 * sides + 1e-6 * np.maximum(abs(right), abs(left))
-    low = np.where(kinked, np.minimum(right, left), central)
-    high = np.where(kinked, np.maximum(right, left), central)
-    return central, np.where(kinked, sides, error), low, high, np.maximum(noise[-1], measured)
+    kinked = ~edge & (abs(right - left) > 10 * sides + 1e-6 * np.maximum(abs(right), abs(left)))
+    one_sided = np.where(right_error <= left_error, right, left)
+    value = np.where(edge, one_sided, central)
+    low = np.where(kinked, np.minimum(right, left), value)
+    high = np.where(kinked, np.maximum(right, left), value)
+    error = np.where(kinked, sides, np.where(edge, np.minimum(right_error, left_error), error))
+    return value, np.where(jumps, np.inf, error), low, high, np.maximum(noise[-1], measured), jumps
+
+
+def _finite(values: Array) -> Array:
+    """Sizes, 0 where there is none."""
+    return np.where(np.isfinite(values), abs(values), 0)
+
+
+def _jumps(change: Array, noise: Array) -> Array:
+    """Where φ does not come back to its value as the step shrinks: not four times less over the last three rungs."""
+    last, before = _finite(change[-1]), _finite(change[-4])
+    return np.asarray((last > 1e3 * noise[-1]) & (last > 0.25 * before))
 
 
 def _extrapolate(slopes: Array, size: Array, noise: Array) -> tuple[Array, Array]:

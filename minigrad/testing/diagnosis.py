@@ -9,6 +9,7 @@ two of the arrays that forward kept are exchanged.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,12 +17,15 @@ import numpy as np
 
 from minigrad.parameter import Array, Declared
 from minigrad.testing.bench import Bench, LayerBench
-from minigrad.testing.comparison import Mismatch, matches
 from minigrad.testing.derivative import slope
+from minigrad.testing.gradients import sibling_of, try_gradients
+from minigrad.testing.point import Mismatch
+from minigrad.testing.rounding import matches
 from minigrad.testing.rule import Evidence, Refused, WrongGradient, WrongShape
-from minigrad.testing.rules import sibling_of, try_gradients
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 from minigrad.trained import NEVER_TRAINED
+
+SECONDS = 1.0  # of the processor that experiments may take
 
 ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handled each on its own"
 UNSUMMED = "not summed over the batch: the gradient of a parameter is the sum of what every row contributes"
@@ -61,12 +65,29 @@ SENTENCES = {
     "predict overwrites what backward needs": "predict overwrites what forward keeps for backward",
     "predict is another function": "predict and forward compute different functions",
     "statistics of the batch": "inference uses statistics of the batch; keep running ones as state() for it",
+    "kept by identity": "what forward keeps is looked up by the identity of x; the same array may hold other numbers",
+    "maximum not subtracted": "an exponential overflows: subtract the row's maximum before it, exp(x - max x); "
+    "the result is the same",
+    "overflow": "an exponential overflows (or a logarithm gets 0): write it with exponentials of negative numbers "
+    "only, as np.logaddexp does",
+    "cancellation": "two large numbers are subtracted that are nearly equal: for a variance use the mean of squared "
+    "differences, ((x - mean)**2).mean(), not E[x²] - E[x]²",
+    "float32": "a constant or a threshold that float32 can't hold (1e-12 beside 1), or a branch on the dtype",
+    "predict apart from training": "what predict returns is not the mean of what training returns",
+    "dropout not scaled": "predict and training differ by a factor: a unit that is kept with probability q is divided "
+    "by q in training (inverted dropout), or multiplied by it in predict, once",
+    "predict is another function than training": "predict does not do with its running statistics what forward "
+    "does with those of the batch: compare the two (gamma and beta, the root of the variance, the momentum)",
+    "over the rows": "it is taken over the rows of the batch (axis 0), so that a row depends on its neighbours, and "
+    "one row alone says nothing: use axis=-1 (if this is meant, rows_together = True in the class says so)",
+    "rows in blocks": "predict treats rows beyond some number in another way",
     "relies on the memory order": "the code relies on the memory order of its argument",
     "divided by the rows, or old": "it divides by the number of rows, or keeps an older gradient",
     "argument not kept": "every argument of __init__ must be kept as an attribute of the same name",
     "argument changed": "an attribute does not hold the argument that __init__ was given",
     "config loses something": "config() loses something that forward uses",
     "square shapes only": "right for square shapes only: two of its axes are confused",
+    "small widths only": "right for narrow layers only: columns beyond some number are treated in another way",
     # A loss.
     "loss not one number": "the loss is not summed to one number",
     "loss not a float": "return float(…)",
@@ -97,7 +118,11 @@ SENTENCES = {
 def of(evidence: Evidence, bench: Bench | None = None) -> str:
     """The likely bug behind this evidence; empty if none fits. Experiments are made on the bench of a layer."""
     sentence = SENTENCES[evidence.symptom] if evidence.symptom else ""
-    return _read(evidence, bench) or evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
+    try:
+        read = _read(evidence, bench)
+    except Exception:  # of the layer, at what an experiment gave it
+        read = ""
+    return read or evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
 
 
 def _read(evidence: Evidence, bench: Bench | None) -> str:
@@ -122,7 +147,11 @@ def _of_mismatch(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapp
             f"the parts of the gradient of {mismatch.part.name} are each possible, but not together: at a tie it goes "
             "to every one of the equal entries instead of to one"
         )
-    return next((text for text in _likely(bench, case, mismatch, counts) if text), "")
+    until = time.thread_time() + SECONDS
+    for text in _likely(bench, case, mismatch, counts):
+        if text or time.thread_time() > until:
+            return text
+    return ""
 
 
 def _likely(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str, int]) -> Iterator[str]:
@@ -338,10 +367,7 @@ def _other_part(bench: LayerBench, mismatch: Mismatch, part: Part, given: Array)
         size = other.span.stop - other.span.start
         if other.name == part.name or size != len(given):
             continue
-        noise = bench.prover.noise(point)
-        wanted = np.array(
-            [bench.prover.entry(point, p, noise).numeric for p in range(other.span.start, other.span.stop)]
-        )
+        wanted = np.array([bench.prover.entry(point, p).numeric for p in range(other.span.start, other.span.stop)])
         if matches(given, wanted):
             return f"it is the gradient of {other.name}: the two are exchanged"
     return ""
@@ -356,16 +382,9 @@ def _one_row(bench: LayerBench, case: Case, part: Part) -> str:
 def _right_parts(bench: LayerBench, x: Array, theta: Array) -> set[str]:
     """The names of the parts whose gradients are right at x and theta."""
     try:
-        point = bench.point(bench.case("", x, theta))
-        bench.prover.prove(point, 0)
-    except Mismatch as mismatch:
-        wrong = {
-            point.part_of(p).name for p, m in zip(mismatch.positions, mismatch.measured, strict=False) if not m.agrees
-        }
-        return {part.name for part in point.parts} - (wrong or {mismatch.part.name})
+        return bench.prover.right_parts(bench.point(bench.case("", x, theta)))
     except Exception:
         return set()
-    return {part.name for part in point.parts}
 
 
 def _where(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:

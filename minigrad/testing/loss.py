@@ -10,19 +10,12 @@ import numpy as np
 
 from minigrad.parameter import Array
 from minigrad.testing.bench import Bench
-from minigrad.testing.comparison import (
-    Mismatch,
-    Point,
-    same,
-    same_configs,
-    same_loss_in_float32,
-    same_mean,
-    same_slopes,
-    same_slopes_in_float32,
-)
 from minigrad.testing.contract import run
+from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import LAYOUTS
+from minigrad.testing.point import Mismatch, Point
 from minigrad.testing.report import Report
+from minigrad.testing.rounding import agree, agree_in_float32, noise_of, same, same_configs
 from minigrad.testing.rule import Evidence, Rule, Skipped, WrongGradient, rule
 from minigrad.testing.subject import Part
 
@@ -137,7 +130,11 @@ class LossBench(Bench):
             np.ones(1),
             dp.ravel(),
             [Part("p", 0, p.shape, self.loss)],
+            lambda v, dy: self._run(v.reshape(p.shape), t, dy),
         )
+
+    def _run(self, p: Array, t: Array, dy: Array) -> tuple[Array, Array]:
+        return np.array([self.loss.forward(p, t)]), float(dy[0]) * self.loss.backward(p, t).ravel()
 
 
 @rule("forward gives a float, backward an array of p's shape")
@@ -211,12 +208,12 @@ def mean_over_rows(bench: LossBench) -> None:
         value, dp = bench.loss.forward(p, t), bench.loss.backward(p, t)
         each = [bench.loss.forward(p[i : i + 1], t[i : i + 1]) for i in range(len(p))]
         mean = float(np.mean(each))
-        if not same_mean(value, mean, each):
+        if not agree(value, mean, noise_of(each)):
             what = f"forward gives {value:.9g}, its rows alone {mean:.9g} on average"
-            summed = same_mean(value, len(p) * mean, each)
+            summed = agree(value, len(p) * mean, len(p) * noise_of(each))
             raise Evidence(what, "summed over the rows" if summed else "rows together", situation=situation)
         twice = bench.loss.backward(np.concatenate([p, p]), np.concatenate([t, t]))[: len(p)]
-        if not same_slopes(2 * twice, dp, abs(dp).max()):
+        if not agree(2 * twice, dp, noise_of(dp)):
             raise Evidence("backward does not halve when every row stands twice", situation=situation)
         if p.ndim > 1 and p.shape[-1] > 1:
             _sum_over_outputs(bench, situation, p, t, value)
@@ -230,7 +227,7 @@ def _sum_over_outputs(bench: LossBench, situation: str, p: Array, t: Array, valu
     except Exception:
         return
     total = float(np.sum(columns))
-    if same_mean(value * outputs, total, columns) and not same_mean(value, total, columns):
+    if agree(value * outputs, total, outputs * noise_of(columns)) and not agree(value, total, noise_of(columns)):
         what = f"forward gives {value:.9g}, its outputs alone {total:.9g} in sum"
         raise Evidence(what, "averaged over the outputs", situation=situation, outputs=outputs)
 
@@ -250,17 +247,17 @@ def weights(bench: LossBench) -> Skipped | None:
     kept = w.copy()
     each = np.array([loss.forward(p[i : i + 1], t[i : i + 1]) for i in range(len(p))])
     given, expected = loss.forward(p, t, w), float(w @ each / w.sum())
-    if not same_mean(given, expected, each):
+    if not agree(given, expected, noise_of(each)):
         what = f"with weights forward gives {given:.9g} instead of {expected:.9g}"
-        counted = same_mean(given, w @ each / len(p), each)
+        counted = agree(given, w @ each / len(p), noise_of(each))
         raise Evidence(what, "weights counted as rows" if counted else "", analytic=given, numeric=expected)
     slopes = loss.backward(p, t, w)
     column = (w / w.sum() * len(p)).reshape(-1, *[1] * (p.ndim - 1))
-    if not same_slopes(slopes, dp * column, abs(dp).max()):
+    if not agree(slopes, dp * column, 4 * noise_of(dp)):
         raise Evidence("with weights backward is not the derivative of forward", parameter="p")
     if not same(w, kept):
         raise Evidence("sample_weight is changed", "argument of a loss overwritten")
-    if not same_mean(loss.forward(p, t, 7 * w), given, each):
+    if not agree(loss.forward(p, t, 7 * w), given, noise_of(each)):
         raise Evidence("weights times seven change the value; only their ratios may count")
     return None
 
@@ -304,9 +301,10 @@ def dtypes(bench: LossBench) -> Skipped | None:
         what = f"in float32 backward returns {dp.dtype}"
         raise Evidence(what, "constant of another dtype in a loss", situation="float32")
     wide = p.astype(np.float64), t.astype(np.float64)
-    if not same_slopes_in_float32(dp, loss.backward(*wide)):
+    exact = loss.backward(*wide)
+    if not agree_in_float32(dp, exact, noise_of(exact)):
         raise Evidence("dp in float32 is far from that in float64", situation="float32")
-    if not same_loss_in_float32(value, loss.forward(*wide)):
+    if not agree_in_float32(np.float32(value), np.float64(loss.forward(*wide)), EPS):
         raise Evidence("the value in float32 is far from that in float64", situation="float32")
     return None
 
@@ -322,7 +320,7 @@ def layouts(bench: LossBench) -> None:
             given, slopes = bench.loss.forward(p, t), bench.loss.backward(p, t)
         except Exception as error:
             raise Evidence(f"{type(error).__name__}: {error}", situation=name) from error
-        if not same_mean(given, value, [value]) or not same_slopes(slopes, dp, abs(dp).max()):
+        if not agree(given, value, noise_of(value)) or not agree(slopes, dp, noise_of(dp)):
             raise Evidence(f"the result differs when p and t are {name}", situation=name)
 
 

@@ -15,9 +15,10 @@ from minigrad.model import Model
 from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import Bench
-from minigrad.testing.comparison import Mismatch, Point, same, same_objective, same_to_rounding
 from minigrad.testing.contract import check, run
+from minigrad.testing.point import Mismatch, Point
 from minigrad.testing.report import Report
+from minigrad.testing.rounding import agree, noise_of, same
 from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, WrongGradient, rule
 from minigrad.testing.subject import Part, Subject
 
@@ -118,7 +119,13 @@ class ModelBench(Bench):
             return np.atleast_1d(np.asarray(z))
 
         _, gradient = self.gradient(theta, x, t)
-        return Point(situation, value, complex_value, theta.copy(), np.ones(1), gradient, self.parts(), composite=True)
+
+        def run(v: Array, dy: Array) -> tuple[Array, Array]:
+            y, gradient = self.gradient(v, x, t)
+            return np.array([y]), float(dy[0]) * gradient
+
+        dy = np.ones(1)
+        return Point(situation, value, complex_value, theta.copy(), dy, gradient, self.parts(), run, composite=True)
 
     def words(self, part: Part) -> str:
         """Such as "W of layer 1, Dense(4, 3)"."""
@@ -161,7 +168,7 @@ def _gradients_are_set(bench: ModelBench, gradient: Array, twice: Array) -> None
         a, b, c = gradient[part.span], twice[part.span], bench.subject.dtheta[part.span]
         if (same(a, b) and same(b, c)) or (same(a, 0 * a + STALE) and same(c, 0 * a + 2 * STALE)):
             continue
-        added = same_to_rounding(c - a, 0 * a + STALE)
+        added = agree(c - a, 0 * a + STALE, noise_of(c))
         what = f"the gradient of {bench.words(part)} depends on what its array held before"
         raise Evidence(what, "accumulated over steps" if added else "partly set", parameter=part.name)
     for part in bench.parts():
@@ -210,7 +217,8 @@ def composed(bench: ModelBench) -> Skipped | str:
     plain += sum(float((0.5 * bench.l2 * w**2 + bench.l1 * np.abs(w)).sum()) for w in weights)
     if bool(((p < 1e-6) | (p > 1 - 1e-6)).any()):
         return Skipped("outputs are saturated, where only the rewritten form is accurate")
-    if not same_objective(value, plain, gradient, bench.subject.dtheta):
+    near = agree(value, plain, noise_of(value), relative=1e-8)
+    if not near or not agree(bench.subject.dtheta, gradient, 1e6 * noise_of(gradient), relative=1e-7):
         raise Evidence(f"composed {plain:.9g}, rewritten {value:.9g}, or their gradients differ")
     return f"{loss!r} as {rewritten!r}"
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from minigrad.parameter import Array
-from minigrad.testing.comparison import Mismatch
+from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Report
 from minigrad.testing.subject import INPUT, Case
 

@@ -114,15 +114,40 @@ class Subject:
 
     def at(self, v: Array, x: Array) -> Array:
         """y at v, a copy. `x` gives the input's shape, and the input itself where it holds integers."""
+        return np.array(self.forward(self._placed(v, x)))
+
+    def differentiated(self, v: Array, x: Array) -> Array:
+        """The function whose derivative backward is at v: forward, unless the layer declares a surrogate."""
+        surrogate = getattr(self.layer, "surrogate", None)
+        if surrogate is None:
+            return self.at(v, x)
+        self.rewind()
+        return np.array(surrogate(self._placed(v, x)))
+
+    def _placed(self, v: Array, x: Array) -> Array:
+        """The input in v, once its parameters have been set."""
         size = x.size if x.dtype.kind == "f" else 0
         self.theta[...] = v[size:]
-        return np.array(self.forward(v[:size].reshape(x.shape) if size else x))
+        return v[:size].reshape(x.shape) if size else x
 
     def gradient(self, x: Array, theta: Array, dy: Array) -> Array:
         """The layer's own gradient of Σ dy y at (x, theta), as a vector like v."""
         self.theta[...] = theta
         self.forward(x)
         return self.collect(x, self.layer.backward(dy))
+
+    def run(self, v: Array, x: Array, dy: Array) -> tuple[Array, Array]:
+        """y at v, and the layer's own gradient of Σ dy y there; `x` as in `at`."""
+        y = self.at(v, x)
+        return y, self.collect(x, self.layer.backward(dy)).copy()
+
+    def advance(self, batches: list[Array], rng: np.random.Generator) -> None:
+        """Make the state that of a layer which has been through a step with each of these batches."""
+        self.rewind()
+        for x in batches:
+            y = self.layer.forward(x.copy())
+            self.layer.backward(rng.standard_normal(np.shape(y)))
+        self._states = [(layer, name, copy.deepcopy(vars(layer)[name])) for layer, name, _ in self._states]
 
     def collect(self, x: Array, dx: Array | None) -> Array:
         """dx and dtheta as a vector like v, copied."""

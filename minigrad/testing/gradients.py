@@ -1,0 +1,281 @@
+"""The rules of a layer's gradients: that it runs, sets them, and that they are the derivative, at every size."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array, walk
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.inputs import refused
+from minigrad.testing.point import Mismatch, Point
+from minigrad.testing.report import Report
+from minigrad.testing.rounding import agree, noise_of, same
+from minigrad.testing.rule import Evidence, Skipped, WrongGradient, WrongShape, rule
+from minigrad.testing.subject import INPUT, Case
+from minigrad.trained import UNDECLARED, undeclared_parameter
+
+COORDINATES = 40
+STEPS = 12
+
+
+@rule("forward and backward run, shapes and dtypes are right")
+def runs(bench: LayerBench) -> str:
+    """An ordinary input gives a finite y, and a dx of x's shape; parameters are declared, and stay where they are."""
+    first = "the first input"
+    y = bench.forward(bench.x.copy(), first)
+    if not np.isfinite(y).all():
+        raise Evidence(f"forward returns {y[~np.isfinite(y)][0]}", situation=first)
+    before_backward = dict(vars(bench.subject.layer))
+    dx = bench.backward(bench.upstream(y), first)
+    if y.dtype != np.float64:
+        raise Evidence(f"in float64 forward returns {y.dtype}", "forward in a dtype of its own", situation=first)
+    if bench.x.dtype.kind == "f":
+        _dx_like_x(bench.x, dx, first)
+    _pairs_are_declared(bench, before_backward)
+    _arrays_are_kept(bench)
+    return f"x {bench.x.shape} -> y {y.shape}"
+
+
+def _dx_like_x(x: Array, dx: Any, situation: str) -> None:
+    if not isinstance(dx, np.ndarray):
+        what = f"backward returns {dx!r} instead of the gradient of x"
+        raise Evidence(what, "no dx" if dx is None else "", situation=situation, parameter=INPUT)
+    if dx.shape != x.shape:
+        raise WrongShape(x, dx, situation)
+    if dx.dtype != np.float64:
+        what = f"in float64 backward returns {dx.dtype}"
+        raise Evidence(what, "backward in a dtype of its own", situation=situation, parameter=INPUT)
+
+
+def _pairs_are_declared(bench: LayerBench, before_backward: Mapping[str, Any]) -> None:
+    """A pair such as W and dW that __init__ and backward set, and that is not declared, is never trained."""
+    name = undeclared_parameter(bench.subject.layer, vars(bench.layer), before_backward)
+    if name is not None:
+        what = UNDECLARED.format(parameter=name)
+        raise Evidence(what, "undeclared parameter", parameter=name, promise="parameters are declared")
+
+
+def _arrays_are_kept(bench: LayerBench) -> None:
+    """Every parameter and gradient is still a view of the one vector that the optimizer sees."""
+    subject = bench.subject
+    for inner in walk([subject.layer]):
+        for name in inner.params:
+            for held, vector in ((name, subject.theta), (inner.gradient_name(name), subject.dtheta)):
+                if vars(inner)[held].size and not np.shares_memory(vars(inner)[held], vector):
+                    what = f"{type(inner).__name__}.{held} no longer is the array that the model holds"
+                    raise Evidence(what, "array replaced", parameter=name, promise="parameters are declared", held=held)
+
+
+@rule("two calls give the same bits; gradients are set, not added to")
+def gradients_are_set(bench: LayerBench) -> None:
+    """A gradient does not depend on how often backward ran, or on what its array held before."""
+    subject, y = bench.subject, bench.subject.forward(bench.x).copy()
+    if not same(subject.forward(bench.x), y):
+        raise Evidence("two forwards of the same x, from the same state, differ", "undeclared randomness")
+    dy = bench.upstream(y)
+    garbage = bench.upstreams.uniform(1, 2, subject.dtheta.shape)
+    subject.dtheta[...] = 0
+    once = bench.gradient(dy)
+    with bench.trying("a second backward after one forward"):
+        twice = bench.gradient(dy)
+        subject.dtheta[...] = garbage
+        thrice = bench.gradient(dy)
+    for part in bench.parts():
+        a, b, c = (gradient[part.span] for gradient in (once, twice, thrice))
+        if part.name != INPUT and a.size and (c == garbage[bench.in_theta(part)]).all() and not a.any():
+            raise Evidence(f"backward does not set the gradient of {part.name}", "never set", parameter=part.name)
+        if same(a, b) and same(b, c):
+            continue
+        added = agree(b, 2 * a, noise_of(a))
+        raise Evidence(
+            f"the gradient of {part.name} differs from one backward to the next, after the same forward",
+            "accumulated over calls" if added else "left behind by an earlier call",
+            parameter=part.name,
+        )
+
+
+@rule("gradients equal the numerical derivative")
+def derivative(bench: LayerBench) -> str:
+    """The input's gradient and every parameter's are right in every situation."""
+    cases, prover = _cases(bench), bench.prover
+    points = [bench.point(case) for case in cases]
+    for point in points:
+        prover.learn(point)
+    skipped = []
+    for number, (case, point) in enumerate(zip(cases, points, strict=True)):
+        if prover.late and number > 3:
+            skipped.append(case.situation.split(", ")[0])
+            continue
+        _prove(bench, case, point, COORDINATES if number in (0, 2) else 0)
+    bench.report.method = prover.method
+    if bench.x.dtype.kind != "f":
+        bench.report.note("the input holds integers, so it is not differentiated")
+    if skipped:
+        bench.report.note(f"for lack of time not checked at {'; '.join(skipped)}")
+    unseen = [part.name for part in bench.parts() if part.span.stop > part.span.start and part.name not in prover.seen]
+    if unseen:
+        bench.report.note(f"rounding, jumps or kinks leave nothing to measure of the gradient of {', '.join(unseen)}")
+    return (
+        f"{prover.method}, {len(points)} situations, off by {prover.error:.0e} where {prover.tolerance:.0e} is allowed"
+    )
+
+
+def _prove(bench: LayerBench, case: Case, point: Point, coordinates: int) -> None:
+    """Raise the evidence of a wrong gradient."""
+    try:
+        bench.prover.prove(point, coordinates)
+    except Mismatch as mismatch:
+        name, index = mismatch.part.name, mismatch.index
+        where = f"{name}{list(index)}" if index is not None else f"{name}, along a random direction,"
+        counts = {"batch size": len(case.x)}
+        raise WrongGradient(f"the gradient of {where}", mismatch, counts=counts, case=case) from None
+
+
+@rule("gradients stay right as training goes on")
+def after_steps(bench: LayerBench) -> Skipped | str:
+    """The gradient with the state that the layer has after some steps."""
+    subject = bench.subject
+    if not subject.stateful:
+        return Skipped()
+    with bench.advanced(STEPS):
+        case = bench.case(f"after {STEPS} steps", bench.x, bench.theta)
+        _prove(bench, case, bench.point(case), 4)
+    return f"{STEPS} steps"
+
+
+def _cases(bench: LayerBench) -> list[Case]:
+    """The layer's gradient wherever it gives numbers: the first input at all parameters, and others."""
+    places = [
+        ("its own parameters", bench.own),
+        ("random parameters", bench.theta),
+        ("random parameters of any sign", bench.free if bench.finite(bench.x, bench.free) else bench.theta),
+    ]
+    tried = [(f"the first input, {name}", bench.x, theta) for name, theta in places]
+    for number, (name, x) in enumerate(bench.situations()):
+        where, theta = places[1 + number % 2]
+        if name.startswith("huge"):
+            name, x = _largest_finite(bench, name, x, theta)
+        tried.append((f"{name}, {where}", x, theta))
+    cases, left_out = [], []
+    for situation, x, theta in tried:
+        try:
+            y = bench.spare.at(bench.spare.vector(x, theta), x)
+            if not np.isfinite(y).all():
+                left_out.append(f"{situation.split(', ')[0]} (y is not finite)")
+                continue
+        except Exception as error:
+            if not (refused(error) or bench.subject.stateful or _may_refuse(situation)):
+                cases.append(bench.case(situation, x, theta))  # which raises the evidence
+            left_out.append(f"{situation.split(', ')[0]} ({type(error).__name__}: {error})")
+            continue
+        cases.append(bench.case(situation, x, theta))
+    if left_out:
+        bench.report.note(f"not checked at {'; '.join(dict.fromkeys(left_out))}")
+    return cases
+
+
+def _may_refuse(situation: str) -> bool:
+    """Whether the input is of another kind than the first, so that a layer may raise what it likes."""
+    return not situation.startswith(("the first input", "a batch of one", "an even number"))
+
+
+def _largest_finite(bench: LayerBench, name: str, x: Array, theta: Array) -> tuple[str, Array]:
+    for smaller in (1, 10, 30):
+        if bench.finite(x / smaller, theta):
+            return name.replace("1000", f"{1000 // smaller}"), x / smaller
+    return name, x
+
+
+@rule("backward is linear in dy, and zero for dy = 0")
+def linear(bench: LayerBench) -> None:
+    """Twice the dy gives twice the gradient, and the sum of two the sum."""
+    noise = bench.noise.gradient
+    y = bench.subject.forward(bench.x)
+    one, other = bench.upstream(y), bench.upstream(y)
+    g, h = bench.gradient(one), bench.gradient(other)
+    tried = {"the sum of two": (one + other, g + h)}
+    tried |= {f"{factor:g} times a": (factor * one, factor * g) for factor in (-2.0, 1e-8, 1e8)}
+    for part in bench.parts():
+        if not np.isfinite(g[part.span]).all():
+            continue
+        zero = bench.gradient(np.zeros_like(one))[part.span]
+        if zero.any():
+            worst = float(zero[np.argmax(abs(zero))])
+            what = f"for dy = 0 the gradient of {part.name} is not 0 but {worst:.6g}"
+            raise Evidence(what, "not all from dy", parameter=part.name, numeric=0.0, analytic=worst)
+        for name, (dy, expected) in tried.items():
+            given = bench.gradient(dy)[part.span]
+            factor = abs(dy).max(initial=0) / max(abs(one).max(initial=0), 1e-300)
+            if not agree(given, expected[part.span], 2 * max(factor, 1e-300) * noise[part.span]):
+                what = f"for {name} dy the gradient of {part.name} is not {name} gradient"
+                raise Evidence(what, "not linear in dy", parameter=part.name)
+
+
+WIDTHS = ("features", "channels", "units", "hidden", "width")
+
+
+@rule("right for other widths too")
+def other_widths(bench: LayerBench) -> Skipped | str:
+    """A layer is also right where its widths are larger than 8, and not equal where they are equal here."""
+    try:
+        config = dict(bench.layer.config())
+        sibling = wider_sibling(bench, config)
+        try_gradients(sibling, prepare=True)
+    except Exception:
+        return Skipped()
+    inner, outer = config.get("in_features"), config.get("out_features")
+    try:
+        try_gradients(sibling)
+    except Evidence as found:
+        raise Evidence(
+            found.what,
+            "square shapes only" if inner == outer and inner is not None else "small widths only",
+            situation=f"{sibling.layer!r}, {found.situation}",
+            parameter=found.parameter,
+            index=found.index,
+            analytic=found.analytic,
+            numeric=found.numeric,
+        ) from found
+    return repr(sibling.layer)
+
+
+def wider_sibling(bench: LayerBench, config: dict[str, Any]) -> LayerBench:
+    """The bench of a layer whose widths are multiples of this one's, beyond 8, and with no square matrix."""
+    widths = {n: v for n, v in config.items() if type(v) is int and v > 0 and any(word in n for word in WIDTHS)}
+    wider = {name: value * -(-9 // value) for name, value in widths.items()}
+    if widths and widths.get("in_features") == widths.get("out_features") and "out_features" in wider:
+        wider["out_features"] *= 2
+    if not wider or wider == widths:
+        raise LookupError("no width to change")
+    layer = type(bench.layer)(**copy.deepcopy(config) | wider)
+    inner = next((name for name in ("in_features", "features", "in_channels", "channels") if name in widths), None)
+    x = bench.x if bench.given or bench.x.ndim > 2 else None
+    if x is not None and inner is not None and x.dtype.kind == "f" and x.shape[-1] == widths[inner]:
+        x = np.concatenate([x] * (wider[inner] // widths[inner]), axis=-1) * bench.rng.uniform(0.7, 1, wider[inner])
+    elif x is not None and inner is not None and x.dtype.kind == "f":
+        raise LookupError("no telling which axis of x is the width")
+    return LayerBench(layer, x, 0, Report(repr(layer)), only_here=True)
+
+
+def sibling_of(bench: LayerBench, out_features: int) -> LayerBench:
+    """The bench of a layer that differs in `out_features` alone."""
+    layer = type(bench.layer)(**bench.layer.config() | {"out_features": out_features})
+    return LayerBench(layer, None, 0, Report(repr(layer)))
+
+
+def try_gradients(bench: LayerBench, prepare: bool = False) -> None:
+    """Raise Evidence unless the gradients of this layer are right: the rules that experiments on siblings need.
+
+    To `prepare` is to raise what forward raises, if it takes none of this.
+    """
+    if prepare:
+        y = bench.subject.forward(bench.x)
+        if not np.isfinite(y).all():
+            raise ValueError("y is not finite")
+        return
+    for gradients_rule in (runs, gradients_are_set, derivative):
+        gradients_rule(bench)

@@ -1,0 +1,196 @@
+"""The rules of predict: it disturbs nothing, takes rows one by one, and says on average what training says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.layer import Layer
+from minigrad.parameter import Array
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.inputs import refused
+from minigrad.testing.rounding import same
+from minigrad.testing.rule import Evidence, Skipped, rule
+
+DRAWS = 400
+SETTLED = 300  # steps with one batch after which a running statistic is that of the batch
+MANY = 150  # rows
+
+
+@rule("predict leaves a pending backward alone and agrees with forward")
+def inference(bench: LayerBench) -> None:
+    """Predict leaves the state alone too, and says the same twice."""
+    subject, x = bench.subject, bench.another()[: max(1, len(bench.x) - 2)]
+    y = subject.forward(bench.x).copy()
+    dy = bench.upstream(y)
+    expected = bench.gradient(dy)
+    y = subject.forward(bench.x).copy()
+    state, given = subject.state(), x.copy()
+    with bench.trying("predict"):
+        p = subject.layer.predict(x)
+        again = subject.layer.predict(x)
+    if not same(x, given):
+        raise Evidence("predict changes its argument x", "x overwritten by predict")
+    bench.parameters_kept("predict")
+    if not same(subject.state(), state):
+        raise Evidence("predict changes the layer's state", "state changed by predict")
+    if not same(p, again):
+        raise Evidence("two predicts of the same x differ", "random inference")
+    with bench.trying("backward after a predict", "backward", "predict overwrites what backward needs"):
+        after = bench.gradient(dy)
+    if not same(after, expected):
+        what = "after predict(other x), backward no longer belongs to the forward before it"
+        raise Evidence(what, "predict overwrites what backward needs")
+    if not subject.stateful:
+        value = subject.predict(bench.x)
+        if value.shape != y.shape or not bench.alike(value, y):
+            what = "predict differs from forward, though the layer has neither state nor randomness"
+            raise Evidence(what, "predict is another function")
+    if p.dtype != y.dtype:
+        raise Evidence(f"predict returns {p.dtype} where forward returns {y.dtype}")
+
+
+@rule("output_shape is true")
+def output_shape(bench: LayerBench) -> Skipped | str:
+    """It says what forward returns, and runs nothing that a pending backward would notice."""
+    subject = bench.subject
+    y = subject.forward(bench.x).copy()
+    dy = np.random.default_rng(0).standard_normal(y.shape)
+    expected, state, rows = bench.gradient(dy), subject.state(), bench.x.shape[1:]
+    try:
+        shape = subject.layer.output_shape(rows)
+    except Exception as error:
+        if refused(error):
+            return Skipped(f"the layer refuses zeros: {error}")
+        raise Evidence(f"output_shape raises {type(error).__name__}: {error}") from error
+    if tuple(shape) != y.shape[1:]:
+        raise Evidence(f"output_shape({rows}) is {tuple(shape)}, but rows of y have the shape {y.shape[1:]}")
+    if not same(bench.gradient(dy), expected) or not same(subject.state(), state):
+        raise Evidence("output_shape disturbs a pending backward, or the state")
+    return f"{rows} -> {y.shape[1:]}"
+
+
+@rule("a batch of n equals n batches of one")
+def independent_rows(bench: LayerBench) -> Skipped | str:
+    """What the layer says of a row depends on that row alone, in inference at least."""
+    own_predict = type(bench.layer).predict is not Layer.predict and not bench.layer.layers
+    if bench.rowwise(bench.subject.predict):
+        _more_rows(bench)
+        bench.coupled = not bench.subject.stateful and not bench.rowwise(bench.subject.forward)
+    elif own_predict:
+        raise Evidence("what predict says of one row depends on the other rows of the batch", "statistics of the batch")
+    else:
+        bench.coupled = True
+    if bench.coupled and not bench.subject.stateful and not bench.only_here:
+        _normalises_rows(bench)
+    if bench.coupled:
+        bench.report.note("rows are not independent: what the layer says of one row depends on the others")
+        return Skipped("rows are not independent")
+    return "in inference"
+
+
+def _normalises_rows(bench: LayerBench) -> None:
+    """Raise Evidence where a layer without state is a softmax or a norm over the rows: over the wrong axis."""
+    if bench.x.dtype.kind != "f" or bench.x.ndim < 2 or getattr(bench.layer, "rows_together", False):
+        return
+    y = bench.spare.forward(bench.x).copy()
+    sums = y.sum(axis=0)
+    if (y >= 0).all() and np.allclose(sums, 1, atol=1e-9) and y.size > len(y):
+        raise Evidence("the sum of y over the rows of a batch is 1 everywhere", "over the rows")
+    factors = np.exp(bench.rng.uniform(0, 1, bench.x.shape[1:]))
+    if not bench.finite(bench.x * factors, bench.spare.theta):
+        return
+    scaled = bench.spare.forward(bench.x * factors)
+    if np.allclose(scaled, y, atol=1e-3 * float(abs(y).max(initial=0))) and y.std() > 0:
+        raise Evidence("y does not change when the columns of x are multiplied by numbers", "over the rows")
+
+
+def _more_rows(bench: LayerBench) -> None:
+    """Raise Evidence unless predict takes many rows, and says of each what it says of it in a small batch."""
+    x = bench.x[np.arange(MANY) % len(bench.x)]
+    with bench.trying(f"{MANY} rows", "predict"):
+        many = bench.subject.predict(x)
+    few = bench.subject.predict(bench.x)[np.arange(MANY) % len(bench.x)]
+    if many.shape != few.shape or not bench.alike(many, few):
+        raise Evidence(f"predict of {MANY} rows is not what it says of them in smaller batches", "rows in blocks")
+
+
+@rule("on average training says what predict says")
+def mean_of_training(bench: LayerBench) -> Skipped | str:
+    """Of a layer that draws random numbers: the mean of many forwards, as a straight line over predict.
+
+    Noise inside of a bend moves the mean off such a line, rightly. A factor or an offset is a bug.
+    """
+    if not bench.random or bench.layer.layers or bench.x.dtype.kind != "f" or bench.only_here:
+        return Skipped()
+    subject = bench.subject
+    x = bench.x[:3] + 0.0
+    if len(x) < 3 or not bench.finite(x, bench.theta):
+        return Skipped()
+    y = subject.predict(x).copy()
+    subject.rewind()
+    drawn = np.stack([subject.layer.forward(x).copy() for _ in range(DRAWS)])
+    if drawn[0].shape != y.shape or same(drawn[0], drawn[-1]):
+        return Skipped("forward does not vary")
+    if same(y, drawn[0]):
+        raise Evidence("predict draws random numbers, as forward does", "random inference")
+    mean, error = drawn.mean(axis=0).ravel(), drawn.std(axis=0).ravel() / DRAWS**0.5
+    told, weight = y.ravel(), 1 / np.maximum(error, 1e-3 * error.max() + 1e-300)
+    if (abs(mean - told) <= 6 * error + bench.rounding_of(y)).all():
+        return f"{DRAWS} forwards"
+    if not told.any():
+        raise Evidence("predict is 0 everywhere; forward is not, on average", "predict apart from training")
+    basis = np.stack([told, np.ones_like(told)], axis=1) * weight[:, None]
+    (factor, offset), *_ = np.linalg.lstsq(basis, mean * weight, rcond=None)
+    left = abs(mean - factor * told - offset)
+    if told.std() > 0 and (left <= 6 * error + 1e-9 * abs(told)).all():
+        line = f"{factor:.3g} times predict" + (f" {offset:+.3g}" if abs(offset) > 6 * error.max() else "")
+        raise Evidence(
+            f"the mean of {DRAWS} forwards is {line}",
+            "dropout not scaled" if abs(offset) <= 6 * error.max() else "predict apart from training",
+        )
+    bench.report.note("the mean of many forwards is another function of x than predict")
+    return Skipped("random numbers go through something that is not linear")
+
+
+@rule("once its state has settled, predict says what forward says")
+def settled(bench: LayerBench) -> Skipped | str:
+    """Running statistics of one batch, after many steps with it, are that batch's own."""
+    subject = bench.subject
+    if not subject.stateful or bench.random or bench.x.dtype.kind != "f" or bench.only_here:
+        return Skipped()
+    x = bench.many(MANY)
+    if x is None:
+        return Skipped("it takes no batch of many rows")
+    # Biases of 0 would hide that predict forgets them.
+    theta = np.where(bench.own == 0, 1 + abs(bench.theta), bench.theta)
+    with bench.advanced(SETTLED, x):
+        before = subject.state()
+        subject.theta[...] = theta
+        y = subject.forward(x).copy()
+        still = all(_near(a, b) for a, b in zip(before, subject.state(), strict=True))
+        told = subject.predict(x).copy()
+        after = subject.state()
+    if not still and _counts_alone(bench, after, 2 * x):
+        return Skipped("its state does not settle")
+    size = max(float(abs(y - y.mean()).max(initial=0)), 1e-3 * float(abs(y).max(initial=0)))
+    apart = float(abs(told - y).max(initial=0)) if told.shape == y.shape else np.inf
+    if not apart <= 0.05 * size:
+        what = f"after {SETTLED} steps with one batch predict is off from forward by {apart:.3g}, of {size:.3g}"
+        raise Evidence(what, "predict is another function than training")
+    return f"{SETTLED} steps with {len(x)} rows"
+
+
+def _near(a: Any, b: Any) -> bool:
+    """Whether a statistic stands still; a whole number counts steps, and is none."""
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype.kind != "f" or float(abs(a - b).max(initial=0)) <= 1e-3 * max(float(abs(b).max(initial=0)), 1e-12)
+
+
+def _counts_alone(bench: LayerBench, state: list[Any], x: Array) -> bool:
+    """Whether the state after many steps is the same whatever x was: then it only counts."""
+    if not bench.finite(x, bench.theta):
+        return True
+    with bench.advanced(SETTLED, x):
+        return all(map(_near, state, bench.subject.state()))
