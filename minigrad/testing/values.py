@@ -11,7 +11,7 @@ from minigrad.parameter import Array
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import spread_out
-from minigrad.testing.rounding import RELATIVE32, TO_FLOAT32, UNITS, far_in_float32
+from minigrad.testing.rounding import RELATIVE32, TINY32, TO_FLOAT32, UNITS, far_in_float32
 from minigrad.testing.rule import Evidence, Skipped, rule
 from minigrad.testing.subject import Subject
 
@@ -148,7 +148,7 @@ def cancellation(bench: LayerBench) -> Skipped | None:
             return Skipped()
         if not np.isfinite(exact).all():
             return Skipped()
-        allowed = 1e-3 * float(abs(exact).max(initial=0)) + UNITS * EPS * TO_FLOAT32 * max(moved)
+        allowed = 1e-3 * float(abs(exact).max(initial=0)) + UNITS * (EPS * TO_FLOAT32 * max(moved) + TINY32)
         error = float(np.max(abs(y - exact), where=np.isfinite(y), initial=0)) if np.isfinite(y).all() else np.inf
         off.append((error, allowed))
     if all(error > allowed for error, allowed in off):
