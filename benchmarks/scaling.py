@@ -1,6 +1,7 @@
 """Time and memory of `fit` against the number of rows, read from memory-mapped files, and against the hidden width.
 
     python -m benchmarks.scaling [--quick] [--out FOLDER]
+    python -m benchmarks.scaling --ranks      # instead: several processes that train one network (ranks.py)
 
 Writes scaling.csv and scaling.png. Every point is trained in a process of its own, and this one watches the *anonymous*
 resident memory of that process (RssAnon in /proc: what it has allocated, without the pages of mapped files), so it
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks import ranks
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -136,7 +139,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few and small: whether all of it runs")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where scaling.csv and scaling.png go")
+    parser.add_argument("--ranks", action="store_true", help="measure training by several processes: ranks.csv")
     options = parser.parse_args(arguments)
+    if options.ranks:
+        ranks.measure(options.out, options.quick)
+        return
     counts, widths = ((2_000, 4_000), (16, 32)) if options.quick else (ROWS, WIDTHS)
     with tempfile.TemporaryDirectory() as folder:
         write_rows(Path(folder), counts[-1])
