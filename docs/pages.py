@@ -111,6 +111,8 @@ for path in sorted((ROOT / "examples").glob("*.py")):
     navigation.append(f"    * [{path.name}](examples/{path.stem}.md)")
 write("examples/index.md", listed)
 
+navigation.append("* [Past one machine](scale.md)")
+
 navigation.append("* [Reference](reference/index.md)")
 listed = (
     "# Reference\n\nThe modules in the order of their floors: a file imports only from its own floor and from those "

@@ -59,6 +59,11 @@ class ClassificationReport:
     macro_f1: float
     balanced_accuracy: float
 
+    @classmethod
+    def of(cls, classes: Array, matrix: npt.NDArray[np.int64]) -> ClassificationReport:
+        """The report of a confusion matrix, such as a sum of those of parts of the rows."""
+        return _reported(classes, matrix)
+
     def __str__(self) -> str:
         names = [str(name) for name in self.classes.tolist()]
         width = max(len(name) for name in [*names, "balanced accuracy"])
@@ -83,7 +88,10 @@ class ClassificationReport:
 
 def classification_report(labels: Any, predicted: Any, classes: Any = None) -> ClassificationReport:
     """Precision, recall and F1 of every class, and their averages; `print` shows them as a table."""
-    names, matrix = _counted(labels, predicted, classes)
+    return ClassificationReport.of(*_counted(labels, predicted, classes))
+
+
+def _reported(names: Array, matrix: npt.NDArray[np.int64]) -> ClassificationReport:
     right, support, called = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     precision, recall, f1 = _ratio(right, called), _ratio(right, support), _ratio(2 * right, called + support)
     return ClassificationReport(

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import convolution, families, peers, profile, run, scaling, walk
+from benchmarks import convolution, families, peers, profile, ranks, run, scaling, walk, windows
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from minigrad.model import Model
 from minigrad.programs import executor, running
@@ -135,6 +135,25 @@ def test_two_packages_are_walked_side_by_side(capsys):
     assert len(rows) == 6 * len(walk.WALKS) + 2
     assert all(one == another.removesuffix(" |") != "0" for name, one, another in rows if "returns" not in name)
     assert "layers/dense.py: Dense.forward" in listed.splitlines()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc: the bytes that a process has read")
+def test_windows_are_measured_beside_what_they_replace(tmp_path, capsys):
+    windows.main(["--rows", "20000", "--only", "windows", "fit on the mapped file", "--out", str(tmp_path)])
+    with (tmp_path / "windows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["way"] for row in rows] == ["windows", "fit on the mapped file"]
+    assert all(row["rows"] == "20000" and float(row["right"]) > 0.5 for row in rows)
+
+
+def test_ranks_are_measured_and_more_machines_modelled(tmp_path, monkeypatch):
+    monkeypatch.setattr(ranks, "NETWORKS", {"784-512-256-10": (1024,)})
+    alone = [("784-512-256-10", 1024, 30_000), ("784-512-256-10", 512, 15_000), ("784-512-256-10", 256, 7500)]
+    found = [{"what": w, "ranks": 1, "size": s, "microseconds": t} for w, s, t in [*alone, (alone[0][0], 128, 3750)]]
+    times = {(row["what"], row["ranks"]): row["times_faster"] for row in ranks.modelled(found)}
+    sent = 4 * (785 * 512 + 513 * 256 + 257 * 10) * 8 / 1e9 * 1e6  # µs for n = 2 by 1 Gbit/s
+    assert times["784-512-256-10 by 1 Gbit/s", 2] == pytest.approx(30_000 / (15_000 + sent))
+    assert times["784-512-256-10 by 10 Gbit/s", 8] == pytest.approx(30_000 / (3750 + sent * 1.75 / 10))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc: the memory of another process is read there")

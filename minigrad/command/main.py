@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from minigrad.command.larger import evaluate_large, is_larger, predict_large
 from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
 from minigrad.command.others import check, digits, export, sample
@@ -30,12 +31,16 @@ COMMANDS = {
     "export": export,
 }
 
+LARGE = {"predict": predict_large, "evaluate": evaluate_large}
+"""What is done with tables that are read in pieces; `train` does as ever, with a source of its own."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments (by default, the process's own) and return its exit status."""
     try:
         options = read_options(argv)
-        status = COMMANDS[options.command](options)
+        large = options.command in LARGE and is_larger(options)
+        status = (LARGE if large else COMMANDS)[options.command](options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from minigrad.command.folder import INTERRUPTED
 from minigrad.command.options import ACTIVATIONS, Settings
+from minigrad.data.blocks import Blocks
 from minigrad.data.split import Rows
 from minigrad.data.target import Target
 from minigrad.layer import Layer
@@ -71,6 +72,8 @@ class Split:
     """How rows were held out, where that was not at random."""
     dates: tuple[str, ...] = ()
     """Columns of dates, by which it could have been."""
+    blocks: Blocks | None = None
+    """All rows to train on, where memory does not hold them: x and t are of a sample."""
     notes: tuple[tuple[str, str], ...] = ()
     for_json: dict[str, Any] = field(default_factory=dict)
 
@@ -104,8 +107,8 @@ def train_network(
     if not recipe.early_stopping:
         watched = split.x[split.held_out], split.t[split.held_out]
     history = model.fit(
-        x,
-        t,
+        x if split.blocks is None else split.blocks,
+        t if split.blocks is None else None,
         loss=recipe.loss(),
         optimizer=settings.new_optimizer(),
         epochs=settings.epochs,

@@ -281,6 +281,7 @@ def _add_train(commands: Any) -> None:
     add("--sheet", metavar="NAME", help="the sheet of the table (default: the first)")
     add("--task", choices=("classification", "regression"), help="what the target is (default: found out, and said)")
     _add_reading(add)
+    _add_stream(add)
     several: dict[str, Any] = {"action": "append", "metavar": "COLUMN", "default": []}
     add("--drop", help="do not learn from this column (may be repeated)", **several)
     add("--keep", help="use this column though it looks like an identifier or free text", **several)
@@ -310,6 +311,10 @@ def _add_train(commands: Any) -> None:
     add("--json", action="store_true", help="print the results as one JSON object")
 
 
+def _add_stream(add: Callable[..., Any]) -> None:
+    add("--stream", action="store_true", help="read a Parquet file in pieces, since memory does not hold it")
+
+
 def _add_reading(add: Callable[..., Any]) -> None:
     add("--encoding", metavar="NAME", help="of a text file, such as cp1252 (default: found out, and said)")
     add("--header-row", type=count, metavar="N", help="the row with the names of the columns (default: found out)")
@@ -332,6 +337,7 @@ def _add_uses(commands: Any) -> None:
     command.add_argument("--out", metavar="FILE", required=True, help="the file to write: .xlsx, .csv or .tsv")
     command.add_argument("--force", action="store_true", help="replace a file that exists")
     _add_sheets(command)
+    _add_stream(command.add_argument)
 
     command = _command(
         commands,
@@ -342,6 +348,7 @@ def _add_uses(commands: Any) -> None:
     _add_model(command)
     command.add_argument("data", metavar="DATA", help=f"a table or workbook with the answers, or the word {DIGITS}")
     _add_sheets(command)
+    _add_stream(command.add_argument)
     command.add_argument("--json", action="store_true", help="print the results as one JSON object")
 
     command = _command(

@@ -11,6 +11,7 @@ from typing import Any
 
 from minigrad.command.folder import REPORT, refuse_out, refuse_ranks, writing_model
 from minigrad.command.jobs import run_all
+from minigrad.command.larger import is_larger, read_large
 from minigrad.command.networks import train_network
 from minigrad.command.options import Settings
 from minigrad.command.sources import Source, read_source, with_source
@@ -25,7 +26,7 @@ def train(options: argparse.Namespace) -> int:
     settings: Settings = options.settings
     refuse_ranks()
     refuse_out(options)
-    source = read_source(options)
+    source = read_large(options) if is_larger(options) else read_source(options)
     read = time.perf_counter()
 
     with with_source(source.where):  # what is wrong with the data is said before a folder is made

@@ -34,7 +34,7 @@ def predict(options: argparse.Namespace) -> int:
     found = rows.answered_by(model)
     for surprise in (*rows.said, *rows.surprises(model)):
         print(f"minigrad: note: {rows.where}: {surprise}", file=sys.stderr)
-    columns = _columns(model, found)
+    columns = columns_of(model, found)
     with busy(f"writing {out}"):
         if isinstance(model, TableModel) and rows.table is not None:
             lost = write_beside(rows.table, model.reading, columns, out)
@@ -46,7 +46,7 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def _columns(model: Sequential | TableModel, found: Answers) -> dict[str, list[Any]]:
+def columns_of(model: Sequential | TableModel, found: Answers) -> dict[str, list[Any]]:
     """The columns to write: the prediction, then the probability of each class."""
     columns: dict[str, list[Any]] = {"prediction": found.values.tolist()}
     probabilities = found.probabilities

@@ -172,26 +172,31 @@ class DaskFrame(Items):
         return label_array(self._items[self._target].partitions[number].compute())
 
 
+def row_groups(path: str | os.PathLike[str]) -> tuple[list[Any], list[str], list[int]]:
+    """The row groups of a Parquet file or a folder of them, the names of the columns, and the groups' rows."""
+    if not Path(path).exists():
+        raise ValueError(f"{path}: there is no such file or folder")
+    try:
+        import pyarrow
+        from pyarrow import dataset
+    except ImportError as error:
+        raise ValueError(f"{path}: Parquet files are read by pyarrow: pip install 'minigrad-nn[parquet]'") from error
+    try:
+        data = dataset.dataset(path, format="parquet")
+        groups = [group for fragment in data.get_fragments() for group in fragment.split_by_row_group()]
+    except pyarrow.ArrowInvalid as error:
+        raise ValueError(f"{path}: can't be read as Parquet: {error}") from error
+    return groups, list(data.schema.names), [group.row_groups[0].num_rows for group in groups]
+
+
 class Parquet(Items):
     """A Parquet file or a folder of them, read by pyarrow: their row groups are the blocks."""
 
     def __init__(self, path: str | os.PathLike[str], target: str | None, columns: Sequence[str] | None) -> None:
-        if not Path(path).exists():
-            raise ValueError(f"{path}: there is no such file or folder")
-        try:
-            import pyarrow
-            from pyarrow import dataset
-        except ImportError as error:
-            raise ValueError(f"{path}: Parquet files need pyarrow ({error}): pip install pyarrow") from error
-        try:
-            data = dataset.dataset(path, format="parquet")
-            groups = [group for fragment in data.get_fragments() for group in fragment.split_by_row_group()]
-        except pyarrow.ArrowInvalid as error:
-            raise ValueError(f"{path}: can't be read as Parquet: {error}") from error
+        groups, self.names, self._sizes = row_groups(path)
         super().__init__(groups)
-        self._path, self.names = path, list(data.schema.names)
+        self._path = path
         self._target, self._columns = _chosen(self.names, target, columns, str(path))
-        self._sizes = [group.row_groups[0].num_rows for group in groups]
         self.largest = max(self._sizes, default=None)
 
     def __getitem__(self, number: int) -> Any:

@@ -1,0 +1,136 @@
+"""Tables read in pieces: trained on, predicted and measured as in one piece, with memory for a sample alone."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from minigrad import load
+from minigrad.command import larger
+from minigrad.command.main import main
+
+ROWS = 2000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Numbers, text with gaps and dates, sorted by what is to be told, in two files of five row groups."""
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("larger") / "parts"
+    kind = np.repeat(["oak", "pine"], ROWS // 2)
+    frame = pd.DataFrame(
+        {
+            "height": rng.normal(size=ROWS) + 2 * (kind == "oak"),
+            "soil": np.where(rng.random(ROWS) < 0.1, None, rng.choice(["clay", "sand", "loam"], ROWS)),
+            "day": pd.Timestamp("2025-01-01") + pd.to_timedelta(rng.integers(0, 300, ROWS), unit="D"),
+            "girth": rng.normal(size=ROWS),
+            "kind": np.where(np.arange(ROWS) % 100 == 7, None, kind),
+        }
+    )
+    frame["volume"] = frame["height"] * 3 + frame["girth"] + 10
+    path.mkdir()
+    for number in range(2):
+        part = frame[number * ROWS // 2 : (number + 1) * ROWS // 2]
+        part.to_parquet(path / f"{number}.parquet", row_group_size=200)
+    frame.to_parquet(path.parent / "all.parquet", row_group_size=300)
+    return path
+
+
+def run(capsys, *arguments):
+    status = main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    assert status == 0, said.err
+    return said.out
+
+
+@pytest.mark.parametrize("sampled", [600, 10_000])
+def test_a_folder_is_learned_from_in_pieces_and_answered_piece_by_piece(folder, sampled, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(larger, "SAMPLED", sampled)
+    train = ["train", folder, "--target", "kind", "--drop", "volume", "--epochs", 8, "--json"]
+    told = json.loads(run(capsys, *train, "--out", tmp_path / "trees"))
+    assert told["held_out_accuracy"] > 0.75
+    expected = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder.parent / "all.parquet", "--json"))
+    found = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder, "--json"))
+    assert found["rows"] == ROWS - ROWS // 100
+    assert [found[n] for n in found if n != "data"] == [expected[n] for n in found if n != "data"]
+    assert "oak" in run(capsys, "evaluate", tmp_path / "trees", folder.parent / "all.parquet", "--stream")
+    run(capsys, "predict", tmp_path / "trees", folder, "--out", tmp_path / "answers.parquet")
+    answers = pd.read_parquet(tmp_path / "answers.parquet")
+    frame = pd.read_parquet(folder.parent / "all.parquet")
+    pd.testing.assert_frame_equal(answers[list(frame)], frame)
+    assert (answers["prediction"].to_numpy() == load(tmp_path / "trees").predict(frame)).all()
+    again = json.loads(run(capsys, *train, "--out", tmp_path / "trees", "--resume", "--epochs", 10))
+    whole = json.loads(run(capsys, *train, "--epochs", 10))
+    assert again["held_out_accuracy"] == whole["held_out_accuracy"]
+
+
+def test_every_row_that_is_not_held_out_is_trained_on_once(folder, monkeypatch):
+    monkeypatch.setattr(larger, "SAMPLED", 500)
+    options = larger_options("train", folder, "--target", "volume")
+    table = larger.read_large(options)
+    split = table.hold_out(0.2, 0)
+    held = split.x[split.held_out]
+    rows = np.concatenate([split.blocks[n][0] for n in range(len(split.blocks))])
+    assert len(rows) == ROWS - len(held) and 300 < len(split.x) < 700
+    assert not {row.tobytes() for row in held} & {row.tobytes() for row in rows}
+    assert {row.tobytes() for row in split.x[split.train]} <= {row.tobytes() for row in rows}
+
+
+def larger_options(*arguments):
+    from minigrad.command.options import read_options
+
+    return read_options([str(argument) for argument in arguments])
+
+
+def test_numbers_are_measured_as_in_one_piece(folder, tmp_path, capsys):
+    train = [
+        "train",
+        folder,
+        "--target",
+        "volume",
+        "--drop",
+        "kind",
+        "--epochs",
+        5,
+        "--out",
+        tmp_path / "trees",
+        "--json",
+    ]
+    assert json.loads(run(capsys, *train))["task"] == "regression"
+    expected = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder.parent / "all.parquet", "--json"))
+    found = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder, "--json"))
+    assert found["r2"] == pytest.approx(expected["r2"]) and found["mae"] == pytest.approx(expected["mae"])
+    assert "R²" in run(capsys, "evaluate", tmp_path / "trees", folder)
+
+
+WRONG = {
+    "no target": (["train", "FOLDER"], "name the column to predict"),
+    "mistyped": (["train", "FOLDER", "--target", "kinds"], "no column 'kinds' to predict"),
+    "in time": (["train", "FOLDER", "--target", "kind", "--split-by", "day"], "--split-by needs all rows at once"),
+    "a text file": (["train", "table.csv", "--target", "kind", "--stream"], "--stream reads Parquet files in pieces"),
+    "an empty folder": (["train", "EMPTY", "--target", "kind"], "there are no rows in it"),
+    "a sheet": (["predict", "MODEL", "FOLDER", "--out", "answers.xlsx"], "give a name in .parquet"),
+    "among the data": (["predict", "MODEL", "FOLDER", "--out", "FOLDER/answers.parquet"], "lies among the data"),
+    "of digits": (["evaluate", "DIGITS", "FOLDER"], "was not trained on a table with a header"),
+}
+
+
+@pytest.fixture(scope="module")
+def models(folder):
+    train = ["train", str(folder), "--target", "kind", "--epochs", "1"]
+    assert main([*train, "--out", str(folder.parent / "model")]) == 0
+    assert main(["train", "digits", "--epochs", "1", "--out", str(folder.parent / "digits")]) == 0
+    (folder.parent / "empty").mkdir()
+    places = {"FOLDER": folder, "EMPTY": folder.parent / "empty", "MODEL": folder.parent / "model"}
+    return places | {"DIGITS": folder.parent / "digits"}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_one_line(case, models, capsys):
+    arguments, message = WRONG[case]
+    for name, place in models.items():
+        arguments = [argument.replace(name, str(place)) for argument in arguments]
+    capsys.readouterr()
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
