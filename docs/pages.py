@@ -15,6 +15,8 @@ from pathlib import Path
 
 import mkdocs_gen_files
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from docs.bugs import BUGS
 from minigrad.command.lessons import Lesson, all_lessons, cells
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +128,15 @@ for floor in floors():
         navigation.append(f"    * [{module}](reference/{module}.md)")
     listed += "- " + ", ".join(f"[`{module}`]({module}.md)" for module in floor) + "\n"
 write("reference/index.md", listed)
+
+listed = "# Bugs and their sentences\n\nThe mistakes that everyone makes once: what one sees, what one suspects, and "
+listed += "what `check_layer` says of it.\n\n"
+for bug in BUGS:
+    listed += (
+        f"## {bug.title}\n\n" + bug.story.replace("\n", "  \n") + "\n\n" + code(bug.code) + code(bug.sentence(), "text")
+    )
+write("gallery.md", listed)
+navigation.append("* [Bugs and their sentences](gallery.md)")
 
 readme = (ROOT / "README.md").read_text(encoding="utf-8")
 raw = HOME.replace("github.com", "raw.githubusercontent.com") + "/main/"
