@@ -30,88 +30,26 @@
 # %%
 import numpy as np
 
-from minigrad import Adam, CategoricalCrossEntropy, Embedding, Layer, LayerNorm, ReLU, Sequential, Softmax, parameter
+from minigrad import (
+    Adam,
+    CategoricalCrossEntropy,
+    Dense,
+    Embedding,
+    Layer,
+    LayerNorm,
+    MultiHeadAttention,
+    PositionalEncoding,
+    ReLU,
+    Sequential,
+    Softmax,
+)
 from minigrad.testing import check_layer
 
 # %% [markdown]
-# Three layers for sequences x (B, T, d): lesson 9's attention, Dense for every place, and a vector for each position.
-# The last one is needed since attention by itself does not know what comes first: it would answer a shuffled sequence
-# with the same answers, shuffled.
-
-
-# %%
-def softmax(x):
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def flat(a):
-    return a.reshape(-1, a.shape[-1])
-
-
-class Attention(Layer):
-    """y = softmax(Q Kᵀ / √d) V, Q = x Wq, K = x Wk, V = x Wv        x and y (B, T, d), the weights (d, d)"""
-
-    Wq, dWq = parameter()
-    Wk, dWk = parameter()
-    Wv, dWv = parameter()
-
-    def __init__(self, features):
-        self.features = features
-        self.Wq, self.Wk, self.Wv = np.random.default_rng(0).normal(0, features**-0.5, size=(3, features, features))
-
-    def forward(self, x):
-        self.x = x
-        self.Q, self.K, self.V = x @ self.Wq, x @ self.Wk, x @ self.Wv
-        self.P = softmax(self.Q @ self.K.transpose(0, 2, 1) / self.features**0.5)
-        return self.P @ self.V
-
-    def backward(self, dy):
-        dP = dy @ self.V.transpose(0, 2, 1)
-        dV = self.P.transpose(0, 2, 1) @ dy
-        dS = self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True)) / self.features**0.5
-        dQ = dS @ self.K
-        dK = dS.transpose(0, 2, 1) @ self.Q
-        self.dWq, self.dWk, self.dWv = (flat(self.x).T @ flat(d) for d in (dQ, dK, dV))
-        return dQ @ self.Wq.T + dK @ self.Wk.T + dV @ self.Wv.T
-
-
-class Places(Layer):
-    """y = x W + b at every place        x (B, T, I), W (I, O), b (O,), y (B, T, O)"""
-
-    W, dW = parameter()
-    b, db = parameter(decay=False)
-
-    def __init__(self, in_features, out_features):
-        self.in_features, self.out_features = in_features, out_features
-        self.W = np.random.default_rng(0).normal(0, in_features**-0.5, size=(in_features, out_features))
-        self.b = np.zeros(out_features)
-
-    def forward(self, x):
-        self.x = x
-        return x @ self.W + self.b
-
-    def backward(self, dy):
-        self.dW, self.db = flat(self.x).T @ flat(dy), flat(dy).sum(axis=0)
-        return dy @ self.W.T
-
-
-class Positions(Layer):
-    """y_bt = x_bt + p_t        x and y (B, T, d), p (T, d)"""
-
-    p, dp = parameter(decay=False)
-
-    def __init__(self, places, features):
-        self.places, self.features = places, features
-        self.p = np.random.default_rng(0).normal(0, 0.1, size=(places, features))
-
-    def forward(self, x):
-        return x + self.p
-
-    def backward(self, dy):
-        self.dp = dy.sum(axis=0)
-        return dy
-
+# The layers are minigrad's now; you have written most of them. `MultiHeadAttention(features, heads)` is lesson 9's,
+# several side by side, each on a share of the features. `Dense` does the same at every place of x (B, T, d). And
+# `PositionalEncoding` adds to each place a vector that says where it is: attention by itself does not know what comes
+# first; it would answer a shuffled sequence with the same answers, shuffled.
 
 # %% [markdown]
 # ## Your turn
@@ -126,9 +64,9 @@ class Block(Layer):
 
     def __init__(self, features):
         self.features = features
-        self.norm1, self.attention = LayerNorm(features), Attention(features)
-        self.norm2, self.wide = LayerNorm(features), Places(features, 2 * features)
-        self.relu, self.narrow = ReLU(), Places(2 * features, features)
+        self.norm1, self.attention = LayerNorm(features), MultiHeadAttention(features, 1)
+        self.norm2, self.wide = LayerNorm(features), Dense(features, 2 * features)
+        self.relu, self.narrow = ReLU(), Dense(2 * features, features)
         self.layers = [self.norm1, self.attention, self.norm2, self.wide, self.relu, self.narrow]
 
     def forward(self, x):
@@ -159,8 +97,9 @@ if right:
     rng = np.random.default_rng(0)
     x, unseen = rng.integers(0, 10, size=(3000, 6)), rng.integers(0, 10, size=(500, 6))
     t = np.eye(10)[np.sort(x, axis=1)]
-    model = Sequential([Embedding(10, 24), Positions(6, 24), Block(24), Block(24), Places(24, 10), Softmax()], seed=0)
-    history = model.fit(x, t, loss=CategoricalCrossEntropy(), optimizer=Adam(0.005), epochs=20, batch_size=64)
+    layers = [Embedding(10, 16), PositionalEncoding(16), Block(16), Block(16), Dense(16, 10), Softmax()]
+    model = Sequential(layers, seed=0)
+    history = model.fit(x, t, loss=CategoricalCrossEntropy(), optimizer=Adam(0.005), epochs=20, batch_size=32)
     sorted_by_it = model.predict(unseen).argmax(axis=-1)
     print(f"loss {history.loss[0]:.2f} in the first epoch, {history.loss[-1]:.3f} in the last")
     print(f"sorted rightly: {(sorted_by_it == np.sort(unseen, axis=1)).all(axis=1).mean():.1%} of unseen sequences")

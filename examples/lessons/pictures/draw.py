@@ -14,7 +14,7 @@ import numpy as np
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from minigrad import Adam, CategoricalCrossEntropy, Embedding, Sequential, Softmax
+from minigrad import Adam, CategoricalCrossEntropy, Dense, Embedding, PositionalEncoding, Sequential, Softmax
 from minigrad.data import load_digits
 
 HERE = Path(__file__).parent
@@ -214,19 +214,17 @@ def lesson_10():
     left.set(xlim=(-1.9, 3.2), ylim=(-7.5, 0.5))
     left.axis("off")
 
-    made = solved(10)
-    lesson = runpy.run_path(str(HERE.parent / "lesson_10_transformer.py"))
+    block = solved(10)["Block"]
     rng = np.random.default_rng(0)
     x = rng.integers(0, 10, size=(3000, 6))
-    blocks = [made["Block"](24), made["Block"](24)]
-    model = Sequential(
-        [Embedding(10, 24), lesson["Positions"](6, 24), *blocks, made["Places"](24, 10), Softmax()], seed=0
-    )
+    blocks = [block(16), block(16)]
+    layers = [Embedding(10, 16), PositionalEncoding(16), *blocks, Dense(16, 10), Softmax()]
+    model = Sequential(layers, seed=0)
     t = np.eye(10)[np.sort(x, axis=1)]
-    model.fit(x, t, loss=CategoricalCrossEntropy(), optimizer=Adam(0.005), epochs=20, batch_size=64)
+    model.fit(x, t, loss=CategoricalCrossEntropy(), optimizer=Adam(0.005), epochs=20, batch_size=32)
     digits = np.array([[7, 2, 9, 4, 0, 5]])
     result = model.forward(digits).argmax(axis=-1)[0]
-    looks = max((block.attention.P[0] for block in blocks), key=lambda P: P.max(axis=-1).sum())
+    looks = max((block.attention.a[0, 0] for block in blocks), key=lambda P: P.max(axis=-1).sum())
     table(right, looks, "where each place looks, in one of its blocks", 1, numbers=False)
     right.set_xticks(range(6), digits[0])
     right.set_yticks(range(6), result)
