@@ -180,6 +180,26 @@ class DiagonalAlone(Layer):
         return dy * self.y * (1 - self.y)
 
 
+@bug("so that a row depends on its neighbours", 3)
+class SoftmaxOverRows(Layer):
+    """Softmax normalised over the rows
+
+    You see: good numbers in training; for one row alone, the answer is 1 for every class.
+    You suspect: overfitting.
+    """
+
+    def __init__(self, features):
+        self.features = features
+
+    def forward(self, x):
+        e = np.exp(x - x.max(axis=0))
+        self.y = e / e.sum(axis=0)
+        return self.y
+
+    def backward(self, dy):
+        return self.y * (dy - (dy * self.y).sum(axis=0))
+
+
 @bug("the gradient of x")
 class OneMinusY(Layer):
     """Tanh: 1 - y instead of 1 - y²
