@@ -272,13 +272,14 @@ def _add_train(commands: Any) -> None:
         "train",
         "train a network on a table, a workbook or the digits",
         "Train a network, and measure it on rows that it has not seen. DATA is one of:\n"
-        "  a table with a header, FILE.csv, FILE.tsv or a sheet of FILE.xlsx, with --target COLUMN;\n"
+        "  a table with a header, FILE.csv, .tsv, .parquet, .feather or a sheet of FILE.xlsx or .ods, with --target\n"
+        "  COLUMN;\n"
         f"  a workbook FILE.xlsx with a sheet of numbers and one of labels, without headers; the word {DIGITS}.",
     )
     command.add_argument("data", metavar="DATA", help=f"a table, a workbook, or the word {DIGITS}")
     add = command.add_argument
     add("--target", metavar="COLUMN", help="the column to predict, of a table with a header")
-    add("--sheet", metavar="NAME", help="the sheet of the table (default: the first)")
+    add("--sheet", metavar="NAME", help="the sheet of the table (default: the first that has one)")
     add("--task", choices=("classification", "regression"), help="what the target is (default: found out, and said)")
     _add_reading(add)
     _add_stream(add)

@@ -35,6 +35,20 @@ if TYPE_CHECKING:
 
 DIGITS_TOLD = "the digits that come with minigrad"
 LARGE = 30  # sizes of x from which sigmoids are flat, and training hardly moves
+TABLE_OPTIONS = (
+    "sheet",
+    "task",
+    "encoding",
+    "header_row",
+    "drop",
+    "keep",
+    "as_number",
+    "as_category",
+    "decimal",
+    "date_order",
+    "split_by",
+    "group",
+)
 LEAST_ROWS = 10  # of a table to train on
 
 
@@ -239,8 +253,11 @@ def read_source(options: argparse.Namespace) -> Source:
         if options.data == DIGITS:
             raise ValueError(f"{DIGITS} has no header and no columns with names; leave --target out")
         return _read_table(options)
-    if options.sheet is not None or options.task is not None:
-        raise ValueError("--sheet and --task are about a table with a header; name its column to predict with --target")
+    given = [option for option in TABLE_OPTIONS if getattr(options, option) not in (None, [])]
+    if given:
+        named = ", ".join(f"--{option.replace('_', '-')}" for option in given)
+        verb = "is" if len(given) == 1 else "are"
+        raise ValueError(f"{named} {verb} about a table with a header; name its column to predict with --target")
     names = options.x or "X", options.y or "y"
     if options.data == DIGITS:
         return Sheets(DIGITS_TOLD, names, *load_digits())

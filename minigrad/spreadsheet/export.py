@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.columns import NumberColumn, TextColumn
+from minigrad.data.columns import NumberColumn, TextColumn, fold
 from minigrad.data.text_file import MISSING
 from minigrad.model import Model
 from minigrad.opened.book import HEAD, INPUT, NOTE, TITLE, Book
@@ -39,6 +39,13 @@ def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = 
     data = _Export(Answering(network), rows, repr(network)).written()
     with replacing(path) as file:
         file.write(data)
+
+
+def _same(column: TextColumn, cell: str, value: str) -> str:
+    """A formula for whether a cell holds a value; capitals and spaces do not count where they tell no values apart."""
+    if len({fold(each) for each in column.values}) < len(column.values):
+        return f"EXACT(TRIM({cell}),{value})"
+    return f"EXACT(LOWER(TRIM({cell})),LOWER(TRIM({value})))"
 
 
 class _Export:
@@ -196,7 +203,7 @@ class _Export:
                 found.append(f"({number}IF({self._absent(v)}=1,{fill},NA()))-{mean})/{scale}")
                 found += [self._absent(v)] if c.flagged else []
                 continue
-            known = [f"IF(EXACT(TRIM({v}),{value}),1,0)" for value in self.texts[c.name]]
+            known = [f"IF({_same(c, v, value)},1,0)" for value in self.texts[c.name]]
             start = len(found)
             found += known
             if c.other:

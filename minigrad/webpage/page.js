@@ -17,12 +17,16 @@ const element = (tag, attributes = {}, text = "") => {
 const isMissing = v => v === null || v === undefined || (typeof v === "number" && Number.isNaN(v)) ||
   (typeof v === "string" && (v.trim() === "" || DATA.missing.includes(v.trim())));
 
+// Spellings that differ in capitals and spaces alone are one value.
+const folded = (text) => text.trim().replace(/\s+/g, " ").toLowerCase();
+
 // The numbers that a column becomes. Throws the reason where it can't be one of its values.
 function encoded(column, value) {
   const missing = isMissing(value);
   if (column.kind === "text") {
     const text = missing ? null : String(value).trim();
-    const at = missing ? -1 : column.values.indexOf(text);
+    let at = missing ? -1 : column.values.indexOf(text);
+    if (at < 0 && !missing) at = column.values.findIndex((value) => folded(value) === folded(text));
     const numbers = column.values.map((_, k) => +(k === at));
     if (column.other) numbers.push(+(at < 0 && !(missing && column.missing)));
     if (column.missing) numbers.push(+missing);

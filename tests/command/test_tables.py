@@ -451,7 +451,7 @@ def test_predict_and_evaluate_refuse_a_table_that_does_not_fit_the_model_in_one_
         (["train", "plants.csv"], "plants.csv is a text file (CSV?), not a workbook of two sheets; name the column"),
         (["train", "plants.xlsx"], "or, if a sheet has a header, the column to predict with --target"),
         (["train", "plants.csv", "--target", "size", "--x", "X"], "--x and --y name sheets without a header"),
-        (["train", "plants.csv", "--task", "regression"], "--sheet and --task are about a table with a header"),
+        (["train", "plants.csv", "--task", "regression"], "--task is about a table with a header"),
         (["train", "digits", "--target", "size"], "digits has no header"),
         (["train", "plants.csv", "--target", "species", "--task", "regression"], "it can only be classified"),
         (["train", "plants.csv", "--target", "size", "--task", "classification"], "is no label; labels are whole"),

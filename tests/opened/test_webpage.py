@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from engines import in_browser, in_quickjs
 from trained import of_digits, of_table
@@ -102,3 +103,14 @@ def test_the_command_exports_a_page(tmp_path, capsys):
     wide = Sequential([Dense(300, 2)], seed=0)
     with pytest.raises(ValueError, match="300 inputs are more than a page's form should have"):
         export(wide, tmp_path / "wide.html")
+
+
+def test_a_page_knows_spellings_that_differ_in_capitals_and_spaces_as_predict_does(tmp_path):
+    model, rows = of_table("classification")
+    page, a = exported(tmp_path, model, rows[:ROWS]), Answering(model)
+    [row] = [dict(zip(a.names, cells, strict=True)) for cells in a.cells(rows[:1])]
+    typed = [row | {"colour": text} for text in ("Red", " rED ", "=BLUE", "=blue", "green")]
+    found = in_quickjs(page, f"{json.dumps(typed)}.map(row => window.minigrad.predict(row))")
+    told = TableModel(model).answer(pd.DataFrame(typed)).probabilities
+    np.testing.assert_allclose([list(each.values())[1:] for each in found], told, atol=1e-5)
+    assert found[0] == found[1] != found[2] == found[3]
