@@ -12,6 +12,8 @@ training.loop, sequential. All else is speed and tools; README.md, "How to read 
 from typing import Any
 
 from minigrad import schedules
+from minigrad.adaptive import Adadelta, Adamax, Lion, NAdam, RAdam, Rprop
+from minigrad.byparts import ByPart
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
@@ -36,10 +38,12 @@ from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.embedding import Embedding
-from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
-from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
-from minigrad.layers.rectifiers import CELU, SELU, PReLU
+from minigrad.layers.gates import GLU, SwiGLU
+from minigrad.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSampling2D
+from minigrad.layers.rectifiers import CELU, SELU, HardSwish, HardTanh, LogSigmoid, PReLU, ReLU6
 from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
+from minigrad.layers.reuse import Frozen, Tied
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.losses import (
@@ -82,19 +86,23 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "GRU",
     "LSTM",
     "PADDING",
     "SELU",
     "SGD",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "AvgPool2D",
     "BatchNorm",
     "Bidirectional",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyOnLogits",
+    "ByPart",
     "CategoricalCrossEntropy",
     "CategoricalCrossEntropyOnLogits",
     "ClipByNorm",
@@ -109,16 +117,23 @@ __all__ = [
     "Embedding",
     "Epoch",
     "Flatten",
+    "Frozen",
     "GlobalAvgPool2D",
+    "GroupNorm",
     "HardSigmoid",
+    "HardSwish",
+    "HardTanh",
     "Hinge",
     "History",
     "Huber",
     "Identity",
+    "InstanceNorm",
     "KLDivergence",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
+    "Lion",
+    "LogSigmoid",
     "LogSoftmax",
     "Loss",
     "MaxPool2D",
@@ -127,6 +142,7 @@ __all__ = [
     "Mish",
     "ModelFileError",
     "MultiHeadAttention",
+    "NAdam",
     "NegativeLogLikelihood",
     "Objective",
     "Optimizer",
@@ -134,11 +150,14 @@ __all__ = [
     "ParameterAverage",
     "Poisson",
     "PositionalEncoding",
+    "RAdam",
     "RMSNorm",
     "RMSprop",
     "ReLU",
+    "ReLU6",
     "Reshape",
     "Residual",
+    "Rprop",
     "Sequential",
     "Sigmoid",
     "SimpleRNN",
@@ -146,9 +165,12 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Standardize",
+    "SwiGLU",
     "Swish",
     "TableModel",
     "Tanh",
+    "Tied",
+    "UpSampling2D",
     "load",
     "minimize_lbfgs",
     "parameter",

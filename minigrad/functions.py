@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +43,14 @@ def as_rows(x: Array) -> Array:
 
 def one_hot(labels: Array, classes: int, dtype: npt.DTypeLike) -> Array:
     """Labels 0 to K-1 (…) as (…, K): 1 in the column of the label and 0 elsewhere; for any other number only zeros."""
-    codes = np.arange(classes, dtype=labels.dtype)
-    hot: Array = np.multiply(labels[..., None] == codes, 1, dtype=dtype)
+    hot: Array = np.multiply(labels[..., None] == _codes(classes, labels.dtype), 1, dtype=dtype)
     return hot
+
+
+@cache
+def _codes(classes: int, dtype: npt.DTypeLike) -> Array:
+    """0 to K-1: the same array every time, which a recorded program takes for a constant."""
+    return np.arange(classes, dtype=dtype)
 
 
 def exp_minus(x: Array) -> Array:

@@ -25,13 +25,13 @@ A layer of one's own is about ten lines: declare the parameters, set them in `__
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.attributes import MadeWith, noting, without_batch
+from minigrad.attributes import MadeWith, mentions, noting, without_batch
 from minigrad.configured import Configured
 from minigrad.parameter import Array, Parameter, State, declared
 
@@ -62,6 +62,9 @@ class Layer(Configured):
     _made_with: MadeWith
     _kept: Any
     _infers: bool
+
+    fixed: bool = False
+    """Whether the parameters are state; see `freeze`."""
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
     layers: Sequence[Layer] = ()
@@ -98,8 +101,7 @@ class Layer(Configured):
     @property
     def params(self) -> dict[str, Array]:
         """The layer's own parameters by name, such as `{"W": …, "b": …}`; the arrays themselves, not copies."""
-        attributes = vars(self)
-        return {marker.name: attributes[marker.name] for marker in self._parameters if marker.name in attributes}
+        return {} if self.fixed else self._held(self._parameters)
 
     @property
     def grads(self) -> dict[str, Array]:
@@ -109,13 +111,36 @@ class Layer(Configured):
     @property
     def states(self) -> dict[str, Any]:
         """What the layer keeps without training it: arrays and random generators by name."""
+        return self._held((*self._parameters, *self._states) if self.fixed else self._states)
+
+    def _held(self, markers: Iterable[Parameter | State]) -> dict[str, Any]:
         attributes = vars(self)
-        return {marker.name: attributes[marker.name] for marker in self._states if marker.name in attributes}
+        return {marker.name: attributes[marker.name] for marker in markers if marker.name in attributes}
+
+    def freeze(self) -> None:
+        """Make the parameters state, which no training moves; Frozen asks for it. It is not undone.
+
+        Raises ValueError where the layer infers in another way than it trains, and does not know of `fixed`.
+        """
+        own = type(self).predict is not Layer.predict and not self.layers
+        if own and not mentions(type(self), Layer, "fixed"):
+            raise ValueError(f"{self!r} infers in another way than it trains, so a frozen one would have no backward")
+        self.fixed = True
+        for marker in self._parameters:
+            vars(self).pop(marker.gradient.name, None)
+
+    @property
+    def shared(self) -> tuple[Layer, ...]:
+        """Layers that it uses, and that may stand elsewhere in the model, where their parameters are counted then."""
+        return ()
+
+    def stand_beside(self) -> None:
+        """What is `shared` stands elsewhere in the model: `layers` is to be without it."""
 
     @property
     def decaying(self) -> list[str]:
         """The names of the parameters that L2 applies to."""
-        return [marker.name for marker in self._parameters if marker.decay and marker.name in vars(self)]
+        return [marker.name for marker in self._parameters if marker.decay and marker.name in self.params]
 
     def gradient_name(self, name: str) -> str:
         """The attribute that holds the gradient of the parameter `name`: "dW" for "W"."""

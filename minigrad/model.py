@@ -90,6 +90,10 @@ def claim(owner: Layer, layers: Iterable[Layer]) -> None:
     A layer stands at one place in one model. What an inner model owns stays its own.
     """
     found, seen = list(walk(layers)), set[int]()
+    for layer in found:
+        if any(sum(other is inner for other in found) > 1 for inner in layer.shared):
+            layer.stand_beside()
+    found = list(walk(layers))
     together = {id(layer) for layer in found}
     for layer in found:
         if id(layer) in seen:

@@ -42,8 +42,8 @@ class Optimizer(Configured):
 
     def __init__(self, learning_rate: Rate, weight_decay: float = 0.0) -> None:
         if not callable(learning_rate):
-            _not_negative(self, learning_rate=learning_rate)
-        _not_negative(self, weight_decay=weight_decay)
+            not_negative(self, learning_rate=learning_rate)
+        not_negative(self, weight_decay=weight_decay)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.steps = self.epochs = 0
 
@@ -67,15 +67,20 @@ class Optimizer(Configured):
 
     def prepare(self, theta: Array) -> None:
         """Make the memory for a vector like theta, where there is none yet."""
-        for part, name in self.slots():
-            if name not in vars(part):
-                vars(part)[name] = np.zeros_like(theta)
-            held = vars(part)[name]
+        for name in self.memory:
+            if name not in vars(self):
+                vars(self)[name] = np.zeros_like(theta)
+            held = vars(self)[name]
             if held.shape != theta.shape or held.dtype != theta.dtype:
                 raise ValueError(
                     f"{self!r} has been used for {held.size} parameters of {held.dtype}, not for {theta.size} of "
                     f"{theta.dtype}; every model needs an optimizer of its own"
                 )
+
+    def bind(self, model: Any) -> None:
+        """Told which model it is to train, before the first step: what goes by the model's parts looks them up."""
+        for part in self.parts()[1:]:
+            part.bind(model)
 
     def parts(self) -> tuple[Optimizer, ...]:
         """Itself, and the optimizers that it wraps."""
@@ -83,7 +88,11 @@ class Optimizer(Configured):
 
     def slots(self) -> list[tuple[Optimizer, str]]:
         """Where the memory is: the part and the attribute that holds each vector."""
-        return [(part, name) for part in self.parts() for name in part.memory]
+        return [(part, name) for _, part, name in self.kept()]
+
+    def kept(self) -> list[tuple[str, Optimizer, str]]:
+        """What the state calls each vector of the memory, and where it is."""
+        return [(name, self, name) for name in self.memory]
 
     def rate(self, step: int) -> float:
         """The learning rate after `step` steps."""
@@ -91,7 +100,7 @@ class Optimizer(Configured):
 
     def state(self) -> dict[str, Any]:
         """The counts of steps and epochs and copies of the memory, as a flat dict of numbers and arrays."""
-        held = {name: vars(part)[name].copy() for part, name in self.slots() if name in vars(part)}
+        held = {key: vars(part)[name].copy() for key, part, name in self.kept() if name in vars(part)}
         return {"steps": self.steps, "epochs": self.epochs, **held}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -99,15 +108,15 @@ class Optimizer(Configured):
 
         Raises ValueError for the state of another kind of optimizer.
         """
-        names = [name for _, name in self.slots()]
+        names = [key for key, _, _ in self.kept()]
         if set(state) - set(names) != {"steps", "epochs"} or len(state) not in (2, 2 + len(names)):
             raise ValueError(
                 f"{self!r} can't take a state of {', '.join(sorted(state))}; it consists of "
                 f"{', '.join(('steps', 'epochs', *names))}"
             )
         self.steps, self.epochs = int(state["steps"]), int(state["epochs"])
-        for part, name in self.slots():
-            held, saved = vars(part).pop(name, None), state.get(name)
+        for key, part, name in self.kept():
+            held, saved = vars(part).pop(name, None), state.get(key)
             if saved is None:
                 continue
             if held is None or held.shape != saved.shape or held.dtype != saved.dtype:
@@ -116,13 +125,15 @@ class Optimizer(Configured):
             vars(part)[name] = held
 
 
-def _fraction(optimizer: Optimizer, **numbers: float) -> None:
+def fraction(optimizer: Optimizer, **numbers: float) -> None:
+    """Raise ValueError unless every number lies in [0, 1)."""
     for name, value in numbers.items():
         if not 0 <= value < 1:
             raise ValueError(f"{type(optimizer).__name__}: {name}={value} must lie in [0, 1)")
 
 
-def _not_negative(optimizer: Optimizer, **numbers: float) -> None:
+def not_negative(optimizer: Optimizer, **numbers: float) -> None:
+    """Raise ValueError unless every number is finite and at least 0."""
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
             raise ValueError(f"{type(optimizer).__name__}: {name}={value} must be finite and not negative")
@@ -140,7 +151,7 @@ class SGD(Optimizer):
         self, learning_rate: Rate = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
     ) -> None:
         super().__init__(learning_rate, weight_decay)
-        _fraction(self, momentum=momentum)
+        fraction(self, momentum=momentum)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov=True needs a momentum above 0")
         self.momentum, self.nesterov = momentum, nesterov
@@ -190,8 +201,8 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, weight_decay)
-        _fraction(self, beta1=beta1, beta2=beta2)
-        _not_negative(self, eps=eps)
+        fraction(self, beta1=beta1, beta2=beta2)
+        not_negative(self, eps=eps)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def coefficients(self, step: int) -> dict[str, float]:
@@ -281,8 +292,8 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, weight_decay)
-        _fraction(self, alpha=alpha, momentum=momentum)
-        _not_negative(self, eps=eps)
+        fraction(self, alpha=alpha, momentum=momentum)
+        not_negative(self, eps=eps)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum
 
     @property
@@ -338,7 +349,7 @@ class Adagrad(Optimizer):
 
     def __init__(self, learning_rate: Rate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
         super().__init__(learning_rate, weight_decay)
-        _not_negative(self, eps=eps)
+        not_negative(self, eps=eps)
         self.eps = eps
 
     def coefficients(self, step: int) -> dict[str, float]:

@@ -96,6 +96,10 @@ class Parameter(Declared):
 class Gradient(Declared):
     """The gradient of a parameter: as large as it, made together with it."""
 
+    def __set__(self, layer: Any, value: Any) -> None:
+        if not layer.fixed:  # else nobody asks for it
+            super().__set__(layer, value)
+
     def create(self, layer: Any, value: Any) -> None:
         """Refuse: a gradient has no shape before its parameter has one."""
         raise AttributeError(f"{type(layer).__name__}.{self.name} is assigned before its parameter has a value")

@@ -366,6 +366,8 @@ def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:
     """Draw anew what each layer without a seed of its own drew when it was made: make it again and take its arrays."""
     for layer in layers:
         stream = seeds.spawn(1)[0]
+        if layer.fixed:
+            continue
         if layer.layers:
             if getattr(layer, "seed", None) is None:
                 _draw(layer.layers, stream)

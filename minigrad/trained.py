@@ -42,9 +42,8 @@ def _knows(cls: type, mark: str) -> bool:
 
 def _not_frozen(layer: Layer, name: str, value: Any) -> str:
     return (
-        f"{name} = {value} is not how minigrad freezes {layer!r}: all parameters of a model are trained. To keep those "
-        f"of a layer, leave it out of the model and train the rest on what it gives, fit(layer.predict(x), …); a "
-        f"learning rate of 0 keeps all of them"
+        f"{name} = {value} is not how minigrad freezes {layer!r}: to keep its parameters, make the model with "
+        f"Frozen(layer) in its place; or train the rest on what it gives, fit(layer.predict(x), …)"
     )
 
 

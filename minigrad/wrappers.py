@@ -59,6 +59,15 @@ class Wrapper(Optimizer):
         """Itself, and what it wraps."""
         return (self, *self.optimizer.parts())
 
+    def kept(self) -> list[tuple[str, Optimizer, str]]:
+        """Its own memory, and that of what it wraps."""
+        return [*super().kept(), *self.optimizer.kept()]
+
+    def prepare(self, theta: Array) -> None:
+        """Make the memory, and that of what it wraps."""
+        super().prepare(theta)
+        self.optimizer.prepare(theta)
+
     def coefficients(self, step: int) -> dict[str, float]:
         """Those of the wrapped optimizer"""
         return self.optimizer.coefficients(step)

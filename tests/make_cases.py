@@ -31,6 +31,16 @@ OPTIMIZERS = {
     "rmsprop_decay": lambda p: torch.optim.RMSprop(p, 0.02, weight_decay=0.1, eps=1e-3),
     "adagrad": lambda p: torch.optim.Adagrad(p),
     "adagrad_decay": lambda p: torch.optim.Adagrad(p, 0.3, weight_decay=0.1),
+    "adadelta": lambda p: torch.optim.Adadelta(p, 1.0),
+    "adadelta_decay": lambda p: torch.optim.Adadelta(p, 0.5, rho=0.8, eps=1e-3, weight_decay=0.1),
+    "adamax": lambda p: torch.optim.Adamax(p),
+    "adamax_decay": lambda p: torch.optim.Adamax(p, 0.02, betas=(0.8, 0.99), weight_decay=0.1),
+    "nadam": lambda p: torch.optim.NAdam(p),
+    "nadam_decay": lambda p: torch.optim.NAdam(p, 0.02, betas=(0.8, 0.99), weight_decay=0.1, momentum_decay=0.01),
+    "radam": lambda p: torch.optim.RAdam(p),
+    "radam_decay": lambda p: torch.optim.RAdam(p, 0.02, betas=(0.8, 0.99), weight_decay=0.1),
+    "rprop": lambda p: torch.optim.Rprop(p),
+    "rprop_other": lambda p: torch.optim.Rprop(p, 0.1, etas=(0.3, 1.5), step_sizes=(1e-3, 0.2)),
 }
 
 CLIPPED = {  # an optimizer, and what is done to the gradient before its step
@@ -77,6 +87,10 @@ ACTIVATIONS = {
     "celu": lambda x: F.celu(x, 1.5),
     "mish": F.mish,
     "softsign": F.softsign,
+    "relu6": F.relu6,
+    "hard_tanh": lambda x: F.hardtanh(x, -1.5, 2.0),
+    "hard_swish": lambda x: x * F.relu6(x + 3) / 6,
+    "log_sigmoid": F.logsigmoid,
     "log_softmax": lambda x: F.log_softmax(x, dim=-1),
 }
 
@@ -86,6 +100,8 @@ NORMALIZATIONS = {  # of x (…, 3), a scale and a shift
     "rms_norm": lambda x, g, b: F.rms_norm(x, (3,), g, 1e-5),
     "rms_norm_eps": lambda x, g, b: F.rms_norm(x, (3,), g, 0.1),
     "prelu": lambda x, g, b: F.prelu(x.movedim(-1, 1), g).movedim(1, -1),
+    "layer_norm_plain": lambda x, g, b: F.layer_norm(x, (3,)),
+    "group_norm": lambda x, g, b: F.group_norm(x.movedim(-1, 1), 1, g, b, 1e-5).movedim(1, -1),
 }
 
 
@@ -467,6 +483,7 @@ ALL = {
 }
 
 if __name__ == "__main__":
+    torch.set_default_dtype(torch.float64)  # in which NAdam keeps its product, too
     CASES.mkdir(exist_ok=True)
     for case, make in ALL.items():
         np.savez_compressed(CASES / f"{case}.npz", **make())

@@ -36,7 +36,7 @@ from minigrad.layers.activations import (
     Swish,
     Tanh,
 )
-from minigrad.layers.rectifiers import CELU, SELU, PReLU
+from minigrad.layers.rectifiers import CELU, SELU, HardSwish, HardTanh, LogSigmoid, PReLU, ReLU6
 
 mp = mpmath.MPContext()
 mp.prec = 220
@@ -139,6 +139,16 @@ ROWS = [
     Row(Softplus(), lambda x: mp.log1p(mp.exp(x)), s),
     Row(Swish(), lambda x: x * s(x), lambda x: s(x) * (1 + x * s(-x)), terms=lambda x: s(x)),
     Row(Mish(), lambda x: x * tau(x), lambda x: tau(x) + x * mp.sech(mp.log1p(mp.exp(x))) ** 2 * s(x), terms=tau),
+    Row(ReLU6(), lambda x: min(max(x, 0), 6), lambda x: mp.mpf(0 < x < 6), 0, 0, kinks=(0.0, 6.0)),
+    Row(HardTanh(), lambda x: min(max(x, -1), 1), lambda x: mp.mpf(-1 < x < 1), 0, 0, kinks=(-1.0, 1.0)),
+    Row(
+        HardSwish(),
+        lambda x: x * min(max(x + 3, 0), 6) / 6,
+        lambda x: mp.mpf(x > -3) * (min(x + 3, 6) / 6 + x / 6 * (x < 3)),
+        terms=lambda x: min(max(x + 3, 0), 6) / 6,
+        kinks=(-3.0, 3.0),
+    ),
+    Row(LogSigmoid(), lambda x: -mp.log1p(mp.exp(-x)), lambda x: s(-x)),
     Row(
         HardSigmoid(),
         lambda x: min(max(x + 3, 0), 6) / 6,

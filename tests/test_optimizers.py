@@ -11,14 +11,21 @@ from hypothesis import strategies as st
 
 from minigrad import (
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
+    ByPart,
     ClipByNorm,
     ClipByValue,
+    Lion,
+    NAdam,
     Optimizer,
     ParameterAverage,
+    RAdam,
     RMSprop,
+    Rprop,
 )
 from minigrad.wrappers import Wrapper
 
@@ -50,6 +57,14 @@ TABLE = {
         {"alpha": 1.0, "momentum": 1.0, "eps": -1e-8},
     ),
     Adagrad: Row(st.builds(Adagrad, rates, tinies, decays), {"eps": np.nan}),
+    Adadelta: Row(st.builds(Adadelta, rates, fractions, tinies, decays), {"rho": 1.0, "eps": -1e-8}),
+    Adamax: Row(st.builds(Adamax, **adams), adams_wrong),
+    NAdam: Row(st.builds(NAdam, **adams, momentum_decay=fractions), adams_wrong | {"momentum_decay": -1.0}),
+    RAdam: Row(st.builds(RAdam, **adams | {"beta2": st.floats(0.7, 0.999)}), adams_wrong),
+    Lion: Row(st.builds(Lion, rates, fractions, fractions, decays), {"beta1": 1.0, "beta2": -0.1}),
+    Rprop: Row(
+        st.builds(Rprop, rates, fractions, st.floats(1, 2), weight_decay=decays), {"eta_minus": 1.0, "most": -1.0}
+    ),
 }
 
 
@@ -79,6 +94,7 @@ MADE = {kind: kind for kind in TABLE} | {
     ClipByNorm: clipped(ClipByNorm),
     ClipByValue: clipped(ClipByValue),
     ParameterAverage: averaged,
+    Adadelta: lambda *rate, eps=1e-2, **options: Adadelta(*rate, eps=eps, **options),
 }
 """How the tests below make one from a learning rate and a weight decay."""
 
@@ -118,7 +134,7 @@ def subclasses(cls):
 
 def test_every_optimizer_of_the_package_has_a_row():
     own = {cls for cls in subclasses(Optimizer) if cls.__module__.split(".")[0] == "minigrad"}
-    assert own ^ {Optimizer, Wrapper, *TABLE} == set(), "give it a row in TABLE: its arguments, and wrong ones"
+    assert own ^ {Optimizer, Wrapper, ByPart, *TABLE} == set(), "give it a row in TABLE: its arguments, and wrong ones"
 
 
 def fresh(optimizer):

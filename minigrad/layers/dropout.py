@@ -34,6 +34,9 @@ class Dropout(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
+        if self.fixed:
+            self.m = 1 - self.rate
+            return x
         x = floating(x)
         self.m = self.rng.random(x.shape, np.finfo(x.dtype).dtype) >= self.rate
         y: Array = x * self.m / (1 - self.rate)

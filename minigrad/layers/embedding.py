@@ -29,6 +29,8 @@ class Embedding(Layer):
     """
 
     W, dW = parameter()
+    tied = False
+    """Whether a Tied uses W as well, elsewhere in the model."""
 
     def __init__(self, vocabulary: int, features: int, *, padding: int | None = None, seed: int | None = None) -> None:
         if vocabulary < 1 or features < 1:
@@ -56,7 +58,10 @@ class Embedding(Layer):
 
     def backward(self, dy: Array) -> None:
         """dy (B, …, O) -> None; sets dW (V, O)."""
-        self.dW[...] = 0
+        if self.fixed:
+            return
+        if not self.tied:  # else Tied has set dW: its own share of the gradient
+            self.dW[...] = 0
         np.add.at(self.dW, self.x, dy if self.padding is None else dy * self._real())
 
     def _real(self) -> Any:

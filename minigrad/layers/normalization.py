@@ -6,6 +6,7 @@ All but the last axis are rows here, so the same layer serves tables (B, I) and 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,34 @@ class Normalization(Layer):
     """A layer whose y has the shape of x, (…, features)."""
 
     features: int
+    affine: bool
+    """Whether gamma and beta are learned: with affine=False, y is u."""
+    gamma, dgamma = parameter(decay=False)
+    beta, dbeta = parameter(decay=False)
+
+    def _begin(self, features: int, affine: bool) -> None:
+        self.features, self.affine = features, affine
+        if features < 1:
+            raise ValueError(f"{type(self).__name__}({features}): the width must be at least 1")
+        if affine:
+            self.gamma, self.beta = np.ones(features), np.zeros(features)
+
+    def _scaled(self, u: Array) -> Array:
+        """gamma u + beta"""
+        return self.gamma * u + self.beta if self.affine else u
+
+    def _unscaled(self, dy: Array, u: Array) -> Array:
+        """du = dy gamma; sets dgamma and dbeta."""
+        if not self.affine:
+            return dy
+        self.dbeta, self.dgamma = sum_of_rows(dy), sum_of_rows(dy * u)
+        return dy * self.gamma
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…, I) -> the same. Raises ValueError for rows of another width."""
         if input_shape[-1:] != (self.features,):
             raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
         return input_shape
-
-    def _check_features(self) -> None:
-        if self.features < 1:
-            raise ValueError(f"{type(self).__name__}({self.features}): the width must be at least 1")
 
 
 class BatchNorm(Normalization):
@@ -62,21 +81,21 @@ class BatchNorm(Normalization):
     normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
     """
 
-    gamma, dgamma = parameter(decay=False)
-    beta, dbeta = parameter(decay=False)
     running_mean = state()
     running_var = state()
 
-    def __init__(self, features: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        self.features, self.momentum, self.eps = features, momentum, eps
-        self._check_features()
+    def __init__(self, features: int, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
+        self._begin(features, affine)
+        self.momentum, self.eps = momentum, eps
         if not 0 <= momentum <= 1:
             raise ValueError(f"{self!r}: momentum is the weight of the latest batch, from 0 to 1")
-        self.gamma, self.beta = np.ones(features), np.zeros(features)
         self.running_mean, self.running_var = np.zeros(features), np.ones(features)
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape; moves the running statistics. Raises ValueError for n < 2."""
+        if self.fixed:
+            self.r = 1 / np.sqrt(self.running_var + self.eps)
+            return self.predict(x)
         self.n = x.size // x.shape[-1]
         if self.n < 2:
             raise ValueError(
@@ -90,18 +109,22 @@ class BatchNorm(Normalization):
         self.u = d * self.r
         self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean
         self.running_var = (1 - self.momentum) * self.running_var + self.momentum * var
-        return self.gamma * self.u + self.beta
+        return self._scaled(self.u)
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma and dbeta (I,)."""
-        self.dbeta = sum_of_rows(dy)
-        self.dgamma = sum_of_rows(dy * self.u)
-        return self.gamma * self.r * (dy - self.dbeta / self.n - self.u * (self.dgamma / self.n))
+        scale = self.gamma * self.r if self.affine else self.r
+        if self.fixed:
+            return scale * dy
+        dbeta, dgamma = sum_of_rows(dy), sum_of_rows(dy * self.u)
+        if self.affine:
+            self.dbeta, self.dgamma = dbeta, dgamma
+        return scale * (dy - dbeta / self.n - self.u * (dgamma / self.n))
 
     def predict(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape, by the running statistics: each row on its own."""
         r = 1 / np.sqrt(self.running_var + self.eps)
-        return self.gamma * ((x - self.running_mean) * r) + self.beta
+        return self._scaled((x - self.running_mean) * r)
 
 
 class LayerNorm(Normalization):
@@ -116,13 +139,9 @@ class LayerNorm(Normalization):
     training and inference are the same. Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016.
     """
 
-    gamma, dgamma = parameter(decay=False)
-    beta, dbeta = parameter(decay=False)
-
-    def __init__(self, features: int, eps: float = 1e-5) -> None:
-        self.features, self.eps = features, eps
-        self._check_features()
-        self.gamma, self.beta = np.ones(features), np.zeros(features)
+    def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
+        self._begin(features, affine)
+        self.eps = eps
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
@@ -130,14 +149,79 @@ class LayerNorm(Normalization):
         d = d - _mean(d)  # the rounding of the first mean, of which a row of equal numbers would be made
         self.r = 1 / np.sqrt(_mean(d * d) + self.eps)
         self.u = d * self.r
-        return self.gamma * self.u + self.beta
+        return self._scaled(self.u)
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma and dbeta (I,)."""
-        self.dbeta = sum_of_rows(dy)
-        self.dgamma = sum_of_rows(dy * self.u)
-        du = dy * self.gamma
+        du = self._unscaled(dy, self.u)
         return self.r * (du - _mean(du) - self.u * _mean(du * self.u))
+
+
+class GroupNorm(Normalization):
+    """y = gamma u + beta,   u = (x - μ) / √(σ² + eps),   μ and σ²: mean and variance over a group of channels of a row
+
+    dbeta = Σ_B dy,   dgamma = Σ_B dy u,   dx = (du - mean du - u mean(du u)) / √(σ² + eps),   du = dy gamma
+
+    Shapes: x (B, …, C), u and y alike; μ, σ² (B, G) for G groups of C / G neighbouring channels, each over all places
+    of a row; gamma, beta (C,). The means in dx are over the same numbers as μ.
+
+    It is LayerNorm of each group, and over all places; unlike BatchNorm, no row depends on another one. Source: Wu and
+    He, "Group normalization", ECCV 2018.
+    """
+
+    def __init__(self, groups: int, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
+        if groups < 1 or features % groups:
+            raise ValueError(f"GroupNorm({groups}, {features}): the groups must divide the features among them")
+        self._begin(features, affine)
+        self.groups, self.eps = groups, eps
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …, C) -> y of the same shape."""
+        self.output_shape(x.shape[1:])
+        grouped = self._grouped(x)
+        d = grouped - self._mean(grouped)
+        self.r = 1 / np.sqrt(self._mean(d * d) + self.eps)
+        self.u = d * self.r
+        self.rows = self.u.reshape(x.shape)
+        return self._scaled(self.rows)
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, …, C) -> dx of the same shape; sets dgamma and dbeta (C,)."""
+        du = self._grouped(self._unscaled(dy, self.rows))
+        dx = self.r * (du - self._mean(du) - self.u * self._mean(du * self.u))
+        return dx.reshape(dy.shape)
+
+    def _grouped(self, x: Array) -> Array:
+        """(B, …, C) as (B, n, G, C / G)."""
+        return x.reshape(len(x), math.prod(x.shape[1:-1]), self.groups, self.features // self.groups)
+
+    def _mean(self, x: Array) -> Any:
+        return x.sum(axis=3, keepdims=True).sum(axis=1, keepdims=True) / (x.shape[1] * x.shape[3])
+
+
+class InstanceNorm(GroupNorm):
+    """y = gamma u + beta,   u = (x - μ) / √(σ² + eps),   μ and σ²: mean and variance over the places of a row
+
+    dbeta = Σ_B dy,   dgamma = Σ_B dy u,   dx = (du - mean du - u mean(du u)) / √(σ² + eps),   du = dy gamma
+
+    Shapes: x (B, …, C), u and y alike; μ, σ² (B, C); gamma, beta (C,). It is GroupNorm with a group for each channel,
+    and has no statistics that run. (PyTorch's has affine=False by default.) Source: Ulyanov, Vedaldi and Lempitsky,
+    "Instance normalization: the missing ingredient for fast stylization", arXiv:1607.08022, 2016.
+    """
+
+    def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
+        super().__init__(features, features, eps, affine=affine)
+
+    @property
+    def row_axes(self) -> int:
+        """Places, and channels."""
+        return 2
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…, C) -> the same. Raises ValueError for rows of another width, or with a single place."""
+        if math.prod(input_shape[:-1]) < 2:
+            raise ValueError(f"{self!r} takes lines or images of {self.features} channels, not rows of {input_shape}")
+        return super().output_shape(input_shape)
 
 
 class RMSNorm(Normalization):
@@ -154,23 +238,25 @@ class RMSNorm(Normalization):
     "Root mean square layer normalization", NeurIPS 2019.
     """
 
-    gamma, dgamma = parameter(decay=False)
-
-    def __init__(self, features: int, eps: float = 1e-5) -> None:
-        self.features, self.eps = features, eps
-        self._check_features()
-        self.gamma = np.ones(features)
+    def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
+        self.features, self.eps, self.affine = features, eps, affine
+        if features < 1:
+            raise ValueError(f"RMSNorm({features}): the width must be at least 1")
+        if affine:
+            self.gamma = np.ones(features)
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
         self.r = 1 / np.sqrt(_mean(x * x) + self.eps)
         self.u = x * self.r
-        return self.gamma * self.u
+        return self.gamma * self.u if self.affine else self.u
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma (I,)."""
-        self.dgamma = sum_of_rows(dy * self.u)
-        du = dy * self.gamma
+        du = dy
+        if self.affine:
+            self.dgamma = sum_of_rows(dy * self.u)
+            du = dy * self.gamma
         return self.r * (du - self.u * _mean(du * self.u))
 
 

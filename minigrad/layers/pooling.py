@@ -87,6 +87,45 @@ class AvgPool2D(Pooling2D):
         return self.unpad(dx, self.x_shape)
 
 
+class UpSampling2D(Layer):
+    """y_{r k + i, c k + j} = x_rc      dx_rc = Σ_ij dy_{r k + i, c k + j}
+
+    Shapes: x (B, H, W, C), y (B, k H, k W, C): every pixel becomes k x l equal ones, for size=k or (k, l). It is how a
+    picture becomes larger again, as behind the narrow place of an autoencoder. Source: Zeiler and Fergus, "Visualizing
+    and understanding convolutional networks", ECCV 2014. PyTorch's Upsample in its mode "nearest".
+    """
+
+    def __init__(self, size: PerAxis = 2) -> None:
+        self.size, self.factors = size, (size, size) if isinstance(size, int) else tuple(size)
+        if len(self.factors) != 2 or min(self.factors) < 1:
+            raise ValueError(f"UpSampling2D({size!r}): the size is a number of at least 1, or two")
+
+    def forward(self, x: Array) -> Array:
+        """x (B, H, W, C) -> y (B, k H, l W, C)."""
+        B, H, W, C = len(x), *self.output_shape(x.shape[1:])
+        self.x_shape, (k, n) = x.shape, self.factors
+        y = np.zeros_like(x, shape=(B, H // k, k, W // n, n, C)) + x[:, :, None, :, None]
+        return y.reshape(B, H, W, C)
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, k H, l W, C) -> dx (B, H, W, C)."""
+        B, H, W, C = self.x_shape
+        k, n = self.factors
+        return dy.reshape(B, H, k, W, n, C).sum(axis=4).sum(axis=2)
+
+    @property
+    def row_axes(self) -> int:
+        """(H, W, C)"""
+        return 3
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(H, W, C) -> (k H, l W, C). Raises ValueError for rows that are no images."""
+        if len(input_shape) != 3:
+            raise ValueError(f"{self!r} takes images (H, W, C), not rows of shape {input_shape}")
+        H, W, C = input_shape
+        return (H * self.factors[0], W * self.factors[1], C)
+
+
 class GlobalAvgPool2D(Layer):
     """y = Σ_rc x_rc / n      dx_rc = dy / n,   n = H W
 

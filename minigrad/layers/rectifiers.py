@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.functions import floating, sum_of_rows
+from minigrad.functions import floating, sigmoid, softplus, sum_of_rows
 from minigrad.layers.activations import Activation
 from minigrad.parameter import Array, parameter
 
@@ -71,6 +71,79 @@ class SELU(Activation):
 
 SELU_SCALE = 1.0507009873554804934193349852946  # λ
 SELU_SCALE_ALPHA = 1.7580993408473768599402175208123  # λ α, with α = 1.6732632423543772848170429916717
+
+
+class ReLU6(Activation):
+    """y = min(max(x, 0), 6)      dx = dy [0 < x < 6]
+
+    Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        return np.minimum(np.maximum(self.x, 0), 6)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy * (self.x > 0) * (self.x < 6)
+
+
+class HardTanh(Activation):
+    """y = min(max(x, low), high)      dx = dy [low < x < high]
+
+    Straight lines in the place of Tanh's curve. Source: Collobert, "Large scale machine learning", 2004.
+    """
+
+    def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
+        if not low < high:
+            raise ValueError(f"HardTanh({low}, {high}): low must be less than high")
+        self.low, self.high = low, high
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        return np.minimum(np.maximum(self.x, self.low), self.high)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy * (self.x > self.low) * (self.x < self.high)
+
+
+class HardSwish(Activation):
+    """y = x min(max(x + 3, 0), 6) / 6      dx = dy ([x > -3] min(x + 3, 6) / 6 + x / 6 [-3 < x < 3])
+
+    HardSigmoid in the place of Swish's sigmoid; at the two kinks the derivative is that of the flat side, as PyTorch's
+    is. Source: Howard and others, "Searching for MobileNetV3", ICCV 2019, section 5.2.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        self.gate = np.minimum(np.maximum(self.x + 3, 0), 6) / 6
+        return self.x * self.gate
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        dx: Array = dy * (self.gate + self.x * (self.x > -3) * (self.x < 3) / 6)
+        return dx
+
+
+class LogSigmoid(Activation):
+    """y = log(1 / (1 + exp(-x))) = -softplus(-x)      dx = dy s(-x), s(x) = 1 / (1 + exp(-x))
+
+    The logarithm of Sigmoid, finite where that underflows to 0. Source: Dugas, Bengio, Bélisle, Nadeau and Garcia,
+    "Incorporating second-order functional knowledge for better option pricing", NIPS 2000.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """x -> y of the same shape."""
+        self.x = floating(x)
+        return -softplus(-self.x)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx of the same shape."""
+        return dy * sigmoid(-self.x)
 
 
 class CELU(Activation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,22 @@ from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.embedding import Embedding
-from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
-from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
-from minigrad.layers.rectifiers import CELU, SELU, SELU_SCALE, SELU_SCALE_ALPHA, PReLU
+from minigrad.layers.gates import GLU, SwiGLU
+from minigrad.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSampling2D
+from minigrad.layers.rectifiers import (
+    CELU,
+    SELU,
+    SELU_SCALE,
+    SELU_SCALE_ALPHA,
+    HardSwish,
+    HardTanh,
+    LogSigmoid,
+    PReLU,
+    ReLU6,
+)
 from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
+from minigrad.layers.reuse import Frozen, Tied
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.layers.windows import Windowed
@@ -98,19 +111,80 @@ def _gelu(g: Graph, layer: GELU, x: str) -> str:
 
 def _batch_norm(g: Graph, layer: BatchNorm, x: str) -> str:
     r = 1 / np.sqrt(layer.running_var + layer.eps)
-    u = g("Mul", g("Sub", x, g.constant(layer.running_mean, "mean")), g.constant(layer.gamma * r, "scale"))
-    return g("Add", u, g.constant(layer.beta, "beta"))
+    d = g("Sub", x, g.constant(layer.running_mean, "mean"))
+    if not layer.affine:
+        return g("Mul", d, g.constant(r, "scale"))
+    return g("Add", g("Mul", d, g.constant(layer.gamma * r, "scale")), g.constant(layer.beta, "beta"))
 
 
 def _layer_norm(g: Graph, layer: LayerNorm, x: str) -> str:
     d = g("Sub", x, g("ReduceMean", x, [-1], keepdims=1))
-    return g("Add", _rms_norm(g, layer, d), g.constant(layer.beta, "beta"))
+    y = _rms_norm(g, layer, d)
+    return g("Add", y, g.constant(layer.beta, "beta")) if layer.affine else y
 
 
 def _rms_norm(g: Graph, layer: RMSNorm | LayerNorm, x: str) -> str:
     mean = g("ReduceMean", g("Mul", x, x), [-1], keepdims=1)
     u = g("Div", x, g("Sqrt", g("Add", mean, float(layer.eps))))
-    return g("Mul", u, g.constant(layer.gamma, "gamma"))
+    return g("Mul", u, g.constant(layer.gamma, "gamma")) if layer.affine else u
+
+
+def _group_norm(g: Graph, layer: GroupNorm, x: str) -> str:
+    *places, C = g.shapes[x]
+    grouped = g("Reshape", x, [0, prod(places), layer.groups, C // layer.groups])
+    d = g("Sub", grouped, g("ReduceMean", grouped, [1, 3], keepdims=1))
+    var = g("ReduceMean", g("Mul", d, d), [1, 3], keepdims=1)
+    u = g("Reshape", g("Div", d, g("Sqrt", g("Add", var, float(layer.eps)))), [0, *places, C])
+    if not layer.affine:
+        return u
+    return g("Add", g("Mul", u, g.constant(layer.gamma, "gamma")), g.constant(layer.beta, "beta"))
+
+
+def _halves(g: Graph, layer: GLU | SwiGLU, x: str) -> tuple[str, str]:
+    half = g.shapes[x][-1] // 2
+    a, b = (g("Slice", x, [k * half], [(k + 1) * half], [-1]) for k in (0, 1))
+    return a, b
+
+
+def _glu(g: Graph, layer: GLU, x: str) -> str:
+    a, b = _halves(g, layer, x)
+    return g("Mul", a, g("Sigmoid", b))
+
+
+def _swiglu(g: Graph, layer: SwiGLU, x: str) -> str:
+    a, b = _halves(g, layer, x)
+    return g("Mul", g("Mul", a, g("Sigmoid", a)), b)
+
+
+def _relu6(g: Graph, layer: ReLU6, x: str) -> str:
+    return g("Min", g("Max", x, 0.0), 6.0)
+
+
+def _hard_tanh(g: Graph, layer: HardTanh, x: str) -> str:
+    return g("Min", g("Max", x, float(layer.low)), float(layer.high))
+
+
+def _hard_swish(g: Graph, layer: HardSwish, x: str) -> str:
+    return g("Mul", x, g("Div", g("Min", g("Max", g("Add", x, 3.0), 0.0), 6.0), 6.0))
+
+
+def _log_sigmoid(g: Graph, layer: LogSigmoid, x: str) -> str:
+    return g("Neg", g("Softplus", g("Neg", x)))
+
+
+def _frozen(g: Graph, layer: Frozen, x: str) -> str:
+    return g.chain(layer.layer.chain(), x)
+
+
+def _tied(g: Graph, layer: Tied, x: str) -> str:
+    return g("MatMul", x, g.constant(layer.embedding.W.T, "E"))
+
+
+def _up_sampling(g: Graph, layer: UpSampling2D, x: str) -> str:
+    H, W, C = g.shapes[x]
+    k, n = layer.factors
+    wide = g("Expand", g("Reshape", x, [0, H, 1, W, 1, C]), [1, 1, k, 1, n, 1])
+    return g("Reshape", wide, [0, H * k, W * n, C])
 
 
 def _standardize(g: Graph, layer: Standardize, x: str) -> str:
@@ -194,10 +268,21 @@ FORMS: dict[type[Layer], Form] = {
     ELU: _elu,
     Embedding: _embedding,
     Flatten: _flatten,
+    Frozen: _frozen,
     GELU: _gelu,
+    GLU: _glu,
     GRU: recurrent,
     GlobalAvgPool2D: _global_avg_pool,
+    GroupNorm: _group_norm,
     HardSigmoid: _hard_sigmoid,
+    HardSwish: _hard_swish,
+    HardTanh: _hard_tanh,
+    InstanceNorm: _group_norm,
+    LogSigmoid: _log_sigmoid,
+    ReLU6: _relu6,
+    SwiGLU: _swiglu,
+    Tied: _tied,
+    UpSampling2D: _up_sampling,
     Identity: _nothing,
     LSTM: recurrent,
     LayerNorm: _layer_norm,

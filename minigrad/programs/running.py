@@ -199,7 +199,15 @@ def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None
     try:
         marks: list[Any] = [threading.get_ident(), blas_threads(), type(objective.loss), content(vars(objective.loss))]
         for part in optimizer.parts():
-            handed = ("steps", "epochs", "learning_rate", "optimizer", *part.memory)  # a program is handed these
+            handed = (
+                "steps",
+                "epochs",
+                "learning_rate",
+                "optimizer",
+                "optimizers",
+                "default",
+                *part.memory,
+            )  # a program is handed these
             marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
     except Unsure:
         return None

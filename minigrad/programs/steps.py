@@ -46,6 +46,7 @@ class Step(Recordable):
         super().__init__(objective.model, objective.layers, given)
         self.objective, self.optimizer, self.then = objective, optimizer, then
         self.x, self.t, self.weights = given[0], given[1], given[2] if len(given) == 3 else None
+        optimizer.bind(self.model)
         optimizer.prepare(self.model.theta)
         dtype = self.model.theta.dtype
         self.coefficients = {name: np.zeros((), dtype) for name in optimizer.coefficients(optimizer.steps)}

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from minigrad.layers.attention import MultiHeadAttention
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
-from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from minigrad.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import PReLU
 from minigrad.layers.recurrent import Recurrent
 from minigrad.layers.standardize import Standardize
@@ -46,6 +46,8 @@ TORCH: dict[tuple[type[Layer], str], tuple[str, tuple[int, ...] | None]] = {
     (Conv2D, "b"): ("bias", None),
     (BatchNorm, "gamma"): ("weight", None),
     (BatchNorm, "beta"): ("bias", None),
+    (GroupNorm, "gamma"): ("weight", None),
+    (GroupNorm, "beta"): ("bias", None),
     (LayerNorm, "gamma"): ("weight", None),
     (LayerNorm, "beta"): ("bias", None),
     (RMSNorm, "gamma"): ("weight", None),
@@ -123,21 +125,29 @@ def encode_model(
     return encode(description, arrays | tensors)
 
 
-def describe(layer: Layer) -> dict[str, Any]:
-    """A layer as {"class": …, "config": …}, with the arguments of a constructor's `*layers` as "arguments"."""
-    config = {name: _argument(layer, name, value) for name, value in layer.config().items()}
+def describe(layer: Layer, beside: Mapping[int, int] | None = None) -> dict[str, Any]:
+    """A layer as {"class": …, "config": …}, with the arguments of a constructor's `*layers` as "arguments".
+
+    A layer that stands elsewhere in the model, too, has a "number" where it stands and is {"same": number} there.
+    """
+    if beside is None:
+        beside = {id(inner): n for n, inner in enumerate(i for each in walk([layer]) for i in each.shared)}
+    config = {name: _argument(layer, name, value, beside) for name, value in layer.config().items()}
     node: dict[str, Any] = {"class": class_name(type(layer)), "config": config}
+    if id(layer) in beside:
+        node["number"] = beside[id(layer)]
     for name, argument in inspect.signature(type(layer)).parameters.items():
         if argument.kind is argument.VAR_POSITIONAL and "layers" not in config:
-            node["arguments"] = _argument(layer, name, getattr(layer, name, layer.layers))
+            node["arguments"] = _argument(layer, name, getattr(layer, name, layer.layers), beside)
     return node
 
 
-def _argument(layer: Layer, name: str, value: Any) -> Any:
+def _argument(layer: Layer, name: str, value: Any, beside: Mapping[int, int]) -> Any:
     if isinstance(value, Layer):
-        return describe(value)
+        elsewhere = value in layer.shared and value not in layer.layers
+        return {"same": beside[id(value)]} if elsewhere else describe(value, beside)
     if isinstance(value, list | tuple):
-        return [_argument(layer, name, item) for item in value]
+        return [_argument(layer, name, item, beside) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
@@ -232,11 +242,16 @@ class _Maker:
         held = sum(array.size for array in tensors.values())
         self.numbers = self.widths = held + NUMBERS
         self.row = held + ROW
+        self.numbered: dict[int, Layer] = {}
 
     def layer(self, node: dict[str, Any]) -> Layer:
         """The layer that {"class": …, "config": …} describes."""
-        name, config = node.get("class"), node.get("config")
-        if not node.keys() <= {"class", "config", "arguments"} or type(name) is not str or type(config) is not dict:
+        if node.keys() == {"same"}:
+            if node["same"] not in self.numbered:
+                raise ModelFileError(f"is not consistent: {short(node)} is none of the layers before it")
+            return self.numbered[node["same"]]
+        name, config, known = node.get("class"), node.get("config"), {"class", "config", "arguments", "number"}
+        if not node.keys() <= known or type(name) is not str or type(config) is not dict:
             raise ModelFileError(f"is not consistent: {short(node)} describes no layer")
         cls = self.named(name)
         with making(f"a {name}"):
@@ -249,6 +264,8 @@ class _Maker:
             if init in initializers.BY_NAME:
                 options["init"] = drawn
             made = cls(*arguments, **options)
+        if type(node.get("number")) is int:
+            self.numbered[node["number"]] = made
         for inner in walk([made]):
             if vars(inner).get("init") is drawn:
                 vars(inner)["init"] = init

@@ -22,7 +22,8 @@ from minigrad.testing.values import cancellation, finite, single_precision
 def declarations(bench: LayerBench) -> None:
     """Whatever layer an attribute holds, `layers` names it, unless `untrained` names the attribute."""
     for layer in walk([bench.layer]):
-        listed, on_purpose = {id(inner) for inner in layer.layers}, getattr(layer, "untrained", ())
+        listed = {id(inner) for inner in (*layer.layers, *layer.shared)}
+        on_purpose = getattr(layer, "untrained", ())
         for name, value in vars(layer).items():
             if name in on_purpose:
                 continue

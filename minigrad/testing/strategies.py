@@ -23,7 +23,7 @@ from minigrad.layers.combine import Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
-from minigrad.layers.normalization import LayerNorm, RMSNorm
+from minigrad.layers.normalization import GroupNorm, LayerNorm, RMSNorm
 from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, Pooling2D
 from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.shape import Columns, Reshape
@@ -110,6 +110,9 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "bias": st.booleans(),
     "return_sequences": st.booleans(),
     "causal": st.booleans(),
+    "affine": st.booleans(),
+    "embedding": st.builds(Embedding, sizes(), sizes(), seed=st.integers(0, 99)),
+    "layer": st.builds(Dense, sizes(), sizes(), seed=st.integers(0, 99)),
     "seed": st.integers(0, 99),
     "rate": st.sampled_from([0.0, 0.25, 0.5]),
     "slope": st.sampled_from([0.0, 0.01, 0.5]),
@@ -196,8 +199,14 @@ WHOLE: dict[type[Layer], st.SearchStrategy[Layer]] = {
         st.integers(0, 99),
     ),
     # A row of two normalized numbers has next to no derivative: what is left is rounding.
-    LayerNorm: st.builds(LayerNorm, st.integers(3, 5)),
-    RMSNorm: st.builds(RMSNorm, st.integers(3, 5)),
+    LayerNorm: st.builds(LayerNorm, st.integers(3, 5), affine=st.booleans()),
+    RMSNorm: st.builds(RMSNorm, st.integers(3, 5), affine=st.booleans()),
+    GroupNorm: st.builds(
+        lambda groups, width, affine: GroupNorm(groups, groups * width, affine=affine),
+        sizes(2),
+        st.integers(3, 4),
+        st.booleans(),
+    ),
     Standardize: st.builds(
         lambda width, seed: Standardize(width).fit(np.random.default_rng(seed).normal(2, 3, (9, width))),
         sizes(),

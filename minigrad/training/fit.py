@@ -81,6 +81,7 @@ def fit(
     """
     objective, history, best = Objective(model, loss, l2, l1), History(), None
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
+    optimizer.bind(model)
     require_count("epochs", epochs, "train for at least one")
     require_count("batch_size", batch_size, "a batch has at least one row")
     if patience is not None and validation is None:

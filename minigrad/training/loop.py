@@ -127,6 +127,7 @@ def epochs(
     """
     objective = Objective(model, loss, l2, l1)
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
+    optimizer.bind(model)
     require_count("batch_size", batch_size, "a batch has at least one row")
     ranks = objective.ranks = ranks_of(comm, objective, optimizer)
 

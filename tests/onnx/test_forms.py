@@ -1,5 +1,6 @@
 """Every layer has an ONNX form that gives its answers."""
 
+import copy
 from inspect import signature
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import (
     GELU,
+    GLU,
     GRU,
     LSTM,
     AvgPool2D,
@@ -24,19 +26,27 @@ from minigrad import (
     Dropout,
     Embedding,
     Flatten,
+    Frozen,
     GlobalAvgPool2D,
+    GroupNorm,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     MaxPool2D,
     MultiHeadAttention,
     PositionalEncoding,
     ReLU,
     Reshape,
     Residual,
+    RMSNorm,
     Sequential,
     Sigmoid,
     SimpleRNN,
     Standardize,
+    SwiGLU,
     Tanh,
+    Tied,
+    UpSampling2D,
 )
 from minigrad.onnx import FORMS, ExportError, export
 from tests.onnx.files import answers
@@ -58,7 +68,8 @@ MADE = {
 
 
 STEPS = {SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, PositionalEncoding}
-IMAGES = STEPS | {Conv1D, Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
+OTHERS = {GLU, SwiGLU, GroupNorm, InstanceNorm, Frozen, Tied, UpSampling2D}
+IMAGES = STEPS | OTHERS | {Conv1D, Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
 INNER = [cls for cls in FORMS if cls not in {Embedding, Reshape} | IMAGES]  # those that take any rows of five numbers
 
 
@@ -178,6 +189,27 @@ def test_codes_that_stand_for_nothing_are_none(tmp_path):
     model = Sequential([Embedding(5, 3, padding=2), LSTM(3, 2, padding=0.0)], input_shape=(6,))
     model.theta[...] = np.random.default_rng(0).normal(size=model.theta.shape)
     assert export(model, tmp_path / "m.onnx", np.random.default_rng(0).integers(0, 5, (9, 6))) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [GLU()],
+        [SwiGLU()],
+        [Reshape((2, 3)), GroupNorm(1, 3)],
+        [Reshape((3, 2)), GroupNorm(2, 2, affine=False)],
+        [Reshape((2, 3)), InstanceNorm(3)],
+        [LayerNorm(6, affine=False), RMSNorm(6, affine=False), BatchNorm(6, affine=False)],
+        [Frozen(Sequential([Dense(6, 4), BatchNorm(4), Dropout(0.5)])), Dense(4, 2)],
+        [Reshape((2, 1, 3)), UpSampling2D((2, 3))],
+        [Sequential([TABLE := Embedding(7, 6)]), Tied(TABLE)],
+    ],
+)
+def test_other_layers_answer_alike(layers, tmp_path):
+    rng = np.random.default_rng(0)
+    model = Sequential(copy.deepcopy(layers), input_shape=(6,), seed=1)
+    x = rng.integers(0, 7, (9, 6)) if "Tied" in repr(model) else rng.normal(size=(9, 6))
+    assert export(model, tmp_path / "m.onnx", x) < 1e-5
 
 
 def test_images_keep_their_axes(tmp_path):

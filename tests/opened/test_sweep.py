@@ -43,6 +43,13 @@ MADE = {
     "Bidirectional": ([minigrad.Bidirectional(minigrad.GRU(2, 2)), Dense(4, 3)], RNG.normal(size=(5, 3, 2))),
     "MultiHeadAttention": ([minigrad.MultiHeadAttention(2, 1), Flatten(), Dense(6, 3)], RNG.normal(size=(5, 3, 2))),
     "PositionalEncoding": ([minigrad.PositionalEncoding(2), Flatten(), Dense(6, 3)], RNG.normal(size=(5, 3, 2))),
+    "GLU": ([Dense(4, 4), minigrad.GLU(), Dense(2, 3)], X),
+    "SwiGLU": ([Dense(4, 4), minigrad.SwiGLU(), Dense(2, 3)], X),
+    "GroupNorm": ([minigrad.GroupNorm(2, 4), Dense(4, 3)], X),
+    "InstanceNorm": ([minigrad.InstanceNorm(1), Flatten(), Dense(16, 3)], IMAGES),
+    "UpSampling2D": ([minigrad.UpSampling2D(2), Flatten(), Dense(64, 3)], IMAGES),
+    "Frozen": ([minigrad.Frozen(Dense(4, 4)), Dense(4, 3)], X),
+    "Tied": ([Dense(4, 4), minigrad.Tied(minigrad.Embedding(3, 4))], X),
     "Columns": ([minigrad.Columns(0, 2), Dense(2, 3)], X),
     "Concatenate": ([Concatenate(Sequential([Dense(4, 2), Tanh()]), Dense(4, 2)), Dense(4, 3)], X),
     "Residual": ([Residual(Dense(4, 4), Tanh()), Dense(4, 3)], X),
@@ -61,6 +68,7 @@ LAST = {"Poisson": [Softplus()], "KLDivergence": [Softmax()], "NegativeLogLikeli
         "BinaryCrossEntropy": [Sigmoid()], "CategoricalCrossEntropy": [Softmax()]}  # fmt: skip
 REFUSED = {
     "Embedding": "which has no formula",
+    "UpSampling2D": "there is no formula for zeros_like",
     "SimpleRNN": "there is no formula for zeros_like",
     "LSTM": "there is no formula for zeros_like",
     "GRU": "there is no formula for zeros_like",
@@ -102,6 +110,12 @@ CASES |= {
     )
     for name, cls in kinds(Optimizer).items()
 }
+CASES["ByPart"] = lambda: (
+    [Dense(4, 3)],
+    X,
+    MeanSquaredError(),
+    minigrad.ByPart({"b": SGD(0.01)}, default=minigrad.Adam(0.1)),
+)
 CASES |= {  # pairs in which no layer is absorbed
     "BinaryCrossEntropy of Softmax": lambda: ([Dense(4, 3), Softmax()], X, minigrad.BinaryCrossEntropy(), SGD(0.1)),
     "CategoricalCrossEntropy of Sigmoid": lambda: ([Dense(4, 3), Sigmoid()], X, CategoricalCrossEntropy(), SGD(0.1)),
@@ -127,6 +141,7 @@ def test_a_step_is_shown_or_refused_by_name(name, tmp_path):
     opened.save(tmp_path / "step.html")
     if name == "Dropout":
         return  # the layers draw anew in every step
+    optimizer.bind(model)
     objective, expected = Objective(model, loss), []
     for _ in range(3):
         expected.append(objective.gradient(model.admit(x), T))

@@ -42,6 +42,10 @@ ROWS = np.random.default_rng(0).normal(1, 2, (6, 4))
 EXAMPLES = {  # those that take something else than widths, with rows where they have to be given
     minigrad.MultiHeadAttention: lambda: [minigrad.MultiHeadAttention(4, 2)],
     minigrad.Bidirectional: lambda: [minigrad.Bidirectional(minigrad.LSTM(3, 2, return_sequences=True))],
+    minigrad.GroupNorm: lambda: [minigrad.GroupNorm(2, 6)],
+    minigrad.InstanceNorm: lambda: [minigrad.InstanceNorm(3)],
+    minigrad.Frozen: lambda: [minigrad.Frozen(minigrad.Dense(4, 3))],
+    minigrad.Tied: lambda: [minigrad.Tied(minigrad.Embedding(5, 3))],
     minigrad.Columns: lambda: [minigrad.Columns(1, 3)],
     minigrad.Concatenate: lambda: [minigrad.Concatenate(minigrad.Dense(4, 3), minigrad.Columns(0, 2))],
     minigrad.Dropout: lambda: [minigrad.Dropout(0.4)],

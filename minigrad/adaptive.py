@@ -1,0 +1,275 @@
+"""Optimizers whose step adapts itself to every parameter, beside those of optimizers.py: later, rarer, or for batches.
+
+Where PyTorch has the same rule, the trajectories are the same.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from minigrad.optimizers import Adam, Optimizer, Rate, fraction, not_negative
+from minigrad.parameter import Array
+
+
+class Adadelta(Optimizer):
+    """s ← ρ s + (1-ρ) g²,   d = g √(u + ε) / √(s + ε),   u ← ρ u + (1-ρ) d²,   θ ← θ - η d
+
+    g is dθ + λ θ with weight decay λ. The step has the unit of θ, whatever that of g is. Source: Zeiler, "Adadelta: an
+    adaptive learning rate method", arXiv:1212.5701, 2012, where η is 1. PyTorch's rule and constants.
+    """
+
+    memory = ("s", "u")
+    changing = False
+    s: Array
+    u: Array
+
+    def __init__(
+        self, learning_rate: Rate = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        fraction(self, rho=rho)
+        not_negative(self, eps=eps)
+        self.rho, self.eps = rho, eps
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """η and the constants"""
+        constants = {"rho": self.rho, "rest": 1 - self.rho, "eps": self.eps, "decay": self.weight_decay}
+        return {"eta": self.rate(step), **constants}
+
+    def update(  # type: ignore[override]
+        self, theta: Array, dtheta: Array, *, eta: Array, rho: Array, rest: Array, eps: Array, decay: Array
+    ) -> None:
+        """d = g √(u + ε) / √(s + ε),   θ ← θ - η d"""
+        g = dtheta + decay * theta if self.weight_decay else dtheta
+        self.s *= rho
+        self.s += rest * np.square(g)
+        d = np.sqrt(self.u + eps) / np.sqrt(self.s + eps) * g
+        self.u *= rho
+        self.u += rest * np.square(d)
+        theta -= eta * d
+
+
+class Adamax(Optimizer):
+    """m ← β₁ m + (1-β₁) g,   u ← max(β₂ u, |g| + ε),   θ ← θ - η m / ((1-β₁ᵗ) u)
+
+    Adam with the largest gradient of late in the place of their mean square; g is dθ + λ θ with weight decay λ. Source:
+    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 2. PyTorch's rule and constants.
+    """
+
+    memory = ("m", "u")
+    m: Array
+    u: Array
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.002,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        fraction(self, beta1=beta1, beta2=beta2)
+        not_negative(self, eps=eps)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """η / (1-β₁ᵗ) and the constants"""
+        eta = self.rate(step) / (1 - self.beta1 ** (step + 1))
+        constants = {"beta1": self.beta1, "rest1": 1 - self.beta1, "beta2": self.beta2, "eps": self.eps}
+        return {"eta": eta, **constants, "decay": self.weight_decay}
+
+    def update(  # type: ignore[override]
+        self,
+        theta: Array,
+        dtheta: Array,
+        *,
+        eta: Array,
+        beta1: Array,
+        rest1: Array,
+        beta2: Array,
+        eps: Array,
+        decay: Array,
+    ) -> None:
+        """m ← β₁ m + (1-β₁) g,   u ← max(β₂ u, |g| + ε),   θ ← θ - η m / u"""
+        g = dtheta + decay * theta if self.weight_decay else dtheta
+        self.m *= beta1
+        self.m += rest1 * g
+        self.u[...] = np.maximum(beta2 * self.u, np.abs(g) + eps)
+        theta -= eta * self.m / self.u
+
+
+class NAdam(Adam):
+    """Adam's m and v,   θ ← θ - η ((1-μₜ) g / (1-Πₜ) + μₜ₊₁ m / (1-Πₜ₊₁)) / (√v̂ + ε)
+
+    with μₜ = β₁ (1 - 0.96^(tψ) / 2) and Πₜ their product so far: Nesterov's look ahead in Adam. g is dθ + λ θ with
+    weight decay λ. Source: Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016. PyTorch's rule and
+    constants; ψ is `momentum_decay`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.002,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 0.004,
+    ) -> None:
+        super().__init__(learning_rate, beta1, beta2, eps, weight_decay)
+        not_negative(self, momentum_decay=momentum_decay)
+        self.momentum_decay = momentum_decay
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """The shares of g and of m, √(1-β₂ᵗ), and the constants"""
+        t, eta = step + 1, self.rate(step)
+        mu, after = (self.beta1 * (1 - 0.5 * 0.96 ** (k * self.momentum_decay)) for k in (t, t + 1))
+        product = _product(self.beta1, self.momentum_decay, t)
+        shares = {"now": eta * (1 - mu) / (1 - product), "eta": eta * after / (1 - product * after)}
+        return super().coefficients(step) | shares
+
+    def move(self, theta: Array, g: Array, *, now: Array, **moments: Array) -> None:  # type: ignore[override]
+        """θ ← θ - (share of g + share of m) / (√v̂ + ε)"""
+        eta, root, eps = moments["eta"], moments["root"], moments["eps"]
+        self.m *= moments["beta1"]
+        self.m += moments["rest1"] * g
+        self.v *= moments["beta2"]
+        self.v += moments["rest2"] * np.square(g)
+        theta -= (now * g + eta * self.m) / (np.sqrt(self.v) / root + eps)
+
+
+class RAdam(Adam):
+    """Adam's m and v,   θ ← θ - η r m̂ / (√v + ε) √(1-β₂ᵗ) where ρₜ > 5, else θ ← θ - η m̂
+
+    ρ = 2 / (1-β₂) - 1 is how many gradients v is a mean of in the long run, ρₜ = ρ - 2 t β₂ᵗ / (1-β₂ᵗ) so far, and
+    r² = (ρₜ-4)(ρₜ-2) ρ / ((ρ-4)(ρ-2) ρₜ): as long as v is a mean of few, Adam's steps are too large. g is dθ + λ θ with
+    weight decay λ. Source: Liu and others, "On the variance of the adaptive learning rate and beyond", ICLR 2020.
+    PyTorch's rule.
+    """
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """The rates of the adaptive step and of the plain one, of which one is 0, and the constants"""
+        t, given = step + 1, super().coefficients(step)
+        most = 2 / (1 - self.beta2) - 1
+        length = most - 2 * t * self.beta2**t / (1 - self.beta2**t)
+        plain = length <= 5
+        r = 0.0 if plain else ((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) ** 0.5
+        return given | {"eta": given["eta"] * r * given["root"], "plain": given["eta"] * plain}
+
+    def move(self, theta: Array, g: Array, *, plain: Array, **moments: Array) -> None:  # type: ignore[override]
+        """θ ← θ - (η r √(1-β₂ᵗ) / (√v + ε) + η) m̂, one of the two rates being 0"""
+        self.m *= moments["beta1"]
+        self.m += moments["rest1"] * g
+        self.v *= moments["beta2"]
+        self.v += moments["rest2"] * np.square(g)
+        theta -= (moments["eta"] / (np.sqrt(self.v) + moments["eps"]) + plain) * self.m
+
+
+class Lion(Optimizer):
+    """θ ← θ - η (sign(β₁ m + (1-β₁) g) + λ θ),   m ← β₂ m + (1-β₂) g,   g = dθ, λ the weight decay
+
+    Every parameter moves by η, so rates are 3 to 10 times smaller than Adam's. Source: Chen and others, "Symbolic
+    discovery of optimization algorithms", NeurIPS 2023, program 1, with its constants.
+    """
+
+    memory = ("m",)
+    changing = False
+    m: Array
+
+    def __init__(
+        self, learning_rate: Rate = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        fraction(self, beta1=beta1, beta2=beta2)
+        self.beta1, self.beta2 = beta1, beta2
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """η, η λ and the constants"""
+        eta, betas = self.rate(step), {"beta1": self.beta1, "beta2": self.beta2}
+        return {"eta": eta, "decay": eta * self.weight_decay, "rest1": 1 - self.beta1, "rest2": 1 - self.beta2, **betas}
+
+    def update(  # type: ignore[override]
+        self,
+        theta: Array,
+        dtheta: Array,
+        *,
+        eta: Array,
+        decay: Array,
+        beta1: Array,
+        rest1: Array,
+        beta2: Array,
+        rest2: Array,
+    ) -> None:
+        """θ ← θ - η (sign(β₁ m + (1-β₁) g) + λ θ),   m ← β₂ m + (1-β₂) g"""
+        direction = np.sign(beta1 * self.m + rest1 * dtheta)
+        theta -= eta * direction + decay * theta if self.weight_decay else eta * direction
+        self.m *= beta2
+        self.m += rest2 * dtheta
+
+
+class Rprop(Optimizer):
+    """θ ← θ - Δ sign g,   Δ ← Δ η⁺ where g keeps its sign, Δ η⁻ (and g = 0 once) where it turns, within [least, most]
+
+    g is dθ + λ θ with weight decay λ. Sizes of gradients do not matter, only their signs: for batches of all rows,
+    since the signs of small ones turn by chance. Δ starts as the learning rate. Source: Riedmiller and Braun, "A direct
+    adaptive method for faster backpropagation learning: the RPROP algorithm", ICNN 1993. PyTorch's rule and constants.
+    """
+
+    memory = ("before", "size")
+    changing = False
+    before: Array
+    size: Array
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.01,
+        eta_minus: float = 0.5,
+        eta_plus: float = 1.2,
+        least: float = 1e-6,
+        most: float = 50.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay)
+        fraction(self, eta_minus=eta_minus)
+        not_negative(self, eta_plus=eta_plus, least=least, most=most)
+        if eta_plus < 1 or least > most:
+            raise ValueError(f"Rprop: eta_plus={eta_plus} must be at least 1, and least={least} at most {most}")
+        self.eta_minus, self.eta_plus, self.least, self.most = eta_minus, eta_plus, least, most
+
+    def prepare(self, theta: Array) -> None:
+        """Make the memory; every size starts as the learning rate."""
+        if "size" not in vars(self):
+            self.size = np.full_like(theta, self.rate(0))
+        super().prepare(theta)
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        """What is added to a factor of 1 where signs agree and where they do not, and the limits"""
+        more, less = self.eta_plus - 1, self.eta_minus - 1
+        return {"more": more, "less": less, "least": self.least, "most": self.most, "decay": self.weight_decay}
+
+    def update(  # type: ignore[override]
+        self, theta: Array, dtheta: Array, *, more: Array, less: Array, least: Array, most: Array, decay: Array
+    ) -> None:
+        """Δ ← Δ η⁺ or Δ η⁻,   θ ← θ - Δ sign g"""
+        g = dtheta + decay * theta if self.weight_decay else dtheta
+        agreed = g * self.before
+        factor = 1 + more * (agreed > 0) + less * (agreed < 0)
+        self.size[...] = np.minimum(np.maximum(self.size * factor, least), most)
+        g = g * (agreed >= 0)
+        theta -= np.sign(g) * self.size
+        self.before[...] = g
+
+
+@cache
+def _products(beta1: float, decay: float) -> list[float]:
+    return [1.0]
+
+
+def _product(beta1: float, decay: float, t: int) -> float:
+    """Π of μ up to the step t, from 1; soon it is 0."""
+    known = _products(beta1, decay)
+    while len(known) <= t and known[-1] > 1e-300:
+        known.append(known[-1] * beta1 * (1 - 0.5 * 0.96 ** (len(known) * decay)))
+    return known[t] if t < len(known) else 0.0
