@@ -61,6 +61,7 @@ from minigrad.losses import (
     NegativeLogLikelihood,
     Poisson,
 )
+from minigrad.measures import CosineSimilarity, GaussianNLL, Quantile, SumOfLosses
 from minigrad.objective import Objective
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
@@ -111,6 +112,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "CosineSimilarity",
     "Dense",
     "DivergenceError",
     "Dropout",
@@ -118,6 +120,7 @@ __all__ = [
     "Epoch",
     "Flatten",
     "Frozen",
+    "GaussianNLL",
     "GlobalAvgPool2D",
     "GroupNorm",
     "HardSigmoid",
@@ -150,6 +153,7 @@ __all__ = [
     "ParameterAverage",
     "Poisson",
     "PositionalEncoding",
+    "Quantile",
     "RAdam",
     "RMSNorm",
     "RMSprop",
@@ -165,6 +169,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Standardize",
+    "SumOfLosses",
     "SwiGLU",
     "Swish",
     "TableModel",

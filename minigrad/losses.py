@@ -49,6 +49,10 @@ class Loss(Configured):
     boundary: float = 0.5
     """The value of a single output from which on it stands for the second of two classes."""
 
+    def target_shape(self, outputs: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a row of t for rows of p of this shape: the same, but for losses that say otherwise."""
+        return outputs
+
     def terms(self, p: Array, t: Array) -> Array:
         """l(p, t), elementwise."""
         raise NotImplementedError(f"{type(self).__name__} has neither terms(p, t) nor forward(p, t)")
@@ -111,7 +115,7 @@ class Loss(Configured):
             t = one_hot(t if hasattr(t, "dtype") else np.asarray(t), p.shape[-1], np.finfo(p.dtype).dtype)
         if not hasattr(t, "dtype") or (t.dtype != p.dtype and p.dtype.kind == "f"):
             t = np.asarray(t, p.dtype)
-        if p.shape != t.shape:
+        if t.shape != (*p.shape[:1], *self.target_shape(p.shape[1:])):
             hint = "; make a column of it with t[:, None]" if p.shape == (*t.shape, 1) else ""
             raise ValueError(f"predictions of shape {p.shape} do not match targets of shape {t.shape}{hint}")
         if len(p) == 0:

@@ -239,7 +239,7 @@ def program(
             "the shape of a row is not known yet: make the model with input_shape=, or let it predict once"
         )
     x = model.admit(np.random.default_rng(0).integers(0, 2, (batch_size, *row)))  # what an Embedding takes, too
-    t = np.zeros((batch_size, *model.output_shape(row)), model.theta.dtype)
+    t = np.zeros((batch_size, *loss.target_shape(model.output_shape(row))), model.theta.dtype)
     t[:, :1] = 1
     step = Step(Objective(model, loss, l2, l1), optimizer, x, t)
     try:

@@ -228,7 +228,7 @@ def _measured(
 
 def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
     if not objective.classifies:
-        return {"r2": metrics.r2_score(t, p)} if len(t) > 1 else {}
+        return {"r2": metrics.r2_score(t, p)} if len(t) > 1 and p.shape == t.shape else {}
     if t.ndim < p.ndim:  # a label for each step
         known = t != PADDING
         return {"accuracy": float((p.argmax(axis=-1) == t)[known].mean())} if known.any() else {}

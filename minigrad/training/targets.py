@@ -53,9 +53,9 @@ def as_examples(
         for start in range(0, len(t), ROWS_AT_ONCE):
             check_step_labels("t", t[start : start + ROWS_AT_ONCE], outputs[-1])
     elif encoder is None:
-        if t.shape[1:] == outputs[:-1] and outputs[-1] == 1:
+        if t.shape[1:] == outputs[:-1] and loss.target_shape(outputs)[-1] == 1:
             t = t[..., None]
-        if t.shape[1:] != outputs:
+        if t.shape[1:] != loss.target_shape(outputs):
             hint = "" if loss.labels else f"; if t holds class labels, train with a cross-entropy instead of {loss!r}"
             if loss.labels and t.shape[1:] == (1,):
                 hint = "; if t holds one label for each row, make it one-dimensional: t[:, 0]"

@@ -110,6 +110,13 @@ CASES |= {
     )
     for name, cls in kinds(Optimizer).items()
 }
+CASES["SumOfLosses"] = lambda: (
+    [Dense(4, 3)],
+    X,
+    minigrad.SumOfLosses([(MeanSquaredError(), 2), (minigrad.Huber(), 1, 0.5)]),
+    SGD(0.1),
+)
+CASES["GaussianNLL"] = lambda: ([Dense(4, 6), Softplus()], X, minigrad.GaussianNLL(), SGD(0.1))
 CASES["ByPart"] = lambda: (
     [Dense(4, 3)],
     X,
