@@ -86,6 +86,12 @@ def test_digits_cnn(tmp_path):
     assert numbers(output, "mean held-out accuracy")[0] > 0.8
 
 
+def test_transfer(tmp_path):
+    output = run("transfer.py", tmp_path, "--quick")
+    assert "0 to 4: learned from 2,500 pictures" in output
+    assert all(numbers(output, f"  {name}")[0] > 40 for name in ("from the start", "frozen", "trained on"))
+
+
 def test_regularisation(tmp_path):
     output = run("regularisation.py", tmp_path, "--quick", "--out", "curves.png")
     found = {name: numbers(output, name) for name in ("nothing", "dropout 0.5", "L2 0.01", "early stopping")}
