@@ -138,11 +138,16 @@ for bug in BUGS:
 write("gallery.md", listed)
 navigation.append("* [Bugs and their sentences](gallery.md)")
 
+for path in sorted((ROOT / "docs" / "text").glob("*.md")):
+    if path.stem != "index":
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        navigation.append(f"* [{title}]({path.name})")
+
 readme = (ROOT / "README.md").read_text(encoding="utf-8")
 raw = HOME.replace("github.com", "raw.githubusercontent.com") + "/main/"
 for link in re.findall(rf"\]\({re.escape(raw)}(\S+)\)", readme):
     copy(ROOT / link, link)
-write("readme.md", readme.replace(raw, ""))
+write("readme.md", readme.replace(raw, "").replace("](docs/text/", "]("))
 write("changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
 navigation += ["* [README](readme.md)", "* [Changelog](changelog.md)"]
 write("SUMMARY.md", "\n".join(navigation))

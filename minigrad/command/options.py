@@ -38,7 +38,7 @@ examples:
   minigrad evaluate penguins test.csv   how good the model is on rows whose species is known
   minigrad show penguins                its layers, what each column becomes, how it was trained
   minigrad lesson 1 --out mine.py       learn backpropagation; minigrad lesson 1 mine.py grades your answer
-  minigrad check mylayers:Scale         prove the derivatives of a layer of your own
+  minigrad check 'mylayers:Scale(3)'    prove the derivatives of a layer of your own
   minigrad export penguins model.onnx --data penguins.csv
 """
 
@@ -226,7 +226,7 @@ def _parser() -> _Parser:
     command.add_argument("--force", action="store_true", help="replace a file that exists")
 
     command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
-    command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or a callable without arguments that makes one")
+    command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or what makes one, as in 'mylayers:Scale(3)'")
 
     command = _command(
         commands,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import os
 import sys
@@ -63,10 +64,12 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _imported(place: str) -> Layer:
-    """The layer at MODULE:NAME, an instance or made by a callable without arguments."""
-    module_name, _, name = place.partition(":")
+    """The layer at MODULE:NAME, an instance or what makes one; MODULE:NAME(…) gives it arguments."""
+    module_name, _, called = place.partition(":")
+    name, parenthesis, _ = called.partition("(")
     if not module_name or not name:
-        raise ValueError(f"{place!r} does not name a layer: write MODULE:NAME, as in mylayers:Scale")
+        raise ValueError(f"{place!r} does not name a layer: write MODULE:NAME, as in 'mylayers:Scale(3)'")
+    arguments, named = _arguments(place, called) if parenthesis else ([], {})
     sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
@@ -77,15 +80,26 @@ def _imported(place: str) -> Layer:
     found = getattr(module, name)
     if not isinstance(found, Layer) and callable(found):
         try:
-            found = found()
+            found = found(*arguments, **named)
         except Exception as error:
+            made = place if parenthesis else f"{place}()"
             raise ValueError(
-                f"{place}() failed: {type(error).__name__}: {error}; "
-                f"name an instance, or a function without arguments that makes one"
+                f"{made} failed: {type(error).__name__}: {error}; "
+                f"name an instance, or give the arguments that it takes, as in '{module_name}:{name}(3)'"
             ) from error
     if not isinstance(found, Layer):
         raise ValueError(f"{place} is not a layer but {found!r:.100}")
     return found
+
+
+def _arguments(place: str, called: str) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments in NAME(…): numbers, texts and the like, as Python writes them."""
+    try:
+        call: Any = ast.parse(called, mode="eval").body
+        named = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        return [ast.literal_eval(each) for each in call.args], named
+    except (SyntaxError, ValueError, AttributeError) as error:
+        raise ValueError(f"{place!r}: arguments are numbers and texts, as in 'mylayers:Scale(3)'") from error
 
 
 def export(options: argparse.Namespace) -> int:
