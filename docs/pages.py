@@ -113,7 +113,6 @@ for path in sorted((ROOT / "examples").glob("*.py")):
     navigation.append(f"    * [{path.name}](examples/{path.stem}.md)")
 write("examples/index.md", listed)
 
-navigation.append("* [Past one machine](scale.md)")
 
 navigation.append("* [Reference](reference/index.md)")
 listed = (
