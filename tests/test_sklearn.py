@@ -117,6 +117,14 @@ def test_a_trained_network_brings_nothing_it_has_learned():
     np.testing.assert_array_equal(again.model_.theta, fresh.model_.theta)
 
 
+def test_a_pickled_estimator_has_no_rows_in_it():
+    rows = np.random.default_rng(0).normal(size=(90, 4))
+    network = NetworkClassifier(hidden=(8,), epochs=40, batch_size=30, random_state=0).fit(rows, np.arange(90) % 3)
+    network.predict(rows[:5])
+    held = pickle.dumps(network) + pickle.dumps(network.optimizer_)
+    assert not any(row.tobytes() in held for row in rows)
+
+
 def test_an_estimator_from_pickle_and_a_model_from_its_file_answer_alike(tmp_path):
     network = NetworkClassifier(NOISY, epochs=5, random_state=0).fit(X, NAMES)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(network)).predict_proba(X), network.predict_proba(X))
