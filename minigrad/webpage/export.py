@@ -64,7 +64,8 @@ def _page(a: Answering, rows: Any, title: str) -> str:
 
 def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
     """All that the script needs."""
-    if rows is None or len(rows) == 0:
+    known = rows is not None and len(rows) > 0
+    if not known:
         cells = [a.typical()] * PROOFS
         if a.preparation is None:
             cells = np.random.default_rng(0).normal(size=(PROOFS, len(a.names))).round(3).tolist()
@@ -94,7 +95,8 @@ def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
         "side": side,
         "hidden": _hidden(a, side),
         "proofs": [[row, np.ravel(one).tolist()] for row, one in zip(cells, y, strict=True)],
-        "begin": cells[0] if rows is not None and not side else a.typical(),
+        "begin": cells[0] if known else a.typical(),
+        "examples": known,
     }
 
 

@@ -192,7 +192,8 @@ function field() {
   ink = new Float64Array(side * side);
   form.append(canvas);
   const clear = element("button", { type: "button" }, "clear"), sample = element("button", { type: "button" }, "an example");
-  form.append(clear, sample);
+  form.append(clear);
+  if (DATA.examples) form.append(sample);
   const context = canvas.getContext("2d");
   let last = null, cursor = [side >> 1, side >> 1], which = 0;
   const paint = () => {
@@ -232,7 +233,7 @@ function field() {
   canvas.addEventListener("blur", paint);
   clear.addEventListener("click", () => { ink.fill(0); paint(); });
   sample.addEventListener("click", () => { ink.set(DATA.proofs[which++ % DATA.proofs.length][0]); paint(); });
-  ink.set(DATA.proofs[0][0]);
+  ink.set(DATA.begin);
   paint();
 }
 function units() {

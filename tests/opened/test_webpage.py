@@ -83,6 +83,15 @@ def test_labels_cannot_end_the_script(tmp_path):
     assert in_quickjs(page, "window.minigrad.predict({x1: 1, x2: 2})")["prediction"] in ("</script><b>", "<!--")
 
 
+@pytest.mark.parametrize("with_rows", [False, True])
+def test_the_field_is_blank_where_no_row_is_known(with_rows, tmp_path):
+    model, rows = of_digits(3)
+    page = exported(tmp_path, model, rows if with_rows else None)
+    data = json.loads(next(line for line in page.splitlines() if line.startswith("const DATA = "))[13:-1])
+    assert data["examples"] is with_rows
+    np.testing.assert_array_equal(data["begin"], rows[0].ravel() if with_rows else np.zeros(400))
+
+
 def test_convolutions_can_be_a_page(tmp_path):
     model = Sequential([Conv2D(1, 2, 3), Flatten(), Dense(72, 3), Softmax()], input_shape=(8, 8, 1), seed=0)
     page = exported(tmp_path, model)
