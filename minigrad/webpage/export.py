@@ -107,6 +107,7 @@ def _column(column: Any) -> dict[str, Any]:
             "scale": column.scale,
             "fill": column.fill,
             "flagged": column.flagged,
+            "ends": None if column.low is None or column.low == column.high else [column.low, column.high],
         }
         return {"name": column.name, "kind": column.kind, **more}
     more = {"values": list(column.values), "other": column.other, "missing": column.missing}

@@ -88,7 +88,7 @@ function prove() {
 
 // ------------------------------------------------------------------------------------------------------------- the form
 const state = Object.fromEntries(DATA.names.map((name, k) => [name, DATA.begin[k]]));
-const range = column => [column.mean - 3 * column.scale, column.mean + 3 * column.scale].map(v => +v.toPrecision(3));
+const range = column => column.ends || [column.mean - 3 * column.scale, column.mean + 3 * column.scale].map(v => +v.toPrecision(3));
 
 function fields() {
   const form = byId("form");
@@ -110,7 +110,7 @@ function fields() {
       slider.addEventListener("input", () => { input.value = +(+slider.value).toPrecision(4); state[column.name] = input.value; show(); });
       entry.append(slider, input);
       field.append(entry);
-      if (!column.free) field.append(element("small", {}, `${short(low)} to ${short(high)} is usual; empty where it is not known`));
+      if (!column.free) field.append(element("small", {}, `${short(low)} to ${short(high)} ${column.ends ? "in training" : "is usual"}; empty where it is not known`));
     } else {
       const select = element("select", { id });
       const options = column.kind === "flag" ? ["true", "false"] : column.values;

@@ -22,6 +22,10 @@ def exported(folder, model, rows=None):
     return (folder / "model.html").read_text(encoding="utf-8")
 
 
+def data_of(page):
+    return json.loads(next(line for line in page.splitlines() if line.startswith("const DATA = "))[13:-1])
+
+
 def asked(rows, a):
     every = [dict(zip(a.names, row, strict=True)) for row in a.cells(rows)]
     return f"{json.dumps(every)}.map(row => window.minigrad.predict(row))"
@@ -83,11 +87,18 @@ def test_labels_cannot_end_the_script(tmp_path):
     assert in_quickjs(page, "window.minigrad.predict({x1: 1, x2: 2})")["prediction"] in ("</script><b>", "<!--")
 
 
+def test_a_slider_goes_over_the_numbers_that_training_had(tmp_path):
+    model, rows = of_table("classification")
+    ends = {column["name"]: column.get("ends") for column in data_of(exported(tmp_path, model))["columns"]}
+    lengths = rows["petal length"].dropna()
+    assert lengths.min() <= ends["petal length"][0] < ends["petal length"][1] <= lengths.max()
+
+
 @pytest.mark.parametrize("with_rows", [False, True])
 def test_the_field_is_blank_where_no_row_is_known(with_rows, tmp_path):
     model, rows = of_digits(3)
     page = exported(tmp_path, model, rows if with_rows else None)
-    data = json.loads(next(line for line in page.splitlines() if line.startswith("const DATA = "))[13:-1])
+    data = data_of(page)
     assert data["examples"] is with_rows
     np.testing.assert_array_equal(data["begin"], rows[0].ravel() if with_rows else np.zeros(400))
 
