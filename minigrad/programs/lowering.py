@@ -30,6 +30,8 @@ EXAMPLES = 16
 SHORT = 128
 """Elements of a row up to which a call for each costs more than the row. NumPy adds up longer ones in two halves."""
 
+LONG_DOUBLES = "gG"
+"""Their floating-point errors are not looked for; on Windows they are another name of doubles."""
 LONG = 64
 """Elements of a row from which on a call for each costs little beside the row."""
 SMALL, FEW, QUICKER = 1 << 14, 8, 0.9
@@ -125,7 +127,8 @@ class Lowering:
             same = isinstance(line, Elementwise) and view.place == line.out.place
             if view.memory == line.out.memory and not same and _overlap(view, line.out):
                 raise NotNative("it overwrites what it reads")
-        if any(view.dtype.hasobject or not view.dtype.isnative for view in (*line.reads, line.out)):
+        dtypes = [view.dtype for view in (*line.reads, line.out)]
+        if any(dtype.hasobject or not dtype.isnative or dtype.char in LONG_DOUBLES for dtype in dtypes):
             raise NotNative("its numbers are of an odd type")
         if isinstance(line, Copy):
             return self._copy(line.inputs[0], line.out)

@@ -18,6 +18,9 @@
 #include <fenv.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 /* A product and a sum are rounded twice, as in NumPy; GCC is told by an option. */
 #if defined(__clang__) || defined(_MSC_VER)
@@ -366,9 +369,17 @@ static int run_line(const Line *line) {
     }
 }
 
+/* The floating-point errors since they were cleared. On x86-64 vectors have a register of their own for them, which is
+   read in less time than that of long doubles with it, of which there are none here. */
+#if defined(__x86_64__)
+#define errors_now() ((int)_mm_getcsr() & FE_ALL_EXCEPT)
+#else
+#define errors_now() fetestexcept(FE_ALL_EXCEPT)
+#endif
+
 /* What is `raised` is collected line by line: some of NumPy's loops clear the flags. */
 static void collect(const Line *line, int *raised) {
-    const int now = fetestexcept(FE_ALL_EXCEPT);
+    const int now = errors_now();
     if (!line->quiet)
         *raised |= now;
     else if (now & ~*raised)
