@@ -204,14 +204,14 @@ class DateColumn:
         """What is done, in words."""
         names = {"days": "elapsed days"}
         listed = ", ".join(names.get(part, part) for part in self.parts)
-        ends = " to ".join(_day_text(day) for day in (self.low, self.high))
+        ends = " to ".join(day_text(day) for day in (self.low, self.high))
         return f"dates from {ends}: {listed}" + ("; missing: 0 and a flag" if self.flagged else "")
 
     def surprises(self, column: pd.Series[Any]) -> list[str]:
         """What is new in these values, in sentences."""
         moments = moments_of(column)
         days = np.where(np.isnat(moments), np.nan, parts_of_dates(moments)["days"])
-        said = _outside(days, self.low, self.high, _day_text) if "days" in self.parts else []
+        said = _outside(days, self.low, self.high, day_text) if "days" in self.parts else []
         return said + _newly_missing(int(np.isnat(moments).sum()), self.flagged)
 
 
@@ -316,7 +316,8 @@ def parts_of_dates(moments: npt.NDArray[np.datetime64]) -> dict[str, Floats]:
     }
 
 
-def _day_text(day: float) -> str:
+def day_text(day: float) -> str:
+    """A day, counted from 1970-01-01, as text."""
     return str(np.datetime64(int(np.floor(day)), "D"))
 
 

@@ -24,6 +24,7 @@ from minigrad.data.columns import (
     NumberColumn,
     TextColumn,
     fold,
+    moments_of,
     number_column,
     numbers_of,
     text_column,
@@ -109,12 +110,14 @@ class Preparation:
         return x
 
     def cells(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-        """What it makes x of, by column: float64 with NaN for missing numbers, or text with None for missing ones."""
+        """What it makes x of, by column: float64 with NaN for what is missing, text with None, moments with NaT."""
         frame = _by_text(frame)
         found: dict[str, npt.NDArray[Any]] = {}
-        for column in self.undated:
+        for column in self.columns:
             if isinstance(column, TextColumn):
                 found[column.name] = np.array(column.spelled(frame[column.name]), object)
+            elif isinstance(column, DateColumn):
+                found[column.name] = moments_of(frame[column.name])
             else:
                 found[column.name] = numbers_of(frame[column.name], column.kind)
         return found
@@ -126,12 +129,12 @@ class Preparation:
 
     @property
     def undated(self) -> tuple[NumberColumn | TextColumn, ...]:
-        """The columns, for writers of other programs' files. Raises ValueError for dates, which those can't prepare."""
+        """The columns, for writers of files that can't prepare dates. Raises ValueError where there are some."""
         for column in self.columns:
             if isinstance(column, DateColumn):
                 raise ValueError(
-                    f"column {column.name!r} holds dates, which files for other programs can't prepare; train without "
-                    f"it (--drop {column.name!r}), or on numbers made of it, such as a year"
+                    f"column {column.name!r} holds dates, which ONNX can't prepare: export a page or a workbook, train "
+                    f"without it (--drop {column.name!r}), or on numbers made of it, such as a year"
                 )
         return tuple(column for column in self.columns if not isinstance(column, DateColumn))
 

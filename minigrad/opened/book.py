@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import math
 from typing import Any
@@ -71,6 +72,8 @@ class Book:
             sheet.write_blank(row, column, None, made)
         elif isinstance(value, bool):
             sheet.write_boolean(row, column, value, made)
+        elif isinstance(value, datetime.datetime):
+            sheet.write_datetime(row, column, value, made)
         elif isinstance(value, int | float):
             sheet.write_number(row, column, Exact(value) if isinstance(value, float) else value, made)
         else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.data.columns import NumberColumn
+from minigrad.data.columns import Column, NumberColumn, TextColumn
 from minigrad.data.preparation import Preparation
 from minigrad.data.target import Target, is_of_table, table_of
 from minigrad.model import Model
@@ -80,34 +80,21 @@ class Answering:
             return np.asarray(rows, np.float64).reshape(len(rows), -1)
         frame = rows.set_axis([str(name) for name in rows.columns], axis=1)
         self.preparation.transform(frame)  # refuses by name what it does not take
-        return np.concatenate([column.encode(frame[column.name]) for column in self.preparation.undated], axis=1)
+        return np.concatenate([column.encode(frame[column.name]) for column in self.preparation.columns], axis=1)
 
     def cells(self, rows: Any) -> list[list[Any]]:
-        """What stands in the cells of rows: numbers, text, True and False, None where there is nothing."""
+        """What stands in the cells of rows: numbers, text, moments, True and False, None where there is nothing."""
         if self.preparation is None:
             return np.asarray(rows, np.float64).reshape(len(rows), -1).tolist()
         found = self.preparation.cells(rows)
         table = []
         for k in range(len(rows)):
-            row: list[Any] = []
-            for column in self.preparation.undated:
-                value = found[column.name][k]
-                if isinstance(column, NumberColumn):
-                    value = None if np.isnan(value) else bool(value) if column.kind == "flag" else float(value)
-                row.append(value)
-            table.append(row)
+            table.append([_cell(column, found[column.name][k]) for column in self.preparation.columns])
         return table
 
     def typical(self) -> list[Any]:
         """A row to begin with: means, and the first of the values of text."""
-        if self.preparation is None:
-            return [0.0] * len(self.names)
-        return [
-            (bool(c.fill) if c.kind == "flag" else float(f"{c.mean:.3g}"))
-            if isinstance(c, NumberColumn)
-            else c.values[0]
-            for c in self.preparation.undated
-        ]
+        return [0.0] * len(self.names) if self.preparation is None else [*map(_typical, self.preparation.columns)]
 
     def numbers(self, x: Array) -> list[Array]:
         """All numbers of the graph, for each row of encoded x."""
@@ -121,3 +108,20 @@ class Answering:
             return [float(y[0])]
         code = int(y[0] >= self.boundary) if self.outputs == 1 else int(np.argmax(y))
         return [code if self.classes is None else self.classes[code], *map(float, y)]
+
+
+def _cell(column: Column, value: Any) -> Any:
+    """One value of a column as it stands in a cell."""
+    if isinstance(column, TextColumn):
+        return value
+    if isinstance(column, NumberColumn):
+        return None if np.isnan(value) else bool(value) if column.kind == "flag" else float(value)
+    return value.item()  # None of NaT
+
+
+def _typical(column: Column) -> Any:
+    if isinstance(column, TextColumn):
+        return column.values[0]
+    if isinstance(column, NumberColumn):
+        return bool(column.fill) if column.kind == "flag" else float(f"{column.mean:.3g}")
+    return np.datetime64(int(column.mean), "D").astype("datetime64[us]").item()

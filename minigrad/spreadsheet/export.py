@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.columns import NumberColumn, TextColumn, fold
-from minigrad.data.text_file import MISSING
+from minigrad.data.columns import TextColumn
 from minigrad.model import Model
 from minigrad.opened.book import HEAD, INPUT, NOTE, TITLE, Book
 from minigrad.opened.inference import Answering
@@ -20,12 +19,11 @@ from minigrad.programs.graph import Node
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers.sheet import Cell, Formulas, address, area
 from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.spreadsheet.preparation import HERE, PreparationSheet, number_format, refuse_old_dates
 from minigrad.table_model import TableModel, network_of
 
 MOST_ROWS, BLANK_ROWS, COLUMNS, WEIGHTS = 1000, 100, 8000, 300_000
 SMALLEST_PICTURE = 8
-HERE = 987_654
-"""Stands in a formula for the row that it is written into."""
 
 
 def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = None) -> None:
@@ -39,13 +37,6 @@ def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = 
     data = _Export(Answering(network), rows, repr(network)).written()
     with replacing(path) as file:
         file.write(data)
-
-
-def _same(column: TextColumn, cell: str, value: str) -> str:
-    """A formula for whether a cell holds a value; capitals and spaces do not count where they tell no values apart."""
-    if len({fold(each) for each in column.values}) < len(column.values):
-        return f"EXACT(TRIM({cell}),{value})"
-    return f"EXACT(LOWER(TRIM({cell})),LOWER(TRIM({value})))"
 
 
 class _Export:
@@ -66,6 +57,8 @@ class _Export:
             )
         self.book = Book()
         self.given = [] if rows is None else answering.cells(rows)
+        self.table = None if answering.preparation is None else answering.preparation.columns
+        refuse_old_dates(self.table or (), self.given)
         self.count = len(self.given) or BLANK_ROWS
         self.x = np.zeros((0, len(answering.features))) if rows is None else answering.encoded(rows)
         self.form = self.given[0] if self.given else answering.typical()
@@ -120,7 +113,7 @@ class _Export:
         self.predict = book.sheet("Predict", "#E0A800")
         self.rows = book.sheet("Rows", "#E0A800")
         if self.a.preparation is not None:
-            self._preparation()
+            self.preparation = PreparationSheet(book, self.a.preparation, self.a.target)
         self._layer_sheets()
         self.working = book.sheet("Working", "#888888")
         self._form()
@@ -131,88 +124,6 @@ class _Export:
             sheet.fit_to_pages(1, 1)
         self.predict.activate()
         return book.written()
-
-    def _preparation(self) -> None:
-        """What each column becomes, and the words that stand for no value: the formulas refer to these cells."""
-        book, preparation = self.book, self.a.preparation
-        assert preparation is not None
-        sheet = book.sheet("Preparation", "#5B9F6D")
-        sheet.set_column(0, 30, 16)
-        book.put(sheet, 0, 0, "Preparation: what each column becomes", **TITLE)
-        book.put(
-            sheet,
-            1,
-            0,
-            "Numbers: (value − mean) / scale, or the fill-in. Text: 1 in the column of its value, else 0.",
-            **NOTE,
-        )
-        for column, text in enumerate(("column", "mean", "scale", "fill-in")):
-            book.put(sheet, 3, column, text, **HEAD)
-        self.numbers: dict[str, list[str]] = {}
-        self.texts: dict[str, list[str]] = {}
-        row = 4
-        for c in preparation.undated:
-            if isinstance(c, NumberColumn):
-                book.put(sheet, row, 0, c.name)
-                for column, number in enumerate((c.mean, c.scale, c.fill), 1):
-                    book.put(sheet, row, column, float(number))
-                self.numbers[c.name] = [address(("Preparation", row, column), True) for column in (1, 2, 3)]
-                row += 1
-        top = row + 1
-        book.put(sheet, top, 0, "no value", **HEAD)
-        words = sorted(word for word in MISSING if word)
-        for place, word in enumerate(words, 1):
-            book.put(sheet, top + place, 0, word)
-        self.missing = area(("Preparation", top + 1, 0), ("Preparation", top + len(words), 0), True)
-        column = 1
-        for c in preparation.undated:
-            if isinstance(c, TextColumn):
-                book.put(sheet, top, column, c.name, **HEAD)
-                for place, value in enumerate(c.values, 1):
-                    book.put(sheet, top + place, column, value)
-                places = range(1, len(c.values) + 1)
-                self.texts[c.name] = [address(("Preparation", top + place, column), True) for place in places]
-                column += 1
-        target = self.a.target
-        if self.a.regression and target is not None:
-            book.put(sheet, top, column, f"{target.name}: mean, scale", **HEAD)
-            book.put(sheet, top + 1, column, float(target.mean))
-            book.put(sheet, top + 2, column, float(target.scale))
-            self.units = [address(("Preparation", top + place, column), True) for place in (1, 2)]
-
-    def _absent(self, v: str) -> str:
-        return f"IF(LEN(TRIM({v}))=0,1,IF(SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)>0,1,0))"
-
-    def _wrong(self, column: Any, v: str) -> str | None:
-        """A formula that is 1 where a cell holds what the column can't be."""
-        if not isinstance(column, NumberColumn):
-            return None
-        fits = f"ISLOGICAL({v})" if column.kind == "flag" else f"AND(ISNUMBER({v}),NOT(ISLOGICAL({v})))"
-        return f"IF({fits},0,1-{self._absent(v)})"
-
-    def _prepared(self, cells: list[str]) -> list[str]:
-        """The formulas of x, of the cells of a row of the table."""
-        preparation = self.a.preparation
-        if preparation is None:
-            return cells
-        found: list[str] = []
-        for c, v in zip(preparation.undated, cells, strict=True):
-            if isinstance(c, NumberColumn):
-                mean, scale, fill = self.numbers[c.name]
-                number = f"IF(ISLOGICAL({v}),IF({v},1,0)," if c.kind == "flag" else f"IF(ISNUMBER({v}),{v},"
-                found.append(f"({number}IF({self._absent(v)}=1,{fill},NA()))-{mean})/{scale}")
-                found += [self._absent(v)] if c.flagged else []
-                continue
-            known = [f"IF({_same(c, v, value)},1,0)" for value in self.texts[c.name]]
-            start = len(found)
-            found += known
-            if c.other:
-                one, last = (address(("", HERE, 1 + place)) for place in (start, start + len(known) - 1))
-                gone = f"-{self._absent(v)}" if c.missing else ""
-                found.append(f"1-SUM({one}:{last}){gone}")
-            if c.missing:
-                found.append(self._absent(v))
-        return found
 
     def _layer_sheets(self) -> None:
         book = self.book
@@ -242,7 +153,8 @@ class _Export:
         """The formula of each column of Working, for the row HERE."""
         found: dict[int, str] = {}
         if not data or self.a.preparation is not None:
-            found = {1 + place: text for place, text in enumerate(self._prepared(inputs))}
+            formulas = inputs if self.table is None else self.preparation.formulas(inputs)
+            found = {1 + place: text for place, text in enumerate(formulas)}
         writer = Formulas(self.a.graph, self.a.notation.blocks, lambda node, k: self.cell(node, k, data), self.pinned)
         try:
             for node in self.made:
@@ -269,7 +181,7 @@ class _Export:
         """The formulas of an answer, of a row of Working."""
         outputs = [address(("Working", row, column)) for column in self.output_columns]
         if self.a.regression:
-            mean, scale = self.units
+            mean, scale = self.preparation.units
             return [f"{outputs[0]}*{scale}+{mean}"]
         if self.a.classes is None and self.a.outputs == 1:
             return outputs
@@ -280,20 +192,6 @@ class _Export:
         some = area(("Working", row, self.output_columns[0]), ("Working", row, self.output_columns[-1]))
         heads = area(("Working", 0, self.output_columns[0]), ("Working", 0, self.output_columns[-1]), True)
         return [f"INDEX({heads},MATCH(MAX({some}),{some},0))", *outputs]
-
-    def _note(self, cells: list[str], heads: list[str]) -> str:
-        """A formula that names the columns whose cells can't be read; no user's text stands in it."""
-        preparation = self.a.preparation
-        if preparation is None:
-            some = f"{cells[0]}:{cells[-1]}"
-            return f'IF(SUMPRODUCT(ISNUMBER({some})*1)<{len(cells)},"a number is missing","")'
-        parts = []
-        for c, v, head in zip(preparation.undated, cells, heads, strict=True):
-            wrong = self._wrong(c, v)
-            if wrong is not None:
-                parts.append(f'IF({wrong}=1,"not a number: "&{head}&". ","")')
-        text = "&".join(parts) or '""'
-        return text if len(text) < 8000 else '""'
 
     def _form(self) -> None:
         """The sheet Predict: a field for each input, or a picture to colour, and the answer."""
@@ -306,12 +204,12 @@ class _Export:
             row, column = (3 + place // side, 1 + place % side) if picture else (3 + place, 2)
             if not picture:
                 book.put(sheet, row, 1, name, bold=True)
-            book.put(sheet, row, column, value, **INPUT, **({"num_format": ";;;"} if picture else {}))
+            c = None if self.table is None else self.table[place]
+            book.put(sheet, row, column, value, **INPUT, **({"num_format": ";;;"} if picture else number_format(c)))
             cells.append(address(("Predict", row, column), True))
             heads.append(address(("Predict", row, 1), True))
-            c = None if self.a.preparation is None else self.a.preparation.undated[place]
             if isinstance(c, TextColumn):
-                first, last = self.texts[c.name][0], self.texts[c.name][-1].partition("!")[2]
+                first, last = self.preparation.texts[c.name][0], self.preparation.texts[c.name][-1].partition("!")[2]
                 rule = {"validate": "list", "source": f"={first}:{last}", "error_type": "information"}
                 sheet.data_validation(row, column, row, column, rule)
         if picture:
@@ -329,7 +227,7 @@ class _Export:
         left = side + 3 if picture else 4
         sheet.set_column(left, left, 26)
         sheet.set_column(left + 1, left + 1, 18)
-        note = '""' if self.a.preparation is None else self._note(cells, heads)
+        note = '""' if self.table is None else self.preparation.note(cells, heads)
         answer = self.a.answer(values[self.a.graph.result].ravel())
         for place, (name, text, value) in enumerate(zip(self.a.columns(), self._answers(1), answer, strict=True)):
             big = (
@@ -392,15 +290,18 @@ class _Export:
         every, blank = self.a.numbers(self.x), [None] * len(names)
         own = [address(("", HERE, place)) for place in range(len(names))]
         heads = [address(("", 0, place), True) for place in range(len(names))]
-        note = self._note(own, heads)
+        note = f'IF(SUMPRODUCT(ISNUMBER({own[0]}:{own[-1]})*1)<{len(own)},"a number is missing","")'
+        if self.table is not None:
+            note = self.preparation.note(own, heads)
         answers = self._answers(HERE)
         empty = f"COUNTA({own[0]}:{own[-1]})=0"
         first = len(names)
+        forms: list[dict[str, str]] = [{}] * first if self.table is None else [*map(number_format, self.table)]
         for number in range(self.count):
             row, here = number + 1, str(number + 2)
             given = self.given[number] if number < len(self.given) else blank
             for place, value in enumerate(given):
-                book.put(sheet, row, place, value, **INPUT)
+                book.put(sheet, row, place, value, **INPUT, **forms[place])
             known = number < len(every)
             values = every[number] if known else None
             book.put(self.working, row + 1, 0, number + 1)

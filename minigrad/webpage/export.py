@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.columns import NumberColumn
+from minigrad.data.columns import CYCLES, Column, NumberColumn, TextColumn, day_text
 from minigrad.data.text_file import MISSING
 from minigrad.model import Model
 from minigrad.opened.inference import Answering
@@ -86,7 +88,7 @@ def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
         "given": {name: np.ravel(numbers).tolist() for name, numbers in a.given.items() if name != "x"},
         "result": np.ravel(a.graph.result).tolist(),
         "names": a.names,
-        "columns": None if a.preparation is None else [_column(c) for c in a.preparation.undated],
+        "columns": None if a.preparation is None else [_column(c) for c in a.preparation.columns],
         "missing": sorted(MISSING),
         "answer": a.columns(),
         "classes": a.classes,
@@ -94,24 +96,27 @@ def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
         "units": [target.scale, target.mean] if a.regression and target is not None else None,
         "side": side,
         "hidden": _hidden(a, side),
-        "proofs": [[row, np.ravel(one).tolist()] for row, one in zip(cells, y, strict=True)],
-        "begin": cells[0] if known else a.typical(),
+        "proofs": [[_written(row), np.ravel(one).tolist()] for row, one in zip(cells, y, strict=True)],
+        "begin": _written(cells[0] if known else a.typical()),
         "examples": known,
     }
 
 
-def _column(column: Any) -> dict[str, Any]:
-    if isinstance(column, NumberColumn):
-        more: dict[str, Any] = {
-            "mean": column.mean,
-            "scale": column.scale,
-            "fill": column.fill,
-            "flagged": column.flagged,
-            "ends": None if column.low is None or column.low == column.high else [column.low, column.high],
-        }
-        return {"name": column.name, "kind": column.kind, **more}
-    more = {"values": list(column.values), "other": column.other, "missing": column.missing}
-    return {"name": column.name, "kind": "text", **more}
+def _written(row: Any) -> list[Any]:
+    """A row as JSON has it: moments as text."""
+    return [value.isoformat() if isinstance(value, datetime.datetime) else value for value in row]
+
+
+def _column(column: Column) -> dict[str, Any]:
+    """What the script needs of a column."""
+    found = asdict(column)
+    if isinstance(column, TextColumn):
+        found.pop("also")  # they are values but for capitals and spaces
+    elif isinstance(column, NumberColumn):
+        found["ends"] = None if column.low is None or column.low == column.high else [column.low, column.high]
+    else:
+        found |= {"ends": [day_text(column.low), day_text(column.high)], "cycles": CYCLES}
+    return found
 
 
 def _hidden(a: Answering, side: int) -> list[Any] | None:

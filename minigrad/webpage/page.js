@@ -17,21 +17,39 @@ const element = (tag, attributes = {}, text = "") => {
 const isMissing = v => v === null || v === undefined || (typeof v === "number" && Number.isNaN(v)) ||
   (typeof v === "string" && (v.trim() === "" || DATA.missing.includes(v.trim())));
 
-// Spellings that differ in capitals and spaces alone are one value.
-const folded = (text) => text.trim().replace(/\s+/g, " ").toLowerCase();
-
+// What is the same of spellings that differ in capitals and spaces.
+const folded = text => text.trim().split(/\s+/).join(" ").toLowerCase();
+const DATE = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?)?$/;
+// The numbers that the parts of a date become; all 0 without one.
+function partsOfDate(column, text) {
+  const found = text === null ? [0, 1970, 1, 1] : DATE.exec(text);
+  const [, year, month, day, hour = 0, minute = 0, second = 0, fraction = ""] = found || [];
+  const moment = found ? new Date(Date.UTC(year, month - 1, day, hour, minute, second)) : null;
+  if (!found || moment.getUTCMonth() !== month - 1 || hour > 23) throw new Error(`${column.name}: “${text}” is not a date such as 2024-12-31`);
+  const days = (moment.getTime() * 1000 + +fraction.padEnd(6, "0")) / 86400e6, whole = Math.floor(days);
+  const parts = {
+    month: month - 1, "day of the month": day - 1, "day of the week": (((whole + 3) % 7) + 7) % 7, "time of the day": days - whole,
+  };
+  const numbers = column.parts.flatMap(part => {
+    if (part === "days") return [(days - column.mean) / column.scale];
+    if (part === "year") return [(year - column.year_mean) / column.year_scale];
+    const angle = 2 * Math.PI * parts[part] / column.cycles[part];
+    return [Math.sin(angle), Math.cos(angle)];
+  });
+  return text === null ? numbers.map(() => 0) : numbers;
+}
 // The numbers that a column becomes. Throws the reason where it can't be one of its values.
 function encoded(column, value) {
   const missing = isMissing(value);
   if (column.kind === "text") {
-    const text = missing ? null : String(value).trim();
-    let at = missing ? -1 : column.values.indexOf(text);
-    if (at < 0 && !missing) at = column.values.findIndex((value) => folded(value) === folded(text));
+    const text = missing ? null : String(value).trim(), own = missing ? -1 : column.values.indexOf(text);
+    const at = missing || own >= 0 ? own : column.values.findIndex(known => folded(known) === folded(text));
     const numbers = column.values.map((_, k) => +(k === at));
     if (column.other) numbers.push(+(at < 0 && !(missing && column.missing)));
     if (column.missing) numbers.push(+missing);
     return numbers;
   }
+  if (column.kind === "date") return [...partsOfDate(column, missing ? null : String(value).trim()), ...(column.flagged ? [+missing] : [])];
   let v = column.fill;
   if (!missing) {
     if (column.kind === "flag") {
@@ -111,6 +129,13 @@ function fields() {
       entry.append(slider, input);
       field.append(entry);
       if (!column.free) field.append(element("small", {}, `${short(low)} to ${short(high)} ${column.ends ? "in training" : "is usual"}; empty where it is not known`));
+    } else if (column.kind === "date") {
+      const timed = column.parts.includes("time of the day");
+      const input = element("input", { id, type: timed ? "datetime-local" : "date" });
+      input.value = (value ?? "").slice(0, timed ? 16 : 10);
+      input.addEventListener("input", () => { state[column.name] = input.value; show(); });
+      entry.append(input);
+      field.append(entry, element("small", {}, `${column.ends.join(" to ")} in training; empty where it is not known`));
     } else {
       const select = element("select", { id });
       const options = column.kind === "flag" ? ["true", "false"] : column.values;

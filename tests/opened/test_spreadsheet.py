@@ -1,5 +1,7 @@
 """A network as a workbook: in LibreOffice, and by its stored values, it answers as the network does."""
 
+import datetime
+
 import numpy as np
 import openpyxl
 import pandas as pd
@@ -63,14 +65,16 @@ def test_a_workbook_answers_as_the_network_does(name, tmp_path):
 def test_typed_rows_get_the_answers_of_predict(tmp_path):
     model, rows = of_table("classification")
     typed = [
-        [5.1, 1.2, "red", "bog", True],
-        [5.1, None, None, None, None],
-        [4.0, 1.0, " Red ", "3", False],
-        [4.0, 1.0, "RED", "nowhere", False],
-        [3.0, 1.0, "=blue", "+1", False],
-        [1e6, -1e6, "red", "@home", True],
-        [6.3, "NA", "?", "bog", "n/a"],
+        [5.1, 1.2, "red", "bog", True, datetime.datetime(2020, 2, 29)],
+        [5.1, None, None, None, None, None],
+        [4.0, 1.0, " Red ", "3", False, datetime.datetime(1900, 3, 1)],
+        [4.0, 1.0, "RED", "nowhere", False, datetime.datetime(2021, 12, 31)],
+        [3.0, 1.0, "=blue", "+1", False, datetime.datetime(2099, 1, 3)],
+        [1e6, -1e6, "red", "@home", True, datetime.datetime(2021, 1, 1)],
+        [6.3, "NA", "?", "bog", "n/a", "NA"],
     ]
+    bad = [["five", 1.0, "red", "bog", True, None], [1.0, 1.0, "red", "bog", "maybe", None]]
+    bad.append([1.0, 1.0, "red", "bog", True, "tomorrow"])
     frame = pd.DataFrame(
         [
             [None if str(v) in ("NA", "?", "n/a") else v.strip() if isinstance(v, str) else v for v in row]
@@ -83,7 +87,7 @@ def test_typed_rows_get_the_answers_of_predict(tmp_path):
     export(model, path)
     book = openpyxl.load_workbook(path)
     sheet = book["Rows"]
-    for r, row in enumerate([*typed, ["five", 1.0, "red", "bog", True], [1.0, 1.0, "red", "bog", "maybe"]], 2):
+    for r, row in enumerate([*typed, *bad], 2):
         for c, value in enumerate(row, 1):
             sheet.cell(r, c).value = value
             if isinstance(value, str):
@@ -91,12 +95,19 @@ def test_typed_rows_get_the_answers_of_predict(tmp_path):
     book.save(path)
     book = recalculated(path, tmp_path)
     expected, a = in_float64(model, frame)
-    found = answers_in(book, len(typed) + 3, 5, [*a.columns(), "note"])
+    found = answers_in(book, len(typed) + 4, 6, [*a.columns(), "note"])
     for one, other in zip(found, expected, strict=False):
         assert one[0] == other[0]
         np.testing.assert_allclose(np.array(one[1:-1], float), other[1:], rtol=1e-12, atol=1e-12)
-    assert [row[0] for row in found[-3:]] == ["?", "?", None]
-    assert found[-3][-1] == "not a number: petal length. " and found[-2][-1] == "not a number: wild. "
+    assert [row[0] for row in found[-4:]] == ["?", "?", "?", None]
+    notes = ["not a number: petal length. ", "not a number: wild. ", "not a date: found. "]
+    assert [row[-1] for row in found[-4:-1]] == notes
+
+
+def test_dates_that_sheets_do_not_have_are_refused(tmp_path):
+    model, rows = of_table("regression")
+    with pytest.raises(ValueError, match="column 'found' has dates before March 1900"):
+        export(model, tmp_path / "model.xlsx", rows.assign(found=pd.Timestamp("1899-12-31")))
 
 
 def test_labels_that_look_like_formulas_stay_text(tmp_path):

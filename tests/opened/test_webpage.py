@@ -28,7 +28,7 @@ def data_of(page):
 
 def asked(rows, a):
     every = [dict(zip(a.names, row, strict=True)) for row in a.cells(rows)]
-    return f"{json.dumps(every)}.map(row => window.minigrad.predict(row))"
+    return f"{json.dumps(every, default=str)}.map(row => window.minigrad.predict(row))"
 
 
 def engine(name, page, code, folder):
@@ -61,11 +61,24 @@ def test_what_is_typed_gets_an_answer_or_a_reason(tmp_path):
     page = exported(tmp_path, model, rows)
     typed = {"petal length": 4.0, "petal width": "", "colour": " Red ", "place": "3", "wild": "false"}
     bad = [typed | {"petal length": "five"}, typed | {"wild": "maybe"}, typed | {"petal length": True}]
+    bad += [typed | {"found": text} for text in ("2021-02-30", "31.12.2021", "2021-01-01T24:00")]
     good = [typed, typed | {"place": "nowhere"}, typed | {"colour": "NA", "petal length": "=x"[:0]}, {}]
     found = in_quickjs(page, f"{json.dumps([*bad, *good])}.map(row => window.minigrad.predict(row))")
-    assert [row["prediction"] for row in found[:3]] == ["?", "?", "?"]
+    assert [row["prediction"] for row in found[: len(bad)]] == ["?"] * len(bad)
+    assert all("is not a date such as 2024-12-31" in row["note"] for row in found[3 : len(bad)])
     assert found[0]["note"] == "petal length: “five” is not a number" and "neither TRUE nor FALSE" in found[1]["note"]
-    assert all(row["prediction"] in ("=setosa", "virginica") for row in found[3:])
+    assert all(row["prediction"] in ("=setosa", "virginica") for row in found[len(bad) :])
+
+
+@pytest.mark.parametrize("moment", ["1583-01-01", "1969-12-31T23:59:59.000001", "2020-02-29T06:30", "2099-12-31"])
+def test_dates_and_spellings_are_encoded_as_in_predict(moment, tmp_path):
+    model, rows = of_table("classification")
+    row = rows.iloc[:1].assign(colour="  RED ", found=pd.Timestamp(moment))
+    typed = {"colour": "  RED ", "found": moment}
+    typed |= {name: rows[name].tolist()[0] for name in ("petal length", "petal width", "place", "wild")}
+    found = in_quickjs(exported(tmp_path, model), f"window.minigrad.predict({json.dumps(typed)})")
+    (expected,) = (a := Answering(model)).model.predict(a.encoded(row))
+    np.testing.assert_allclose(list(found.values())[1:], expected, rtol=1e-12)
 
 
 def test_a_page_that_computes_otherwise_says_so(tmp_path):
@@ -130,7 +143,7 @@ def test_a_page_knows_spellings_that_differ_in_capitals_and_spaces_as_predict_do
     page, a = exported(tmp_path, model, rows[:ROWS]), Answering(model)
     [row] = [dict(zip(a.names, cells, strict=True)) for cells in a.cells(rows[:1])]
     typed = [row | {"colour": text} for text in ("Red", " rED ", "=BLUE", "=blue", "green")]
-    found = in_quickjs(page, f"{json.dumps(typed)}.map(row => window.minigrad.predict(row))")
+    found = in_quickjs(page, f"{json.dumps(typed, default=str)}.map(row => window.minigrad.predict(row))")
     told = TableModel(model).answer(pd.DataFrame(typed)).probabilities
     np.testing.assert_allclose([list(each.values())[1:] for each in found], told, atol=1e-5)
     assert found[0] == found[1] != found[2] == found[3]

@@ -1,4 +1,4 @@
-"""Networks to export: of a table with categories, flags and gaps, of numbers, and of the digits."""
+"""Networks to export: of a table with categories, flags, dates and gaps, of numbers, and of the digits."""
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,10 @@ def table(rows=120):
         "colour": RNG.choice(["red", "=blue", "Red"], rows),
         "place": RNG.choice(["@home", "+1", "bog", "3"], rows),
         "wild": RNG.choice([True, False], rows),
+        "found": pd.Timestamp("2019-11-28") + pd.to_timedelta(RNG.integers(0, 900, rows), unit="D"),
     })  # fmt: skip
-    for name, share in (("petal width", 0.1), ("colour", 0.1), ("wild", 0.1)):
-        frame[name] = frame[name].astype(object)
+    for name, share in (("petal width", 0.1), ("colour", 0.1), ("wild", 0.1), ("found", 0.1)):
+        frame[name] = frame[name].astype(object) if name != "found" else frame[name]
         frame.loc[RNG.random(rows) < share, name] = None
     frame.loc[:2, "place"] = ["once", "never again", "at last"]
     return frame

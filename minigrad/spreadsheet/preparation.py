@@ -1,0 +1,164 @@
+"""The sheet Preparation: what each column of the table becomes, and the formulas that make it so."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.data.columns import CYCLES, Column, DateColumn, NumberColumn, TextColumn, fold
+from minigrad.data.preparation import Preparation
+from minigrad.data.target import Target
+from minigrad.data.text_file import MISSING
+from minigrad.opened.book import HEAD, NOTE, TITLE, Book
+from minigrad.opened.step import OpenedError
+from minigrad.programs.writers.sheet import address, area
+
+HERE = 987_654
+"""Stands in a formula for the row that it is written into."""
+EPOCH, SERIAL_OF_1970, FIRST_DAY = datetime.datetime(1970, 1, 1), 25569, -25508
+"""How sheets count days; of 1900 they believe that it had a 29th of February."""
+
+
+class PreparationSheet:
+    """Writes the sheet. Formulas refer to its cells, by the names of columns: `texts` are those of a text's values.
+
+    `units` are the mean and the scale of a target of numbers.
+    """
+
+    def __init__(self, book: Book, preparation: Preparation, target: Target | None) -> None:
+        self.columns = preparation.columns
+        sheet = book.sheet("Preparation", "#5B9F6D")
+        sheet.set_column(0, 30, 16)
+        book.put(sheet, 0, 0, "Preparation: what each column becomes", **TITLE)
+        book.put(
+            sheet,
+            1,
+            0,
+            "Numbers: (value − mean) / scale, or the fill-in. Text: 1 in the column of its value, else 0. Dates: days "
+            "since 1970 and the year like numbers, and the sine and cosine of what comes again, such as the month.",
+            **NOTE,
+        )
+        for column, text in enumerate(("column", "mean", "scale", "fill-in")):
+            book.put(sheet, 3, column, text, **HEAD)
+        self.numbers: dict[str, list[str]] = {}
+        self.texts: dict[str, list[str]] = {}
+        row = 4
+        for c in self.columns:
+            if isinstance(c, TextColumn):
+                continue
+            rows = {c.name: (c.mean, c.scale, c.fill)} if isinstance(c, NumberColumn) else {
+                f"{c.name}: days": (c.mean, c.scale), f"{c.name}: year": (c.year_mean, c.year_scale)
+            }  # fmt: skip
+            self.numbers[c.name] = []
+            for name, numbers in rows.items():
+                book.put(sheet, row, 0, name)
+                for column, number in enumerate(numbers, 1):
+                    book.put(sheet, row, column, float(number))
+                    self.numbers[c.name].append(address(("Preparation", row, column), True))
+                row += 1
+        top = row + 1
+        book.put(sheet, top, 0, "no value", **HEAD)
+        words = sorted(word for word in MISSING if word)
+        for place, word in enumerate(words, 1):
+            book.put(sheet, top + place, 0, word)
+        self.missing = area(("Preparation", top + 1, 0), ("Preparation", top + len(words), 0), True)
+        column = 1
+        for c in self.columns:
+            if isinstance(c, TextColumn):
+                book.put(sheet, top, column, c.name, **HEAD)
+                for place, value in enumerate(c.values, 1):
+                    book.put(sheet, top + place, column, value)
+                places = range(1, len(c.values) + 1)
+                self.texts[c.name] = [address(("Preparation", top + place, column), True) for place in places]
+                column += 1
+        if target is not None and target.task == "regression":
+            book.put(sheet, top, column, f"{target.name}: mean, scale", **HEAD)
+            book.put(sheet, top + 1, column, float(target.mean))
+            book.put(sheet, top + 2, column, float(target.scale))
+            self.units = [address(("Preparation", top + place, column), True) for place in (1, 2)]
+
+    def _absent(self, v: str) -> str:
+        return f"IF(LEN(TRIM({v}))=0,1,IF(SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)>0,1,0))"
+
+    def _wrong(self, column: Any, v: str) -> str | None:
+        """A formula that is 1 where a cell holds what the column can't be."""
+        if isinstance(column, TextColumn):
+            return None
+        fits = f"ISLOGICAL({v})" if column.kind == "flag" else f"AND(ISNUMBER({v}),NOT(ISLOGICAL({v})))"
+        return f"IF({fits},0,1-{self._absent(v)})"
+
+    def formulas(self, cells: list[str]) -> list[str]:
+        """The formulas of x, of the cells of a row of the table."""
+        found: list[str] = []
+        for c, v in zip(self.columns, cells, strict=True):
+            if isinstance(c, DateColumn):
+                found += self._date(c, v)
+                continue
+            if isinstance(c, NumberColumn):
+                mean, scale, fill = self.numbers[c.name]
+                number = f"IF(ISLOGICAL({v}),IF({v},1,0)," if c.kind == "flag" else f"IF(ISNUMBER({v}),{v},"
+                found.append(f"({number}IF({self._absent(v)}=1,{fill},NA()))-{mean})/{scale}")
+                found += [self._absent(v)] if c.flagged else []
+                continue
+            own = "{}" if len({*map(fold, c.values)}) < len(c.values) else "LOWER(TRIM({}))"
+            known = [f"IF(EXACT({own.format(f'TRIM({v})')},{own.format(value)}),1,0)" for value in self.texts[c.name]]
+            start = len(found)
+            found += known
+            if c.other:
+                one, last = (address(("", HERE, 1 + place)) for place in (start, start + len(known) - 1))
+                gone = f"-{self._absent(v)}" if c.missing else ""
+                found.append(f"1-SUM({one}:{last}){gone}")
+            if c.missing:
+                found.append(self._absent(v))
+        return found
+
+    def _date(self, column: DateColumn, v: str) -> list[str]:
+        """The formulas of what a date becomes; 0 in all of them where there is none."""
+        mean, scale, year_mean, year_scale = self.numbers[column.name]
+        parts = {
+            "month": f"MONTH({v})-1",
+            "day of the month": f"DAY({v})-1",
+            "day of the week": f"WEEKDAY({v},2)-1",
+            "time of the day": f"{v}-INT({v})",
+        }
+        found = []
+        for part in column.parts:
+            if part == "days":
+                found.append(f"({v}-{SERIAL_OF_1970}-{mean})/{scale}")
+            elif part == "year":
+                found.append(f"(YEAR({v})-{year_mean})/{year_scale}")
+            else:
+                found += [f"{wave}(2*PI()*({parts[part]})/{CYCLES[part]})" for wave in ("SIN", "COS")]
+        whole = [f"IF(ISNUMBER({v}),{text},IF({self._absent(v)}=1,0,NA()))" for text in found]
+        return [*whole, self._absent(v)] if column.flagged else whole
+
+    def note(self, cells: list[str], heads: list[str]) -> str:
+        """A formula that names the columns whose cells can't be read; no user's text stands in it."""
+        parts = []
+        for c, v, head in zip(self.columns, cells, heads, strict=True):
+            wrong = self._wrong(c, v)
+            if wrong is not None:
+                what = "date" if isinstance(c, DateColumn) else "number"
+                parts.append(f'IF({wrong}=1,"not a {what}: "&{head}&". ","")')
+        text = "&".join(parts) or '""'
+        return text if len(text) < 8000 else '""'
+
+
+def refuse_old_dates(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> None:
+    """Raise ValueError where training or some rows have dates that sheets don't have."""
+    for place, column in enumerate(columns):
+        if isinstance(column, DateColumn):
+            days = [(row[place] - EPOCH).days for row in rows if row[place] is not None]
+            if min([column.low, *days]) < FIRST_DAY:
+                raise OpenedError(
+                    f"column {column.name!r} has dates before March 1900, which sheets count in other ways; "
+                    f"export a page (.html)"
+                )
+
+
+def number_format(column: Column | None) -> dict[str, str]:
+    """How a column's values are shown."""
+    if not isinstance(column, DateColumn):
+        return {}
+    return {"num_format": "yyyy-mm-dd hh:mm" if "time of the day" in column.parts else "yyyy-mm-dd"}
