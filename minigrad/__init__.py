@@ -81,6 +81,13 @@ def _derivation() -> Any:
     return derivation
 
 
+def derive(layer: Layer, x: Any = None) -> Any:
+    """The backward of a layer, derived from its forward, as source: `print(derive(layer))`; see minigrad.derivation."""
+    from minigrad.testing.derived import derive
+
+    return derive(layer, x)
+
+
 Layer.derivation = staticmethod(_derivation)
 
 __all__ = [
@@ -176,6 +183,7 @@ __all__ = [
     "Tanh",
     "Tied",
     "UpSampling2D",
+    "derive",
     "load",
     "minimize_lbfgs",
     "parameter",

@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.habits import WORDS, advising
+
 
 class Configured:
     """What `config()` and `repr` of layers, losses and optimizers rest on: `__init__` keeps its arguments."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = advising(cls.__init__)  # type: ignore[method-assign]
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by which the object is made again: `type(it)(**it.config())`."""
@@ -38,7 +45,10 @@ def require(name: str, value: Any, kind: type[Configured], example: str) -> None
     if isinstance(value, type):
         raise TypeError(f"{name}={value.__name__} is a class; make one of it: {name}={value.__name__}(…)")
     if not isinstance(value, kind):
-        raise TypeError(f"{name}={value!r} is no {kind.__name__.lower()}; give one, such as {example}")
+        word = value.lower().replace(" ", "_").replace("-", "_") if isinstance(value, str) else ""
+        meant = WORDS.get(word)
+        advice = f"write {name}={meant}" if meant else f"give one, such as {example}"
+        raise TypeError(f"{name}={value!r} is no {kind.__name__.lower()}; {advice}")
 
 
 def _arguments(cls: type) -> dict[str, inspect.Parameter]:

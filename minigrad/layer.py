@@ -25,6 +25,7 @@ A layer of one's own is about ten lines: declare the parameters, set them in `__
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, ClassVar
@@ -166,6 +167,8 @@ class Layer(Configured):
                 y = self.predict(np.zeros((1, *input_shape)))
             except IndexError:  # zeros that are to be looked up in a table must be integers
                 y = self.predict(np.zeros((1, *input_shape), np.intp))
+        if y is None:
+            raise TypeError("its forward returns None; end it with: return y")
         return y.shape[1:]
 
     def admit(self, x: Any) -> Array:
@@ -183,6 +186,8 @@ class Layer(Configured):
         made_with: MadeWith = getattr(self, "_made_with", {})
         state = without_batch(vars(self), made_with, type(self), Layer)
         state.pop("_owner", None)
+        if (kept := getattr(type(self).forward, "keeps", "_owner")) not in made_with:
+            state.pop(kept, None)
         return state | {"_made_with": made_with}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -210,14 +215,24 @@ class Layer(Configured):
 
 
 def _deriving(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A forward that keeps what a backward can be derived from, where no class has written one."""
+    """A forward that keeps what a backward can be derived from, where no class has written one.
+
+    Where one has been written later, it keeps x: what a derived backward that was pasted there reads, whether or not
+    the forward was written for it.
+    """
+    argument = next(iter([*inspect.signature(forward).parameters][1:]), "x")
 
     @wraps(forward)
     def traced(layer: Any, x: Any) -> Any:
-        if type(layer).backward is not Layer.backward or getattr(layer, "_infers", False):
+        if getattr(layer, "_infers", False):
             return forward(layer, x)
-        return Layer.derivation().forward(layer, forward, x)
+        if type(layer).backward is Layer.backward:
+            return Layer.derivation().forward(layer, forward, x)
+        if argument not in layer._made_with:
+            setattr(layer, argument, x)
+        return forward(layer, x)
 
+    vars(traced)["keeps"] = argument
     return traced
 
 

@@ -48,6 +48,8 @@ def run_forward(layers: Sequence[Layer], x: Array) -> Array:
     for position, layer in enumerate(layers, 1):
         try:
             x = layer.forward(x)
+            if x is None:
+                raise TypeError("its forward returns None; end it with: return y")
         except Exception as error:
             error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
             raise

@@ -13,11 +13,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.configured import Configured
+from minigrad.habits import OPTIMIZER, answering
 from minigrad.parameter import Array
 
 Rate: TypeAlias = float | Callable[[int], float]
 
 
+@answering(OPTIMIZER)
 class Optimizer(Configured):
     """A rule that moves θ against its gradient, `step(theta, dtheta)`, in place.
 

@@ -19,7 +19,9 @@ from minigrad.layers.dense import Dense
 from minigrad.metrics import wilson_interval
 from minigrad.model import Model
 from minigrad.parameter import Array
+from minigrad.training.health import Health
 from minigrad.training.history import History
+from minigrad.training.rates import Rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +46,46 @@ def learning_curves(history: History, ax: Axes | None = None) -> Axes:
         ax.axvline(history.best_epoch, color="gray", linewidth=1, linestyle=":")
     ax.set(xlabel="epoch", ylabel="loss", ylim=(0, None) if min(history.loss) >= 0 else None)
     ax.locator_params(axis="x", integer=True)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def learning_rates(found: Rates, ax: Axes | None = None) -> Axes:
+    """The loss while the learning rate rises, step by step, its running mean, and the rate to begin with.
+
+    learning_rates(model.learning_rates(x, t, loss=…, optimizer=…))
+    """
+    ax = _axes(ax)
+    ax.plot(found.rates, found.losses, color=BLUE, alpha=0.3, linewidth=1)
+    ax.plot(found.rates, found.smoothed, color=BLUE)
+    ax.axvline(found.best, color=ORANGE, linewidth=1)
+    ax.annotate(f"{found.best:.2g}", (found.best, 1), xycoords=("data", "axes fraction"), color=ORANGE, va="bottom")
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss before the step")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def health(found: Health, ax: Axes | None = None) -> Axes:
+    """What reaches each layer of the gradient, beside how large its outputs are; saturated and dead shares in orange.
+
+    health(model.health(x, t, loss))
+    """
+    ax = _axes(ax)
+    names = [f"{number}  {_short(part.title.split('(')[0])}" for number, part in enumerate(found.parts, 1)]
+    places = np.arange(len(names))
+    for size, label, color, shift in (("size", "outputs", "gray", -0.2), ("gradient", "gradient", BLUE, 0.2)):
+        values = np.array([getattr(part, size) for part in found.parts])
+        lengths = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+        ax.barh(places + shift, lengths, 0.35, color=color, label=label)
+    for place, part in zip(places, found.parts, strict=True):
+        shares = [(part.saturated, "saturated"), (part.dead, "dead")]
+        said = ", ".join(f"{share:.0%} {word}" for share, word in shares if share is not None and share >= 0.005)
+        at = ax.get_yaxis_transform()
+        ax.text(1.0, float(place), said, transform=at, color=ORANGE, ha="right", va="center", fontsize="small")
+    ax.set_yticks(places, names, parse_math=False)
+    ax.set(xscale="log", xlabel="root mean square")
+    ax.invert_yaxis()
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

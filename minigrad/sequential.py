@@ -13,11 +13,14 @@ import numpy.typing as npt
 from minigrad.data.blocks import Blocks, pieces_of
 from minigrad.data.examples import as_numbers
 from minigrad.display import html_table, layer_table, text_table
+from minigrad.habits import MODEL, advising, answering
 from minigrad.layer import Layer
 from minigrad.model import Model, claim, put, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, pack
 from minigrad.training.fit import fit
+from minigrad.training.health import health
 from minigrad.training.loop import epochs
+from minigrad.training.rates import learning_rates
 
 if TYPE_CHECKING:
     from minigrad.losses import Loss
@@ -30,6 +33,7 @@ SOME = 1 << 12
 """So many steps or pixels stand for a number of them that is not known yet."""
 
 
+@answering(MODEL)
 class Sequential(Model):
     """y = f_n(… f_2(f_1(x)))      dx = f_1'(… f_n'(dy)): the chain rule is the layers' backwards in reverse order
 
@@ -133,6 +137,12 @@ class Sequential(Model):
             dy = np.asarray(dy, self.dtype)
         return run_backward(self._flat(), dy)
 
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Raise TypeError: which of two things is meant is for the caller to say."""
+        raise TypeError(
+            "a model is not called: model.predict(x) infers; model.forward(x) trains, and keeps what backward needs"
+        )
+
     def predict(self, x: Any, out: Any = None) -> Any:
         """x (B, …) -> y in inference, block by block, so that memory does not grow with B; y is a fresh array.
 
@@ -179,8 +189,10 @@ class Sequential(Model):
         codes = (y[..., 0] >= self.boundary).astype(np.intp) if y.shape[-1] == 1 else y.argmax(axis=-1)
         return codes if self.classes is None else self.classes[codes]
 
-    epochs = epochs
-    fit = fit
+    epochs = advising(epochs)
+    fit = advising(fit)
+    health = health
+    learning_rates = learning_rates
 
     def accelerator(self) -> Any:
         """Recorded programs, where no `admit` of one's own stands between the rows and the layers.

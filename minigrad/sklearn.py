@@ -65,7 +65,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def __init__(
         self,
         layers: Layer | Iterable[Layer] | None = None,
-        hidden: Sequence[int] = (64,),
+        hidden: int | Sequence[int] = (64,),
         activation: Layer | None = None,
         loss: Loss | None = None,
         optimizer: Optimizer | None = None,
@@ -115,7 +115,8 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         seed = self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if self.layers is None:
             activation = ReLU() if self.activation is None else self.activation
-            layers = dense_stack([X.shape[1], *self.hidden, outputs], lambda: copy.deepcopy(activation))
+            widths = [self.hidden] if isinstance(self.hidden, int | np.integer) else self.hidden
+            layers = dense_stack([X.shape[1], *widths, outputs], lambda: copy.deepcopy(activation))
             if loss is not None and type(loss) in LAST:
                 layers.append(LAST[type(loss)]())
         else:
@@ -203,7 +204,7 @@ class NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     def __init__(
         self,
         layers: Layer | Iterable[Layer] | None = None,
-        hidden: Sequence[int] = (64,),
+        hidden: int | Sequence[int] = (64,),
         activation: Layer | None = None,
         loss: Loss | None = None,
         optimizer: Optimizer | None = None,

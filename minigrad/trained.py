@@ -16,6 +16,9 @@ from minigrad.parameter import Declared, walk
 FREEZING = {"trainable": False, "requires_grad": False, "frozen": True}
 """What freezes a layer elsewhere: attributes, and the values with which they do."""
 
+WEIGHTS = ("W", "w", "weight", "weights", "kernel", "b", "bias", "U", "V", "gamma", "beta")
+"""What weights are called, here and elsewhere."""
+
 UNDECLARED = "{parameter} and d{parameter} look like a parameter and its gradient, but are not declared"
 NEVER_TRAINED = "{parameter} is never trained; write {parameter}, d{parameter} = parameter() in the class"
 
@@ -60,6 +63,13 @@ def _undeclared(layer: Layer, name: str, value: Any) -> bool:
     known = any(isinstance(getattr(type(layer), each, None), Declared) for each in (name, f"d{name}"))
     own = known or name == "theta"  # a model's, of which the parameters are views
     return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not own
+
+
+def undeclared_weight(layer: Layer) -> str | None:
+    """The name of an array that is called as weights are, in a layer whose backward is derived; else None."""
+    if type(layer).backward is not Layer.backward:
+        return None
+    return next((name for name in WEIGHTS if name in vars(layer) and _undeclared(layer, name, vars(layer)[name])), None)
 
 
 def undeclared_parameter(layer: Layer, first: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from minigrad import Dense, Flatten, History, ReLU, Sequential, Sigmoid, plots
+from minigrad.training.health import Health, Part
+from minigrad.training.rates import Rates
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +22,13 @@ def nothing_stays_open():
 
 
 HISTORY = History(loss=[3.0, 2.0, 1.5], validation_loss=[3.0, 2.5, 2.6], best_epoch=2)
+RATES = Rates([0.01, 0.1, 1.0], [2.0, 1.0, 3.0], [2.0, 1.4, 2.0], 0.02)
+HEALTH = Health(5, 1.0, {"dead": "half of them"}, [Part("Dense(3, 4)", 2.0, 0.1), Part("ReLU()", 1.0, 0.0, dead=0.5)])
 RNG = np.random.default_rng(0)
 DRAWINGS = {
     "learning_curves": lambda ax: plots.learning_curves(HISTORY, ax),
+    "learning_rates": lambda ax: plots.learning_rates(RATES, ax),
+    "health": lambda ax: plots.health(HEALTH, ax),
     "confusion": lambda ax: plots.confusion([[3, 1], [0, 2]], ["a", "b"], ax),
     "images": lambda ax: plots.images(RNG.random((3, 64)), ["a", "b", "c"], ax),
     "weights": lambda ax: plots.weights(Sequential([Dense(64, 5), Sigmoid()], seed=0), ax),

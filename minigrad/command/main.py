@@ -12,7 +12,7 @@ import sys
 from minigrad.command.larger import evaluate_large, is_larger, predict_large
 from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
-from minigrad.command.others import check, digits, export, sample
+from minigrad.command.others import check, derive, digits, export, sample
 from minigrad.command.steps import lay_open
 from minigrad.command.train import train
 from minigrad.command.use import evaluate, predict, show
@@ -27,6 +27,7 @@ COMMANDS = {
     "digits": digits,
     "sample": sample,
     "check": check,
+    "derive": derive,
     "lesson": lesson,
     "export": export,
 }

@@ -39,6 +39,7 @@ examples:
   minigrad show penguins                its layers, what each column becomes, how it was trained
   minigrad lesson 1 --out mine.py       learn backpropagation; minigrad lesson 1 mine.py grades your answer
   minigrad check 'mylayers:Scale(3)'    prove the derivatives of a layer of your own
+  minigrad derive 'mylayers:Scale(3)'   write them, from its forward alone
   minigrad export penguins model.onnx --data penguins.csv
 """
 
@@ -226,6 +227,9 @@ def _parser() -> _Parser:
     command.add_argument("--force", action="store_true", help="replace a file that exists")
 
     command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
+    command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or what makes one, as in 'mylayers:Scale(3)'")
+
+    command = commands.add_parser("derive", help="write the backward of a layer from its forward, as NumPy to paste")
     command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or what makes one, as in 'mylayers:Scale(3)'")
 
     command = _command(

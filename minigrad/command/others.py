@@ -1,4 +1,4 @@
-"""`minigrad digits`, `sample`, `check`, `export`: data to begin with, your own layers, models for other programs."""
+"""`minigrad digits`, `sample`, `check`, `derive`, `export`: data to begin with, your own layers, models elsewhere."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from minigrad.command.sources import with_source
 from minigrad.data import samples
 from minigrad.data.digits import load_digits
 from minigrad.data.workbook import write_workbook
+from minigrad.derivation import DerivationError
 from minigrad.layer import Layer
 from minigrad.sequential import Sequential
 from minigrad.table_model import TableModel, load
 from minigrad.testing import GradientError, check_layer
+from minigrad.testing.derived import derive as derive_backward
 
 
 def digits(options: argparse.Namespace) -> int:
@@ -60,6 +62,22 @@ def check(options: argparse.Namespace) -> int:
     except GradientError as error:
         print(f"minigrad: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def derive(options: argparse.Namespace) -> int:
+    """`minigrad derive MODULE:NAME`: the backward of a layer of the user's own, from its forward, and its proof."""
+    try:
+        derived = derive_backward(_imported(options.layer))
+    except DerivationError as error:
+        raise ValueError(str(error)) from error
+    print(derived)
+    try:
+        derived.prove()
+    except GradientError as error:
+        print(f"minigrad: with this backward, {error}", file=sys.stderr)
+        return 1
+    print(f"# {derived.layer!r} with this backward: right, as minigrad check proves it")
     return 0
 
 

@@ -69,16 +69,23 @@ class Reverse:
             outside = self._trace.nodes[: inner.start] + self._trace.nodes[inner.stop :]
             if any(id(array) in made for node in outside for array in arrays_in((node.inputs, node.options))):
                 found.remove(inner)
+        apart = {id(inner.layer) for inner in found}
+        for number, error in self._trace.spoiled.items():
+            if number not in apart:
+                raise error
         return found
 
     def _through(self, inner: Inner) -> None:
         g = self._gradients.pop(id(inner.y), None)
         if g is None:
             g = np.zeros_like(self._value(inner.y))
-        dx = inner.layer.backward(spread(g, inner.y))
+        dx = self._inner_backward(inner.layer, spread(g, inner.y))
         self.finished.update(map(id, walk([inner.layer])))
         if dx is not None:
             self._give(inner.x, dx)
+
+    def _inner_backward(self, layer: Layer, g: Any) -> Any:
+        return layer.backward(g)
 
     # ------------------------------------------------------------------------------------------------------ nodes
     def _back(self, node: Node) -> None:
@@ -96,6 +103,9 @@ class Reverse:
         if u is not None:
             s = y if is_one(node.inputs[0]) else 1 / inputs[1]
             self._hand(u, -(g * (y * (1 - s))), g, y, elementwise=True)
+        if node.function is np.multiply and node.inputs[0] is node.inputs[1]:
+            self._hand(node.inputs[0], g * (2 * inputs[0]), g, y, elementwise=True)
+            return
         rule = RULES[rule_name(node.function)]
         for position, given in enumerate(node.inputs):
             if not self._trace.is_active(given) or (u is not None and position == 1):
@@ -212,5 +222,6 @@ def gathered(share: Any, shape: tuple[int, ...], whole: tuple[int, ...], element
     if extra > 0:
         share = share.sum(axis=0 if extra == 1 else tuple(range(extra)))
     before = len(shape) - share.ndim
-    ones = tuple(k for k, n in enumerate(share.shape) if n != 1 and shape[before + k] == 1)
+    last = share.ndim - 1
+    ones = tuple(-1 if k == last else k for k, n in enumerate(share.shape) if n != 1 and shape[before + k] == 1)
     return share.sum(axis=ones[0] if len(ones) == 1 else ones, keepdims=True) if ones else share

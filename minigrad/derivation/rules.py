@@ -100,7 +100,7 @@ def largest(
 ) -> Value:
     """y = max a      da = g where a is the maximum, shared by equal ones"""
     at = a == _apart(y, a, axis, keepdims)
-    count = at.sum(axis=axis if axis is None or isinstance(axis, int) else tuple(axis), keepdims=True)
+    count = at.sum(axis=axis if axis is None or isinstance(axis, int) else tuple(axis), keepdims=True, dtype=a.dtype)
     return _apart(g, a, axis, keepdims) * at / count
 
 

@@ -52,7 +52,7 @@ def forward(layer: Layer, run: Callable[[Layer, Any], Any], x: Any) -> Any:
         for inner, name, value in states:
             put(inner, name, value)
         y = run(layer, x)  # which tells what is wrong with x, if it is that
-        layer._kept = Kept(trace, x, None, _refusal(error))
+        layer._kept = Kept(trace, x, None, refusal(error))
         return y
     layer._kept = Kept(trace, x, y)
     return raw(y)
@@ -83,6 +83,7 @@ def traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Array, trace: Trac
 
 
 def _traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded, trace: Trace) -> Any:
+    trace.x = x.array
     trace.introduce(x, active=x.dtype.kind == "f")
     for inner in walk([layer]):
         for array in inner.params.values():
@@ -111,10 +112,17 @@ def _tap(inner: Layer, trace: Trace) -> Callable[[Any], Any]:
     forward = inner.forward
 
     def tapped(x: Any) -> Any:
-        start = len(trace.nodes)
-        y = forward(x)
+        start, around = len(trace.nodes), trace.within
+        if around is None and type(inner).backward is not Layer.backward:
+            trace.within = inner
+        try:
+            y = forward(x)
+        finally:
+            trace.within = around
         if isinstance(x, Recorded) and isinstance(y, Recorded):
             trace.inner.append(Inner(inner, x.array, y.array, start, len(trace.nodes)))
+            if id(inner) in trace.spoiled:
+                trace.activate(y.array)
         return y
 
     return tapped
@@ -156,8 +164,8 @@ def gradients(layer: Layer, x: Any, dy: Any) -> list[Array | None]:
     try:
         y = traced(layer, type(layer).forward, x, trace)
     except Unrecordable as error:
-        raise _refusal(error) from None
-    trace.inner.clear()
+        raise refusal(error) from None
+    trace.inner.clear()  # so that no backward is asked
     reverse = Reverse(trace, recording=False)
     if isinstance(y, Recorded):
         reverse.run(y.array, np.asarray(dy))
@@ -167,7 +175,7 @@ def gradients(layer: Layer, x: Any, dy: Any) -> list[Array | None]:
     return [dx, *(np.zeros_like(a) if g is None else g for a, g in zip(arrays, found, strict=True))]
 
 
-def _refusal(error: Exception) -> DerivationError:
+def refusal(error: Exception) -> DerivationError:
     """Why there is no backward, in words for the one who wrote the forward."""
     if isinstance(error, DerivationError):
         return error

@@ -35,7 +35,7 @@ class Node:
     """`function` of the `inputs` (arrays, numbers, nested tuples of them) with `options` has made `out`.
 
     `is_view` says that `out` is other elements of its first input, in the same memory; `is_active` that a gradient goes
-    through it.
+    through it; `writes` that `out` was there before, and has been written into.
     """
 
     function: Callable[..., Any]
@@ -44,6 +44,7 @@ class Node:
     out: Recorded
     is_view: bool = False
     is_active: bool = False
+    writes: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ class Trace:
         self.trace = None  # as a tape has one
         self.nodes: list[Node] = []
         self.inner: list[Inner] = []
+        self.within: Layer | None = None  # a layer in the layer, with a backward of its own, that is running
+        self.spoiled: dict[int, DerivationError] = {}  # such layers, by `id`, of which only that backward is right
         self.reversing = False
+        self.x: Array = np.empty(0)
         self.known: dict[int, Recorded] = {}
         self.before: dict[int, Any] = {}
         self._active: dict[int, Array] = {}  # the arrays are kept: a number of `id` must not come again
@@ -103,7 +107,7 @@ class Trace:
         """A recording array that the forward starts from. Of state, which it may write, a copy is kept."""
         self.known[id(array.array)] = array
         if active:
-            self._activate(array.array)
+            self.activate(array.array)
         if state:
             self.before[id(array.array)] = np.copy(array)
 
@@ -130,7 +134,7 @@ class Trace:
         if not fresh and not self.reversing:
             self._write(inputs, options, out.array)
             return
-        self._add(Node(function, inputs, options, out))
+        self._add(Node(function, inputs, options, out, writes=not fresh))
 
     def follow_view(
         self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: Recorded
@@ -146,7 +150,8 @@ class Trace:
 
     def _add(self, node: Node) -> None:
         array = node.out.array
-        self.known[id(array)] = node.out
+        if not node.writes:
+            self.known[id(array)] = node.out
         self.nodes.append(node)
         if self.reversing or array.dtype.kind != "f" or not self.is_active((node.inputs, node.options)):
             return
@@ -156,16 +161,17 @@ class Trace:
         for each in arrays_in((node.inputs, node.options)):
             base = owner(each)
             if id(base) in self._written and id(base) not in self._active:
-                raise self.refusal("it reads a state that it has written; compute with the value, and write it last")
+                self._refuse("it reads a state that it has written; compute with the value, and write it last")
             self._read[id(base)] = base
         if not node.is_view and name not in RULES:
-            raise self.refusal(f"{name} has no derivative here")
+            self._refuse(f"{name} has no derivative here")
         if self.is_active(node.options):
-            raise self.refusal(f"{name} is given an array by an option's name")
+            self._refuse(f"{name} is given an array by an option's name")
         node.is_active = True
-        self._activate(array)
+        self.activate(array)
 
-    def _activate(self, array: Array) -> None:
+    def activate(self, array: Array) -> None:
+        """From here on the array counts as one that depends on x or a parameter."""
         base = owner(array)
         self._active[id(array)], self._memories[id(base)] = array, base
 
@@ -175,17 +181,19 @@ class Trace:
         if any(owner(array) is base for array in map(self._known_array, self.before)):
             self._written.add(id(base))
         elif id(base) in self._memories or self.is_active((inputs, options)):
-            raise self.refusal("it writes into an array in place; make a new one, as in y = y + b in place of y += b")
+            self._refuse("it writes into an array in place; make a new one, as in y = y + b in place of y += b")
         elif id(base) in self._read:
-            raise self.refusal("it writes into an array that it has used before; make a new one")
+            self._refuse("it writes into an array that it has used before; make a new one")
 
     def _known_array(self, number: int) -> Array:
         return self.known[number].array
 
-    def refusal(self, why: str) -> DerivationError:
-        """An error that names the line which is being run."""
-        frames = list(_stack(sys._getframe(1)))
-        return DerivationError(f"{line_of(frames)}: {why}")
+    def _refuse(self, why: str) -> None:
+        """Raise an error that names the line; within a layer that has a backward, that one will do."""
+        error = DerivationError(f"{line_of(list(_stack(sys._getframe(1))))}: {why}")
+        if self.within is None:
+            raise error
+        self.spoiled.setdefault(id(self.within), error)
 
 
 def _stack(frame: FrameType | None) -> Iterable[tuple[str, int]]:

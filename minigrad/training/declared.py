@@ -11,7 +11,13 @@ from minigrad.losses import Loss
 from minigrad.model import Model, run_backward, run_forward
 from minigrad.objective import Objective
 from minigrad.parameter import walk
-from minigrad.trained import NEVER_TRAINED, UNDECLARED, may_lack_declarations, undeclared_parameter
+from minigrad.trained import (
+    NEVER_TRAINED,
+    UNDECLARED,
+    may_lack_declarations,
+    undeclared_parameter,
+    undeclared_weight,
+)
 
 ROWS = 8
 
@@ -19,8 +25,20 @@ ROWS = 8
 def check_declared(model: Model, loss: Loss, examples: Examples) -> None:
     """Raise ValueError for a layer whose backward fills a gradient that no optimizer sees, since it is not declared.
 
-    Where the model's code gives cause to look, a copy of it runs a few rows.
+    Where the model's code gives cause to look, a copy of it runs a few rows. Where a backward is derived, no code
+    fills a gradient, and the names must tell.
     """
+    for layer in walk([model]):
+        if (name := undeclared_weight(layer)) is not None:
+            raise ValueError(
+                f"{layer!r}: its {name} is an array that no training changes: declare it in the class, as a parameter, "
+                f"{name}, d{name} = parameter(), or, if it is to stay as it is, {name} = state()"
+            )
+    if model.theta.size == 0:
+        raise ValueError(
+            f"{model!r} has no parameters, so there is nothing to train; a layer that learns declares them in its "
+            f"class, as in W, dW = parameter(), or is one of the package's, such as Dense"
+        )
     if not may_lack_declarations(model):
         return
     rows = np.arange(len(examples))[:ROWS]

@@ -5,34 +5,30 @@ It is a method of Sequential; here `model` is its self.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
-from minigrad import metrics
 from minigrad.configured import require
 from minigrad.data.blocks import Blocks
-from minigrad.data.examples import WeightedMean
 from minigrad.data.split import split_rows
-from minigrad.losses import PADDING, Loss
+from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array
 from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.loop import Augment, Shuffle, require_count, train
+from minigrad.training.measuring import Metric, check_metrics, evaluate
 from minigrad.training.ranks import SharedRows, ranks_of
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import ClassWeight, strata
 from minigrad.training.windows import Windows
 
-ROWS_AT_ONCE = 1024  # of those that are not trained on
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
 
 
@@ -48,6 +44,8 @@ def fit(
     validation: float | tuple[Any, Any] | None = None,
     shuffle: Shuffle = True,
     patience: int | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    monitor: str | None = None,
     l2: float = 0.0,
     l1: float = 0.0,
     sample_weight: Any = None,
@@ -64,7 +62,12 @@ def fit(
     Blocks. Of Blocks, and with `shuffle="windows"`, a fraction is drawn row by row, of 262,144 rows at most.
     With `patience`, training stops after so many epochs without a lower validation loss, and the parameters and state
     of the best epoch are restored, whatever ended training. `class_weight` maps labels to weights, or is "balanced":
-    each class weighs the same in sum. `progress` shows a bar; by default it does on a terminal and in a notebook.
+    each class weighs the same in sum.
+    `metrics` are measures of your own by name, each f(t, p), taken after every epoch of the held-out rows, or of those
+    trained on where there are none: `History.metrics` has them as "validation_mae" and "mae". Where the model has one
+    output, t and p are (m,). `monitor` is the name of one, which takes the place of the validation loss: its best epoch
+    is restored, with or without `patience`. More is better, but of a loss or an error (a word of its name says so).
+    `progress` shows a bar; by default it does on a terminal and in a notebook.
 
     `fit` of 4 epochs and then of 6, with the same optimizer, is bit for bit `fit` of 10.
 
@@ -86,6 +89,7 @@ def fit(
     require_count("batch_size", batch_size, "a batch has at least one row")
     if patience is not None and validation is None:
         raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
+    watched, own = check_metrics(metrics, monitor, held_out=validation is not None), metrics or {}
     if patience is not None:
         require_count("patience", patience, "wait for at least one epoch")
     ranks = objective.ranks = ranks_of(comm, objective, optimizer)
@@ -120,13 +124,14 @@ def fit(
             "data": examples,
             "validation": held_out,
         }
+        if own or monitor:
+            settings |= {"metrics": sorted(own), "monitor": monitor}
         saved = Checkpoint(checkpoint, model, optimizer, settings)
         return saved, saved.resume()
 
     saved, found = kept() if ranks is None else ranks.resume(kept)
     if found is not None:
         history, best = History(**found[0]), found[1]
-    best_loss = history.validation_loss[history.best_epoch - 1] if history.best_epoch else math.inf
 
     def ended() -> bool:
         waited = len(history) - (history.best_epoch or 0)
@@ -143,12 +148,16 @@ def fit(
             history.loss.append(epoch.loss)
             history.seconds.append(epoch.seconds)
             if held_out is not None:
-                validation_loss, measured = _evaluate(objective, held_out)
+                validation_loss, measured = evaluate(objective, held_out, own)
                 history.validation_loss.append(validation_loss)
                 for name, value in measured.items():
                     history.metrics.setdefault(f"validation_{name}", []).append(value)
-                if patience is not None and validation_loss < best_loss:
-                    best, best_loss, history.best_epoch = Snapshot([model]), validation_loss, len(history)
+                if (patience is not None or monitor is not None) and watched.is_best(history):
+                    best, history.best_epoch = Snapshot([model]), len(history)
+            elif own:
+                for name, value in evaluate(objective, examples, own)[1].items():
+                    if name in own:
+                        history.metrics.setdefault(name, []).append(value)
             done = ended()
 
             def write(done: bool = done, best: Snapshot | None = best) -> None:
@@ -195,50 +204,6 @@ def _hold_out(
     except ValueError as error:
         raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
     return examples.select(kept), examples.select(held)
-
-
-def _evaluate(objective: Objective, held_out: Rows) -> tuple[float, dict[str, float]]:
-    """The loss (without the penalty) and the metrics on rows that are not trained on, of all ranks where there are."""
-    answer, measure = partial(_answers, objective, held_out), partial(_measured, objective)
-    return measure([answer()]) if objective.ranks is None else objective.ranks.joined(answer, measure)
-
-
-def _answers(objective: Objective, held_out: Rows) -> tuple[WeightedMean, list[Array], list[Array]]:
-    """The mean loss, predictions and targets, batch by batch."""
-    mean, ps, ts = WeightedMean(), [], []
-    for batch in held_out.in_order(ROWS_AT_ONCE):
-        z, p = objective.predict(batch.x)
-        if weight := batch.weight:
-            mean.add(objective.loss_of(z, batch.t, batch.w), weight)
-        ps.append(p)
-        ts.append(batch.t)
-    return mean, ps, ts
-
-
-def _measured(
-    objective: Objective, answers: list[tuple[WeightedMean, list[Array], list[Array]]]
-) -> tuple[float, dict[str, float]]:
-    mean = WeightedMean()
-    for each, _, _ in answers:
-        mean.total += each.total
-        mean.weight += each.weight
-    ps, ts = [p for _, some, _ in answers for p in some], [t for _, _, some in answers for t in some]
-    return float(mean), _measure(objective, np.concatenate(ps), np.concatenate(ts))
-
-
-def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
-    if not objective.classifies:
-        return {"r2": metrics.r2_score(t, p)} if len(t) > 1 and p.shape == t.shape else {}
-    if t.ndim < p.ndim:  # a label for each step
-        known = t != PADDING
-        return {"accuracy": float((p.argmax(axis=-1) == t)[known].mean())} if known.any() else {}
-    if p.ndim > 1 and p.shape[-1] > 1:
-        answers, labels, totals = p.argmax(axis=-1), t.argmax(axis=-1), t.sum(axis=-1)
-        known = totals == 1
-        if known.all() or (p.ndim > 2 and known.any() and not totals[~known].any()):
-            return {"accuracy": metrics.accuracy(labels[known], answers[known])}
-    right = (p >= objective.model.boundary) == (t >= 0.5)
-    return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}
 
 
 def _bar(training: Iterator[Epoch], begun: int, epochs: int, progress: bool | None) -> Iterator[Epoch]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minigrad.display import html_table, text_table
+from minigrad.habits import HISTORY, answering
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,14 +25,16 @@ class Epoch:
     seconds: float
 
 
+@answering(HISTORY)
 @dataclass
 class History:
     """What happened in each epoch: lists as long as there were epochs.
 
     `loss` is the mean over the training rows of the loss *before* each batch's update, penalty included.
     `validation_loss` (without the penalty) and the lists in `metrics` are of the parameters at the end of the epoch, on
-    rows that were not trained on; they are empty when there are no such rows. `best_epoch` counts from 1; it is the one
-    whose parameters were restored, or None without `patience`.
+    rows that were not trained on; they are empty when there are no such rows, but for the `metrics` that `fit` is
+    given: these are then of the training rows. `best_epoch` counts from 1; it is the one whose parameters were
+    restored, or None without `patience` and `monitor`.
     """
 
     loss: list[float] = field(default_factory=list)

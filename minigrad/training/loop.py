@@ -179,7 +179,7 @@ def train(
             raise DivergenceError(
                 f"epoch {optimizer.epochs + 1}, batch {batch}: {what}. The usual cause is too large a learning rate "
                 f"({optimizer!r}); targets or inputs of very different sizes are the next. The model is as it was "
-                f"before this epoch",
+                f"before this epoch; print(model.health(x, t, loss, optimizer=…)) says what else may be wrong",
                 history,
             )
         optimizer.epochs += 1

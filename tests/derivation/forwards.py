@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigrad import Dense, Layer, ReLU, Sequential, parameter, state
+from minigrad import LSTM, Dense, Layer, ReLU, Sequential, parameter, state
 
 
 class Plain(Layer):
@@ -138,6 +138,40 @@ class Looked(Layer):
 
     def forward(self, x):
         return np.tanh(self.W[x])
+
+
+def sigma(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class StepByStep(Layer):
+    """An LSTM or a GRU of the package, with the same parameters, as the paper has it."""
+
+    W, dW = parameter()
+    U, dU = parameter()
+    b, db = parameter(decay=False)
+
+    def __init__(self, written):
+        self.written = written
+        self.W, self.U, self.b = written.W, written.U, written.b
+
+    def forward(self, x):
+        h = c = np.zeros((len(x), len(self.U)))
+        hs = []
+        for t in range(x.shape[1]):
+            if isinstance(self.written, LSTM):
+                i, f, g, o = np.split(x[:, t] @ self.W + h @ self.U + self.b, 4, axis=-1)
+                c = sigma(f) * c + sigma(i) * np.tanh(g)
+                h = sigma(o) * np.tanh(c)
+            else:
+                width = len(self.U)
+                a = np.split(x[:, t] @ self.W + self.b[: 3 * width], 3, axis=-1)
+                u = np.split(h @ self.U, 3, axis=-1)
+                r, z = sigma(a[0] + u[0]), sigma(a[1] + u[1])
+                n = np.tanh(a[2] + r * (u[2] + self.b[3 * width :]))
+                h = (1 - z) * n + z * h
+            hs.append(h)
+        return np.stack(hs, axis=1)
 
 
 TABLE, STEPS = np.random.default_rng(1).normal(size=(5, 4)), np.random.default_rng(2).normal(size=(5, 3, 4))

@@ -1,0 +1,186 @@
+"""Habits that come from other frameworks: for each a sentence that says what to write here.
+
+Where a meaning is clear, the habit simply works; this file has the others. They are told in the words of the error that
+Python would raise anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+Class = TypeVar("Class", bound=type)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+KEYWORDS = {
+    "lr": "write learning_rate=",
+    "activation": "an activation is a layer of its own: Dense(4, 8), ReLU()",
+    "units": "write both widths: Dense(in_features, out_features)",
+    "input_dim": "write both widths: Dense(in_features, out_features)",
+    "use_bias": "write bias=False",
+    "kernel_initializer": 'write init="he_normal" or another name of minigrad.initializers',
+    "kernel_regularizer": "write fit(…, l2=0.001): it holds for all weights",
+    "p": "write Dropout(rate), the share that is dropped",
+    "num_features": "write features",
+    "normalized_shape": "write features",
+    "validation_data": "write validation=(x, t)",
+    "validation_split": "write validation=0.1: a share that is drawn at random, and stratified by class",
+    "callbacks": "write patience=5 for early stopping, checkpoint=path to go on later, or the loop of your own: "
+    "for epoch in model.epochs(…): …",
+    "verbose": "write progress=True or progress=False; history.summary() prints the epochs afterwards",
+    "y": "targets are the second argument, t: fit(x, t, …)",
+    "steps_per_epoch": "an epoch is all rows once; for endless data write your own loop: forward, backward, step",
+    "initial_epoch": "an optimizer counts its epochs: fit with the same one goes on where it was",
+    "criterion": "write loss=",
+    "early_stopping": "write patience=5, with validation=0.1",
+    "n_iter": "write epochs=",
+    "max_iter": "write epochs=",
+    "nb_epoch": "write epochs=",
+    "betas": "write beta1=, beta2=",
+    "beta_1": "write beta1=",
+    "beta_2": "write beta2=",
+    "epsilon": "write eps=",
+    "from_logits": "write BinaryCrossEntropyOnLogits() or CategoricalCrossEntropyOnLogits()",
+    "reduction": "every loss here is the mean over the rows, summed over the outputs",
+    "weight": "write class_weight= or sample_weight= in fit",
+    "momentum": "SGD has momentum=",
+    "clipnorm": "write ClipByNorm(Adam(0.001), 1.0)",
+    "clipvalue": "write ClipByValue(Adam(0.001), 1.0)",
+    "dtype": "the model has it: Sequential([…], dtype=np.float64)",
+    "device": "minigrad computes on the processor; there is no device to choose",
+}
+"""Arguments that other frameworks have."""
+
+MODEL = {
+    "compile": "there is nothing to compile: fit(x, t, loss=…, optimizer=…, epochs=…) is told them",
+    "evaluate": "measure what model.predict(x) answers: (model.predict_classes(x) == labels).mean() is the accuracy, "
+    "loss.forward(model.predict(x), t) the loss",
+    "add": "a model is made of all its layers at once: Sequential([*model, Dense(8, 1)]) adds one to fresh ones",
+    "append": "a model is made of all its layers at once: Sequential([layer, …])",
+    "predict_proba": "model.predict(x) has the probabilities, in the order of model.classes",
+    "predict_on_batch": "write model.predict(x)",
+    "score": "write (model.predict_classes(x) == labels).mean(), or minigrad.metrics.r2_score(t, model.predict(x))",
+    "partial_fit": "write fit(…, epochs=1) with the same optimizer: it goes on where it was",
+    "fit_generator": "write fit(Blocks(source), None, …): minigrad.data.Blocks reads block after block",
+    "train_on_batch": "write the step: p = model.forward(x); model.backward(loss.backward(p, t)); "
+    "optimizer.step(model.theta, model.dtheta)",
+    "train": "forward and backward train, predict infers: there is no mode to be set",
+    "eval": "forward and backward train, predict infers: there is no mode to be set",
+    "zero_grad": "backward sets the gradients, it does not add to them: there is nothing to clear",
+    "parameters": "model.theta is all parameters as one vector, model.dtheta their gradients, and an optimizer takes "
+    "these: optimizer.step(model.theta, model.dtheta)",
+    "state_dict": "model.save(path) and minigrad.load(path) keep a model; layer.params and layer.states are its arrays",
+    "load_state_dict": "model.save(path) and minigrad.load(path) keep a model; model.theta[...] = values sets all",
+    "get_weights": "layer.params has the arrays of a layer, model.theta all as one vector",
+    "set_weights": "write into them: layer.W = values, or model.theta[...] = values",
+    "to": "minigrad computes on the processor, in the dtype that the model was made with",
+    "cuda": "minigrad computes on the processor",
+    "coef_": "layer.params has the arrays of a layer, such as model[0].W",
+    "history": "fit returns it: history = model.fit(…)",
+}
+"""Methods of models."""
+
+HISTORY = {
+    "history": "history.loss, history.validation_loss and history.metrics are the lists; to_frame() has all in one",
+    "params": "what fit was told is not kept; history.loss and history.seconds have an entry for each epoch",
+    "epoch": "write range(1, len(history) + 1)",
+}
+"""Attributes of a history."""
+
+OPTIMIZER = {
+    "zero_grad": "backward sets the gradients, it does not add to them: there is nothing to clear",
+    "apply_gradients": "write optimizer.step(model.theta, model.dtheta)",
+    "minimize": "write model.fit(…), or a step by hand; minimize_lbfgs(objective, x, t) minimises all at once",
+    "param_groups": "optimizer.learning_rate is a number or a function of the step",
+    "lr": "write optimizer.learning_rate",
+}
+"""Attributes of optimizers."""
+
+WORDS = {
+    "adam": "Adam()",
+    "adamw": "AdamW()",
+    "sgd": "SGD(0.1)",
+    "rmsprop": "RMSprop()",
+    "adagrad": "Adagrad()",
+    "lbfgs": "minimize_lbfgs(objective, x, t)",
+    "mse": "MeanSquaredError()",
+    "mean_squared_error": "MeanSquaredError()",
+    "squared_error": "MeanSquaredError()",
+    "mae": "MeanAbsoluteError()",
+    "mean_absolute_error": "MeanAbsoluteError()",
+    "huber": "Huber()",
+    "hinge": "Hinge()",
+    "poisson": "Poisson()",
+    "binary_crossentropy": "BinaryCrossEntropy()",
+    "categorical_crossentropy": "CategoricalCrossEntropy()",
+    "sparse_categorical_crossentropy": "CategoricalCrossEntropy()",
+    "cross_entropy": "CategoricalCrossEntropy()",
+    "log_loss": "CategoricalCrossEntropy()",
+}
+"""Names that stand for an optimizer or a loss elsewhere."""
+
+MISSING = {
+    "out_features": "a layer here is told both widths: Dense(in_features, out_features)",
+    "out_channels": "a layer here is told both numbers: Conv2D(in_channels, out_channels, kernel_size)",
+    "layers": "a model is made of all its layers at once: Sequential([Dense(4, 8), ReLU(), Dense(8, 1)])",
+    "loss": "fit is told it, as in loss=MeanSquaredError()",
+    "optimizer": "fit is told it, as in optimizer=Adam()",
+    "epochs": "fit is told how many, as in epochs=20",
+}
+"""Arguments that other frameworks do without."""
+
+
+class Elsewhere:
+    """An attribute that other frameworks have: asking for it says what to write here."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, thing: Any, cls: type) -> Any:
+        raise AttributeError(f"{cls.__name__} has no {self.name}: {self.sentence}", name=self.name, obj=thing)
+
+
+def answering(table: dict[str, str]) -> Callable[[Class], Class]:
+    """A decorator of classes: attributes of this table are answered with their sentence."""
+
+    def answer(cls: Class) -> Class:
+        for name, sentence in table.items():
+            if not hasattr(cls, name):
+                elsewhere = Elsewhere(sentence)
+                elsewhere.name = name
+                setattr(cls, name, elsewhere)
+        return cls
+
+    return answer
+
+
+def advising(function: Function) -> Function:
+    """A function whose error about an argument says what to write here, where that is another framework's."""
+
+    @wraps(function)
+    def advised(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except TypeError as error:
+            trace = error.__traceback__
+            if trace is None or trace.tb_next is not None:  # it was raised further in
+                raise
+            advice = _advice(str(error))
+            if advice is None:
+                raise
+            raise TypeError(f"{error}: {advice}") from None
+
+    return cast(Function, advised)
+
+
+def _advice(message: str) -> str | None:
+    if found := re.search(r"unexpected keyword argument '(\w+)'", message):
+        return KEYWORDS.get(found[1])
+    if "missing" in message and "argument" in message:
+        return next((MISSING[name] for name in re.findall(r"'(\w+)'", message) if name in MISSING), None)
+    return None

@@ -1,0 +1,148 @@
+"""How good a model is on rows, after an epoch: the loss, what fits it, and measures of the user's own; and which epoch
+was the best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad import metrics
+from minigrad.data.examples import WeightedMean
+from minigrad.losses import PADDING
+from minigrad.objective import Objective
+from minigrad.parameter import Array
+from minigrad.training.history import History
+from minigrad.training.rows import Rows
+
+Metric: TypeAlias = Callable[[Any, Any], Any]
+"""f(t, p): targets (labels, where the model was trained on labels) and outputs; (m,) each where there is one output."""
+
+ROWS_AT_ONCE = 1024
+SMALLER = ("loss", "error", "mae", "mse", "rmse", "brier", "deviance", "perplexity")
+"""Words in the name of a measure of which less is better."""
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Which of the measures says what epoch is the best: the validation loss, or the one of this name."""
+
+    name: str = "loss"
+
+    @property
+    def key(self) -> str:
+        """Its name in `History.metrics`."""
+        return f"validation_{self.name}"
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        words = self.name.lower().replace("-", "_").split("_")
+        return -1 if any(word in words for word in SMALLER) else 1
+
+    def values(self, history: History) -> list[float]:
+        """Its value after each epoch."""
+        if self.name == "loss":
+            return history.validation_loss
+        if self.key not in history.metrics:
+            there = ", ".join(name.removeprefix("validation_") for name in history.metrics)
+            raise ValueError(f"monitor={self.name!r}: there is no such measure; there is loss, {there}")
+        return history.metrics[self.key]
+
+    def best(self, history: History) -> float:
+        """The value of the best epoch, times the sign; -inf before there is one."""
+        return -math.inf if history.best_epoch is None else self.sign * self.values(history)[history.best_epoch - 1]
+
+    def is_best(self, history: History) -> bool:
+        """Whether the latest epoch is better than the best one before."""
+        return self.sign * self.values(history)[-1] > self.best(history)
+
+
+def check_metrics(given: Mapping[str, Metric] | None, monitor: str | None, *, held_out: bool) -> Monitor:
+    """The monitor that `fit` is asked for. Raises TypeError or ValueError, in the words of its arguments."""
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(
+            f"metrics={given!r:.60}: give a dict of functions of (t, p), such as {{'mae': mean_absolute_error}}; "
+            f"accuracy and r2 are measured anyway, where there are rows for validation"
+        )
+    for name, metric in (given or {}).items():
+        if not callable(metric):
+            raise TypeError(
+                f"metrics={{{name!r}: {metric!r:.40}}}: give a function of (t, p), such as one of minigrad.metrics; "
+                f"accuracy and r2 are measured anyway"
+            )
+    if monitor is None:
+        return Monitor()
+    if not held_out:
+        raise ValueError("monitor watches rows that are not trained on: give validation=0.1, or (x, t), too")
+    return Monitor(monitor.removeprefix("validation_").removeprefix("val_"))
+
+
+def evaluate(objective: Objective, rows: Rows, own: Mapping[str, Metric]) -> tuple[float, dict[str, float]]:
+    """The loss (without the penalty) and the measures on rows as they are, of all ranks where there are."""
+    answer, measure = partial(_answers, objective, rows), partial(_measured, objective, own)
+    return measure([answer()]) if objective.ranks is None else objective.ranks.joined(answer, measure)
+
+
+def _answers(objective: Objective, held_out: Rows) -> tuple[WeightedMean, list[Array], list[Array]]:
+    """The mean loss, predictions and targets, batch by batch."""
+    mean, ps, ts = WeightedMean(), [], []
+    for batch in held_out.in_order(ROWS_AT_ONCE):
+        z, p = objective.predict(batch.x)
+        if weight := batch.weight:
+            mean.add(objective.loss_of(z, batch.t, batch.w), weight)
+        ps.append(p)
+        ts.append(batch.t)
+    return mean, ps, ts
+
+
+def _measured(
+    objective: Objective, own: Mapping[str, Metric], answers: list[tuple[WeightedMean, list[Array], list[Array]]]
+) -> tuple[float, dict[str, float]]:
+    mean = WeightedMean()
+    for each, _, _ in answers:
+        mean.total += each.total
+        mean.weight += each.weight
+    ps, ts = [p for _, some, _ in answers for p in some], [t for _, _, some in answers for t in some]
+    p, t = np.concatenate(ps), np.concatenate(ts)
+    return float(mean), _measure(objective, p, t) | _own(objective, own, p, t)
+
+
+def _own(objective: Objective, own: Mapping[str, Metric], p: Array, t: Array) -> dict[str, float]:
+    """The measures of the user's own, in the words that t had."""
+    if not own:
+        return {}
+    classes, single = objective.model.classes, p.ndim == 2 and p.shape[1] == 1
+    if objective.classifies and classes is not None and t.ndim == p.ndim == 2:
+        t = classes[(t[:, 0] >= 0.5).astype(np.intp) if single else t.argmax(axis=-1)]
+    elif single:
+        t = t.reshape(len(t))
+    p = p[:, 0] if single else p
+    found: dict[str, float] = {}
+    for name, metric in own.items():
+        try:
+            found[name] = float(metric(t, p))
+        except Exception as error:
+            error.add_note(f"in metrics[{name!r}], which was given t of shape {t.shape} and p of shape {p.shape}")
+            raise
+    return found
+
+
+def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
+    if not objective.classifies:
+        return {"r2": metrics.r2_score(t, p)} if len(t) > 1 and p.shape == t.shape else {}
+    if t.ndim < p.ndim:  # a label for each step
+        known = t != PADDING
+        return {"accuracy": float((p.argmax(axis=-1) == t)[known].mean())} if known.any() else {}
+    if p.ndim > 1 and p.shape[-1] > 1:
+        answers, labels, totals = p.argmax(axis=-1), t.argmax(axis=-1), t.sum(axis=-1)
+        known = totals == 1
+        if known.all() or (p.ndim > 2 and known.any() and not totals[~known].any()):
+            return {"accuracy": metrics.accuracy(labels[known], answers[known])}
+    right = (p >= objective.model.boundary) == (t >= 0.5)
+    return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}
