@@ -138,6 +138,7 @@ def deviation(
 ) -> Value:
     """y = √(Σ (a - mean a)² / n)      da = g (a - mean a) / (n y)"""
     d = a - a.mean(axis=axis, keepdims=True)
+    y = np.where(y == 0, 1, y)  # where all are equal there is no derivative; 0 is in its place
     return _apart(g / y, a, axis, keepdims) * (d / (_count(a, axis) - ddof))
 
 
