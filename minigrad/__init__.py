@@ -33,7 +33,7 @@ from minigrad.layers.activations import (
 )
 from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
 from minigrad.layers.bidirectional import Bidirectional
-from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.combine import Average, Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
@@ -105,6 +105,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Average",
     "AvgPool2D",
     "BatchNorm",
     "Bidirectional",

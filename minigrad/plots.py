@@ -203,6 +203,34 @@ def reliability(
     return ax
 
 
+def dependence(
+    values: Sequence[Any], outputs: npt.ArrayLike, names: Sequence[str], numbers: bool, ax: Axes | None = None
+) -> Axes:
+    """The mean output where every row has one value in a column: a line along numbers, points for kinds.
+
+        dependence([20, 30, 40], [[0.1], [0.2], [0.4]], ["probability of yes"], numbers=True)
+
+    `outputs` (V, K) are those for each value, `names` what they are.
+    """
+    ax = _axes(ax)
+    outputs = np.asarray(outputs)
+    places: Any = values if numbers else range(len(values))
+    for k, name in enumerate(names):
+        ax.plot(places, outputs[:, k], "-o" if numbers else "o", markersize=3 if numbers else 6,
+                color=[BLUE, ORANGE][k] if k < 2 else None, label=_short(name))  # fmt: skip
+    if not numbers:
+        shown = [_short(value) for value in values]
+        fits = len(shown) * max(map(len, shown)) <= 30
+        ax.set_xticks(range(len(values)), shown, rotation=0 if fits else 90, parse_math=False)
+        ax.margins(x=0.15)
+    if len(names) > 1:
+        for text in ax.legend(frameon=False, fontsize="small").get_texts():
+            text.set_parse_math(False)
+    ax.locator_params(axis="y", nbins=5)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
 def image_side(row: tuple[int, ...], smallest: int = SMALLEST_SIDE) -> int | None:
     """n where a row of this shape is a picture of n x n gray pixels, n at least `smallest`; else None."""
     if len(row) == 3 and row[2] == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.data.table import Reading
-from minigrad.data.target import Target, is_of_table, table_of
+from minigrad.data.target import Target, is_of_table, table_of, threshold_of
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential
@@ -25,15 +25,29 @@ FILE = "model.safetensors"
 
 @dataclass(frozen=True)
 class Answers:
-    """What is said about rows: `values` (m,) are labels or numbers, with `probabilities` (m, K) of labels."""
+    """What is said about rows: `values` (m,) are labels or numbers, with `probabilities` (m, K) of labels.
+
+    `half_width` is that of the interval around numbers, which holds for a share `level` of new rows, where known.
+    """
 
     values: npt.NDArray[Any]
     probabilities: Array | None
+    half_width: float | None = None
+    level: float = 0.0
 
     @classmethod
-    def of(cls, network: Sequential, x: Any, target: Target | None = None) -> Answers:
-        """A network's answers about rows of its numbers, in the units of the target."""
+    def of(
+        cls, network: Sequential, x: Any, target: Target | None = None, threshold: tuple[Any, float] | None = None
+    ) -> Answers:
+        """A network's answers about rows of its numbers, in the units of the target.
+
+        `threshold` is one of two classes, and the output from which on it is the answer.
+        """
         outputs = network.predict(x)
+        if threshold is not None and network.classes is not None:
+            label, edge = threshold
+            place = network.classes.tolist().index(label)
+            return cls(network.classes[np.where(outputs[:, place] >= edge, place, 1 - place)], outputs)
         if target is not None and target.task == "regression":
             return cls(target.decode(outputs), None)
         if network.classes is None and outputs.shape[1:] == (1,):  # one output without classes is a number
@@ -59,6 +73,7 @@ class TableModel:
         self.facts: dict[str, Any] = network.preparation or {}
         self.reading = Reading.from_json(self.facts.get("reading", {}))
         """All that the model's file keeps beside the network, such as the settings of the training."""
+        _check(network, self.facts)
 
     @property
     def classes(self) -> Array | None:
@@ -76,7 +91,9 @@ class TableModel:
 
     def answer(self, frame: pd.DataFrame) -> Answers:
         """What the model says about the rows of a frame."""
-        return Answers.of(self.network, self.encode(frame), self.target)
+        found = Answers.of(self.network, self.encode(frame), self.target, threshold_of(self.facts))
+        interval = self.facts.get("interval")
+        return found if interval is None else replace(found, **interval)
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
         """The label of each row, or the number in the target's units, (m,)."""
@@ -100,6 +117,23 @@ class TableModel:
 
     def __repr__(self) -> str:
         return f"<TableModel of {self.target.name!r} by {len(self.preparation.names)} columns: {self.target.task}>"
+
+
+def _check(network: Sequential, facts: dict[str, Any]) -> None:
+    """Raise ValueError where a file's threshold or interval is none that training has written."""
+    threshold, interval = facts.get("threshold"), facts.get("interval")
+    try:
+        if threshold is not None and (
+            network.classes is None
+            or len(network.classes) != 2
+            or threshold["label"] not in network.classes.tolist()
+            or not 0 < threshold["from"] < 1
+        ):
+            raise ValueError(f"{threshold}")
+        if interval is not None and not (interval["half_width"] >= 0 and 0 < interval["level"] < 1):
+            raise ValueError(f"{interval}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"what the model's file keeps of its training is not consistent ({error})") from error
 
 
 def network_of(model: Any) -> Any:

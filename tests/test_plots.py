@@ -33,6 +33,7 @@ DRAWINGS = {
     "images": lambda ax: plots.images(RNG.random((3, 64)), ["a", "b", "c"], ax),
     "weights": lambda ax: plots.weights(Sequential([Dense(64, 5), Sigmoid()], seed=0), ax),
     "residuals": lambda ax: plots.residuals([1.0, 2.0], [1.5, 1.5], ax),
+    "dependence": lambda ax: plots.dependence(["a", "b"], [[0.1], [0.4]], ["probability of yes"], False, ax),
     "reliability": lambda ax: plots.reliability(RNG.random(50), RNG.random(50) > 0.5, ax),
 }
 

@@ -63,7 +63,7 @@ def _results(
     except ImportError as error:
         raise ValueError(f"--jobs needs joblib ({error}): pip install 'minigrad-nn[jobs]'") from error
     try:
-        with _cluster(jobs):
+        with cluster(jobs):
             parallel = joblib.Parallel(n_jobs=-1 if isinstance(jobs, str) else jobs, return_as="generator_unordered")
             yield from parallel(joblib.delayed(_run)(function, number, each) for number, each in tasks)
     except TerminatedWorkerError as error:
@@ -71,7 +71,7 @@ def _results(
 
 
 @contextmanager
-def _cluster(jobs: Jobs) -> Iterator[None]:
+def cluster(jobs: Jobs) -> Iterator[None]:
     """In here joblib's work goes to the cluster with this address; with a number it stays here."""
     if isinstance(jobs, int):
         yield

@@ -32,7 +32,7 @@ from minigrad.data.words import did_you_mean, shown
 from minigrad.metrics import ClassificationReport, confusion_matrix, wilson_interval
 from minigrad.results.report import matrix_lines
 from minigrad.results.words import amount
-from minigrad.table_model import TableModel
+from minigrad.table_model import FILE, TableModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +42,9 @@ SAMPLED = 128 * ROWS
 
 
 def is_larger(options: argparse.Namespace) -> bool:
-    """Whether DATA is to be read in pieces: a folder always is."""
+    """Whether DATA is to be read in pieces: a folder always is, unless it is that of a model."""
     if Path(options.data).is_dir():
-        return True
+        return not (Path(options.data) / FILE).is_file()
     if options.stream and Path(options.data).suffix.lower() not in (".parquet", ".pq"):
         raise ValueError(f"--stream reads Parquet files in pieces, and {options.data} is none; write it as one")
     return bool(options.stream)
@@ -140,8 +140,8 @@ def read_large(options: argparse.Namespace) -> LargeTable:
     """The table of `train`. Raises ValueError for options that need all rows at once."""
     if options.target is None:
         raise ValueError(f"{options.data}: name the column to predict, as in --target COLUMN")
-    for option in ("split_by", "group"):
-        if getattr(options, option) is not None:
+    for option in ("split_by", "group", "tune", "final"):
+        if getattr(options, option) not in (None, False):
             raise ValueError(
                 f"--{option.replace('_', '-')} needs all rows at once; of {options.data} a sample is held out"
             )
@@ -153,6 +153,8 @@ def predict_large(options: argparse.Namespace) -> int:
     import pyarrow
     from pyarrow import parquet
 
+    if options.explain:
+        raise ValueError(f"--explain is for tables that memory holds; take a part of {options.data}")
     out, pieces, model = Path(options.out), Pieces(options.data), _table_model(options)
     if out.suffix.lower() not in (".parquet", ".pq"):
         raise ValueError(f"{out}: the answers about {options.data} are written as Parquet; give a name in .parquet")

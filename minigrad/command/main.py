@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import sys
 
+from minigrad.command.judge import evaluate, explain
 from minigrad.command.larger import evaluate_large, is_larger, predict_large
 from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
 from minigrad.command.others import check, derive, digits, export, sample
 from minigrad.command.steps import lay_open
 from minigrad.command.train import train
-from minigrad.command.use import evaluate, predict, show
+from minigrad.command.use import predict, show
 from minigrad.training.history import DivergenceError
 
 COMMANDS = {
     "train": train,
     "predict": predict,
     "evaluate": evaluate,
+    "explain": explain,
     "show": show,
     "open": lay_open,
     "digits": digits,

@@ -36,6 +36,7 @@ examples:
   minigrad predict penguins new.xlsx --out predicted.xlsx
                                         a copy of new.xlsx with the predictions and their probabilities
   minigrad evaluate penguins test.csv   how good the model is on rows whose species is known
+  minigrad explain penguins test.csv    which columns matter, and how
   minigrad show penguins                its layers, what each column becomes, how it was trained
   minigrad lesson 1 --out mine.py       learn backpropagation; minigrad lesson 1 mine.py grades your answer
   minigrad check 'mylayers:Scale(3)'    prove the derivatives of a layer of your own
@@ -68,7 +69,9 @@ def whole(text: str) -> int:
 
 
 def widths(text: str) -> tuple[int, ...]:
-    """Whole numbers from 1 on, parted by commas."""
+    """Whole numbers from 1 on, parted by commas; the word "none" stands for no number at all."""
+    if text.strip() == "none":
+        return ()
     return tuple(count(width.strip()) for width in text.split(","))
 
 
@@ -126,7 +129,10 @@ class Settings:
     """
 
     hidden: tuple[int, ...] = _option(
-        (64,), "of hidden layers, as in 64,32 ({0}; for a table {1})", type=widths, metavar="WIDTHS"
+        (64,),
+        "of hidden layers, as in 64,32 ({0}; for a table {1}); none: linear",
+        type=widths,
+        metavar="WIDTHS",
     )
     activation: str = _option("relu", "of the hidden layers ({0}; for a table {1})", choices=ACTIVATIONS)
     epochs: int = _option(200, "passes over the training rows ({0}; for a table {1} at most)", type=count, metavar="N")
@@ -136,9 +142,18 @@ class Settings:
         None, f"default: {SGD_RATE} for sgd, else the optimizer's own", type=rate, metavar="RATE"
     )
     l2: float | None = _option(
-        1e-3, "penalty on the weights' squares (1 / rows; for a table {1})", type=penalty, metavar="L2"
+        1e-2, "penalty on the weights' squares (1 / rows; for a table {1})", type=penalty, metavar="L2"
     )
     seed: int = _option(0, "of the split, the first weights, the order (default: {1})", type=whole, metavar="N")
+    class_weight: str | None = _option(
+        None, "balanced: rare classes weigh as much as common ones in training", choices=("balanced",)
+    )
+    threshold: float | None = _option(
+        None, "answer the rarer of two classes from this probability on", type=fraction, metavar="SHARE"
+    )
+    ensemble: int = _option(
+        1, "train so many networks, each from its own weights, and answer by their mean", type=count, metavar="N"
+    )
     test_size: float = _option(0.2, "share of rows held out (default: {1})", type=fraction, metavar="SHARE")
 
     def new_optimizer(self) -> Optimizer:
@@ -154,6 +169,9 @@ class Settings:
         l2 = 1 / rows if self.l2 is None else self.l2
         told = asdict(self) | {"hidden": list(self.hidden), "learning_rate": self.new_optimizer().rate(0), "l2": l2}
         del told["epochs"]
+        for name in ("class_weight", "threshold", "ensemble"):
+            if told[name] in (None, 1):
+                del told[name]
         return told
 
 
@@ -310,6 +328,8 @@ def _add_train(commands: Any) -> None:
         metavar="M",
         help="so many of these trainings at once, or a Dask scheduler's address",
     )
+    add("--tune", type=count, metavar="N", help="try N settings by cross-validation inside the training rows")
+    add("--final", action="store_true", help="once measured, train again on all rows, and keep that network")
     add("--out", metavar="DIR", help=f"the folder to write the model to, as {MODEL}, and {REPORT}")
     add("--resume", action="store_true", help="go on with the training in DIR, bit for bit as if it had not stopped")
     add("--force", action="store_true", help="replace the model in DIR")
@@ -340,6 +360,9 @@ def _add_uses(commands: Any) -> None:
     _add_model(command)
     command.add_argument("data", metavar="DATA", help="a table or workbook like the one that it was trained on")
     command.add_argument("--out", metavar="FILE", required=True, help="the file to write: .xlsx, .csv or .tsv")
+    command.add_argument(
+        "--explain", action="store_true", help="write beside each prediction what each column does to it"
+    )
     command.add_argument("--force", action="store_true", help="replace a file that exists")
     _add_sheets(command)
     _add_stream(command.add_argument)
@@ -354,6 +377,20 @@ def _add_uses(commands: Any) -> None:
     command.add_argument("data", metavar="DATA", help=f"a table or workbook with the answers, or the word {DIGITS}")
     _add_sheets(command)
     _add_stream(command.add_argument)
+    command.add_argument("--json", action="store_true", help="print the results as one JSON object")
+
+    command = _command(
+        commands,
+        "explain",
+        "tell which columns of a table matter to a model",
+        "Tell which columns matter: what the score loses where a column is shuffled, and how the answers go with the\n"
+        "leading ones. DATA has known answers, of rows that the model was not trained on.",
+    )
+    _add_model(command)
+    command.add_argument("data", metavar="DATA", help="a table with the answers")
+    _add_sheets(command)
+    command.add_argument("--out", metavar="FILE.html", help="write it as a page, too")
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
     command.add_argument("--json", action="store_true", help="print the results as one JSON object")
 
     command = _command(

@@ -20,15 +20,16 @@ from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
 from minigrad.data.cells import read_cells
 from minigrad.data.columns import NumberColumn, moments_of, numbers_of, texts_of
-from minigrad.data.deciding import Asked
 from minigrad.data.digits import load_digits
 from minigrad.data.preparation import PLURALS, Preparation, kind_of
 from minigrad.data.split import Rows, split_groups, split_latest, split_rows
-from minigrad.data.table import Reading
+from minigrad.data.table import Asked, Reading
 from minigrad.data.target import Target, Task, target_values
 from minigrad.data.text_file import is_text_file
 from minigrad.data.words import did_you_mean, shown
 from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook
+from minigrad.results.importance import column_groups
+from minigrad.results.seen import Hashes, as_cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,10 @@ class Source(ABC):
             return self.prepare(*split_rows(len(self.answers), test_size, seed=seed))
         _refuse_impossible_split(len(self.answers), len(np.unique(self.answers)), test_size)
         return self.prepare(*split_rows(self.answers, test_size, seed=seed))
+
+    def cells(self) -> Hashes | None:
+        """The digest of every cell that a row has, (m, columns); None where a network gets all of them."""
+        return None
 
     @abstractmethod
     def prepare(self, train: Rows, held_out: Rows) -> Split:
@@ -202,6 +207,11 @@ class Table(Source):
                 )
         return replace(self.prepare(train, held_out), drawn=drawn)
 
+    def cells(self) -> Hashes:
+        """Those of all columns but the target's, also of columns that are left out."""
+        columns = [as_cells(self.frame[name].to_numpy()) for name in self.frame.columns]
+        return np.column_stack(columns) if columns else np.zeros((len(self.frame), 0), np.uint64)
+
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """Each column as `Preparation` and `Target` encode it."""
         target = Target.fit(self.column.iloc[train], self.task)
@@ -228,6 +238,7 @@ class Table(Source):
             recipe=LABELS if self.task == "classification" else NUMBERS,
             facts=facts,
             names=preparation.features,
+            groups=column_groups(preparation),
             target=target,
             dates=tuple(str(name) for name in self.frame if kind_of(self.frame[name]) == "date"),
             notes=(*notes, *columns),

@@ -14,6 +14,7 @@ from minigrad.command.options import OPTIMIZERS
 from minigrad.command.rows import read_rows
 from minigrad.command.sources import with_source
 from minigrad.layers.activations import Softmax
+from minigrad.layers.combine import Average
 from minigrad.optimizers import SGD, Optimizer
 from minigrad.sequential import Sequential
 from minigrad.table_model import TableModel, network_of
@@ -61,7 +62,8 @@ def _recipe(model: Sequential) -> Recipe:
     if model.classes is None:
         return NUMBERS
     return next(
-        (recipe for recipe in (LABELS, YES_OR_NO) if recipe.end == (last,)), LABELS if last is Softmax else NUMBERS
+        (recipe for recipe in (LABELS, YES_OR_NO) if recipe.end == (last,)),
+        LABELS if last in (Softmax, Average) else NUMBERS,
     )
 
 

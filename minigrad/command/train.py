@@ -5,18 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from minigrad.command.folder import REPORT, refuse_out, refuse_ranks, writing_model
 from minigrad.command.jobs import run_all
 from minigrad.command.larger import is_larger, read_large
-from minigrad.command.networks import train_network
+from minigrad.command.networks import Split, train_network
 from minigrad.command.options import Settings
-from minigrad.command.sources import Source, read_source, with_source
+from minigrad.command.sources import Source, Table, read_source, with_source
+from minigrad.command.tuning import tune
+from minigrad.data.target import threshold_of
 from minigrad.results.evaluation import evaluate
+from minigrad.results.importance import explain
+from minigrad.results.outcome import Classification, Regression
 from minigrad.results.report import Result, as_json, summary, write_html
+from minigrad.saving.models import annotate
+from minigrad.sequential import Sequential
+from minigrad.table_model import TableModel
 from minigrad.training.history import History
 
 
@@ -26,11 +35,16 @@ def train(options: argparse.Namespace) -> int:
     settings: Settings = options.settings
     refuse_ranks()
     refuse_out(options)
+    _refuse_together(options)
     source = read_large(options) if is_larger(options) else read_source(options)
     read = time.perf_counter()
 
     with with_source(source.where):  # what is wrong with the data is said before a folder is made
         split = source.hold_out(settings.test_size, settings.seed)
+        tuned = None
+        if options.tune is not None:
+            tuned = tune(source, split, settings, options.tune, options.jobs)
+            settings = tuned.settings
     with writing_model(options) as path:
         model, history = train_network(split, settings, path)
     trained = time.perf_counter()
@@ -38,6 +52,12 @@ def train(options: argparse.Namespace) -> int:
     others = run_all("other seeds", _score, [(source, replace(settings, seed=seed)) for seed in seeds], options.jobs)
 
     used, notes, for_json = settings.told(len(split.train)), split.notes, split.for_json
+    if settings.class_weight is not None:
+        notes = (*notes, ("weights", "classes weigh the same in sum, so the probabilities are those of equal classes"))
+    if tuned is not None:
+        notes, for_json = (*notes, ("tuning", tuned.text())), for_json | {"tuned": asdict(tuned)}
+    if settings.ensemble > 1:
+        notes = (*notes, ("ensemble", f"{settings.ensemble} networks, whose answers are averaged; the first's losses"))
     if split.recipe.early_stopping:
         notes, for_json = (*notes, ("stopping", _stopping(history))), for_json | {"best_epoch": history.best_epoch}
     result = Result(
@@ -51,9 +71,12 @@ def train(options: argparse.Namespace) -> int:
             split.held_out,
             l2=used["l2"],
             names=split.names,
+            groups=split.groups,
+            cells=source.cells(),
             first_row=source.row_numbers,
             others=others,
             decode=split.decode,
+            threshold=threshold_of(model.preparation),
             drawn=split.drawn,
             dates=split.dates,
             seed=settings.seed,
@@ -64,6 +87,21 @@ def train(options: argparse.Namespace) -> int:
         seconds=time.perf_counter() - started,
         notes=notes,
     )
+    if isinstance(source, Table):
+        outcome = result.evaluation.outcome
+        explanation = explain(
+            TableModel(model),
+            source.frame.iloc[split.held_out],
+            split.answers[split.held_out],
+            by_auc=isinstance(outcome, Classification) and outcome.unbalanced is not None,
+            seed=settings.seed,
+        )
+        result = replace(result, explanation=explanation, seconds=time.perf_counter() - started)
+    _keep_interval(model, result.evaluation.outcome, path)
+    if options.final and path is not None:
+        rows = _train_finally(source, split, settings, model, path)
+        words = f"trained again on all {rows:,} rows, once all this was measured; the figures are of the network before"
+        result = replace(result, notes=(*notes, ("final", words)), seconds=time.perf_counter() - started)
     print_result(options, result, for_json, path)
     return 0
 
@@ -72,6 +110,39 @@ def _score(source: Source, settings: Settings) -> float:
     """How good a network is that is split, drawn and trained by the seed of the settings."""
     split = source.hold_out(settings.test_size, settings.seed)
     return split.score(train_network(split, settings)[0])
+
+
+def _train_finally(source: Source, split: Split, settings: Settings, measured: Sequential, path: Path) -> int:
+    """Train on all rows, and put that network in the place of the one that was measured; return how many rows."""
+    rows = np.sort(np.concatenate([split.train, split.held_out]))
+    model, _ = train_network(source.prepare(rows, split.held_out), settings)
+    kept = {name: fact for name, fact in (measured.preparation or {}).items() if name == "interval"}
+    model.preparation = (model.preparation or {}) | kept | {"final": True}
+    model.save(path)
+    return len(rows)
+
+
+def _refuse_together(options: argparse.Namespace) -> None:
+    """Raise ValueError for options that do not go together."""
+    if options.final and options.out is None:
+        raise ValueError("--final keeps a network of all rows, so it needs --out DIR")
+    if options.tune is not None and options.target is None:
+        raise ValueError("--tune is about a table with a header; name its column to predict with --target")
+    if options.tune is not None and options.seeds > 1:
+        raise ValueError("--tune chooses by rows that other seeds of --seeds hold out; give one of them")
+    together = {"ensemble": options.settings.ensemble > 1, "final": options.final, "tune": options.tune is not None}
+    for name, asked in together.items():
+        if options.resume and asked:
+            raise ValueError(f"--resume goes on with one training, which --{name} is not; begin anew with --force")
+
+
+def _keep_interval(model: Sequential, outcome: Classification | Regression, path: Path | None) -> None:
+    """Put the interval around predictions, which the held-out rows have told, into the model's file."""
+    if path is None or not isinstance(outcome, Regression) or outcome.coverage is None:
+        return
+    interval = {"half_width": outcome.coverage.half_width, "level": outcome.coverage.level}
+    model.preparation = (model.preparation or {}) | {"interval": interval}
+    annotate(model, path)
 
 
 def _stopping(history: History) -> str:

@@ -1,9 +1,8 @@
-"""`minigrad predict`, `evaluate` and `show`: what one does with a model that has been trained."""
+"""`minigrad predict` and `show`: what one does with a model that has been trained."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from minigrad.command.progress import busy
 from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
 from minigrad.data.words import shown
-from minigrad.metrics import classification_report, confusion_matrix, mean_absolute_error, r2_score, wilson_interval
-from minigrad.results.report import matrix_lines
+from minigrad.results.importance import effects
 from minigrad.results.words import amount
 from minigrad.sequential import Sequential
 from minigrad.table_model import Answers, TableModel, load
+
+LEADING = 3  # columns that an explanation names
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -35,6 +35,8 @@ def predict(options: argparse.Namespace) -> int:
     for surprise in (*rows.said, *rows.surprises(model)):
         print(f"minigrad: note: {rows.where}: {surprise}", file=sys.stderr)
     columns = columns_of(model, found)
+    if options.explain:
+        columns |= _explanations(model, rows)
     with busy(f"writing {out}"):
         if isinstance(model, TableModel) and rows.table is not None:
             lost = write_beside(rows.table, model.reading, columns, out)
@@ -50,6 +52,9 @@ def columns_of(model: Sequential | TableModel, found: Answers) -> dict[str, list
     """The columns to write: the prediction, then the probability of each class."""
     columns: dict[str, list[Any]] = {"prediction": found.values.tolist()}
     probabilities = found.probabilities
+    if found.half_width is not None:
+        for name, width in (("low", -found.half_width), ("high", found.half_width)):
+            columns[f"{name} ({100 * found.level:g} %)"] = (found.values + width).tolist()
     if probabilities is None:
         return columns
     kind = "probability of" if np.all((probabilities >= 0) & (probabilities <= 1)) else "output for"
@@ -61,40 +66,26 @@ def columns_of(model: Sequential | TableModel, found: Answers) -> dict[str, list
     return columns
 
 
-def evaluate(options: argparse.Namespace) -> int:
-    """`minigrad evaluate MODEL DATA`: how good the network's answers are about rows with known ones."""
-    model = load_model(options.model)
-    rows = read_rows(model, options, answered=True)
-    found = rows.answered_by(model)
-    rows.refuse_unseen(model)
-    if rows.table is not None and found.probabilities is None:
-        return _evaluate_numbers(rows, found, options)
-    matrix = confusion_matrix(rows.known, found.values, model.classes)
-    report = classification_report(rows.known, found.values, model.classes)
-    right, total = int(np.trace(matrix)), int(matrix.sum())
-    low, high = wilson_interval(right, total)
-    if options.json:
-        measured = {"data": rows.where, "rows": total, "accuracy": right / total, "interval": (low, high)}
-        table_json = {"classes": report.classes.tolist(), "confusion_matrix": matrix.tolist()}
-        print(json.dumps(measured | {"balanced_accuracy": report.balanced_accuracy} | table_json))
-        return 0
-    print(f"data      {rows.where}")
-    print(f"accuracy  {right / total:.3f}, 95 % interval {low:.3f} to {high:.3f}: {right:,} of {total:,} rows right\n")
-    print("\n".join(matrix_lines("rows", [str(name) for name in report.classes.tolist()], matrix)))
-    print(f"\n{report}")
-    return 0
-
-
-def _evaluate_numbers(rows: Rows, found: Answers, options: argparse.Namespace) -> int:
+def _explanations(model: Sequential | TableModel, rows: Rows) -> dict[str, list[Any]]:
+    """What each column of the table does to each row's answer: in words the largest, then all as numbers."""
+    if not isinstance(model, TableModel):
+        raise ValueError("--explain tells by the columns of a table with a header; this is a model of sheets")
     with with_source(rows.where):
-        r2, mae = r2_score(rows.known, found.values), mean_absolute_error(rows.known, found.values)
-    if options.json:
-        print(json.dumps({"data": rows.where, "rows": len(found.values), "r2": r2, "mae": mae}))
-        return 0
-    print(f"data      {rows.where}")
-    print(f"R²        {r2:.3f} of {len(found.values):,} rows (1 is perfect; 0 is what their own mean gets)")
-    print(f"error     {amount(mae)} on average (mean absolute error)")
-    return 0
+        names, moved = effects(model, rows.x)
+    order = np.argsort(-abs(moved), axis=1, kind="stable")[:, :LEADING]
+    words = [
+        "; ".join(f"{names[k]}{_cell(rows.x[names[k]].iloc[row])} {line[k]:+.3g}" for k in places if line[k])
+        for row, (places, line) in enumerate(zip(order.tolist(), moved.tolist(), strict=True))
+    ]
+    columns: dict[str, list[Any]] = {"explanation": words}
+    return columns | {f"effect of {name}": column.tolist() for name, column in zip(names, moved.T, strict=True)}
+
+
+def _cell(value: Any) -> str:
+    """A cell in an explanation."""
+    if value is None or value != value:
+        return " (missing)"
+    return f" = {amount(value) if isinstance(value, float) else value}"
 
 
 def show(options: argparse.Namespace) -> int:

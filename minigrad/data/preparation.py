@@ -97,8 +97,8 @@ class Preparation:
                 f"there is no column {missing[0]!r}{more}, which the network was trained on{near}; it needs "
                 f"{shown(self.names)}"
             )
-        x = np.empty((len(frame), len(self.features)), np.float32)  # filled column by column, since rows may be many
-        for column, place in zip(self.columns, self.places.values(), strict=True):
+        parts = []
+        for column in self.columns:
             kind = kind_of(frame[column.name])
             if kind not in (column.kind, "empty") and (kind, column.kind) != ("number", "text"):
                 row = frame[column.name].first_valid_index()
@@ -106,8 +106,8 @@ class Preparation:
                     f"column {column.name!r}, row {row!r}: holds {PLURALS[kind]}, where the network was "
                     f"trained on {PLURALS[column.kind]}"
                 )
-            x[:, place] = column.encode(frame[column.name])
-        return x
+            parts.append(column.encode(frame[column.name]))
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
     def cells(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
         """What it makes x of, by column: float64 with NaN for what is missing, text with None, moments with NaT."""

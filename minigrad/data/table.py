@@ -8,21 +8,176 @@ row in the file as a spreadsheet program counts it, so that every later message 
 
 from __future__ import annotations
 
+import datetime
+import math
 import os
-from collections.abc import Collection, Mapping
+import reprlib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
+from minigrad.data import written_dates, written_numbers
 from minigrad.data.cells import Cells, read_cells
-from minigrad.data.column_reading import ColumnReading, found_text
-from minigrad.data.deciding import Asked, decide, decided
 from minigrad.data.text_file import TableError
-from minigrad.data.written_numbers import Ambiguous, is_marker
+from minigrad.data.words import number_text, shown
+from minigrad.data.written_dates import DateForm, as_datetime
+from minigrad.data.written_numbers import Ambiguous, NumberFormat, is_marker, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Kind = Literal["number", "flag", "text", "date"]
+Refuse = Callable[[int, Any, str], NoReturn]
+
+FLAGS = {"true": True, "false": False}
+KINDS: dict[type, str] = {float: "a number", bool: "TRUE or FALSE", str: "text", datetime.datetime: "a date"}
+NAMES: dict[str, Any] = {"number": float, "flag": bool, "text": str, "date": datetime.datetime}
+PLAIN, ISO = NumberFormat(), DateForm("ymd")
+MOST = 0.5  # of the cells are numbers, and the others are mistakes rather than the column text
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of columns: which are `numbers` or `categories`, and what is meant where that is open."""
+
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    decimal: str | None = None
+    date_order: str | None = None
+
+    def check(self, cells: Cells) -> None:
+        """Raise TableError for a column that the table does not have."""
+        for option, names in (("--as-number", self.numbers), ("--as-category", self.categories)):
+            for name in names:
+                cells.position(name, f"for {option}")
+                if name in self.numbers and name in self.categories:
+                    raise TableError(f"column {name!r} can't be --as-number and --as-category at once")
+
+
+@dataclass(frozen=True)
+class ColumnReading:
+    """How the cells of one column are read.
+
+    `number` and `date` are how those that are text are written. `lenient`: what is no number is missing, as
+    --as-number says. `markers` are the texts that were found to stand for no value.
+    """
+
+    kind: Kind
+    number: NumberFormat = PLAIN
+    date: DateForm = ISO
+    lenient: bool = False
+    asked: bool = False
+    guessed: bool = False
+    markers: tuple[str, ...] = ()
+
+    def read(self, cells: Any, refuse: Refuse) -> Any:
+        """The cells as values of this kind, in an array: float64, datetime64, bool, or objects with None."""
+        if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
+            if self.kind != "number":
+                return self._other(cells.tolist(), refuse)
+            if not np.isfinite(cells).all() and np.isinf(cells).any():
+                row = int(np.isinf(cells).argmax())
+                refuse(row, float(cells[row]), "a finite number")
+            return cells
+        return self._numbers(cells, refuse) if self.kind == "number" else self._other(cells, refuse)
+
+    def _numbers(self, cells: Sequence[Any], refuse: Refuse) -> Any:
+        known: dict[str, float | None] = {}
+        found = np.empty(len(cells))
+        for row, cell in enumerate(cells):
+            value: float | None
+            if isinstance(cell, str):
+                if cell not in known:
+                    known[cell] = math.nan if is_marker(cell) else self.number.parse(cell)
+                    if known[cell] is None and self.lenient:
+                        known[cell] = math.nan
+                value = known[cell]
+            else:
+                value = math.nan if cell is None else cell if type(cell) is float else None
+            if value is None:
+                if self.lenient:
+                    value = math.nan
+                else:
+                    wanted = "a number" if self.number.plain else f"a number {self.number.describe()}"
+                    refuse(row, cell, wanted)
+            elif math.isinf(value):
+                refuse(row, value, "a finite number")
+            found[row] = value
+        return found
+
+    def _other(self, cells: Sequence[Any], refuse: Refuse) -> Any:
+        if self.kind == "date":
+            return self._dates(cells, refuse)
+        found = np.empty(len(cells), object)
+        for row, cell in enumerate(cells):
+            if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+                found[row] = None
+            elif self.kind == "text":
+                if not (isinstance(cell, str | float) or self.asked):
+                    refuse(row, cell, "text")
+                found[row] = cell if isinstance(cell, str) else _as_text(cell)
+            else:
+                flag = cell if isinstance(cell, bool) else FLAGS.get(cell.casefold()) if isinstance(cell, str) else None
+                if flag is None and not (isinstance(cell, str) and is_marker(cell)):
+                    refuse(row, cell, KINDS[bool])
+                found[row] = flag
+        return found.astype(bool) if self.kind == "flag" and None not in found.tolist() else found
+
+    def _dates(self, cells: Sequence[Any], refuse: Refuse) -> Any:
+        known: dict[Any, Any] = {None: np.datetime64("NaT")}
+        found = np.empty(len(cells), "datetime64[us]")
+        for row, cell in enumerate(cells):
+            if cell not in known and not (isinstance(cell, float) and math.isnan(cell)):
+                moment: Any = None
+                if isinstance(cell, str):
+                    moment = np.datetime64("NaT") if is_marker(cell) else self.date.parse(cell)
+                elif isinstance(cell, datetime.date | datetime.time | datetime.timedelta):
+                    moment = as_datetime(cell)
+                if moment is None:
+                    refuse(row, cell, f"a date ({self.date.describe()})")
+                known[cell] = np.datetime64(moment)
+            found[row] = known.get(cell, known[None])
+        return found
+
+    def describe(self) -> str:
+        """What is worth telling of it; nothing where cells are read as any program does."""
+        said = []
+        if self.kind == "number" and not self.number.plain:
+            said.append(f"numbers {self.number.describe()}")
+        if self.kind == "date":
+            guess = " (a guess, since days and months can't be told apart here; --date-order overrides it)"
+            said.append(f"dates, read as {self.date.describe()}{guess if self.guessed else ''}")
+        if self.asked:
+            said.append(f"taken as {'numbers' if self.kind == 'number' else 'categories'}, as you asked for")
+        if self.markers:
+            said.append(f"missing where it holds {shown(self.markers)}")
+        return "; ".join(said)
+
+    def to_json(self) -> dict[str, Any]:
+        """{"kind": …, and what differs from the customary}"""
+        written: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "number":
+            written["number"] = self.number.to_json()
+        if self.kind == "date":
+            written["date"] = self.date.to_json()
+        return written | {"lenient": self.lenient, "asked": self.asked, "markers": list(self.markers)}
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> ColumnReading:
+        """The inverse of `to_json`. Raises ValueError for what it has not written."""
+        if written["kind"] not in NAMES:
+            raise ValueError(f"there is no kind {written['kind']!r} of columns")
+        return cls(
+            written["kind"],
+            NumberFormat.from_json(written.get("number", {})),
+            DateForm.from_json(written.get("date", {"order": "ymd"})),
+            bool(written.get("lenient", False)),
+            bool(written.get("asked", False)),
+            markers=tuple(map(str, written.get("markers", ()))),
+        )
 
 
 @dataclass(frozen=True)
@@ -34,7 +189,31 @@ class Reading:
     @classmethod
     def decide(cls, cells: Cells, asked: Asked | None = None, only: Collection[str] | None = None) -> Reading:
         """Decide by all cells of each column. Raises TableError that names the cell or says what to choose."""
-        return cls(decide(cells, asked or Asked(), only))
+        asked = asked or Asked()
+        asked.check(cells)
+        made: dict[str, ColumnReading] = {}
+        open_questions: dict[str, Ambiguous] = {}
+        for place, name in enumerate(cells.names):
+            if not name or (only is not None and name not in only):
+                continue
+            found = _decided(cells, place, name, asked)
+            if isinstance(found, Ambiguous):
+                open_questions[name] = found
+            else:
+                made[name] = found
+        decimals = {mark for name, reading in made.items() if (mark := _certain_decimal(cells, name, reading))}
+        for name, question in open_questions.items():
+            fitting = [format for format in question.formats if format.decimal in decimals]
+            if len(decimals) != 1 or not fitting:
+                few, many = sorted((format.parse(question.example) or 0.0 for format in question.formats), key=abs)
+                raise TableError(
+                    f"{cells.where}: column {name!r} holds {question.example!r} and the like, which may be "
+                    f"{few:g} or {many:g}; say what the decimal mark is: --decimal . or --decimal ,"
+                )
+            made[name] = ColumnReading("number", fitting[0], lenient=name in asked.numbers)
+        if decimals == {","}:
+            made |= _thousands_after_all(cells, made, asked)
+        return cls({name: made[name] for name in cells.names if name in made})
 
     def frame(
         self, cells: Cells, target: str | None = None, only: Collection[str] | None = None, *, hints: bool = False
@@ -76,7 +255,7 @@ class Reading:
 
             def refuse(row: int, cell: Any, wanted: str, name: Any = name, column: Any = column) -> NoReturn:
                 raise ValueError(
-                    f"column {str(name)!r}, row {column.index[row]!r}: holds {found_text(cell)}, where {wanted} belongs"
+                    f"column {str(name)!r}, row {column.index[row]!r}: holds {_found(cell)}, where {wanted} belongs"
                 )
 
             changed[name] = pd.Series(reading.read(cells, refuse), index=frame.index)
@@ -137,13 +316,127 @@ def read_table(
     return Reading.decide(cells).frame(cells, target)
 
 
+# -------------------------------------------------------------------------------------------------------- deciding
+def _decided(cells: Cells, place: int, name: str, asked: Asked) -> ColumnReading | Ambiguous:
+    column: Any = cells.columns[place]
+    if name in asked.categories:
+        return ColumnReading("text", asked=True)
+    if isinstance(column, np.ndarray):
+        return ColumnReading("number", asked=name in asked.numbers)
+    counts = Counter(map(type, column))
+    texts = Counter(cell for cell in column if type(cell) is str)
+    words = [text for text in texts if not is_marker(text)]
+    markers = tuple(sorted(text for text in texts if is_marker(text)))
+    if name in asked.numbers:
+        return _as_number(words, texts, markers, asked)
+    kinds = {kind for kind in counts if kind not in (str, type(None))}
+    dated = bool(kinds) and all(issubclass(kind, _MOMENTS) for kind in kinds)
+    if not kinds and not words:
+        return ColumnReading("text" if texts else "number")
+    if kinds <= {bool} and all(word.casefold() in FLAGS for word in words):
+        return ColumnReading("flag", markers=markers)
+    if kinds <= {float}:
+        format = written_numbers.decide(words, asked.decimal) if words else NumberFormat()
+        if isinstance(format, NumberFormat):
+            return ColumnReading("number", format, markers=markers)
+        if format is not None:
+            return format
+    if dated or not kinds:
+        form = written_dates.decide(words, asked.date_order) if words else (DateForm("ymd"), False)
+        if form is not None:
+            return ColumnReading("date", date=form[0], guessed=form[1], markers=markers)
+    return _of_several(cells, name, column, texts, counts)
+
+
+_MOMENTS = (datetime.date, datetime.time, datetime.timedelta)
+
+
+def _as_number(
+    words: list[str], texts: Counter[str], markers: tuple[str, ...], asked: Asked
+) -> ColumnReading | Ambiguous:
+    """As --as-number has it: the format of most of the texts, with the others missing."""
+    units = Counter(parts.unit for word in words if (parts := parts_of(word)) is not None)
+    most = max(units, key=lambda unit: units[unit], default=("", ""))
+    numbers = [word for word in words if (parts := parts_of(word)) is not None and parts.unit in (most, ("", ""))]
+    format = written_numbers.decide(numbers, asked.decimal) if numbers else NumberFormat()
+    if isinstance(format, Ambiguous):
+        return format
+    format = format or NumberFormat(before=most[0], after=most[1])
+    missing = tuple(sorted({*markers, *(word for word in words if format.parse(word) is None)}))
+    return ColumnReading("number", format, lenient=True, asked=True, markers=missing)
+
+
+def _of_several(
+    cells: Cells, name: str, column: list[Any], texts: Counter[str], counts: Counter[type]
+) -> ColumnReading:
+    """The kind of a column whose cells do not agree: text, or what most of them are, with an error for the others."""
+    places = {kind: counts[kind] for kind in counts if kind is not type(None)}
+    total = sum(places.values())
+    parsed = {text: parts_of(text) for text in texts}
+    by_unit: Counter[tuple[str, str]] = Counter()
+    for text, parts in parsed.items():
+        if parts is not None:
+            by_unit[parts.unit] += texts[text]
+    if sum(written_numbers.units_of(texts).values()) and len(written_numbers.units_of(texts)) > 1:
+        named = written_numbers.units_of(texts.elements())
+        if sum(named.values()) + counts[float] > 0.9 * total:
+            told = ", ".join(f"{unit!r} ({times})" for unit, times in named.most_common(5))
+            raise TableError(
+                f"{cells.where}: column {name!r} holds numbers in several units: {told}; write them in one unit, or "
+                f"take them as categories with --as-category {name!r}"
+            )
+    unit = max(by_unit, key=lambda unit: by_unit[unit], default=("", ""))
+    numbers = counts[float] + by_unit[unit] + sum(times for text, times in texts.items() if is_marker(text))
+    plain = unit == ("", "") or written_numbers.KNOWN_UNIT.fullmatch("".join(unit)) is not None
+    moments = sum(times for kind, times in places.items() if issubclass(kind, _MOMENTS))
+    if moments > MOST * total:
+        return ColumnReading("date")
+    if counts[bool] > MOST * total:
+        return ColumnReading("flag")
+    if numbers > MOST * total and plain:
+        kept = [text for text, parts in parsed.items() if parts is not None and parts.unit in (unit, ("", ""))]
+        format = written_numbers.decide(kept) if kept else NumberFormat()
+        return ColumnReading("number", format if isinstance(format, NumberFormat) else NumberFormat(".", "", *unit))
+    return ColumnReading("text")
+
+
+def _certain_decimal(cells: Cells, name: str, reading: ColumnReading) -> str | None:
+    """The decimal mark that a column shows for certain: what stands before three digits may be another mark."""
+    column: Any = cells.columns[cells.names.index(name)]
+    if reading.kind != "number" or reading.asked:
+        return None
+    if isinstance(column, np.ndarray):
+        parts = column[np.isfinite(column) & (column != np.floor(column))]
+        few, many = np.round(parts, 2) == parts, np.round(parts, 3) != parts
+        return "." if bool(few.any() or many.any()) else None
+    words = {cell for cell in column if isinstance(cell, str) and not is_marker(cell)}
+    other = "." if reading.number.decimal == "," else ","
+    marked = any("." in word or "," in word for word in words)
+    return reading.number.decimal if marked and written_numbers.decide(words, other) is None else None
+
+
+def _thousands_after_all(cells: Cells, made: Mapping[str, ColumnReading], asked: Asked) -> dict[str, ColumnReading]:
+    """Columns such as `1.234` in a file with decimal commas: they were taken for plain numbers."""
+    found = {}
+    for name, reading in made.items():
+        column: Any = cells.columns[cells.names.index(name)]
+        plain = isinstance(column, np.ndarray) and reading.kind == "number"
+        if plain and cells.dialect is not None and bool(np.any(column != np.floor(column))):
+            words = {text for text in cells.texts(name) if text is not None}
+            format = written_numbers.decide(words, ",")
+            if isinstance(format, NumberFormat) and format.thousands:
+                found[name] = ColumnReading("number", format, asked=reading.asked)
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------- reading
 def _read(reading: ColumnReading, cells: Cells, place: int, name: str, hints: bool = False) -> Any:
     def refuse(row: int, cell: Any, wanted: str) -> NoReturn:
         hint = ""
         if hints and reading.kind == "number":
             hint = f"; --as-number {name!r} has all such cells missing, --as-category {name!r} makes categories of them"
         raise TableError(
-            f"{cells.path}: {cells.place(row, name)} holds {found_text(cell)}, where {wanted} belongs; correct it, or "
+            f"{cells.path}: {cells.place(row, name)} holds {_found(cell)}, where {wanted} belongs; correct it, or "
             f"clear the cell if its value is missing{hint}"
         )
 
@@ -160,5 +453,21 @@ def _read(reading: ColumnReading, cells: Cells, place: int, name: str, hints: bo
 
 def _settled(cells: Cells, place: int, name: str) -> ColumnReading:
     """How a column is read that nothing was decided about."""
-    found = decided(cells, place, name, Asked())
+    found = _decided(cells, place, name, Asked())
     return ColumnReading("number", found.formats[0]) if isinstance(found, Ambiguous) else found
+
+
+def _as_text(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float):
+        return number_text(cell)
+    return str(cell)
+
+
+def _found(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float):
+        return f"{cell:g}"
+    return f"the text {reprlib.repr(cell)}" if isinstance(cell, str) else f"the date or time {cell}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,3 +119,9 @@ def table_of(model: Model) -> tuple[Preparation, Target]:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the preparation in the model's file is not consistent ({error})") from error
     return preparation, target
+
+
+def threshold_of(facts: Mapping[str, Any] | None) -> tuple[Any, float] | None:
+    """One of two classes, and the output from which on it is the answer; None where the largest output is."""
+    kept = (facts or {}).get("threshold")
+    return None if kept is None else (kept["label"], kept["from"])

@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-ORDERS = ("ymd", "dmy", "mdy", "ym", "my")
-WORDS = {"ymd": "year, month, day", "dmy": "day, month, year", "mdy": "month, day, year"} | {
-    "ym": "year, month",
-    "my": "month, year",
-    "": "times of the day",
-}
+ORDERS = ("ymd", "dmy", "mdy")
+WORDS = {"ymd": "year, month, day", "dmy": "day, month, year", "mdy": "month, day, year", "": "times of the day"}
 MONTHS = (
     ("jan", "january", "januar", "janvier", "enero"),
     ("feb", "february", "februar", "février", "febrero"),
@@ -46,9 +42,7 @@ SHAPES = {
     "dmy": rf"(?P<d>\d{{1,2}})(?P<mark>[-/. ]|\. ){MONTH}(?P=mark)?(?:[-/. ])?(?P<y>\d{{4}}|\d\d)",
     "mdy": rf"{MONTH}(?P<mark>[-/. ])(?P<d>\d{{1,2}})(?:(?P=mark)|, )(?P<y>\d{{4}}|\d\d)",
 }
-MONTHLY = {"ym": r"(?P<y>\d{4})[-/](?P<m>\d{1,2})", "my": rf"{MONTH}[-/ ](?P<y>\d{{4}})"}
 PATTERNS = {order: re.compile(rf"{shape}(?:(?:,?\s+|T){CLOCK})?") for order, shape in SHAPES.items()}
-PATTERNS |= {order: re.compile(rf"{shape}(?P<d>)(?P<h>)") for order, shape in MONTHLY.items()}  # without day and clock
 PATTERNS[""] = re.compile(CLOCK)
 DAY_ZERO = date(1970, 1, 1)
 
@@ -124,7 +118,7 @@ def _day(parts: dict[str, Any]) -> date:
     month, year = parts["m"].rstrip("."), int(parts["y"])
     if len(parts["y"]) == 2:
         year += 2000 if year < 69 else 1900  # as POSIX has it
-    return date(year, int(month) if month.isdigit() else NUMBER_OF_MONTH[month.casefold()], int(parts["d"] or 1))
+    return date(year, int(month) if month.isdigit() else NUMBER_OF_MONTH[month.casefold()], int(parts["d"]))
 
 
 def _clock(parts: dict[str, Any]) -> time:

@@ -38,9 +38,6 @@ KNOWN_UNIT = re.compile(
     "k?W|[kM]Wh|V|A|[kMG]?Hz|[kKMGT]?B|bar|[hk]?Pa|K|C|F"
 )
 
-SHARES = {"%": 2, "‰": 3}
-"""Spreadsheets hold 50 % as 0.5, so text is read alike: a column has one meaning in every kind of file."""
-
 # (decimal mark, mark between thousands), in the order in which they are tried
 MARKS = ((".", ""), (".", ","), (".", " "), (".", "'"), (",", ""), (",", "."), (",", " "), (",", "'"))
 
@@ -110,10 +107,7 @@ class NumberFormat:
         return next((value for marks in possible if (value := _value(parts, *marks)) is not None), None)
 
     def _suits(self, parts: Parts) -> bool:
-        """Whether its unit is this one; a number without one may be meant alike, but 50 is not 50 %."""
-        if parts.unit == ("", ""):
-            return self.after not in SHARES
-        return parts.unit == (self.before, self.after) or (
+        return parts.unit in ((self.before, self.after), ("", "")) or (
             MONEY.fullmatch(parts.before or parts.after) is not None and parts.unit in _either(self.before, self.after)
         )
 
@@ -126,9 +120,8 @@ class NumberFormat:
         """An example, and what it means."""
         example = f"1{self.thousands}234{self.decimal}5"
         before = self.before + " " * (len(self.before) > 1)
-        if self.after in SHARES:
-            return f"written as {example}{self.after}, where 50{self.after} is {float(f'50e-{SHARES[self.after]}'):g}"
-        return f"written as {before}{example}{' ' * bool(self.after)}{self.after}"
+        after = ("" if self.after in ("%", "‰") else " ") + self.after if self.after else ""
+        return f"written as {before}{example}{after}"
 
     def to_json(self) -> dict[str, str]:
         """Its fields."""
@@ -223,6 +216,5 @@ def _value(parts: Parts, decimal: str, thousands: str) -> float | None:
     if not PATTERNS[decimal, thousands].fullmatch(parts.body):
         return None
     body = parts.body.replace(thousands, "") if thousands else parts.body
-    power = int(parts.power[1:] or 0) - SHARES.get(parts.after, 0)
-    value = float(f"{body.replace(decimal, '.')}e{power}")  # so 45.3 % is 0.453, and not the number beside it
+    value = float(body.replace(decimal, ".") + parts.power)
     return -value if parts.negative else value

@@ -29,7 +29,7 @@ from minigrad.layers.activations import (
 )
 from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
 from minigrad.layers.bidirectional import Bidirectional
-from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.combine import Average, Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
@@ -225,6 +225,13 @@ def _concatenate(g: Graph, layer: Concatenate, x: str) -> str:
     return g("Concat", *(g.layer(layer.layers, branch, x) for branch in range(len(layer.layers))), axis=-1)
 
 
+def _average(g: Graph, layer: Average, x: str) -> str:
+    y = g.layer(layer.layers, 0, x)
+    for branch in range(1, len(layer.layers)):
+        y = g("Add", y, g.layer(layer.layers, branch, x))
+    return g("Div", y, g.constant(float(len(layer.layers))))
+
+
 def _windows(g: Graph, operation: str, layer: Windowed, x: str, *constants: str, **attributes: Any) -> str:
     """An operation on windows. ONNX has channels first, so x is turned before it and y is turned back."""
     last = layer.sliding + 1
@@ -255,6 +262,7 @@ def _global_avg_pool(g: Graph, layer: GlobalAvgPool2D, x: str) -> str:
 
 
 FORMS: dict[type[Layer], Form] = {
+    Average: _average,
     AvgPool2D: _avg_pool,
     BatchNorm: _batch_norm,
     Bidirectional: bidirectional,

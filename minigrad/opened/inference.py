@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.data.columns import Column, NumberColumn, TextColumn
 from minigrad.data.preparation import Preparation
-from minigrad.data.target import Target, is_of_table, table_of
+from minigrad.data.target import Target, is_of_table, table_of, threshold_of
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
 from minigrad.parameter import Array, pack
@@ -59,6 +59,8 @@ class Answering:
         self.outputs = int(self.graph.result.size)
         self.classes = None if self.regression or model.classes is None else model.classes.tolist()
         self.boundary = float(model.boundary)
+        chosen = threshold_of(model.preparation)
+        self.threshold = None if chosen is None or self.classes is None else (self.classes.index(chosen[0]), chosen[1])
 
     def columns(self) -> list[str]:
         """The columns of an answer, as `minigrad predict` names them."""

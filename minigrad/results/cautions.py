@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from minigrad.data.labels import LabelEncoder
 from minigrad.parameter import Array
+from minigrad.results.leaks import find_leaks
 from minigrad.results.outcome import Caution, Classification, Regression
+from minigrad.results.seen import Hashes, as_cells, by_chance, row_hashes
 from minigrad.results.words import percent
 
 FEW_ROWS = 10  # a class of fewer rows is hardly learned, and not measured at all
 GAP, R2_GAP = 0.05, 0.1  # training scores so far above the held-out one are named
+CHANCE = 3  # times as many equal rows as chance would make: so many are no copies yet
 NAMED = 8  # columns or classes named in a caution
 
 
@@ -23,11 +26,18 @@ def find_cautions(
     train: Array,
     test: Array,
     names: Sequence[str] | None,
+    groups: Mapping[str, Array],
+    cells: Hashes | None = None,
     dates: Sequence[str] = (),
 ) -> list[Caution]:
-    """All that there is to be said of these rows, of x (rows, columns) and t in the order of the user's data."""
+    """All that there is to be said of these rows, of x (rows, columns) and t in the order of the user's data.
+
+    `groups` has the places in x of what each of the user's columns became; `cells` are digests of all cells of the
+    user's rows, by which copies are found, where x has not all of them.
+    """
     found = [
-        _repeated(outcome, x, train, test),
+        _given_away(outcome, x, t, train, test, groups),
+        _repeated(outcome, as_cells(x) if cells is None else cells, train, test),
         _far_above(outcome),
         _rare(t) if isinstance(outcome, Classification) else None,
         _sorted(t, isinstance(outcome, Classification)),
@@ -37,12 +47,35 @@ def find_cautions(
     return [caution for caution in found if caution is not None]
 
 
-def _repeated(outcome: Classification | Regression, x: Array, train: Array, test: Array) -> Caution | None:
-    zero = np.zeros((), x.dtype)
-    keys = [hash((row + zero).tobytes()) for row in x]  # -0.0 + 0 is 0.0; hashes, since x may be large
-    known = {keys[i] for i in train}
-    again = np.array([keys[i] in known for i in test])
-    if not again.any():
+def _given_away(
+    outcome: Classification | Regression, x: Array, t: Array, train: Array, test: Array, groups: Mapping[str, Array]
+) -> Caution | None:
+    if t.ndim != 1:
+        return None
+    codes = LabelEncoder(outcome.classes).encode(t) if isinstance(outcome, Classification) else None
+    leaks = find_leaks(x, groups, t, train, test, codes)
+    if not leaks:
+        return None
+    measure = (
+        "of the held-out rows are right by it alone"
+        if codes is not None
+        else "is the R² of the target's ranks by it alone"
+    )
+    each = [f"{leak.column!r} ({percent(leak.score) if codes is not None else f'{leak.score:.3f}'})" for leak in leaks]
+    one = len(leaks) == 1
+    return Caution(
+        f"{'One column' if one else f'{len(leaks)} columns'} alone almost {'gives' if one else 'give'} the target",
+        f"{_listed(each)}: so much {measure}. If it is another way to write the target, or is known only once the "
+        f"target is, the result is worth nothing: leave it out with --drop. If it is known before, a network is not "
+        "needed.",
+    )
+
+
+def _repeated(outcome: Classification | Regression, cells: Hashes, train: Array, test: Array) -> Caution | None:
+    hashes = row_hashes(cells)
+    again = np.isin(hashes[test], hashes[train])
+    # Few columns of few values make equal rows that are no copies.
+    if not again.any() or again.mean() <= CHANCE * by_chance(cells, len(train)):
         return None
     count, rows = int(again.sum()), len(test)
     new = ""
@@ -50,7 +83,7 @@ def _repeated(outcome: Classification | Regression, x: Array, train: Array, test
         new = f" On the {rows - count:,} other rows the accuracy is {percent(outcome.right[~again].mean())}."
     return Caution(
         f"{count:,} of the {rows:,} held-out rows also stand among the training rows",
-        "They are equal in every column of x, so the network has seen them, and they say little about new rows; "
+        "They are equal in every column, so the network has seen them, and they say little about new rows; "
         f"remove the copies from the data, or keep them on one side of the split.{new}",
     )
 

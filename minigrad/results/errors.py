@@ -39,6 +39,11 @@ def number_figures(truth: Array, answers: Array, rivals: Sequence[Array], seed: 
     return Figures(score, found["r2"], found["mae"], measures, gains)
 
 
+def r_squared(truth: Array, answers: Array, weights: Array) -> Array:
+    """R² of each of D weightings (D, m) of the rows, (D,): answers and truth are (m, outputs)."""
+    return _figures(truth, answers, (), weights)["r2"]
+
+
 def _figures(truth: Array, answers: Array, rivals: Sequence[Array], weights: Array) -> dict[str, Array]:
     """Each figure of D weightings of the rows, (D,)."""
     shares = weights / weights.sum(axis=1, keepdims=True)

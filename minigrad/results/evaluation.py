@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from minigrad.plots import first_weights, image_side
 from minigrad.results.baselines import Simple, class_rivals, number_rivals
 from minigrad.results.cautions import find_cautions
 from minigrad.results.errors import number_figures
+from minigrad.results.intervals import conformal
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression, mean_interval
 from minigrad.results.probabilities import measured, ranking, rarer, trade_offs
+from minigrad.results.seen import Hashes
 from minigrad.sequential import Sequential
 from minigrad.training.history import History
 
@@ -35,6 +37,8 @@ def evaluate(
     *,
     l2: float | None = None,
     names: Sequence[str] | None = None,
+    groups: Mapping[str, Sequence[int]] | None = None,
+    cells: Hashes | None = None,
     first_row: int | npt.NDArray[np.intp] = 1,
     others: Sequence[float] = (),
     decode: Callable[[Array], Any] | None = None,
@@ -51,12 +55,13 @@ def evaluate(
 
     x (rows, …) and t come in the order of the user's data, since sorted data are worth a caution; t are the labels of a
     model that was trained on labels, else numbers. `names` are those of x's columns, `first_row` is the number that the
-    user's program gives the first row, or those of all rows where some are left out. `decode` turns the model's outputs
-    into t's units, where they are others. The baselines are trained here, on the same rows, with the penalty `l2` (by
-    default 1 / rows); with `names`, boosted trees are among them where scikit-learn is installed. `others` are the
-    scores of runs with other seeds, if there were any. `threshold` is one of two classes, and the output from which on
-    it is the answer. `drawn` says how rows were held out, where that was not at random; `dates` are columns by which it
-    could have been.
+    user's program gives the first row, or those of all rows where some are left out. `groups` has the places in x of
+    what each of the user's columns became (by default each is one), `cells` the digests of all cells that the user's
+    rows have, where x has fewer. `decode` turns the model's outputs into t's units, where they are others. `threshold`
+    is one of two classes, and the output from which on it is the answer. The baselines are trained here, on the same
+    rows, with the penalty `l2` (by default 1 / rows); with `names`, boosted trees are among them where scikit-learn is
+    installed. `others` are the scores of runs with other seeds, if there were any. `drawn` says how rows were held
+    out, where that was not at random; `dates` are columns by which it could have been.
     """
     x, t, train, test = np.asarray(x), np.asarray(t), np.asarray(train), np.asarray(test)
     flat = x.reshape(len(x), -1)
@@ -68,6 +73,10 @@ def evaluate(
         outcome, baselines, mistakes = _classes(model, x, t, train, test, simple, first_row, threshold)
     else:
         outcome, baselines, mistakes = _numbers(model, x, t, train, test, simple, first_row, decode)
+    columns = {name: np.array(places) for name, places in (groups or {}).items()}
+    if groups is None and not pictures:
+        each = names or [f"column {k + 1}" for k in range(flat.shape[1])]
+        columns = {name: np.array([k]) for k, name in enumerate(each)}
     weights = first_weights(model)
     shown = pictures and weights is not None and len(weights) == flat.shape[1]
     return Evaluation(
@@ -78,7 +87,7 @@ def evaluate(
         history=history,
         baselines=baselines,
         mistakes=mistakes,
-        cautions=find_cautions(outcome, flat, t, train, test, names, () if drawn else dates),
+        cautions=find_cautions(outcome, flat, t, train, test, names, columns, cells, () if drawn else dates),
         pictures=pictures,
         first_weights=weights.T.copy() if shown and weights is not None else None,
         layers=[repr(layer) for layer in model],
@@ -202,6 +211,7 @@ def _numbers(
         error_interval=found.error_interval,
         train_error=mean_absolute_error(t[train], fitted),
         measures=found.measures,
+        coverage=conformal(abs(truth - answers)[:, 0], simple.seed) if truth.shape[1] == 1 else None,
     )
     baselines = [
         Baseline(

@@ -65,6 +65,21 @@ class TradeOff:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """An interval of prediction ± `half_width`, meant to hold for a share `level` of new rows.
+
+    Measured on held-out rows that did not set the width: it `held` for so many of `rows`; `interval` is that of the
+    share.
+    """
+
+    level: float
+    half_width: float
+    held: int
+    rows: int
+    interval: Interval
+
+
+@dataclass(frozen=True)
 class Classification:
     """Answers that are classes. The matrices have true classes down, predicted ones across, both as in `classes`."""
 
@@ -141,6 +156,8 @@ class Regression:
     error_interval: tuple[float, float]
     train_error: float
     measures: tuple[Measure, ...] = ()
+    coverage: Coverage | None = None
+    """The interval around a prediction; None where the held-out rows are too few, or outputs are several."""
 
     measure = "R²"
 

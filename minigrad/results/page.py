@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -14,18 +13,34 @@ from minigrad import plots
 from minigrad.display import Markup, html_table, marked
 from minigrad.results.baselines import BASELINE_STEPS
 from minigrad.results.drawing import drawing, tile
+from minigrad.results.figures import classes_section, confusion_section, measures_section, thresholds_section
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression
 from minigrad.results.style import STYLE
-from minigrad.results.words import against, amount, measure_text, percent, score_text, spread_text, winner
+from minigrad.results.words import (
+    against,
+    amount,
+    coverage_text,
+    percent,
+    score_text,
+    spread_text,
+    winner,
+)
 
 UNITS_SHOWN = 32  # pictures of weights
-CLASSES_DRAWN = 40  # a larger confusion matrix can't be read
 
 
 def render(
-    data: str, found: Evaluation, settings: dict[str, Any], notes: Sequence[tuple[str, str]], seconds: float
+    data: str,
+    found: Evaluation,
+    settings: dict[str, Any],
+    notes: Sequence[tuple[str, str]],
+    seconds: float,
+    columns: str = "",
 ) -> str:
-    """The whole page. `data` is the name of the data, `settings` and `notes` are those of a `Result`."""
+    """The whole page. `data` is the name of the data, `settings` and `notes` are those of a `Result`.
+
+    `columns` is the section about which columns matter.
+    """
     drawn = importlib.util.find_spec("matplotlib") is not None
     outcome = found.outcome
     parts = [_first_screen(data, found), _cautions(found), _baselines(found)]
@@ -35,16 +50,26 @@ def render(
             'With it (<code>pip install "minigrad-nn[plots]"</code>) the same command draws them.</p>'
         )
     parts.append(_learning(found, drawn))
-    parts.append(_measures(outcome))
+    parts.append(measures_section(outcome))
     if isinstance(outcome, Classification):
-        parts += [_thresholds(outcome), _classes(outcome), _confusion(outcome, drawn)]
-    elif drawn:
-        parts.append(_residuals(outcome))
-    parts += [_mistakes(found, drawn), _weights(found) if drawn else "", _method(found, settings, notes, seconds)]
+        parts += [thresholds_section(outcome), classes_section(outcome), confusion_section(outcome, drawn)]
+    else:
+        parts.append(_residuals(outcome, drawn))
+    parts += [
+        columns,
+        _mistakes(found, drawn),
+        _weights(found) if drawn else "",
+        _method(found, settings, notes, seconds),
+    ]
+    return whole(data, parts)
+
+
+def whole(title: str, parts: Sequence[str]) -> str:
+    """The page around its sections."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(data)}: minigrad report</title><style>{STYLE}</style></head>\n<body><main>\n"
+        f"<title>{escape(title)}: minigrad report</title><style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(part for part in parts if part)
         + "\n<footer>Made by minigrad. Every number is about rows that the network has not seen, unless it says "
         "“training”.</footer>\n</main></body></html>\n"
@@ -54,16 +79,25 @@ def render(
 # ---------------------------------------------------------------------------------------------------------- sections
 def _first_screen(data: str, found: Evaluation) -> str:
     outcome, (low, high) = found.outcome, found.outcome.interval
-    if isinstance(outcome, Classification):
-        number = f"{100 * outcome.score:.1f}<small> %</small>"
+    own, scores = outcome.score, [other.score for other in found.baselines]
+    if isinstance(outcome, Classification) and outcome.unbalanced is not None:
+        auc = outcome.measures[0]
+        own, (low, high), scores = auc.value, auc.interval, [other.auc or 0.0 for other in found.baselines]
+        number, least = f"{own:.3f}<small> AUC</small>", 0.5
+        what = (
+            f"on {found.held_out_rows:,} held-out rows; 95 % interval {low:.3f} to {high:.3f}; chance has 0.5; "
+            f"{percent(outcome.score)} of the rows right"
+        )
+    elif isinstance(outcome, Classification):
+        number, least = f"{100 * own:.1f}<small> %</small>", 0.0
         what = f"of {found.held_out_rows:,} held-out rows right; 95 % interval {100 * low:.1f} to {100 * high:.1f} %"
     else:
-        number = f"{outcome.score:.3f}<small> R²</small>"
+        number, least = f"{own:.3f}<small> R²</small>", min(0.0, low, *scores)
         what = (
             f"on {found.held_out_rows:,} held-out rows; 95 % interval {low:.3f} to {high:.3f}; "
             f"mean error {amount(outcome.error)}"
         )
-    least = 0.0 if isinstance(outcome, Classification) else min(0.0, low, *(other.score for other in found.baselines))
+    by_auc = isinstance(outcome, Classification) and outcome.unbalanced is not None
 
     def place(score: float) -> float:
         return 100 * min(max((score - least) / (1 - least), 0.0), 1.0)
@@ -79,11 +113,12 @@ def _first_screen(data: str, found: Evaluation) -> str:
         return (
             f"<dt {row}{' class=own' if band else ''}>{escape(name)}</dt>"
             f'<dd {row} class="bar-cell">{track}</dd>'
-            f'<dd {row} class="number">{score_text(score, outcome)}</dd>'
+            f'<dd {row} class="number">{f"{score:.3f}" if by_auc else score_text(score, outcome)}</dd>'
         )
 
-    lanes = [lane(0, "this network", outcome.score, outcome.interval)]
-    lanes += [lane(n, other.name, other.score) for n, other in enumerate(reversed(found.baselines), 1)]
+    lanes = [lane(0, "this network", own, (low, high))]
+    others = zip(reversed(found.baselines), reversed(scores), strict=True)
+    lanes += [lane(n, other.name, score) for n, (other, score) in enumerate(others, 1)]
     return (
         f'<p class="kicker">minigrad report</p><h1>{escape(data)}</h1>\n<section class="verdict">'
         f'<p class="score">{number}</p><p class="what">{escape(what)}</p><dl class="race">{"".join(lanes)}</dl>'
@@ -136,52 +171,6 @@ def _baselines(found: Evaluation) -> str:
     return f"<h2>Against simpler answers</h2><p>{escape(words)}</p>{html_table(head, rows)}{who}{spread}"
 
 
-def _measures(outcome: Classification | Regression) -> str:
-    """The figures that belong to the kind of answers, each beside what knowing nothing of a row gets."""
-    rows: list[list[object]] = []
-    for measure in outcome.measures:
-        value, between, chance = measure_text(measure)
-        rows.append([measure.name, Markup(f"{value}<small>{escape(between)}</small>"), chance])
-    if isinstance(outcome, Regression):
-        title, words = "How far off", "Mean and root mean squared error are in the target’s unit, R² has none. "
-    else:
-        title = "How well the outputs tell rows apart"
-        about = "each class against the others, averaged"
-        if outcome.positive is not None:
-            about = f"of “{outcome.classes[outcome.positive]}”, the class looked for"
-        words = (
-            f"AUC ({about}): how often a row of the class has a larger output for it than another row; 0.5 is chance. "
-            "That of precision and recall says more where the class is rare. "
-        )
-        if outcome.positive is not None:
-            words += (
-                "Lift: how many times as many rows of the class the tenth with the largest outputs holds as chance. "
-            )
-        if any(measure.key == "log_loss" for measure in outcome.measures):
-            words += "Log loss and Brier score are of the probabilities, and less is better. "
-    words += "Small figures are 95 % intervals, by drawing the held-out rows again and again (bootstrap)."
-    return f"<h2>{title}</h2><p>{escape(words)}</p>{html_table(['', 'held out', 'knowing nothing'], rows)}"
-
-
-def _thresholds(outcome: Classification) -> str:
-    if outcome.positive is None:
-        return ""
-    name, rows = outcome.classes[outcome.positive], []
-    for each in outcome.trade_offs:
-        mark = "<small>in use</small>" if each.threshold == outcome.threshold else ""
-        shares = ["–" if math.isnan(share) else percent(share) for share in (each.precision, each.recall)]
-        found = f"{each.right:,} of {each.true:,}"
-        rows.append([Markup(f"{each.threshold:g}{mark}"), f"{each.called:,}", found, *shares, percent(each.accuracy)])
-    words = (
-        f"Answering “{name}” from an output on (--threshold): a lower one finds more of these rows and calls more "
-        "others so. Choose by what a missed row and a false alarm cost; figures of a threshold that was chosen here "
-        "are a little too good."
-    )
-    head = ["from", "called so", "found", "precision", "recall", "accuracy"]
-    table = html_table(head, rows)
-    return f'<h2>What a threshold trades</h2><p>{escape(words)}</p><div class="scroll">{table}</div>'
-
-
 def _learning(found: Evaluation, drawn: bool) -> str:
     history, outcome = found.history, found.outcome
     words = (
@@ -200,72 +189,18 @@ def _learning(found: Evaluation, drawn: bool) -> str:
     return f"<h2>Learning</h2><p>{escape(words)}</p>{shown}"
 
 
-def _classes(outcome: Classification) -> str:
-    report, rows = outcome.report, []
-
-    def cell(value: float, interval: tuple[float, float]) -> Markup:
-        low, high = interval
-        return Markup(f"{value:.3f}<small>{low:.2f}–{high:.2f}</small>")
-
-    numbers = zip(outcome.classes, report.precision, report.recall, report.f1, report.support, strict=True)
-    for (name, *values, support), intervals in zip(numbers, outcome.class_intervals(), strict=True):
-        rows.append([name, *(cell(v, i) for v, i in zip(values, intervals, strict=True)), f"{support:,}"])
-    average = [report.macro_precision, report.macro_recall, report.macro_f1]
-    rows.append(["mean of the classes", *(f"{value:.3f}" for value in average), f"{report.support.sum():,}"])
-    table = html_table(["class", "precision", "recall", "F1", "rows"], rows)
-    return (
-        "<h2>Class by class</h2><p>Precision: of the rows called so, how many are. Recall: of the rows that are, how "
-        "many were called so. F1: the harmonic mean of both. Small figures are 95 % intervals (Wilson’s; for F1 "
-        f"carried over from TP / (TP + FP + FN)). Balanced accuracy, the mean recall: "
-        f"<strong>{percent(report.balanced_accuracy)}</strong>.</p>{table}"
-    )
-
-
-def _confusion(outcome: Classification, drawn: bool) -> str:
-    classes, matrix = outcome.classes, outcome.held_out_matrix
-    if len(classes) > CLASSES_DRAWN:
-        return ""
-    if not drawn:
-        rows = [[name, *counts] for name, counts in zip(classes, matrix.tolist(), strict=True)]
-        table = html_table(["true \\ predicted", *classes], rows)
-        return f'<h2>What is taken for what</h2><div class="scroll">{table}</div>'
-    side = min(max(3.8, 0.42 * len(classes) + 1), 9)
-    left = drawing(
-        lambda ax: plots.confusion(matrix, classes, ax), (side, side), "confusion matrix",
-        "Held-out rows by true class (down) and answer (across); right answers lie on the diagonal.",
-    )  # fmt: skip
-    right = _reliability(outcome) if outcome.outputs.min() >= 0 and outcome.outputs.max() <= 1 else ""
-    return f'<h2>What is taken for what</h2><div class="pair">{left}{right}</div>'
-
-
-def _reliability(outcome: Classification) -> str:
-    """Whether outputs can be believed: of two classes those for the one looked for, of more the largest."""
-    confidence, right, k = outcome.confidence, outcome.right, outcome.positive
-    caption = (
-        "Can the outputs be believed? Each point is a tenth of the held-out rows. Above the line, the network is "
-        "right more often than its output says; below it, less often."
-    )
-    labels = "confidence: the largest output", "share of right answers"
-    if k is not None:
-        name = outcome.classes[k]
-        confidence, right = outcome.outputs[:, k], outcome.codes == k
-        labels = "output for the class looked for", "share of rows that are of it"
-        caption = (
-            f"Can the outputs be believed? Each point is a tenth of the held-out rows. Above the line, more rows are "
-            f"“{name}” than the outputs say; below it, fewer."
-        )
-    return drawing(
-        lambda ax: plots.reliability(confidence, right, ax, labels=labels), (4.4, 4.4), "reliability", caption
-    )
-
-
-def _residuals(outcome: Regression) -> str:
+def _residuals(outcome: Regression, drawn: bool) -> str:
     picture = drawing(
         lambda ax: plots.residuals(outcome.truth, outcome.answers, ax), (5.6, 3), "residuals against predictions",
         "Each point is a held-out row. A band around 0 of even height is what a good model leaves; a bend is something "
         "it has missed, a funnel means that large answers are less certain.",
-    )  # fmt: skip
-    return f"<h2>What is left over</h2>{picture}"
+    ) if drawn else ""  # fmt: skip
+    held = "" if outcome.coverage is None else f"<p>{escape(_capital(coverage_text(outcome.coverage)))}.</p>"
+    return f"<h2>What is left over</h2>{picture}{held}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _mistakes(found: Evaluation, drawn: bool) -> str:

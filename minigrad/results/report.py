@@ -15,13 +15,16 @@ import numpy.typing as npt
 from minigrad.atomic import replacing
 from minigrad.display import text_table
 from minigrad.metrics import wilson_interval
-from minigrad.results.outcome import Baseline, Classification, Evaluation, Measure, Regression
-from minigrad.results.page import render
-from minigrad.results.words import amount, measure_text, spread_text, verdict, winner
+from minigrad.results.columns import columns_section, together_texts
+from minigrad.results.importance import Explanation
+from minigrad.results.outcome import Baseline, Classification, Evaluation, Measure, Regression, TradeOff
+from minigrad.results.page import render, whole
+from minigrad.results.words import amount, coverage_text, measure_text, spread_text, verdict, winner
 
 MATRIX_LIMIT = 20  # classes whose confusion matrix still fits on a page
 SHOWN = 10  # classes named in a line
 WIDTH = 110  # of a line of sentences
+COLUMNS_SHOWN = 15  # of those that matter most
 CONFUSIONS = 3  # of the most frequent mistakes are named
 
 
@@ -31,7 +34,7 @@ class Result:
 
     `data` is the user's name for the data. `settings` are the command's options as they were used; `optimizer`,
     `learning_rate`, `batch_size`, `l2` and `seed` are told. `notes` are choices that were made for the user, such as
-    how a column was read: what they are about, and the choice.
+    how a column was read: what they are about, and the choice. `explanation` says which columns matter, of a table.
     """
 
     data: str
@@ -41,6 +44,7 @@ class Result:
     training_seconds: float
     seconds: float
     notes: tuple[tuple[str, str], ...] = ()
+    explanation: Explanation | None = None
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -75,6 +79,7 @@ def as_json(result: Result) -> dict[str, Any]:
         ],
         "winner": winner(found),
         "spread": found.spread,
+        **({} if result.explanation is None else explanation_as_json(result.explanation)),
         "warnings": [f"{caution.title}. {caution.text}" for caution in found.cautions],
         "notes": [f"{name}: {text}".removeprefix(": ") for name, text in result.notes],
         "seconds_reading": result.reading_seconds,
@@ -89,13 +94,25 @@ def summary(result: Result) -> str:
     if isinstance(found.outcome, Classification):
         outcome = found.outcome
         matrix = "\n".join(matrix_lines("held-out rows", outcome.classes, outcome.held_out_matrix))
-        parts += [_accuracies(found, outcome), _measures(outcome), matrix, str(outcome.report)]
-        parts += [_thresholds(outcome)] if outcome.trade_offs else []
+        looked_for = None if outcome.positive is None else str(outcome.classes[outcome.positive])
+        measures = measure_lines(outcome.measures, looked_for, "held out")
+        parts += [_accuracies(found, outcome), measures, matrix, str(outcome.report)]
+        if looked_for is not None:
+            parts += [threshold_lines(outcome.trade_offs, looked_for, outcome.threshold, "the held-out rows")]
     else:
-        parts += [_errors(found, found.outcome), _measures(found.outcome)]
+        parts += [_errors(found, found.outcome), measure_lines(found.outcome.measures, None, "held out")]
+        parts += [f"intervals {coverage_text(found.outcome.coverage)}"] if found.outcome.coverage else []
+    if result.explanation is not None:
+        parts.append(importance_lines(result.explanation))
     said = [f"in short: {verdict(found)}", *([f"{spread_text(found)}."] if found.spread else [])]
     said += [f"warning: {caution.title}. {caution.text}" for caution in found.cautions]
     return "\n\n".join([*parts, *(textwrap.fill(text, WIDTH) for text in said), _times(result)])
+
+
+def write_explanation(title: str, found: Explanation, path: str | os.PathLike[str]) -> None:
+    """Which columns matter, as a page of its own."""
+    with replacing(path) as file:
+        file.write(whole(title, [columns_section(found)]).encode())
 
 
 def write_html(result: Result, path: str | os.PathLike[str]) -> None:
@@ -103,7 +120,8 @@ def write_html(result: Result, path: str | os.PathLike[str]) -> None:
 
     Pictures are drawn with matplotlib; without it the page comes without them, and says so.
     """
-    page = render(result.data, result.evaluation, result.settings, result.notes, result.training_seconds)
+    columns = "" if result.explanation is None else columns_section(result.explanation)
+    page = render(result.data, result.evaluation, result.settings, result.notes, result.training_seconds, columns)
     with replacing(path) as file:
         file.write(page.encode())
 
@@ -119,6 +137,29 @@ def measures_as_json(measures: Sequence[Measure]) -> dict[str, Any]:
     return found
 
 
+def explanation_as_json(found: Explanation) -> dict[str, Any]:
+    """`importance`, the drop in score by column, and what belongs to it."""
+    return {
+        "importance": {each.column: each.drop for each in found.importances},
+        "importance_interval": {each.column: each.interval for each in found.importances},
+        "importance_measure": found.measure,
+        "columns_together": [{"columns": [a, b], "correlation": r} for a, b, r in found.together],
+    }
+
+
+def importance_lines(found: Explanation) -> str:
+    """Which columns matter, the most important ones first, and which go together."""
+    cells = [
+        [each.column, f"{each.drop:.3f}", "{:.3f} to {:.3f}".format(*each.interval)]
+        for each in found.importances[:COLUMNS_SHOWN]
+    ]
+    left = len(found.importances) - COLUMNS_SHOWN
+    head = [f"{found.measure} {found.score:.3f} of {found.rows:,} rows", "falls by", "95 % interval"]
+    lines = ["which columns matter: what is lost where one is shuffled", text_table(head, cells, align="<>>")]
+    lines += [f"and {left:,} more columns; --json names them all"] if left > 0 else []
+    return "\n".join([*lines, *(textwrap.fill(text, WIDTH) for text in together_texts(found))])
+
+
 def _finite(value: float) -> float | None:
     """The number, or None where it has no value, which JSON can't say."""
     return value if math.isfinite(value) else None
@@ -128,6 +169,7 @@ def _outcome_as_json(outcome: Classification | Regression) -> dict[str, Any]:
     if isinstance(outcome, Regression):
         return {
             **measures_as_json(outcome.measures),
+            "prediction_interval": None if outcome.coverage is None else asdict(outcome.coverage),
             "held_out_accuracy": None,
             "train_accuracy": None,
             "r2": outcome.score,
@@ -189,7 +231,10 @@ def _heading(result: Result) -> str:
 
 
 def _accuracies(found: Evaluation, outcome: Classification) -> str:
-    lines = ["accuracy            95 % interval    rows right (the largest output is the answer)"]
+    rule = "the largest output is the answer"
+    if outcome.threshold is not None and outcome.positive is not None:
+        rule = f"{outcome.classes[outcome.positive]} is the answer from {outcome.threshold:g} on"
+    lines = [f"accuracy            95 % interval    rows right ({rule})"]
     for name, matrix in (("held out", outcome.held_out_matrix), ("training", outcome.train_matrix)):
         right, rows = int(np.trace(matrix)), int(matrix.sum())
         low, high = wilson_interval(right, rows)
@@ -207,33 +252,30 @@ def _standing(other: Baseline) -> str:
     return f"{auc}: the network is {other.verdict}"
 
 
-def _measures(outcome: Classification | Regression) -> str:
-    """The figures with their intervals, beside what knowing nothing gets."""
-    rows = [[measure.name, *measure_text(measure)] for measure in outcome.measures]
-    about = "" if not isinstance(outcome, Classification) else (
-        " (the mean of the classes, each against the others)" if outcome.positive is None
-        else f" (of {outcome.classes[outcome.positive]!r})"
-    )  # fmt: skip
-    return text_table([f"held out{about}", "", "95 % interval", "knowing nothing"], rows, align="<>><")
+def measure_lines(measures: Sequence[Measure], positive: str | None, rows: str) -> str:
+    """The figures of these rows with their intervals, beside what knowing nothing gets."""
+    about = ""
+    if any(measure.key == "auc" for measure in measures):
+        about = f" (of {positive!r})" if positive is not None else " (mean of each class against the others)"
+    cells = [[measure.name, *measure_text(measure)] for measure in measures]
+    return text_table([f"{rows}{about}", "", "95 % interval", "knowing nothing"], cells, align="<>><")
 
 
-def _thresholds(outcome: Classification) -> str:
-    """What answering the looked-for class from each threshold on trades for what."""
-    assert outcome.positive is not None
-    rows = [
+def threshold_lines(trades: Sequence[TradeOff], name: str, chosen: float | None, rows: str) -> str:
+    """What answering a class from each threshold on trades for what."""
+    cells = [
         [
-            f"{'* ' if each.threshold == outcome.threshold else ''}{each.threshold:g}",
+            f"{'* ' if each.threshold == chosen else ''}{each.threshold:g}",
             f"{each.called:,}",
             f"{each.right:,} of {each.true:,}",
             "-" if math.isnan(each.precision) else f"{each.precision:.3f}",
             "-" if math.isnan(each.recall) else f"{each.recall:.3f}",
             f"{each.accuracy:.3f}",
         ]
-        for each in outcome.trade_offs
+        for each in trades
     ]
     head = ["--threshold", "called so", "found", "precision", "recall", "accuracy"]
-    name = outcome.classes[outcome.positive]
-    return f"answering {name!r} from a threshold on, on the held-out rows\n{text_table(head, rows)}"
+    return f"answering {name!r} from a threshold on, on {rows}\n{text_table(head, cells)}"
 
 
 def _errors(found: Evaluation, outcome: Regression) -> str:

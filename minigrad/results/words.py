@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.results.outcome import Baseline, Classification, Evaluation, Measure, Regression
+from minigrad.results.outcome import Baseline, Classification, Coverage, Evaluation, Measure, Regression
 
 NOT_SHOWN = "; a gain is not shown on these rows"
 
@@ -30,6 +30,16 @@ def measure_text(measure: Measure) -> tuple[str, str, str]:
     low, high = measure.interval
     chance = write(round(measure.chance, 3) + 0.0 if measure.key == "r2" else measure.chance)
     return write(measure.value), f"{write(low)} to {write(high)}", chance + ("" if measure.shown else NOT_SHOWN)
+
+
+def coverage_text(coverage: Coverage) -> str:
+    """What a prediction's interval is, and how often it held."""
+    low, high = coverage.interval
+    return (
+        f"prediction ± {amount(coverage.half_width)} is meant to hold for {percent(coverage.level)} of new rows "
+        f"(split conformal); measured, it held for {percent(coverage.held / coverage.rows)} of {coverage.rows:,} "
+        f"held-out rows ({100 * low:.1f} to {100 * high:.1f} %)"
+    )
 
 
 def verdict(found: Evaluation) -> str:

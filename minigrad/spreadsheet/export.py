@@ -189,6 +189,9 @@ class _Export:
         if self.a.outputs == 1:
             second = address(("Working", 0, self.wide), True)
             return [f"IF({outputs[0]}>={self.a.boundary!r},{labels[0]},{second})", *outputs]
+        if self.a.threshold is not None:
+            place, edge = self.a.threshold
+            return [f"IF({outputs[place]}>={edge!r},{labels[place]},{labels[1 - place]})", *outputs]
         some = area(("Working", row, self.output_columns[0]), ("Working", row, self.output_columns[-1]))
         heads = area(("Working", 0, self.output_columns[0]), ("Working", 0, self.output_columns[-1]), True)
         return [f"INDEX({heads},MATCH(MAX({some}),{some},0))", *outputs]

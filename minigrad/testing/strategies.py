@@ -19,7 +19,7 @@ from minigrad.layer import Layer
 from minigrad.layers.activations import Tanh
 from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
 from minigrad.layers.bidirectional import Bidirectional
-from minigrad.layers.combine import Concatenate, Residual
+from minigrad.layers.combine import Average, Concatenate, Residual
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
@@ -194,6 +194,12 @@ WHOLE: dict[type[Layer], st.SearchStrategy[Layer]] = {
     ),
     Concatenate: st.builds(
         lambda width, wider, seed: Concatenate(Dense(width, wider, seed=seed), Columns(0, 1)),
+        sizes(),
+        sizes(),
+        st.integers(0, 99),
+    ),
+    Average: st.builds(
+        lambda width, out, seed: Average(Dense(width, out, seed=seed), Dense(width, out, seed=seed + 1)),
         sizes(),
         sizes(),
         st.integers(0, 99),

@@ -93,6 +93,7 @@ def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
         "answer": a.columns(),
         "classes": a.classes,
         "boundary": a.boundary,
+        "threshold": a.threshold,
         "units": [target.scale, target.mean] if a.regression and target is not None else None,
         "side": side,
         "hidden": _hidden(a, side),

@@ -81,7 +81,7 @@ function answer(y) {
   const found = {};
   if (DATA.units) return { prediction: y[0] * DATA.units[0] + DATA.units[1] };
   if (DATA.answer.length === 1) return { prediction: y[0] };
-  const code = y.length === 1 ? +(y[0] >= DATA.boundary) : y.indexOf(Math.max(...y));
+  const code = DATA.threshold ? (y[DATA.threshold[0]] >= DATA.threshold[1] ? DATA.threshold[0] : 1 - DATA.threshold[0]) : y.length === 1 ? +(y[0] >= DATA.boundary) : y.indexOf(Math.max(...y));
   found.prediction = DATA.classes ? DATA.classes[code] : code;
   y.forEach((p, k) => { found[DATA.answer[k + 1]] = p; });
   return found;

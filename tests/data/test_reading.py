@@ -10,8 +10,7 @@ import pytest
 
 from minigrad.data import TableError, read_table
 from minigrad.data.cells import read_cells
-from minigrad.data.deciding import Asked
-from minigrad.data.table import Reading
+from minigrad.data.table import Asked, Reading
 
 ROWS = 30
 
@@ -24,7 +23,7 @@ def content():
             "Preis": rng.lognormal(7, 1, ROWS).round(2),
             "Tag": pd.Timestamp("2023-12-01") + pd.to_timedelta(rng.integers(0, 400, ROWS), unit="D"),
             "Gewicht": np.where(np.arange(ROWS) % 9, rng.uniform(1, 60, ROWS).round(1), np.nan),
-            "Anteil": rng.uniform(0, 1, ROWS).round(3),
+            "Anteil": rng.uniform(0, 100, ROWS).round(1),
             "Saldo": rng.integers(-5000, 5000, ROWS).astype(float),
             "Ort": np.array(["Köln", "Zürich", "Łódź"])[rng.integers(0, 2, ROWS)],
         },
@@ -43,7 +42,7 @@ def lines():
             f"{german(row.Preis, 2)} €",
             f"{row.Tag:%d.%m.%Y}",
             "k.A." if np.isnan(row.Gewicht) else f"{german(row.Gewicht, 1)}\u00a0kg",
-            f"{german(100 * row.Anteil, 1)}%",
+            f"{german(row.Anteil, 1)}%",
             german(row.Saldo, 0) if row.Saldo >= 0 else f"({german(-row.Saldo, 0)})",
             row.Ort,
         ]

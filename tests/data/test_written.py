@@ -29,15 +29,14 @@ def written(value, decimals, decimal, thousands, around, negative):
 )
 def test_numbers_written_in_one_way_are_read_in_that_way(values, decimals, marks, around, negative, space):
     values = [round(value, decimals) for value in values]
-    shares = [float(f"{value!r}e-2") for value in values] if around == ("", "%") else values
     texts = [written(v, decimals, *marks, around, negative).replace(" ", space) for v in values]
     format = written_numbers.decide(texts)
     if isinstance(format, Ambiguous):
         readings = [[each.parse(text) for text in texts] for each in format.formats]
         assert readings[0] != readings[1]
-        assert shares in readings
+        assert values in readings
         format = written_numbers.decide(texts, decimal=marks[0])
-    assert [format.parse(text) for text in texts] == shares
+    assert [format.parse(text) for text in texts] == values
     assert NumberFormat.from_json(format.to_json()) == format
 
 
@@ -83,27 +82,12 @@ DAYS = st.dates(datetime.date(1970, 1, 1), datetime.date(2068, 12, 31))
 @given(
     days=st.lists(DAYS, min_size=1, max_size=6),
     form=st.sampled_from(
-        [
-            "%Y-%m-%d",
-            "%Y/%m/%d",
-            "%d.%m.%Y",
-            "%m/%d/%Y",
-            "%d/%m/%y",
-            "%d %b %Y",
-            "%B %d, %Y",
-            "%d-%b-%Y",
-            "%d.%m.%y",
-            "%Y-%m",
-            "%b %Y",
-            "%m/%Y",
-        ]
+        ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%y", "%d %b %Y", "%B %d, %Y", "%d-%b-%Y", "%d.%m.%y"]
     ),
     clock=st.sampled_from(["", " %H:%M", "T%H:%M:%S", " %I:%M %p"]),
     hour=st.integers(0, 23),
 )
 def test_dates_written_in_one_way_are_read_in_that_way(days, form, clock, hour):
-    if "%d" not in form:
-        days, clock = [day.replace(day=1) for day in days], ""
     moments = [datetime.datetime.combine(day, datetime.time(hour if clock else 0)) for day in days]
     texts = [moment.strftime(form + clock) for moment in moments]
     asked = "dmy" if form.startswith("%d") else "mdy" if form.startswith("%m") else None
@@ -112,12 +96,6 @@ def test_dates_written_in_one_way_are_read_in_that_way(days, form, clock, hour):
     assert [found.parse(text) for text in texts] == moments
     again, guess = written_dates.decide(texts)
     assert guess or [again.parse(text) for text in texts] == moments
-
-
-def test_a_share_is_what_spreadsheets_hold_and_a_number_without_its_sign_is_none():
-    assert written_numbers.decide(["50%", "7.5 %"]).parse("50%") == 0.5
-    assert written_numbers.decide(["50%", "0.5"]) is None
-    assert written_numbers.decide(["50%"]).parse("0.5") is None
 
 
 def test_times_alone_are_those_of_a_day_and_impossible_dates_are_none():

@@ -15,6 +15,7 @@ from minigrad import (
     GLU,
     GRU,
     LSTM,
+    Average,
     AvgPool2D,
     BatchNorm,
     Bidirectional,
@@ -55,6 +56,7 @@ WIDE = Concatenate(
     Sequential([Columns(0, 1, integers=True), Embedding(7, 3), Flatten(), Dense(3, 8), ReLU()]), Columns(1, 5)
 )
 MADE = {
+    Average: Average(Dense(5, 2), Sequential([Columns(0, 3), Dense(3, 2), Tanh()])),
     Columns: Columns(1, 4),
     Concatenate: Concatenate(Dense(5, 2), Sequential([Columns(0, 3), Tanh()]), Residual(Sigmoid())),
     Dense: Dense(5, 3),

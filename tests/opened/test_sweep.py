@@ -51,6 +51,7 @@ MADE = {
     "Frozen": ([minigrad.Frozen(Dense(4, 4)), Dense(4, 3)], X),
     "Tied": ([Dense(4, 4), minigrad.Tied(minigrad.Embedding(3, 4))], X),
     "Columns": ([minigrad.Columns(0, 2), Dense(2, 3)], X),
+    "Average": ([minigrad.Average(Sequential([Dense(4, 2), Tanh()]), Dense(4, 2)), Dense(2, 3)], X),
     "Concatenate": ([Concatenate(Sequential([Dense(4, 2), Tanh()]), Dense(4, 2)), Dense(4, 3)], X),
     "Residual": ([Residual(Dense(4, 4), Tanh()), Dense(4, 3)], X),
     "Reshape": ([minigrad.Reshape((2, 2)), Flatten(), Dense(4, 3)], X),

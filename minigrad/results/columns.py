@@ -1,0 +1,94 @@
+"""Which columns matter, in words, as lines of text and as a section of a page."""
+
+from __future__ import annotations
+
+import importlib.util
+from html import escape
+from typing import Any
+
+from minigrad import plots
+from minigrad.display import Markup, html_table, text_table
+from minigrad.results.drawing import drawing
+from minigrad.results.importance import Curve, Explanation
+from minigrad.results.words import amount
+
+SHOWN = 25  # columns of a page's table
+PAIRS = 5  # pairs of columns that are named
+
+
+def together_texts(found: Explanation) -> list[str]:
+    """Which columns go together, in a sentence."""
+    if not found.together:
+        return []
+    pairs = [f"{a!r} and {b!r} ({r:.2f})" for a, b, r in found.together[:PAIRS]]
+    more = f" and {len(found.together) - PAIRS:,} more pairs" if len(found.together) > PAIRS else ""
+    return [
+        f"going together (correlation): {', '.join(pairs)}{more}. Such columns share their importance: where one is "
+        "shuffled, the other still tells, so each can look unimportant."
+    ]
+
+
+def curve_lines(found: Explanation) -> list[str]:
+    """The curves of the leading columns, as tables."""
+    return [
+        f"if every row had this {curve.column!r}, the mean answer would be\n"
+        + text_table(
+            [curve.column, *found.outputs],
+            [
+                [_value(value), *map(amount, row)]
+                for value, row in zip(curve.values, curve.outputs.tolist(), strict=True)
+            ],
+            align="<" + ">" * len(found.outputs),
+        )
+        for curve in found.curves
+    ]
+
+
+def columns_section(found: Explanation) -> str:
+    """The section of a page: what is lost without each column, and how the answers go with the leading ones."""
+    largest = max((each.drop for each in found.importances), default=0.0)
+    rows: list[list[object]] = []
+    for each in found.importances[:SHOWN]:
+        low, high = each.interval
+        width = 100 * max(each.drop, 0.0) / largest if largest > 0 else 0.0
+        bar = f'<span class="bar" style="width:{width:.0f}%"></span>'
+        told = "" if low > 0 else "not shown on these rows"
+        rows.append([each.column, Markup(f"{each.drop:.3f}{bar}<small>{low:.3f} to {high:.3f}</small>"), told])
+    words = (
+        f"How much the {found.measure} of {found.score:.3f} falls where a column is shuffled among {found.rows:,} rows "
+        "that were not trained on, so that it tells nothing of its row any more. Small figures are 95 % intervals. It "
+        "says what this network uses, not what causes what."
+    )
+    together = "".join(f"<p>{escape(text[:1].upper() + text[1:])}</p>" for text in together_texts(found))
+    table = html_table(["column", f"{found.measure} falls by", ""], rows)
+    return f"<h2>Which columns matter</h2><p>{escape(words)}</p>{table}{together}{_curves(found)}"
+
+
+def _curves(found: Explanation) -> str:
+    if not found.curves:
+        return ""
+    words = (
+        f"The mean of {', '.join(found.outputs)} if every row had the value below, all other columns as they are "
+        "(partial dependence). Where columns go together, some of these rows can’t exist."
+    )
+    if importlib.util.find_spec("matplotlib") is None:
+        tables = "".join(
+            html_table(
+                [curve.column, *found.outputs],
+                [[_value(v), *map(amount, row)] for v, row in zip(curve.values, curve.outputs.tolist(), strict=True)],
+            )
+            for curve in found.curves
+        )
+        return f"<p>{escape(words)}</p>{tables}"
+
+    def drawn(curve: Curve) -> str:
+        def draw(ax: Any) -> None:
+            plots.dependence(curve.values, curve.outputs, found.outputs, curve.numbers, ax)
+
+        return drawing(draw, (4.2, 2.6), f"partial dependence on {curve.column}", curve.column)
+
+    return f'<p>{escape(words)}</p><div class="pair">{"".join(map(drawn, found.curves))}</div>'
+
+
+def _value(value: Any) -> str:
+    return amount(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
