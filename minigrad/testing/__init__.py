@@ -4,7 +4,7 @@
 
     print(check_layer(MyLayer(4, 3)))
 
-`check_layer`, `check_loss` and `check_model` need NumPy alone. `layer_test` and the strategies `sizes`, `batches`,
+`check_layer`, `check_loss`, `check_model` and `check_optimizer` need NumPy alone. `layer_test` and the strategies `sizes`, `batches`,
 `layers` and `networks` need Hypothesis (`pip install minigrad-nn[testing]`), which is imported when one of them is.
 
 To see how a layer is checked, read `rules`, which try it on a `bench` and raise evidence, then `diagnosis`, which says
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from minigrad.testing.contract import check_layer
 from minigrad.testing.loss import check_loss
 from minigrad.testing.model import check_model
+from minigrad.testing.optimizer import check_optimizer
 from minigrad.testing.report import GradientError, Report
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "check_layer",
     "check_loss",
     "check_model",
+    "check_optimizer",
     "layer_test",
     "layers",
     "networks",

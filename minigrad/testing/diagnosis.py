@@ -105,6 +105,23 @@ SENTENCES = {
     "constant of another dtype in a loss": "a constant of another dtype: use Python's floats (float(np.sqrt(2)), not "
     "np.sqrt(2))",
     "config of a loss loses something": "config() loses something",
+    # An optimizer.
+    "dtheta overwritten": "dtheta is only to be read; work on a copy, say g = eta * dtheta",
+    "theta not moved": "theta has to be changed in place: theta -= …, not theta = theta - …",
+    "uphill": "the sign of the update: theta -= eta * g",
+    "theta rounded": "theta, or the step, goes through float32; let it follow theta's dtype",
+    "random optimizer": "it draws random numbers; a step may depend on theta, dtheta and the memory alone",
+    "dtheta kept": "the memory is the array dtheta itself; copy the numbers into it, say self.v[...] = dtheta",
+    "state not copied": "state() hands out the memory itself; return copies",
+    "state incomplete": "something that a step depends on is not in state(): name every vector in memory, and take counts "
+    "from the argument of coefficients(step)",
+    "zero by zero": "0 / 0: a small eps belongs into the denominator",
+    "step not from the gradient": "something is added that does not come from the gradient",
+    "parameters treated apart": "some of the parameters are left out, or one rule reads a number of another's",
+    "goes up": "steps that do not shrink with the gradient, or a sign",
+    "schedule ignored": "take the rate from self.rate(step), in coefficients, where step counts from 0",
+    "another rule": "{words}",
+    "not recordable": "update may only use its arguments, its memory and branch-free operations on arrays",
     # A model.
     "data overwritten": "the input is overwritten in place",
     "undeclared randomness in a layer": "a layer draws random numbers from a generator that is not declared: "

@@ -18,6 +18,7 @@ from minigrad.testing import (
     inference,
     loss,
     model,
+    optimizer,
     rules,
     values,
 )
@@ -72,18 +73,18 @@ def symptoms(module):
 
 def test_every_symptom_has_a_sentence_and_every_sentence_a_symptom():
     named = {
-        symptom for module in (bench, gradients, inference, values, rules, loss, model) for symptom in symptoms(module)
+        symptom for module in (bench, gradients, inference, values, rules, loss, model, optimizer) for symptom in symptoms(module)
     }
     assert named == set(diagnosis.SENTENCES)
 
 
 def test_sentences_are_filled_in_with_what_evidence_has():
-    known = {*vars(Evidence("")), "held", "domain", "outputs"}
+    known = {*vars(Evidence("")), "held", "domain", "outputs", "words"}
     for sentence in diagnosis.SENTENCES.values():
         assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} <= known
 
 
-@pytest.mark.parametrize("module", [rules, loss, model])
+@pytest.mark.parametrize("module", [rules, loss, model, optimizer])
 def test_every_rule_of_a_module_is_in_its_contract_and_says_what_it_promises(module):
     contract = module.CONTRACT
     files = {inspect.getmodule(rule.tried) for rule in contract} | {module}

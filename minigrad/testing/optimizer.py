@@ -1,0 +1,267 @@
+"""The contract of an optimizer: its step, its memory, and the rule that it says it follows."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from minigrad.layers.dense import Dense
+from minigrad.losses import MeanSquaredError
+from minigrad.optimizers import Optimizer
+from minigrad.parameter import Array
+from minigrad.sequential import Sequential
+from minigrad.testing.bench import Bench
+from minigrad.testing.contract import run
+from minigrad.testing.report import Report
+from minigrad.testing.rounding import agree, noise_of, same
+from minigrad.testing.rule import Evidence, Rule, Skipped, rule
+from minigrad.testing.textbook import named_rule, trajectory, wrong_variants
+
+SIZE, STEPS, DESCENT = 7, 5, 300
+
+
+def check_optimizer(optimizer: Any, *, seed: int = 0) -> Report:
+    """Prove that an optimizer keeps its contract, or raise GradientError, which says what is wrong with it.
+
+    All is done on copies without memory. Returns the report, whose `str()` is a table.
+    """
+    if isinstance(optimizer, type):
+        raise TypeError(f"check_optimizer takes an optimizer, not a class; write {optimizer.__name__}(…)")
+    if not callable(getattr(optimizer, "step", None)):
+        raise TypeError(f"check_optimizer takes an optimizer with a step(theta, dtheta), not {optimizer!r}")
+    return run(OptimizerBench(optimizer, seed), CONTRACT)
+
+
+class OptimizerBench(Bench):
+    """The bench for one optimizer: fresh copies of it, a vector of parameters and the gradients of some steps."""
+
+    def __init__(self, optimizer: Any, seed: int) -> None:
+        rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
+        super().__init__(Report(repr(optimizer)), directions)
+        self.optimizer = optimizer
+        self.theta = rng.standard_normal(SIZE)
+        self.gradients = list(rng.standard_normal((2 * STEPS, SIZE)))
+
+    def fresh(self) -> Any:
+        """A copy that has made no step yet."""
+        made = copy.deepcopy(self.optimizer)
+        if isinstance(made, Optimizer):
+            for part, name in made.slots():
+                vars(part).pop(name, None)
+            made.steps = made.epochs = 0
+        return made
+
+    @property
+    def rate(self) -> float | None:
+        """The learning rate at the start, if it is known."""
+        rate = getattr(self.optimizer, "learning_rate", None)
+        try:
+            return float(rate(0) if callable(rate) else rate)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return None
+
+    def steps(self, optimizer: Any, theta: Array, gradients: Any, situation: str = "") -> Array:
+        """Theta after steps with these gradients, changed in place; what a step raises is evidence."""
+        for gradient in gradients:
+            try:
+                optimizer.step(theta, np.array(gradient, theta.dtype))
+            except Exception as error:
+                raise Evidence(f"step raises {type(error).__name__}: {error}", situation=situation) from error
+        return theta
+
+
+@rule("a step changes theta in place, downhill, and reads dtheta")
+def in_place(bench: OptimizerBench) -> None:
+    """Theta moves against the gradient, in float32 and float64; dtheta stays as it was."""
+    for dtype in (np.float64, np.float32):
+        theta, dtheta = bench.theta.astype(dtype), (10 * bench.gradients[0]).astype(dtype)
+        before, given = theta.copy(), dtheta.copy()
+        optimizer = bench.fresh()
+        try:
+            optimizer.step(theta, dtheta)
+        except Exception as error:
+            raise Evidence(f"step raises {type(error).__name__}: {error}", situation=np.dtype(dtype).name) from error
+        if not same(dtheta, given):
+            raise Evidence("step changes dtheta", "dtheta overwritten")
+        if not np.isfinite(theta).all():
+            raise Evidence(f"theta is {theta[~np.isfinite(theta)][0]} after one step")
+        if same(theta, before):
+            if bench.rate == 0:
+                return
+            raise Evidence("theta is what it was after a step", "theta not moved")
+        if float((theta - before) @ given) >= 0:
+            raise Evidence("the first step moves theta along the gradient instead of against it", "uphill")
+        if dtype is np.float64 and same(theta, theta.astype(np.float32).astype(np.float64)):
+            raise Evidence("in float64 theta has no more digits than float32 holds", "theta rounded")
+
+
+@rule("nothing of theta and dtheta is kept but copies; two runs give the same bits")
+def nothing_kept(bench: OptimizerBench) -> None:
+    """The arrays that are passed may hold other numbers afterwards, as a model's do."""
+    plain = bench.steps(bench.fresh(), bench.theta.copy(), bench.gradients)
+    if not same(plain, bench.steps(bench.fresh(), bench.theta.copy(), bench.gradients)):
+        raise Evidence("two runs with the same gradients differ", "random optimizer")
+    optimizer, theta, dtheta = bench.fresh(), bench.theta.copy(), np.empty(SIZE)
+    for gradient in bench.gradients:
+        dtheta[...] = gradient
+        optimizer.step(theta, dtheta)
+        dtheta[...] = 1e3
+    if not same(theta, plain):
+        raise Evidence("other numbers in the array dtheta, after a step, change the next one", "dtheta kept")
+
+
+@rule("a run that is resumed equals one that is not, by state() and load_state()")
+def resumed(bench: OptimizerBench) -> Skipped | None:
+    """All that a step depends on is in the state, which is a copy."""
+    if not (hasattr(bench.optimizer, "state") and hasattr(bench.optimizer, "load_state")):
+        return Skipped("it has no state() and load_state()")
+    first, theta = bench.fresh(), bench.theta.copy()
+    bench.steps(first, theta, bench.gradients[:STEPS])
+    try:
+        state = first.state()
+        kept = copy.deepcopy(state)
+        second, other = bench.fresh(), theta.copy()
+        second.load_state(state)
+    except Exception as error:
+        raise Evidence(f"{type(error).__name__}: {error}", "state incomplete") from error
+    bench.steps(first, theta, bench.gradients[STEPS:])
+    if not same(state, kept):
+        raise Evidence("a later step changes what state() has returned", "state not copied")
+    bench.steps(second, other, bench.gradients[STEPS:])
+    if not same(theta, other):
+        raise Evidence("after load_state the steps are others than without the break", "state incomplete")
+    return None
+
+
+@rule("a gradient of zeros moves nothing but by weight decay")
+def zero_gradient(bench: OptimizerBench) -> None:
+    """No quotient of zeros, and no step that does not come from the gradient."""
+    theta = bench.steps(bench.fresh(), bench.theta.copy(), [np.zeros(SIZE)] * 3, "zero gradients")
+    if not np.isfinite(theta).all():
+        raise Evidence(f"with gradients of 0 theta becomes {theta[~np.isfinite(theta)][0]}", "zero by zero")
+    if not _decay(bench.optimizer) and not agree(theta, bench.theta, noise_of(bench.theta)):
+        moved = float(abs(theta - bench.theta).max())
+        raise Evidence(f"with gradients of 0 theta moves by {moved:.3g} in three steps", "step not from the gradient")
+
+
+def _decay(optimizer: Any) -> float:
+    """The weight decay of an optimizer, or of the one that it wraps."""
+    inner = getattr(optimizer, "optimizer", None)
+    found = getattr(optimizer, "weight_decay", 0.0)
+    return float(found if isinstance(found, int | float) else 1.0) or (_decay(inner) if inner is not None else 0.0)
+
+
+@rule("parameters of every number are treated alike")
+def every_size(bench: OptimizerBench) -> None:
+    """Many parameters with repeating numbers and gradients move in the same repetition; one alone moves too."""
+    times = 359
+    theta = bench.steps(bench.fresh(), np.tile(bench.theta, times), [np.tile(g, times) for g in bench.gradients])
+    moved = theta.reshape(times, SIZE)
+    if not agree(moved, np.broadcast_to(moved[0], moved.shape), noise_of(moved), relative=1e-6):
+        position = int(np.argmax((abs(moved - moved[0]) > 1e-6).any(axis=1)))
+        what = f"of {theta.size} parameters those from {position * SIZE} on move otherwise than the first {SIZE}"
+        raise Evidence(what, "parameters treated apart")
+    each = bench.theta[:1] * np.ones(1)
+    if same(bench.steps(bench.fresh(), each, [g[:1] for g in bench.gradients], "one parameter"), bench.theta[:1]):
+        if bench.rate != 0:
+            raise Evidence("a single parameter is not moved", "theta not moved")
+
+
+@rule("a quadratic goes down")
+def descends(bench: OptimizerBench) -> Skipped | str:
+    """Half the sum of θ², from where its gradient is θ."""
+    if bench.rate is not None and not 0 < bench.rate <= 1:
+        return Skipped(f"not with a learning rate of {bench.rate:g}")
+    optimizer, theta = bench.fresh(), 3 * bench.theta
+    start = 0.5 * float(theta @ theta)
+    for _ in range(DESCENT):
+        optimizer.step(theta, theta.copy())
+    end = 0.5 * float(theta @ theta)
+    if not end < start:
+        raise Evidence(f"half the sum of θ² goes from {start:.4g} to {end:.4g} in {DESCENT} steps", "goes up")
+    return f"{start:.3g} -> {end:.3g} in {DESCENT} steps"
+
+
+@rule("the learning rate may be a function of the step")
+def schedule(bench: OptimizerBench) -> Skipped | None:
+    """A schedule gives what setting its numbers by hand gives."""
+    rate = bench.rate
+    if rate is None or not isinstance(bench.optimizer, Optimizer):
+        return Skipped("it has no learning_rate that could be one")
+    rates = [(rate or 0.1) * 0.5**step for step in range(STEPS)]
+    by_hand, scheduled = bench.fresh(), bench.fresh()
+    theta, other = bench.theta.copy(), bench.theta.copy()
+    scheduled.learning_rate = lambda step: rates[min(step, STEPS - 1)]
+    for gradient, number in zip(bench.gradients, rates, strict=False):
+        by_hand.learning_rate = number
+        bench.steps(by_hand, theta, [gradient])
+        bench.steps(scheduled, other, [gradient], "with a schedule")
+    if same(theta, bench.steps(bench.fresh(), bench.theta.copy(), bench.gradients[:STEPS])) and rate:
+        raise Evidence("other learning rates make the same steps", "schedule ignored")
+    if not agree(theta, other, noise_of(theta)):
+        raise Evidence("with a schedule the steps are not those of its numbers, set by hand", "schedule ignored")
+    return None
+
+
+@rule("the first steps are those of the rule that it documents")
+def documented(bench: OptimizerBench) -> Skipped | str:
+    """Where its class says that it is SGD, momentum, Adam, AdamW, RMSprop or Adagrad."""
+    found = named_rule(bench.optimizer, bench.rate)
+    if found is None:
+        return Skipped("it names no rule that is known here")
+    name, numbers = found
+    given = [bench.theta.copy()]
+    optimizer = bench.fresh()
+    for gradient in bench.gradients[:STEPS]:
+        given.append(bench.steps(optimizer, given[-1].copy(), [gradient]))
+    path = np.array(given[1:])
+    if _like(path, trajectory(name, numbers, bench.theta, bench.gradients[:STEPS])):
+        return f"{name}, {STEPS} steps"
+    for words, changed, others in wrong_variants(name, numbers):
+        if _like(path, trajectory(changed, others, bench.theta, bench.gradients[:STEPS])):
+            raise Evidence(f"the first {STEPS} steps are not those of {name}", "another rule", words=words)
+    if type(bench.optimizer).__name__.lower() in (name, f"my{name}"):
+        off = abs(path[0] - trajectory(name, numbers, bench.theta, bench.gradients[:1])[0]).max()
+        what = f"the first {STEPS} steps are not those of {name}; the first is off by {off:.3g}"
+        raise Evidence(what, "another rule", words="no known slip gives these steps")
+    bench.report.note(f"its steps are not those of {name}, which its text names")
+    return Skipped(f"it differs from {name}, by no known slip")
+
+
+def _like(path: Array, other: Array) -> bool:
+    return agree(path, other, 1e4 * noise_of(path), relative=1e-6)
+
+
+@rule("a recorded program makes the same step")
+def program(bench: OptimizerBench) -> Skipped | str:
+    """What `model.program` writes down of a step is that step."""
+    if not isinstance(bench.optimizer, Optimizer):
+        return Skipped()
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
+    model = Sequential([Dense(3, 2, seed=0)], dtype=np.float64)
+    try:
+        new = model.program(MeanSquaredError(), bench.fresh(), batch_size=6).interpret((x, t))["W1_new"]
+    except Exception as error:
+        return Skipped(f"it can't be recorded ({type(error).__name__})")
+    model.backward(MeanSquaredError().backward(model.forward(x), t))
+    bench.steps(bench.fresh(), model.theta, [model.dtheta.copy()])
+    weights = model.layers[0].params["W"]
+    if not agree(new, weights, noise_of(weights)):
+        raise Evidence("the step of a recorded program is another than the step itself", "not recordable")
+    return "one step"
+
+
+CONTRACT: tuple[Rule[OptimizerBench], ...] = (
+    in_place,
+    nothing_kept,
+    zero_gradient,
+    documented,
+    resumed,
+    schedule,
+    every_size,
+    descends,
+    program,
+)
