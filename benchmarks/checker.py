@@ -22,7 +22,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.optimizers import Optimizer
-from minigrad.testing import GradientError, check_layer, check_loss
+from minigrad.testing import GradientError, check_layer, check_loss, check_optimizer
 from minigrad.testing.inputs import find_input
 from minigrad.testing.subject import Subject
 from tests.planted.mutation import Planted, everything
@@ -36,8 +36,6 @@ def minigrad(subject: Any, x: Any, seed: int) -> str:
         if isinstance(subject, Layer):
             check_layer(subject, x, seed=seed)
         elif isinstance(subject, Optimizer):
-            from minigrad.testing import check_optimizer
-
             check_optimizer(subject, seed=seed)
         else:
             check_loss(subject, *(x or (None, None)), seed=seed)

@@ -4,8 +4,9 @@
 
     print(check_layer(MyLayer(4, 3)))
 
-`check_layer`, `check_loss`, `check_model` and `check_optimizer` need NumPy alone. `layer_test` and the strategies `sizes`, `batches`,
-`layers` and `networks` need Hypothesis (`pip install minigrad-nn[testing]`), which is imported when one of them is.
+`check_layer`, `check_loss`, `check_model` and `check_optimizer` need NumPy alone; `python -m minigrad.testing` shows
+what they say of a few wrong layers. `layer_test` and the strategies `sizes`, `batches`, `layers` and `networks`
+need Hypothesis (`pip install minigrad-nn[testing]`), which is imported when one of them is.
 
 To see how a layer is checked, read `rules`, which try it on a `bench` and raise evidence, then `diagnosis`, which says
 what bug that is evidence of, and `contract`, which runs the one and asks the other. `derivative` and `comparison` say

@@ -51,13 +51,19 @@ class Prover:
         self._sizes.append((point.reach, sizes))
 
     def largest(self, part: Part, reach: float) -> float:
-        """The largest gradient that a part has shown where no number was larger; parameters' grow with the input."""
-        found = [
-            sizes.get(part.name, 0.0) * (1.0 if part.name == INPUT else reach / of)
-            for of, sizes in self._sizes
-            if of <= 1.001 * reach
-        ]
-        return max(found, default=0.0)
+        """The largest gradient that a part has shown where no number was larger; parameters' grow with the input.
+
+        One that is beyond all others comes from outside of what the code is for, and is not lent to them.
+        """
+        found = np.array(
+            [
+                sizes.get(part.name, 0.0) * (1.0 if part.name == INPUT else reach / of)
+                for of, sizes in self._sizes
+                if of <= 1.001 * reach
+            ]
+        )
+        usual = found[found > 0]
+        return float(np.max(usual, where=usual <= 1e30 * np.median(usual), initial=0)) if usual.size else 0.0
 
     def noise(self, point: Point) -> Noise:
         """The rounding of every output, and of every entry of the gradient: the largest of its part."""

@@ -105,6 +105,12 @@ SENTENCES = {
     "constant of another dtype in a loss": "a constant of another dtype: use Python's floats (float(np.sqrt(2)), not "
     "np.sqrt(2))",
     "config of a loss loses something": "config() loses something",
+    "overflow in a loss": "an exponential overflows: subtract the row's maximum first, or use np.logaddexp(0, z), "
+    "whose exponentials are of negative numbers",
+    "logarithm of 0": "0 log 0, or 0 / 0: take the logarithm of at least a small number, and divide by at least one",
+    "jump of a loss": "forward jumps where two branches meet, or backward belongs to another function there: make the "
+    "branches meet",
+    "cancellation in a loss": "large numbers are subtracted that are nearly equal: subtract p and t first, then square",
     # An optimizer.
     "dtheta overwritten": "dtheta is only to be read; work on a copy, say g = eta * dtheta",
     "theta not moved": "theta has to be changed in place: theta -= …, not theta = theta - …",
@@ -113,8 +119,8 @@ SENTENCES = {
     "random optimizer": "it draws random numbers; a step may depend on theta, dtheta and the memory alone",
     "dtheta kept": "the memory is the array dtheta itself; copy the numbers into it, say self.v[...] = dtheta",
     "state not copied": "state() hands out the memory itself; return copies",
-    "state incomplete": "something that a step depends on is not in state(): name every vector in memory, and take counts "
-    "from the argument of coefficients(step)",
+    "state incomplete": "something that a step depends on is not in state(): name every vector in memory, and take "
+    "counts from the argument of coefficients(step)",
     "zero by zero": "0 / 0: a small eps belongs into the denominator",
     "step not from the gradient": "something is added that does not come from the gradient",
     "parameters treated apart": "some of the parameters are left out, or one rule reads a number of another's",
@@ -192,6 +198,9 @@ def _likely(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[s
     yield _decay(bench, case, part, positions, given - wanted)
     yield _other_part(bench, mismatch, part, given)
     yield _where(bench, case, mismatch)
+    yield _from_some_row_on(mismatch)
+    yield _sum_of_all(case, part, given, wanted)
+    yield _diagonal(bench, mismatch, given)
     yield _at_output(bench, case, part, positions, given)
     yield _one_row(bench, case, part)
 
@@ -349,6 +358,47 @@ def _at_output(bench: LayerBench, case: Case, part: Part, positions: Array, give
         if abs((case.dy * measured.value).sum() - given[list(positions).index(position)]) > 1e-6 * abs(given).max():
             return ""
     return "the derivative is taken at the output instead of the input: it is that of the layer at y"
+
+
+def _sum_of_all(case: Case, part: Part, given: Array, wanted: Array) -> str:
+    """Whether every entry of a bias's gradient is the sum of all entries."""
+    if part.name == INPUT or len(part.shape) != 1 or len(given) != part.shape[0] or len(given) < 2:
+        return ""
+    if matches(given, np.full_like(given, wanted.sum())):
+        return "it is the sum of all of dy in every entry: sum over the rows only, dy.sum(axis=0)"
+    return ""
+
+
+def _diagonal(bench: LayerBench, mismatch: Mismatch, given: Array) -> str:
+    """Whether only what x_i does to y_i is counted, where y_i depends on other entries too."""
+    point, part = mismatch.point, mismatch.part
+    if part.name != INPUT or np.shape(point.y) != part.shape:
+        return ""
+    seen: list[float] = []
+    for position, own in list(zip(mismatch.positions, given, strict=True))[:6]:
+        direction = (np.arange(len(point.v)) == position) * 1.0
+        alone = float((point.dy * slope(point.f, point.v, direction).value).ravel()[position - part.start])
+        if abs(alone - own) > 1e-6 * max(abs(given).max(), 1e-300):
+            return ""
+        seen.append(alone)
+    if not np.any(seen) or matches(np.array(seen), mismatch.wanted[: len(seen)], 1e-3):
+        return ""
+    return (
+        "only the diagonal of the Jacobian is used: y_i depends on other entries of the row too, through their sum say"
+    )
+
+
+def _from_some_row_on(mismatch: Mismatch) -> str:
+    """Whether rows are wrong from one on."""
+    part = mismatch.part
+    if part.name != INPUT or len(part.shape) < 2:
+        return ""
+    rows = [part.index(position)[0] for position in mismatch.positions]
+    wrong = {row for row, m in zip(rows, mismatch.measured, strict=True) if not m.agrees}
+    right = {row for row, m in zip(rows, mismatch.measured, strict=True) if m.agrees} - wrong
+    if not right or not wrong or min(wrong) <= max(right) or min(wrong) < 6:
+        return ""
+    return f"rows are wrong from about row {min(wrong)} on: a part of the batch is treated in another way, or left out"
 
 
 def _ignores_upstream(bench: LayerBench, case: Case, part: Part) -> str:

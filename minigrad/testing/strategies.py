@@ -66,22 +66,33 @@ def batches(draw: st.DrawFn, layer: Layer) -> Array:
     return values.astype(like.dtype).reshape(shape)
 
 
-def layer_test(make: Callable[[Draw], Layer]) -> Callable[[], None]:
+def layer_test(
+    make: Callable[[Draw], Layer], *, x: Callable[[Draw, Layer], Any] | None = None, max_examples: int | None = None
+) -> Callable[[], None]:
     """A test, for pytest to collect, that every layer which `make(draw)` makes keeps its contract.
 
-    The test is Hypothesis's: `settings(max_examples=300)(layer_test(…))` looks longer.
+    `x(draw, layer)` makes the input, where the layer does not take what `batches` draws; a layer's `domain` is used
+    without it. `max_examples=300` looks longer.
     """
 
-    @settings(deadline=None, max_examples=EXAMPLES, report_multiple_bugs=False, phases=PHASES)
+    @settings(deadline=None, max_examples=max_examples or EXAMPLES, report_multiple_bugs=False, phases=PHASES)
     @given(st.data())
     def test(data: st.DataObject) -> None:
         layer = make(data.draw)
-        x = data.draw(batches(layer), label="x")
+        rows = np.asarray(x(data.draw, layer)) if x is not None else data.draw(_inputs(layer), label="x")
         note(f"check_layer({layer!r}, x)")
-        assume(_taken(layer, x))
-        check(layer, x, data.draw(st.integers(0, 99), label="seed"), only_here=True)
+        assume(_taken(layer, rows))
+        check(layer, rows, data.draw(st.integers(0, 99), label="seed"), only_here=True)
 
     return test
+
+
+def _inputs(layer: Layer) -> st.SearchStrategy[Any]:
+    """What a layer says that it takes, or `batches`."""
+    domain = getattr(layer, "domain", None)
+    if domain is None:
+        return batches(layer)
+    return domain if isinstance(domain, st.SearchStrategy) else st.just(np.asarray(domain))
 
 
 def _taken(layer: Layer, x: Array) -> bool:

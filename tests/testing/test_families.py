@@ -3,7 +3,8 @@
 import pytest
 
 from minigrad.layer import Layer
-from minigrad.testing import GradientError, check_layer, check_loss
+from minigrad.optimizers import Optimizer
+from minigrad.testing import GradientError, check_layer, check_loss, check_optimizer
 from tests.planted.mutation import everything
 
 SET = everything()
@@ -15,6 +16,8 @@ def check(planted):
     subject, x = planted.make()
     if isinstance(subject, Layer):
         check_layer(subject, x)
+    elif isinstance(subject, Optimizer):
+        check_optimizer(subject)
     else:
         check_loss(subject, *(x or (None, None)))
 
@@ -33,4 +36,4 @@ def test_nothing_right_in_the_set_is_flagged(planted):
 
 def test_the_set_is_large_and_of_many_kinds():
     assert sum(planted.wrong for planted in SET) >= 200 and len(RIGHT) >= 120
-    assert len({planted.family for planted in SET}) >= 6
+    assert len({planted.family for planted in SET}) >= 8

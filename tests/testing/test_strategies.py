@@ -3,11 +3,14 @@
 import subprocess
 import sys
 
+import hypothesis.extra.numpy
+import numpy as np
 import pytest
 from hypothesis import find
+from hypothesis import strategies as st
 
-from minigrad import Dense
-from minigrad.testing import GradientError, batches, layer_test, sizes
+from minigrad import Dense, Layer
+from minigrad.testing import GradientError, batches, check_layer, layer_test, sizes
 from tests.planted.wrong_layers import MultipliedByRows
 
 
@@ -27,3 +30,45 @@ def test_importing_minigrad_testing_needs_no_hypothesis():
 def test_batches_fit_the_layer():
     x = find(batches(Dense(3, 2)), lambda x: (abs(x) > 100).any())
     assert x.shape == (1, 3)
+
+
+class Logarithm(Layer):
+    domain = hypothesis.extra.numpy.arrays(np.float64, (4, 2), elements=st.floats(0.1, 9))
+
+    def forward(self, x):
+        if (x <= 0).any():
+            raise ValueError("x must be positive")
+        self.x = x
+        return np.log(x)
+
+    def backward(self, dy):
+        return dy / self.x
+
+
+test_a_domain_is_drawn_from = layer_test(lambda draw: Logarithm(), max_examples=5)
+test_x_is_made = layer_test(lambda draw: Logarithm(), x=lambda draw, layer: np.ones((3, 2)) * 2, max_examples=2)
+
+
+def test_check_layer_keeps_to_a_domain():
+    assert not any("not checked" in note for note in check_layer(Logarithm()).notes)
+    Logarithm.domain = np.array([[1.0, 2.0], [3.0, 0.5]])
+    check_layer(Logarithm())
+
+
+class Rounded(Layer):
+    """A straight-through estimator, which says so"""
+
+    def forward(self, x):
+        return np.rint(x)
+
+    def surrogate(self, x):
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+def test_check_layer_takes_a_declared_surrogate_and_checks_it():
+    check_layer(Rounded())
+    with pytest.raises(GradientError):
+        check_layer(type("Wrong", (Rounded,), {"backward": lambda self, dy: 2 * dy})())
