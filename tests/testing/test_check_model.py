@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad import (
+    BatchNorm,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Dense,
@@ -32,6 +33,11 @@ def test_check_model_gives_no_false_alarm(last, loss, l2, l1):
     model = Sequential([Sequential([Dense(4, 5), ReLU()]), Dense(5, 3), last()], seed=0)
     report = check_model(model, loss(), X, T, l2=l2, l1=l1)
     assert report.method == "complex step"
+
+
+def test_check_model_takes_a_norm_between_layers():
+    layers = [Dense(4, 6), BatchNorm(6), ReLU(), Dense(6, 3), Softmax()]
+    check_model(Sequential(layers, seed=0), CategoricalCrossEntropy(), X, T)
 
 
 def test_check_model_takes_labels():

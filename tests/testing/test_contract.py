@@ -48,6 +48,7 @@ EXAMPLES = {  # those that take something else than widths, with rows where they
     minigrad.Frozen: lambda: [minigrad.Frozen(minigrad.Dense(4, 3))],
     minigrad.Tied: lambda: [minigrad.Tied(minigrad.Embedding(5, 3))],
     minigrad.Columns: lambda: [minigrad.Columns(1, 3)],
+    minigrad.Average: lambda: [minigrad.Average(minigrad.Dense(4, 3), minigrad.Dense(4, 3, seed=1))],
     minigrad.Concatenate: lambda: [minigrad.Concatenate(minigrad.Dense(4, 3), minigrad.Columns(0, 2))],
     minigrad.Dropout: lambda: [minigrad.Dropout(0.4)],
     minigrad.Reshape: lambda: [minigrad.Reshape((2, 2)), ROWS],
