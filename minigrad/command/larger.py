@@ -32,7 +32,7 @@ from minigrad.data.words import did_you_mean, shown
 from minigrad.metrics import ClassificationReport, confusion_matrix, wilson_interval
 from minigrad.results.report import matrix_lines
 from minigrad.results.words import amount
-from minigrad.table_model import FILE, TableModel
+from minigrad.table_model import TableModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,11 +41,15 @@ SAMPLED = 128 * ROWS
 """Rows at most that tell what the columns mean, a share of which is held out: what is measured takes its time too."""
 
 
+ENDINGS = (".parquet", ".pq")
+
+
 def is_larger(options: argparse.Namespace) -> bool:
-    """Whether DATA is to be read in pieces: a folder always is, unless it is that of a model."""
+    """Whether DATA is to be read in pieces: a folder of Parquet files always is, or one in which there is nothing."""
     if Path(options.data).is_dir():
-        return not (Path(options.data) / FILE).is_file()
-    if options.stream and Path(options.data).suffix.lower() not in (".parquet", ".pq"):
+        found = [path.suffix.lower() in ENDINGS for path in Path(options.data).rglob("*") if path.is_file()]
+        return any(found) or not found
+    if options.stream and Path(options.data).suffix.lower() not in ENDINGS:
         raise ValueError(f"--stream reads Parquet files in pieces, and {options.data} is none; write it as one")
     return bool(options.stream)
 
