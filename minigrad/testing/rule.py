@@ -82,6 +82,10 @@ class Evidence(Exception):
         self.parameter, self.index, self.analytic, self.numeric = parameter, index, analytic, numeric
         self.promise, self.facts = promise, facts
 
+    def __reduce__(self) -> Any:
+        """As its words: where another process sends an error with what it came of, the experiments stay behind."""
+        return Evidence, (self.what,)
+
 
 class WrongGradient(Evidence):
     """A gradient that is not the derivative: `where` in words, and all that was measured.
