@@ -143,6 +143,10 @@ class Mismatch(Exception):
     measured: list[Measured]
     part: Part
 
+    def __reduce__(self) -> tuple[type[Exception], tuple[str]]:
+        """As words: what was measured has functions in it, which stay in this process."""
+        return Exception, (f"a gradient is wrong at {len(self.positions)} positions",)
+
     @property
     def given(self) -> Array:
         """The gradient's own entries."""
