@@ -90,12 +90,16 @@ def examples(line: Line, part: float = 1.0) -> Iterator[Example]:
     rng = np.random.default_rng(0)
     for _ in range(ceil(NUMBERS_COMPARED / max(1.0, part * prod(line.out.shape)))):
         operands = [random_array(value, rng) for value in line.inputs if isinstance(value, View)]
-        arguments = iter(operands)
-        given = [next(arguments) if isinstance(value, View) else value for value in line.inputs]
         expected = random_array(line.out, rng)
         with np.errstate(all="ignore"):
-            line.run(given, line.options, expected)
+            line.run(given(line, operands), line.options, expected)
         yield operands, expected
+
+
+def given(line: Line, operands: Sequence[Array]) -> list[Any]:
+    """What a line's function is given: these arrays in place of its views, and its plain numbers."""
+    arrays = iter(operands)
+    return [next(arrays) if isinstance(value, View) else value for value in line.inputs]
 
 
 def random_array(view: View, rng: np.random.Generator) -> Array:

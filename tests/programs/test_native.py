@@ -114,7 +114,8 @@ def lines(draw):
     if kind == "copy":
         source = draw(st.sampled_from([dtype, np.float64, np.bool]))
         return Copy(np.copyto, (draw(st.just(some(1, source)) | st.sampled_from([0.0, -0.0, 2])),), {}, out, PART)
-    function = draw(st.sampled_from([np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.greater]))
+    functions = [np.add, np.subtract, np.multiply, np.divide, np.power, np.maximum, np.minimum, np.greater]
+    function = draw(st.sampled_from(functions))
     out = view_of(draw, shape, np.bool if function is np.greater else dtype, 0)
     second = {"number": draw(st.sampled_from([0.0, -1.5, 2])), "cast": some(2, np.bool)}.get(kind) or some(2)
     return Elementwise(function, (some(1), second), {}, out, PART)
