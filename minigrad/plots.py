@@ -223,6 +223,8 @@ def dependence(
         fits = len(shown) * max(map(len, shown)) <= 30
         ax.set_xticks(range(len(values)), shown, rotation=0 if fits else 90, parse_math=False)
         ax.margins(x=0.15)
+    elif np.asarray(values).dtype.kind in "MO":  # dates, which are longer than the space between two ticks
+        ax.tick_params(axis="x", labelrotation=30)
     if len(names) > 1:
         for text in ax.legend(frameon=False, fontsize="small").get_texts():
             text.set_parse_math(False)

@@ -67,6 +67,7 @@ pre { overflow-x: auto; padding: .9rem 1rem; font: .84rem/1.5 ui-monospace, SFMo
   background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow-wrap: normal; }
 footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft);
   font-size: .9rem; }
+@media (max-width: 46rem) { td { white-space: normal; } tbody th { min-width: 6.5rem; } }
 @media (max-width: 30rem) { main { padding: 1.4rem 1rem 3rem; } .verdict { padding: 1.1rem; }
   th, td { padding-left: .25rem; padding-right: .25rem; } table { font-size: .92rem; }
   .race { grid-template-columns: 1fr auto; gap: .1rem .5rem; } .race dt { grid-column: 1; }
