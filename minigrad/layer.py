@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, ClassVar
@@ -35,6 +36,10 @@ import numpy as np
 from minigrad.attributes import MadeWith, mentions, noting, without_batch
 from minigrad.configured import Configured
 from minigrad.parameter import Array, Parameter, State, declared
+
+TRACING = threading.RLock()
+"""Held while a layer without a backward has recording arrays in place of its parameters, which no other thread may see,
+and while a layer is copied."""
 
 
 class Layer(Configured):
@@ -95,7 +100,8 @@ class Layer(Configured):
 
     def predict(self, x: Array) -> Array:
         """Return y for the rows x without training: `forward` on a shallow copy, so that nothing is kept."""
-        twin = self._twin()
+        with TRACING:
+            twin = self._twin()
         twin._infers = True
         return twin.forward(x)
 

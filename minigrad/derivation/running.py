@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.derivation.reverse import Reverse
 from minigrad.derivation.trace import DerivationError, Inner, Trace, frames_of, line_of
-from minigrad.layer import Layer
+from minigrad.layer import TRACING, Layer
 from minigrad.model import put
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, Unrecordable, raw
@@ -41,6 +41,12 @@ def forward(layer: Layer, run: Callable[[Layer, Any], Any], x: Any) -> Any:
     x = np.asarray(x)
     if x.dtype.kind not in "fiub":
         return run(layer, x)
+    with TRACING:
+        return _kept(layer, run, x)
+
+
+def _kept(layer: Layer, run: Callable[[Layer, Any], Any], x: Array) -> Any:
+    """The same for plain arrays: what the backward needs is kept, and a layer that can't be traced is as it was."""
     before, states = [(inner, dict(vars(inner))) for inner in walk([layer])], _states(layer)
     trace = Trace()
     try:
