@@ -295,6 +295,7 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
     layers = [layer for n, part in enumerate(work.parts) if n not in opaque for layer in walk([part])]
     watch = Watch(lambda: tape.part.position)
     before = snapshot(walk([work.model]), work.is_on_tape)
+    had = {id(thing): set(vars(thing)) for thing in (*walk([work.model]), *work.others())}
     try:
         work.begin()
         with (
@@ -313,15 +314,22 @@ def record(work: Recordable, opaque: Collection[Position]) -> Recording:
         if isinstance(thing, Optimizer) and looked_at:
             raise PartError("optimizer", f"its update looks at {', '.join(sorted(looked_at))}; coefficients(step) may")
     parts = watch.first | work.positions()
-    found = _troubles(work, watch, parts, before)
+    found = _troubles(work, watch, parts, before, had)
     troubles = {position: why for position, why in found.items() if position not in opaque}
     return Recording(tape, returned, lasting, names, watch, parts, troubles)
 
 
 def _troubles(
-    work: Recordable, watch: Watch, parts: Mapping[int, Position], before: Mapping[tuple[int, str], Any]
+    work: Recordable,
+    watch: Watch,
+    parts: Mapping[int, Position],
+    before: Mapping[tuple[int, str], Any],
+    had: Mapping[int, Collection[str]],
 ) -> dict[Position, str]:
-    """The parts that carry something from one time to the next that is not declared, or may do so."""
+    """The parts that carry something from one time to the next that is not declared, or may do so.
+
+    `before` is the content of their attributes, and `had` the names of those, before the recording.
+    """
     things = {id(layer): layer for layer in walk([work.model])} | watch.objects
     lasting = {id(thing) for thing in (*walk([work.model]), *work.others())}
     after = snapshot(things.values(), work.is_on_tape)
@@ -339,6 +347,8 @@ def _troubles(
                 found[position] = f"its {name} is set in every step and read in none, and is not declared as state()"
             elif name in read and isinstance(was, Unsure):
                 found[position] = f"its {name} holds {was}, of which nobody can say whether it changes"
+            elif name not in written and name not in had.get(key, {name}):
+                found[position] = f"its {name} is made by the first step that asks for it"  # by a cached_property
             elif name not in written and was is not None and not isinstance(was, Unsure) and now != was:
                 found[position] = f"its {name} is another in every step, and is not declared as state()"
     return found
