@@ -9,7 +9,8 @@ The textbook is read in this order: parameter, layer, model, functions, layers, 
 training.loop, sequential. All else is speed and tools; README.md, "How to read it", has a line on each.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from minigrad import schedules
 from minigrad.adaptive import Adadelta, Adamax, Lion, NAdam, RAdam, Rprop
@@ -67,11 +68,16 @@ from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.parameter import parameter, state
 from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential
-from minigrad.table_model import TableModel, load
 from minigrad.training.history import DivergenceError, Epoch, History
-from minigrad.training.lbfgs import minimize_lbfgs
 from minigrad.version import __version__ as __version__
 from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
+
+if TYPE_CHECKING:
+    from minigrad.table_model import TableModel, load
+    from minigrad.training.lbfgs import minimize_lbfgs
+
+_HOMES = {"TableModel": "table_model", "load": "table_model", "minimize_lbfgs": "training.lbfgs"}
+"""Where the names are that are imported when they are asked for: `import minigrad` is to be quick."""
 
 
 def _derivation() -> Any:
@@ -191,3 +197,15 @@ __all__ = [
     "schedules",
     "state",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    value = getattr(import_module(f"minigrad.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

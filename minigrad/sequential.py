@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.blocks import Blocks, pieces_of
-from minigrad.data.examples import as_numbers
+from minigrad.data.examples import InBlocks, as_numbers
 from minigrad.display import html_table, layer_table, text_table
 from minigrad.habits import MODEL, advising, answering
 from minigrad.layer import Layer
 from minigrad.model import Model, claim, put, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, pack
 from minigrad.training.fit import fit
-from minigrad.training.health import health
 from minigrad.training.loop import epochs
 from minigrad.training.rates import learning_rates
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from minigrad.opened import Opened
     from minigrad.optimizers import Optimizer
     from minigrad.programs.replay import StepProgram
+    from minigrad.training.health import Health
 
 ROWS_AT_ONCE = 1024
 SOME = 1 << 12
@@ -153,7 +152,9 @@ class Sequential(Model):
         for other numbers of rows).
         """
         pieces: Iterator[Any] | None = None
-        if isinstance(x, Blocks) or hasattr(x, "chunks"):
+        if isinstance(x, InBlocks) or hasattr(x, "chunks"):
+            from minigrad.data.blocks import pieces_of
+
             pieces, rows = pieces_of(x)
         else:
             x = self._as_array(x)
@@ -191,8 +192,17 @@ class Sequential(Model):
 
     epochs = advising(epochs)
     fit = advising(fit)
-    health = health
     learning_rates = learning_rates
+
+    def health(self, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | None = None, seed: int = 0) -> Health:
+        """Look into the model on the rows x and their targets t (as in `fit`); with the optimizer, also at its rate.
+
+        It says what is saturated, dead, frozen, vanishing or unscaled, whether the rate is too small or too large, by
+        ten steps with it and with others, and whether x has anything to do with t.
+        """
+        from minigrad.training.health import health
+
+        return health(self, x, t, loss, optimizer=optimizer, seed=seed)
 
     def accelerator(self) -> Any:
         """Recorded programs, where no `admit` of one's own stands between the rows and the layers.

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.examples import as_numbers
+from minigrad.data.examples import InBlocks, as_numbers
 from minigrad.data.labels import LabelEncoder
 from minigrad.data.sources import ROWS, source_of
 from minigrad.parameter import Array
@@ -39,7 +39,7 @@ class Window(NamedTuple):
     blocks: Array
 
 
-class Blocks:
+class Blocks(InBlocks):
     """Rows x with targets t in blocks, `window` of which are in memory together.
 
     `source` is one of:

@@ -20,6 +20,10 @@ NUMBERS_AT_ONCE = 1 << 20
 CODES_KEPT = 1 << 20  # labels whose codes are kept, at a byte or two each; of more rows they are found anew
 
 
+class InBlocks:
+    """What `Blocks` are to those who only ask for it: their module is imported by those who have some."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some rows x (B, …), their targets t and their weights w (B,), or None where they all weigh the same."""

@@ -10,24 +10,25 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from minigrad.configured import require
-from minigrad.data.blocks import Blocks
+from minigrad.data.examples import Examples, InBlocks
 from minigrad.data.split import split_rows
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.training.history import DivergenceError, Epoch, History
-from minigrad.training.loop import Augment, Shuffle, require_count, train
+from minigrad.training.loop import Augment, Shuffle, ranks_of, require_count, train
 from minigrad.training.measuring import Metric, check_metrics, evaluate
-from minigrad.training.ranks import SharedRows, ranks_of
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import ClassWeight, strata
-from minigrad.training.windows import Windows
+
+if TYPE_CHECKING:
+    from minigrad.training.ranks import SharedRows
 
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
 
@@ -187,7 +188,7 @@ def _hold_out(
     """The rows to train on, and those that `validation` keeps from that."""
     if validation is None:
         return examples, None
-    if isinstance(validation, Blocks):
+    if isinstance(validation, InBlocks):
         validation = validation, None
     if isinstance(validation, tuple) and len(validation) == 2:
         x, t = validation
@@ -197,7 +198,7 @@ def _hold_out(
             raise ValueError(f"validation: {error}") from error
     if not isinstance(validation, int | float | np.number):
         raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
-    if isinstance(examples, Windows):
+    if not isinstance(examples, Examples):
         return examples.hold_out(cast(float, validation), seed or 0)
     try:
         kept, held = split_rows(strata(model, examples, loss), cast(float, validation), seed=seed or 0)

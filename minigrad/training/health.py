@@ -105,11 +105,7 @@ def _share(share: float | None) -> str:
 
 
 def health(model: Model, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | None = None, seed: int = 0) -> Health:
-    """Look into a model on the rows x and their targets t (as in `fit`); with the optimizer, also at its rate.
-
-    It says what is saturated, dead, frozen, vanishing or unscaled, whether the rate is too small or too large, by ten
-    steps with it and with others, and whether x has anything to do with t.
-    """
+    """How a model is on some of these rows; `Sequential.health` says more."""
     if optimizer is not None:
         require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     trial = copy.deepcopy(model)

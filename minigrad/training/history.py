@@ -83,3 +83,11 @@ class DivergenceError(FloatingPointError):
     def __init__(self, message: str, history: History | None = None) -> None:
         super().__init__(message)  # pickle makes an exception again from these arguments alone
         self.history = History() if history is None else history
+
+
+class NotFinite(FloatingPointError):
+    """The mean over the ranks is not finite, in the batch of this `number`: all ranks find that at the same time."""
+
+    def __init__(self, message: str, number: int = 0) -> None:
+        super().__init__(message)
+        self.number = number

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -22,10 +22,12 @@ from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
-from minigrad.training.history import DivergenceError, Epoch, History
-from minigrad.training.ranks import NotFinite, SharedRows, ranks_of
+from minigrad.training.history import DivergenceError, Epoch, History, NotFinite
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import Change, ClassWeight
+
+if TYPE_CHECKING:
+    from minigrad.training.ranks import Ranks, SharedRows
 
 Augment: TypeAlias = "Callable[[Array, np.random.Generator], Array]"
 Shuffle: TypeAlias = bool | Literal["windows"]
@@ -138,9 +140,18 @@ def epochs(
 
     if ranks is None:
         return train(objective, optimizer, prepared(class_weight), batch_size, shuffle, augment, seed)
-    examples = SharedRows(ranks, ranks.prepare(prepared, t, loss, class_weight))
+    examples, _ = ranks.agree_on(ranks.prepare(prepared, t, loss, class_weight), None)
     ranks.start_alike()
     return train(objective, optimizer, examples, batch_size, shuffle, augment, ranks.seed(seed))
+
+
+def ranks_of(comm: Any, objective: Objective, optimizer: Optimizer) -> Ranks | None:
+    """The ranks that train together by this communicator; None where there is one process alone."""
+    if comm is None:
+        return None
+    from minigrad.training import ranks  # `import minigrad` is to be quick: few trainings have several processes
+
+    return ranks.ranks_of(comm, objective, optimizer)
 
 
 def train(

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad import metrics
 from minigrad.data.examples import WeightedMean
 from minigrad.losses import PADDING
 from minigrad.objective import Objective
@@ -134,6 +133,8 @@ def _own(objective: Objective, own: Mapping[str, Metric], p: Array, t: Array) ->
 
 
 def _measure(objective: Objective, p: Array, t: Array) -> dict[str, float]:
+    from minigrad import metrics  # `import minigrad` is to be quick
+
     if not objective.classifies:
         return {"r2": metrics.r2_score(t, p)} if len(t) > 1 and p.shape == t.shape else {}
     if t.ndim < p.ndim:  # a label for each step

@@ -27,6 +27,7 @@ from minigrad.model import Snapshot, put
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
+from minigrad.training.history import NotFinite
 from minigrad.training.targets import Change, ClassWeight
 from minigrad.training.windows import Windows, balanced
 
@@ -41,17 +42,9 @@ class RankError(RuntimeError):
     """Another rank could not go on: which, and why."""
 
 
-class NotFinite(FloatingPointError):
-    """The mean over the ranks is not finite, in the batch of this `number`: all ranks find that at the same time."""
-
-    def __init__(self, message: str, number: int = 0) -> None:
-        super().__init__(message)
-        self.number = number
-
-
 def ranks_of(comm: Any, objective: Objective, optimizer: Optimizer) -> Ranks | None:
     """The ranks that train together; None where there is one process alone."""
-    return None if comm is None or _asked(comm, "size") == 1 else Ranks(comm, objective, optimizer)
+    return None if _asked(comm, "size") == 1 else Ranks(comm, objective, optimizer)
 
 
 def _asked(comm: Any, name: str) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from minigrad.data.blocks import Blocks
-from minigrad.data.examples import Examples
+from minigrad.data.examples import Examples, InBlocks
 from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.training.targets import ClassWeight, as_examples
-from minigrad.training.windows import Windows, as_windows
 
-Rows: TypeAlias = Examples | Windows
+if TYPE_CHECKING:
+    from minigrad.training.windows import Windows
+
+Rows: TypeAlias = "Examples | Windows"
 
 
 def as_rows(
@@ -26,6 +27,8 @@ def as_rows(
     """x and t (and weights) checked against each other and against the model; labels make `model.classes`."""
     if not isinstance(shuffle, bool) and shuffle != "windows":
         raise ValueError(f'shuffle={shuffle!r}: it is True, False, or "windows", for rows that memory does not hold')
-    if isinstance(x, Blocks) or shuffle == "windows":
+    if isinstance(x, InBlocks) or shuffle == "windows":
+        from minigrad.training.windows import as_windows  # `import minigrad` is to be quick: few trainings have blocks
+
         return as_windows(model, x, t, loss, sample_weight, class_weight)
     return as_examples(model, x, t, loss, sample_weight, class_weight)
