@@ -174,6 +174,49 @@ OUTER(outer_double, double)
 DESCEND(descend_float, float)
 DESCEND(descend_double, double)
 
+/* The same where g is the product of a column and a row, which is written nowhere: `sizes` are theta's rows and columns,
+   `strides` lead from row to row. The last `width` columns may be made twice, from what was there before. */
+#define SOME_DESCEND(type, width, place, old, column)                                                                 \
+    for (int j = 0; j < (width); j++) {                                                                               \
+        const type g = 0 + number * b[(column) + j], step = eta * g;                                                  \
+        (place)[j] = (old)[j] - step;                                                                                 \
+    }
+#define ROWS_DESCEND(type, width)                                                                                     \
+    for (intptr_t i = 0; i < rows; i++, a += strides[1], theta += columns) {                                          \
+        const type number = *(const type *)a;                                                                         \
+        type last[width];                                                                                             \
+        memcpy(last, theta + columns - (width), sizeof last);                                                         \
+        for (intptr_t column = 0; column + (width) <= columns; column += (width)) {                                   \
+            type some[width];                                                                                         \
+            memcpy(some, theta + column, sizeof some);                                                                \
+            SOME_DESCEND(type, width, some, some, column)                                                             \
+            memcpy(theta + column, some, sizeof some);                                                                \
+        }                                                                                                             \
+        SOME_DESCEND(type, width, last, last, columns - (width))                                                      \
+        memcpy(theta + columns - (width), last, sizeof last);                                                         \
+    }
+#define OUTER_DESCEND(name, type)                                                                                     \
+    FOR_ALL_VECTORS                                                                                                   \
+    static int name(void *context, char *const *data, const intptr_t *sizes, const intptr_t *strides, void *auxdata) { \
+        const intptr_t rows = sizes[0], columns = sizes[1];                                                           \
+        const type eta = *(const type *)data[0], *b = (const type *)data[2];                                          \
+        const char *a = data[1];                                                                                      \
+        type *theta = (type *)data[3];                                                                                \
+        (void)context, (void)auxdata;                                                                                 \
+        if (columns >= 16)                                                                                            \
+            ROWS_DESCEND(type, 16)                                                                                    \
+        else if (columns >= 8)                                                                                        \
+            ROWS_DESCEND(type, 8)                                                                                     \
+        else if (columns >= 4)                                                                                        \
+            ROWS_DESCEND(type, 4)                                                                                     \
+        else                                                                                                          \
+            ROWS_DESCEND(type, 1)                                                                                     \
+        return 0;                                                                                                     \
+    }
+
+OUTER_DESCEND(outer_descend_float, float)
+OUTER_DESCEND(outer_descend_double, double)
+
 /* A sum, difference, product or quotient row by row: `sizes` are rows and columns, `strides` lead from row to row and
    then along the operands' rows (0 for a number). NumPy calls its loop for each row, which takes longer than a short
    row itself. */
@@ -286,6 +329,8 @@ static const struct {
     {"outer float64", outer_double},
     {"descend float32", descend_float},
     {"descend float64", descend_double},
+    {"outer descend float32", outer_descend_float},
+    {"outer descend float64", outer_descend_double},
     {"rows add float32", add_float},
     {"rows add float64", add_double},
     {"rows subtract float32", subtract_float},
@@ -469,12 +514,12 @@ static int floating_point_errors(int raised) {
 }
 
 static PyObject *run(PyObject *module, PyObject *const *given, Py_ssize_t count) {
-    Records lines, feeds, keeps, team;
+    Records lines, feeds, keeps, team, before;
     PyObject *result = NULL;
     Py_ssize_t batches = 1;
     (void)module;
-    if (count < 1 || count > 5) {
-        PyErr_SetString(PyExc_TypeError, "run(lines, batches=1, feeds=None, keeps=None, team=None)");
+    if (count < 1 || count > 6) {
+        PyErr_SetString(PyExc_TypeError, "run(lines, batches=1, feeds=None, keeps=None, team=None, before=None)");
         return NULL;
     }
     if (count > 1 && (batches = PyLong_AsSsize_t(given[1])) == -1 && PyErr_Occurred()) return NULL;
@@ -482,13 +527,15 @@ static PyObject *run(PyObject *module, PyObject *const *given, Py_ssize_t count)
     if (open_records(count > 2 ? given[2] : NULL, sizeof(Feed), &feeds)) goto close_lines;
     if (open_records(count > 3 ? given[3] : NULL, sizeof(Feed), &keeps)) goto close_feeds;
     if (open_records(count > 4 ? given[4] : NULL, sizeof(Team), &team)) goto close_keeps;
+    if (open_records(count > 5 ? given[5] : NULL, sizeof(Line), &before)) goto close_team;
 
     int failed = 0, raised = 0;
     PyThreadState *state = PyEval_SaveThread();
     feclearexcept(FE_ALL_EXCEPT);
     for (Py_ssize_t batch = 0; batch < batches && !failed; batch++) {
         for (Py_ssize_t n = 0; n < feeds.count; n++) take((const Feed *)feeds.buffer.buf + n, batch, batches);
-        failed = run_lines((const Line *)lines.buffer.buf, lines.count, (Team *)team.buffer.buf, &raised);
+        const Records *some = before.buffer.buf && batch < batches - 1 ? &before : &lines;
+        failed = run_lines((const Line *)some->buffer.buf, some->count, (Team *)team.buffer.buf, &raised);
         for (Py_ssize_t n = 0; n < keeps.count; n++) keep((const Feed *)keeps.buffer.buf + n, batch);
     }
     if (failed && team.buffer.buf) write_counter(&((Team *)team.buffer.buf)->failed, 1);
@@ -499,6 +546,8 @@ static PyObject *run(PyObject *module, PyObject *const *given, Py_ssize_t count)
         PyErr_SetString(PyExc_RuntimeError, "a loop of NumPy has failed");
     else
         result = PyLong_FromLong(floating_point_errors(raised));
+    PyBuffer_Release(&before.buffer);
+close_team:
     PyBuffer_Release(&team.buffer);
 close_keeps:
     PyBuffer_Release(&keeps.buffer);
@@ -527,8 +576,8 @@ static PyObject *loop_in(PyObject *module, PyObject *capsule) {
 
 static PyMethodDef FUNCTIONS[] = {
     {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL,
-     "run(lines, batches=1, feeds=None, keeps=None, team=None): run the lines for each batch, after its feeds and before "
-     "its keeps. Returns the floating-point errors: 1 division by zero, 2 overflow, 4 underflow, 8 invalid."},
+     "run(lines, batches=1, feeds=None, keeps=None, team=None, before=None): run the lines for each batch, after its "
+     "feeds and before its keeps; those of `before` for all batches but the last one. Returns the floating-point errors: 1 division by zero, 2 overflow, 4 underflow, 8 invalid."},
     {"loop_in", loop_in, METH_O,
      "loop_in(capsule): (loop, context, auxdata, requires_pyapi, no_floatingpoint_errors) of ufunc._get_strided_loop."},
     {NULL, NULL, 0, NULL},

@@ -31,7 +31,14 @@ from minigrad.programs.writers.native import Native
 from minigrad.programs.writers.unwritable import Unwritable
 
 WHOLE, IN_ONE_THREAD, IN_BLOCKS, DIVIDED = range(4)
-"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows, natively by several threads."""
+"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows, natively by several threads.
+
+Where there are blocks, nothing else is as fast; where lines are divided, BLAS's own threads are not (measured).
+"""
+
+SETTLING, WAITING = 0.02, 0.15
+"""Seconds that do not count after a change of the way; more where BLAS's threads were at work: OpenBLAS's wait for more
+of it, busily, for 0.1."""
 
 MOMENT = 0.04
 """Seconds that one native call takes at most, more or less: Ctrl-C is heard between two."""
@@ -58,15 +65,14 @@ class StepProgram(Program):
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
         self._guards, self._memory = made.guards, _memory_of(step.optimizer)
-        ways = [WHOLE]
-        if self._blocks is not None:
-            ways.append(IN_BLOCKS)
-        elif blas_threads() > 1 and same_in_one_thread(self.lines):
-            ways.append(IN_ONE_THREAD)
-        if self.native is not None and self.native.members > 1:
-            ways.append(DIVIDED)
-        self._pace = Pace(ways)
+        ways = [IN_BLOCKS] if self._blocks is not None else self._ways()
+        self._pace = Pace(ways, WAITING if WHOLE in ways else SETTLING)
         self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
+
+    def _ways(self) -> list[int]:
+        """The ways without blocks, what is most often the fastest first."""
+        alone = IN_ONE_THREAD if blas_threads() > 1 and same_in_one_thread(self.lines) else WHOLE
+        return [DIVIDED if self.native is not None and self.native.members > 1 else WHOLE, alone]
 
     @property
     def buffers(self) -> int:
@@ -244,10 +250,9 @@ class StepProgram(Program):
                 errors = native.run_divided(end - begin, [records(some) for some in feeds], keeps)
             else:
                 alone += [feed(*each, size) for each in gathered]
-                errors = executor.run(native.table, end - begin, records(alone), keeps)
-            # Added one after the other, as they are batch by batch: `sum` would take another order.
-            mean.total = float(np.add.accumulate([mean.total, *(losses.astype(float) * shares[begin:end])])[-1])
-            mean.weight = float(np.add.accumulate([mean.weight, *shares[begin:end]])[-1])
+                errors = executor.run(native.table, end - begin, records(alone), keeps, None, native.before)
+            mean.total = _added(mean.total, losses * shares[begin:end])
+            mean.weight = _added(mean.weight, shares[begin:end])
             optimizer.steps += end - begin
             self._seconds_a_batch = (time.perf_counter() - begun) / max(1, end - begin)
             begin = end
@@ -279,6 +284,11 @@ class StepProgram(Program):
             yield way if able else WHOLE
         if able:
             self._pace.learn(time.perf_counter() - begun, amount)
+
+
+def _added(total: float, values: Array) -> float:
+    """The total with float64 values added one after the other, as batch by batch: `sum` would take another order."""
+    return float(np.add.accumulate(np.concatenate([[total], values]))[-1])
 
 
 def _bytes(arrays: Iterable[Array]) -> int:

@@ -120,12 +120,12 @@ class Pace(Generic[Way]):
     128 rows half as slow again that on another day it made a sixth faster. So what is slower gets another try at times.
     """
 
-    SETTLING, WINDOW, AGAIN = 0.15, 0.05, 20.0
-    """Seconds that do not count after a change (OpenBLAS's threads wait for more work, busily, for 0.1), that are taken
-    together, and between tries."""
+    WINDOW, AGAIN = 0.05, 20.0
+    """Seconds that are taken together, and between tries."""
 
-    def __init__(self, ways: Sequence[Way]) -> None:
-        self._ways, self.way = list(ways), ways[0]
+    def __init__(self, ways: Sequence[Way], settling: float) -> None:
+        """`settling` are seconds that do not count after a change."""
+        self._ways, self.way, self._settling = list(dict.fromkeys(ways)), ways[0], settling
         self._paces: dict[Way, float] = {}
         self._change(ways[0])
 
@@ -135,7 +135,7 @@ class Pace(Generic[Way]):
     def learn(self, seconds: float, amount: float) -> None:
         """So much work has taken so long."""
         self._since += seconds
-        if len(self._ways) == 1 or self._since < self.SETTLING:
+        if len(self._ways) == 1 or self._since < self._settling:
             return
         self._seconds += seconds
         self._amount += amount

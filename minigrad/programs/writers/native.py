@@ -28,6 +28,7 @@ from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.rows import Row, table_of
 from minigrad.programs.threads import one_blas_thread
 from minigrad.programs.trials import same_bits
+from minigrad.programs.unread import without_unread
 from minigrad.programs.writers.numpy_source import Source
 from minigrad.programs.writers.unwritable import Unwritable
 
@@ -113,7 +114,7 @@ class Native:
     """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
 
     `reasons` says what Python runs in between, and why. Of a whole program, `table` has all lines, and `result` is what
-    it returns.
+    it returns; `before` is for the batches before the last one of a run, if they can do with less.
     """
 
     def __init__(self, program: Program, layout: Layout) -> None:
@@ -181,6 +182,8 @@ class Native:
         text.append(f"    return {result if program.result.shape else f'float({result})'}")
         self.function: Callable[[], Any] = source.defined("\n".join(text))
         self.table, self.result = tables[0], self._array(program.result) if self.whole else np.zeros(())
+        shorter = without_unread(self.stretches[0].rows, bases) if self.whole else None
+        self.before = None if shorter is None else executor.raw_bytes(table_of(shorter, bases))
         if self.members > 1:
             self._divided = divide(self.stretches[0].rows, self.members, bases, self._fed(), self._product)
             self.tables = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
