@@ -47,6 +47,7 @@ from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.reuse import Frozen, Tied
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
+from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.losses import (
     PADDING,
     BinaryCrossEntropy,
@@ -126,6 +127,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "ConvTranspose2D",
     "CosineSimilarity",
     "Dense",
     "DivergenceError",

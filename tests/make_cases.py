@@ -343,20 +343,39 @@ CONVOLUTIONS = {  # PyTorch's function, channels in and out, the kernel's size
     "line": (F.conv1d, 2, 3, (3,), {}),
     "line_all": (F.conv1d, 4, 2, (2,), {"stride": 2, "padding": 2, "dilation": 3, "groups": 2}),
     "line_same": (F.conv1d, 1, 2, (4,), {"padding": "same"}),
-}
+    "reflect": (F.conv2d, 1, 2, (3, 2), {"around": ("reflect", 2, 1), "stride": (2, 1)}),
+    "replicate": (F.conv2d, 2, 1, (3, 3), {"around": ("replicate", 1, 3)}),
+    "circular": (F.conv2d, 1, 1, (2, 3), {"around": ("circular", 1, 2), "dilation": 2}),
+    "transposed": (F.conv_transpose2d, 2, 3, (3, 3), {}),
+    "transposed_strided": (F.conv_transpose2d, 2, 1, (3, 2), {"stride": (2, 3), "padding": 1, "output_padding": 1}),
+    "transposed_all": (
+        F.conv_transpose2d, 4, 6, (2, 3),
+        {"stride": 2, "padding": (1, 2), "output_padding": (2, 1), "dilation": (3, 2), "groups": 2},
+    ),
+}  # fmt: skip
 POOLS = {
     "max": lambda x: F.max_pool2d(x, 2),
     "max_overlapping": lambda x: F.max_pool2d(x, (3, 2), (2, 1), 1),
     "mean": lambda x: F.avg_pool2d(x, 2),
     "mean_overlapping": lambda x: F.avg_pool2d(x, 3, (1, 2), 1),
     "mean_of_all": lambda x: x.mean(dim=(2, 3)),
+    "max_dilated": lambda x: F.max_pool2d(x, (2, 3), 2, (0, 1), (3, 2)),
+    "max_ceil": lambda x: F.max_pool2d(x, (2, 3), (3, 2), 1, ceil_mode=True),
+    "mean_ceil": lambda x: F.avg_pool2d(x, (3, 2), 2, 1, ceil_mode=True),
+    "mean_without": lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False),
 }
 
 
-def convolutions():
-    """Images of 6 x 5 pixels and lines of 7 places, one row and two. Channels last, all numbers of a case in a row.
+def surrounded(f, x, *parameters, around, **options):
+    """f of x with another padding than zeros: its mode, the rows and the columns on either side."""
+    mode, rows, columns = around
+    return f(F.pad(x, (columns, columns, rows, rows), mode), *parameters, **options)
 
-    These are x, W and b where there are any, dy, and then y, dx, dW and db.
+
+def convolutions():
+    """Images of 6 x 5 pixels (3 x 2 where they become larger) and lines of 7 places, one row and two.
+
+    Channels last, all numbers of a case in a row: x, W and b where there are any, dy, and then y, dx, dW and db.
     """
     rng = np.random.default_rng(6)
     cases = {}
@@ -375,9 +394,12 @@ def convolutions():
 
     for dtype, rows in (("float32", 2), ("float64", 1), ("float64", 2)):
         for name, (f, inputs, outputs, size, options) in CONVOLUTIONS.items():
-            x = rng.normal(size=(rows, inputs, *((6, 5) if len(size) == 2 else (7,))))
-            W = rng.normal(size=(outputs, inputs // options.get("groups", 1), *size))
+            G, transposed = options.get("groups", 1), f is F.conv_transpose2d
+            x = rng.normal(size=(rows, inputs, *((3, 2) if transposed else (6, 5) if len(size) == 2 else (7,))))
+            W = rng.normal(size=(inputs, outputs // G, *size) if transposed else (outputs, inputs // G, *size))
             b = [] if name == "unbiased" else [rng.normal(size=outputs)]
+            if "around" in options:
+                f = partial(surrounded, f)
             cases[f"{dtype}_{rows}_{name}"] = run(partial(f, **options), dtype, x, W, *b)
         for name, f in POOLS.items():
             x = rng.integers(-4, 4, (rows, 2, 6, 5))  # with many ties

@@ -30,6 +30,7 @@ from minigrad import (
     ClipByValue,
     Conv1D,
     Conv2D,
+    ConvTranspose2D,
     Dense,
     Embedding,
     GlobalAvgPool2D,
@@ -167,6 +168,14 @@ CONVOLUTIONS = {
     "line": Conv1D(2, 3, 3),
     "line_all": Conv1D(4, 2, 2, stride=2, padding=2, dilation=3, groups=2),
     "line_same": Conv1D(1, 2, 4, padding="same"),
+    "reflect": Conv2D(1, 2, (3, 2), stride=(2, 1), padding=(2, 1), padding_mode="reflect"),
+    "replicate": Conv2D(2, 1, 3, padding=(1, 3), padding_mode="replicate"),
+    "circular": Conv2D(1, 1, (2, 3), padding=(1, 2), dilation=2, padding_mode="circular"),
+    "transposed": ConvTranspose2D(2, 3, 3),
+    "transposed_strided": ConvTranspose2D(2, 1, (3, 2), stride=(2, 3), padding=1, output_padding=1),
+    "transposed_all": ConvTranspose2D(
+        4, 6, (2, 3), stride=2, padding=(1, 2), output_padding=(2, 1), dilation=(3, 2), groups=2
+    ),
 }
 POOLS = {
     "max": MaxPool2D(2),
@@ -174,6 +183,10 @@ POOLS = {
     "mean": AvgPool2D(2),
     "mean_overlapping": AvgPool2D(3, (1, 2), 1),
     "mean_of_all": GlobalAvgPool2D(),
+    "max_dilated": MaxPool2D((2, 3), 2, (0, 1), dilation=(3, 2)),
+    "max_ceil": MaxPool2D((2, 3), (3, 2), 1, ceil_mode=True),
+    "mean_ceil": AvgPool2D((3, 2), 2, 1, ceil_mode=True),
+    "mean_without": AvgPool2D(3, 2, 1, ceil_mode=True, count_include_pad=False),
 }
 
 LOSSES = {  # the loss, and which inputs it compares
@@ -355,7 +368,7 @@ def test_an_embedding_equals_pytorchs(case, dtype):
 @pytest.mark.parametrize("name", CONVOLUTIONS | POOLS)
 def test_a_convolution_or_pool_equals_pytorchs(case, name, batch):
     (dtype, rows), layer = batch.split("_"), (CONVOLUTIONS | POOLS)[name]
-    row = (*((7,) if "line" in name else (6, 5)), getattr(layer, "in_channels", 2))
+    row = (*((7,) if "line" in name else (3, 2) if "transposed" in name else (6, 5)), getattr(layer, "in_channels", 2))
     x, y = (int(rows), *row), (int(rows), *layer.output_shape(row))
     own = [value.shape for value in layer.params.values()]
     shapes = [x, *own, y, y, x, *own]

@@ -216,12 +216,23 @@ def stacked(
     return [g[(*before, k)] for k in range(len(parts))]
 
 
-def padded(position: int, g: Value, y: Value, a: Value, width: Any, mode: str = "constant", **_: Any) -> Value:
-    """y = a with a margin      da = g without it"""
-    if mode != "constant":
+def padded(position: int, g: Value, y: Value, a: Value, width: Any, mode: Any = "constant", **_: Any) -> Value:
+    """y = a with a margin      da = g without it, and where the margin repeats a, with what stands there"""
+    margins, g = np.broadcast_to(width, (a.ndim, 2)).tolist(), spread(g, y)
+    if mode == "constant":
+        return g[tuple(slice(p, p + n) for (p, _), n in zip(margins, a.shape, strict=True))]
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
         raise NotImplementedError(f"pad with mode={mode!r}")
-    margins = np.broadcast_to(width, (a.ndim, 2)).tolist()
-    return spread(g, y)[tuple(slice(p, p + n) for (p, _), n in zip(margins, a.shape, strict=True))]
+    for axis, ((p, q), n) in enumerate(zip(margins, a.shape, strict=True)):
+        before = (slice(None),) * axis
+        inner = g[(*before, slice(p, p + n))] if p + q else g
+        places: Any = np.pad(np.arange(n), (p, q), mode)
+        for place in (*range(p), *range(p + n, p + n + q)):
+            around = [(0, 0)] * a.ndim
+            around[axis] = (int(places[place]), n - 1 - int(places[place]))
+            inner = inner + np.pad(g[(*before, slice(place, place + 1))], around)
+        g = inner
+    return g
 
 
 def held(position: int, g: Value, y: Value, a: Value, low: Any = None, high: Any = None, **options: Any) -> Value:

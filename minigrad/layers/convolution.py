@@ -15,15 +15,87 @@ import numpy as np
 
 from minigrad.functions import sum_of_rows
 from minigrad.initializers import Initializer, initializer
-from minigrad.layers.windows import PerAxis, Windowed
+from minigrad.layers.windows import MODES, PerAxis, Windowed
 from minigrad.parameter import Array, parameter
 
 
-class _Convolution(Windowed):
-    """What Conv1D and Conv2D share. In the shapes, n, h and k stand for one number an axis, or their product."""
+class Convolution(Windowed):
+    """What all convolutions share: W between what windows show and the places where they stand, one way or the other.
+
+    In the shapes, n, h and k stand for one number an axis, or their product: n places of what is seen, of S channels,
+    h windows, with P channels at the place of each.
+    """
 
     W, dW = parameter()
     b, db = parameter(decay=False)
+
+    bias: bool
+    init: str | Initializer
+    seed: int | None
+
+    def settle(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: PerAxis,
+        stride: PerAxis,
+        padding: str | PerAxis,
+        dilation: PerAxis,
+        groups: int,
+    ) -> None:
+        """Take the arguments. Raises ValueError for numbers that make no convolution."""
+        name = f"{type(self).__name__}({in_channels}, {out_channels}, {kernel_size})"
+        if in_channels < 1 or out_channels < 1 or groups < 1:
+            raise ValueError(f"{name}: channels and groups must be at least 1")
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f"{name}: groups={groups} must divide both numbers of channels")
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        self.channels = in_channels
+        self.slide(kernel_size, stride, padding, dilation)
+
+    def draw(self, seen: int, places: int) -> None:
+        """W (k, S/G, P), each group drawn as a convolution of its own, and b = 0."""
+        rng, shape = np.random.default_rng(self.seed), (*self.window, seen // self.groups, places // self.groups)
+        self.W = np.concatenate([initializer(self.init)(rng, shape) for _ in range(self.groups)], axis=-1)
+        if self.bias:
+            self.b = np.zeros(self.out_channels)
+
+    def _gathered(self, seen: Array, shape: tuple[int, ...]) -> Array:
+        """What each window shows of each group of channels, as a row: (G, B h, k S/G). The places are of `shape`."""
+        u = self.through(self.pad(seen))[_first(shape)]  # (B, h, k, S)
+        u = u.reshape(*u.shape[:-1], self.groups, u.shape[-1] // self.groups)
+        u = u.transpose(u.ndim - 2, *range(u.ndim - 2), u.ndim - 1)  # (G, B, h, k, S/G)
+        return u.reshape(self.groups, math.prod(shape[:-1]), math.prod(self.W.shape[:-1]))
+
+    def _painted(self, places: Array, shape: tuple[int, ...]) -> Array:
+        """The transpose of that and of the product with W: what the places (B, h, P) add to what is seen, (B, n, S)."""
+        painted = np.zeros_like(places, shape=self.padded(shape))
+        seen = self.through(painted)[_first(places.shape)]
+        for windows in self.apart(places.shape[-2]):
+            part = self._grouped(places[windows])
+            for cells in self.strips():
+                strip = seen[(*windows, *cells)]
+                strip += self._joined(part @ self._grouped(self.W[cells]).transpose(0, 2, 1), strip.shape)
+        return self.unpad(painted, shape)
+
+    def _grouped(self, a: Any) -> Any:
+        """An array (…, P) as (G, …, P/G), with one axis in the middle."""
+        return a.reshape(math.prod(a.shape[:-1]), self.groups, a.shape[-1] // self.groups).transpose(1, 0, 2)
+
+    def _joined(self, a: Any, shape: tuple[int, ...]) -> Any:
+        """The opposite: an array of groups as one (…, P) of this shape."""
+        a = a.reshape(self.groups, *shape[:-1], shape[-1] // self.groups)
+        return a.transpose(*range(1, len(shape)), 0, len(shape)).reshape(shape)
+
+
+def _first(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """So many of the windows: there may be more, where a transposed convolution adds pixels after."""
+    return (slice(None), *map(slice, shape[1:-1]))
+
+
+class _Conv(Convolution):
+    """What Conv1D and Conv2D share."""
 
     def __init__(
         self,
@@ -36,28 +108,20 @@ class _Convolution(Windowed):
         dilation: PerAxis = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         init: str | Initializer = "glorot_uniform",
         seed: int | None = None,
     ) -> None:
-        name = f"{type(self).__name__}({in_channels}, {out_channels}, {kernel_size})"
-        if in_channels < 1 or out_channels < 1 or groups < 1:
-            raise ValueError(f"{name}: channels and groups must be at least 1")
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(f"{name}: groups={groups} must divide both numbers of channels")
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        self.bias, self.init, self.seed = bias, init, seed
-        self.channels = in_channels
-        self.slide(kernel_size, stride, padding, dilation)
-        rng, shape = np.random.default_rng(seed), (*self.window, in_channels // groups, out_channels // groups)
-        self.W = np.concatenate([initializer(init)(rng, shape) for _ in range(groups)], axis=-1)
-        if bias:
-            self.b = np.zeros(out_channels)
+        self.settle(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        self.bias, self.padding_mode, self.init, self.seed = bias, padding_mode, init, seed
+        if padding_mode not in MODES:
+            raise ValueError(f"{self!r}: padding_mode is one of {', '.join(MODES)}")
+        self.draw(in_channels, out_channels)
 
     def forward(self, x: Array) -> Array:
         """x (B, n, I) -> y (B, h, O)."""
-        self.x_shape, self.y_shape = x.shape, (len(x), *self.counts(x.shape[1:]), self.out_channels)
-        self.u = self._gathered(x)
+        self.x_shape, self.y_shape = x.shape, (len(x), *self.output_shape(x.shape[1:]))
+        self.u = self._gathered(x, self.y_shape)
         y = self._joined(self.u @ self._grouped(self.W), self.y_shape)
         return y + self.b if self.bias else y
 
@@ -66,37 +130,14 @@ class _Convolution(Windowed):
         self.dW = self._joined(self.u.transpose(0, 2, 1) @ self._grouped(dy), self.W.shape)
         if self.bias:
             self.db = sum_of_rows(dy)
-        dx = np.zeros_like(dy, shape=self.padded(self.x_shape))
-        seen = self.through(dx)
-        for windows in self.apart(dy.shape[-2]):
-            part = self._grouped(dy[windows])
-            for cells in self.strips():
-                strip = seen[(*windows, *cells)]
-                strip += self._joined(part @ self._grouped(self.W[cells]).transpose(0, 2, 1), strip.shape)
-        return self.unpad(dx, self.x_shape)
+        return self._painted(dy, self.x_shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(n, I) -> (h, O). Raises ValueError for other channels, and where the windows do not fit."""
         return (*self.counts(input_shape), self.out_channels)
 
-    def _gathered(self, x: Array) -> Array:
-        """What each window shows of each group of channels, as a row: (G, B h, k I/G)."""
-        u = self.through(self.pad(x))  # (B, h, k, I)
-        u = u.reshape(*u.shape[:-1], self.groups, self.in_channels // self.groups)
-        u = u.transpose(u.ndim - 2, *range(u.ndim - 2), u.ndim - 1)  # (G, B, h, k, I/G)
-        return u.reshape(self.groups, math.prod(self.y_shape[:-1]), math.prod(self.W.shape[:-1]))
 
-    def _grouped(self, a: Any) -> Any:
-        """An array (…, O) as (G, …, O/G), with one axis in the middle."""
-        return a.reshape(math.prod(a.shape[:-1]), self.groups, self.out_channels // self.groups).transpose(1, 0, 2)
-
-    def _joined(self, a: Any, shape: tuple[int, ...]) -> Any:
-        """The opposite: an array of groups as one (…, n) of this shape."""
-        a = a.reshape(self.groups, *shape[:-1], shape[-1] // self.groups)
-        return a.transpose(*range(1, len(shape)), 0, len(shape)).reshape(shape)
-
-
-class Conv1D(_Convolution):
+class Conv1D(_Conv):
     """y_t = b + Σ_i x_{t s + i d} W_i
 
     dW_i = Σ_B,t x_{t s + i d}ᵀ dy_t,   db = Σ_B,t dy_t,   dx_{t s + i d} += dy_t W_iᵀ
@@ -107,7 +148,7 @@ class Conv1D(_Convolution):
     sliding = 1
 
 
-class Conv2D(_Convolution):
+class Conv2D(_Conv):
     """y_rc = b + Σ_ij x_{r s + i d, c s + j d} W_ij
 
     dW_ij = Σ_B,rc x_{r s + i d, c s + j d}ᵀ dy_rc,   db = Σ_B,rc dy_rc,   dx_{r s + i d, c s + j d} += dy_rc W_ijᵀ
@@ -118,8 +159,8 @@ class Conv2D(_Convolution):
     derivatives are those of Dense, summed over the windows. A pixel adds up dx from every window that has shown it.
 
     With G groups, W_ij maps the first I/G channels of x to the first O/G of y, the second to the second, and so on;
-    groups=in_channels is "depthwise". Padding and sizes are as in Windowed. It is the correlation, without the
-    mathematician's reversal of W, as everywhere in this field. Source: LeCun, Bottou, Bengio and Haffner,
+    groups=in_channels is "depthwise". Padding, its modes and sizes are as in Windowed. It is the correlation,
+    without the mathematician's reversal of W, as everywhere in this field. Source: LeCun, Bottou, Bengio and Haffner,
     "Gradient-based learning applied to document recognition", Proceedings of the IEEE 86, 1998; "same", dilation and
     groups as in Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
 

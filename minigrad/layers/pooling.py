@@ -6,6 +6,7 @@ Images are channels last: (B, H, W, C). Pooling is a loop over the cells of a wi
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +21,21 @@ class Pooling2D(Windowed):
 
     sliding = 2
 
-    def __init__(self, size: PerAxis, stride: PerAxis | None = None, padding: str | PerAxis = 0) -> None:
-        self.slide(size, size if stride is None else stride, padding)
-        self.size, self.stride, self.padding = size, stride, padding
+    def place(
+        self, size: PerAxis, stride: PerAxis | None, padding: str | PerAxis, ceil_mode: bool, dilation: PerAxis = 1
+    ) -> None:
+        """Settle the windows; raises ValueError for numbers that make none."""
+        self.slide(size, size if stride is None else stride, padding, dilation)
+        self.size, self.stride, self.padding, self.ceil_mode = size, stride, padding, ceil_mode
         if self.margin is not None and any(p >= k for p, k in zip(self.margin, self.window, strict=True)):
             raise ValueError(f"{self!r}: padding must be less than the window, or some would show nothing else")
+
+    def counts(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """How many windows there are. Raises ValueError where one does not fit, or shows nothing but padding."""
+        counts = super().counts(input_shape)
+        if not self.within(input_shape[:-1], counts, False, np.float64).all():
+            raise ValueError(f"{self!r}: in rows of shape {input_shape} some windows show nothing but padding")
+        return counts
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, W, C) -> (h, w, C). Raises ValueError where the windows do not fit."""
@@ -32,15 +43,29 @@ class Pooling2D(Windowed):
 
 
 class MaxPool2D(Pooling2D):
-    """y_rc = max_ij x_{r s + i, c s + j}      dx_{r s + i, c s + j} += dy_rc where x is that maximum, for each channel
+    """y_rc = max_ij x_{r s + i d, c s + j d}
+
+    dx_{r s + i d, c s + j d} += dy_rc where x is that maximum, for each channel
 
     y changes with the largest number of its window alone, with the slope 1, so dy goes there whole. Where windows
     overlap, a number may be the largest of several, and adds up what each gives it.
 
-    Shapes: x (B, H, W, C), y (B, h, w, C); stride s. Of equal maxima in a window the first one, row by row, has the
-    derivative, as in PyTorch. Padding is never a maximum: it counts as -∞. Source: Ranzato, Huang, Boureau and LeCun,
-    "Unsupervised learning of invariant feature hierarchies", CVPR 2007.
+    Shapes: x (B, H, W, C), y (B, h, w, C); stride s, dilation d; ceil_mode as in Windowed. Of equal maxima in a window
+    the first one, row by row, has the derivative, as in PyTorch. Padding is never a maximum: it counts as -∞. Source:
+    Ranzato, Huang, Boureau and LeCun, "Unsupervised learning of invariant feature hierarchies", CVPR 2007.
     """
+
+    def __init__(
+        self,
+        size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: str | PerAxis = 0,
+        *,
+        dilation: PerAxis = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        self.dilation = dilation
+        self.place(size, stride, padding, ceil_mode, dilation)
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, h, w, C)."""
@@ -66,15 +91,28 @@ class MaxPool2D(Pooling2D):
 class AvgPool2D(Pooling2D):
     """y_rc = Σ_ij x_{r s + i, c s + j} / n      dx_{r s + i, c s + j} += dy_rc / n,   n the number of cells of a window
 
-    Shapes: x (B, H, W, C), y (B, h, w, C); stride s. Padding counts as cells with 0, as in PyTorch; in Keras, and in
-    ONNX unless told otherwise, it is left out of the mean. Source: LeCun and others, "Handwritten digit recognition
-    with a back-propagation network", NIPS 1989.
+    Shapes: x (B, H, W, C), y (B, h, w, C); stride s; ceil_mode as in Windowed. Padding counts as cells with 0, as in
+    PyTorch; with count_include_pad=False, and in Keras, and in ONNX unless told otherwise, it is left out of the mean:
+    n_rc is the number of cells that show x. What ceil_mode adds is left out anyway. Source: LeCun and others,
+    "Handwritten digit recognition with a back-propagation network", NIPS 1989.
     """
+
+    def __init__(
+        self,
+        size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: str | PerAxis = 0,
+        *,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        self.count_include_pad = count_include_pad
+        self.place(size, stride, padding, ceil_mode)
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, h, w, C)."""
-        self.x_shape, self.n = x.shape, math.prod(self.window)
-        (_, y), *others = self.cells(self.pad(floating(x)), self.counts(x.shape[1:]))
+        self.x_shape, self.n, x = x.shape, self.shared_by(x.shape, floating(x).dtype), floating(x)
+        (_, y), *others = self.cells(self.pad(x), self.counts(self.x_shape[1:]))
         for _, seen in others:
             y = y + seen
         return y / self.n
@@ -85,6 +123,12 @@ class AvgPool2D(Pooling2D):
         for _, seen in self.cells(dx, dy.shape[1:-1]):
             seen += share
         return self.unpad(dx, self.x_shape)
+
+    def shared_by(self, x_shape: tuple[int, ...], dtype: Any) -> Any:
+        """n: one number where it is the same for all windows, else (h, w, 1)."""
+        if self.count_include_pad and not self.ceil_mode:
+            return math.prod(self.window)
+        return self.within(x_shape[1:-1], self.counts(x_shape[1:]), self.count_include_pad, dtype)
 
 
 class UpSampling2D(Layer):

@@ -6,6 +6,7 @@ Images are channels last: (B, H, W, C), rows of pixels as they come. Lines are (
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 
+MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+"""What NumPy calls PyTorch's padding modes."""
 PerAxis: TypeAlias = int | Sequence[int]
 """One number for all axes that a window slides along, or one for each."""
 
@@ -27,7 +30,11 @@ class Windowed(Layer):
 
     windows. padding="valid" adds nothing; "same" adds what makes that ⌈n / stride⌉, half before and half after, an odd
     one after (as Keras and ONNX's SAME_UPPER have it; PyTorch has it for stride 1 alone); a number is added on both
-    sides of every axis, a pair says the number for each axis.
+    sides of every axis, a pair says the number for each axis. With ceil_mode a last window that stands half outside
+    counts, too, unless it begins behind the last place and its padding; this adds places after.
+
+    What stands at the added places, padding_mode says: "zeros"; "reflect", the places mirrored at the outermost ones;
+    "replicate", the outermost ones again; "circular", those of the other end.
     """
 
     sliding: ClassVar[int]
@@ -38,6 +45,8 @@ class Windowed(Layer):
     """The number of cells of a window along each axis."""
     margin: tuple[int, ...] | None
     """The number of places added on both sides of each axis; None for "same", where it depends on their number."""
+    padding_mode: str = "zeros"
+    ceil_mode: bool = False
 
     @property
     def row_axes(self) -> int:
@@ -64,16 +73,38 @@ class Windowed(Layer):
 
     def margins(self, places: Sequence[int]) -> list[tuple[int, int]]:
         """How many places are added before and after the given ones, for each axis."""
-        if self.margin is not None:
+        axes = list(zip(places, self._stride, self._spans, strict=True))
+        if self.margin is None:
+            missing = [max((-(-n // s) - 1) * s + span - n, 0) for n, s, span in axes]
+            return [(p // 2, p - p // 2) for p in missing]
+        if not self.ceil_mode:
             return [(p, p) for p in self.margin]
-        missing = [
-            max((-(-n // stride) - 1) * stride + span - n, 0)
-            for n, stride, span in zip(places, self._stride, self._spans, strict=True)
-        ]
-        return [(p // 2, p - p // 2) for p in missing]
+        margins = []
+        for (n, s, span), p in zip(axes, self.margin, strict=True):
+            steps = min(-(-(n + 2 * p - span) // s), (n + p - 1) // s)
+            margins.append((p, p + max(steps * s + span - n - 2 * p, 0)))
+        return margins
 
     def counts(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """How many windows there are along each axis. Raises ValueError for rows that they do not fit."""
+        self.refuse(input_shape)
+        padded = self.padded((1, *input_shape))[1:-1]
+        if any(n < span for n, span in zip(padded, self._spans, strict=True)):
+            raise ValueError(
+                f"{self!r}: windows of {_times(self._spans)} do not fit into rows of shape {input_shape}, "
+                f"{_times(padded)} with padding"
+            )
+        reach = {"reflect": 1, "circular": 0}.get(self.padding_mode)
+        margins = self.margins(input_shape[:-1])
+        if reach is not None and any(max(pq) > n - reach for pq, n in zip(margins, input_shape, strict=False)):
+            raise ValueError(
+                f"{self!r}: {self.padding_mode} padding repeats places that are there, of which rows of shape "
+                f"{input_shape} have too few"
+            )
+        return tuple((n - span) // s + 1 for n, span, s in zip(padded, self._spans, self._stride, strict=True))
+
+    def refuse(self, input_shape: tuple[int, ...]) -> None:
+        """Raise ValueError for rows that are no lines or images, or have other channels."""
         kind = {1: "lines (T, C)", 2: "images (H, W, C)"}[self.sliding]
         if len(input_shape) != self.sliding + 1:
             raise ValueError(f"{self!r} takes {kind}, not rows of shape {input_shape}")
@@ -82,13 +113,6 @@ class Windowed(Layer):
                 f"{self!r} takes {kind} of {self.channels} channels, not of {input_shape[-1]}: channels are the last "
                 f"of {input_shape}"
             )
-        padded = self.padded((1, *input_shape))[1:-1]
-        if any(n < span for n, span in zip(padded, self._spans, strict=True)):
-            raise ValueError(
-                f"{self!r}: windows of {_times(self._spans)} do not fit into rows of shape {input_shape}, "
-                f"{_times(padded)} with padding"
-            )
-        return tuple((n - span) // s + 1 for n, span, s in zip(padded, self._spans, self._stride, strict=True))
 
     def padded(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the padded x."""
@@ -96,15 +120,27 @@ class Windowed(Layer):
         return (rows, *(n + p + q for n, (p, q) in zip(places, self.margins(places), strict=True)), channels)
 
     def pad(self, x: Array, value: float = 0.0) -> Array:
-        """x (B, …, C) with `value` at the places that padding adds."""
-        margins = self.margins(x.shape[1:-1])
-        return np.pad(x, [(0, 0), *margins, (0, 0)], constant_values=value) if np.any(margins) else x
+        """x (B, …, C) with `value`, or what padding_mode says, at the places that padding adds."""
+        margins = [(0, 0), *self.margins(x.shape[1:-1]), (0, 0)]
+        if not np.any(margins):
+            return x
+        if self.padding_mode == "zeros":
+            return np.pad(x, margins, constant_values=value)
+        return np.pad(x, margins, MODES[self.padding_mode])
 
-    def unpad(self, x: Array, x_shape: tuple[int, ...]) -> Array:
-        """Of the padded x, what `pad` was given: a view of that shape."""
-        places = x_shape[1:-1]
-        inner = (slice(p, p + n) for n, (p, _) in zip(places, self.margins(places), strict=True))
-        return x[(slice(None), *inner)]
+    def unpad(self, dx: Array, x_shape: tuple[int, ...]) -> Array:
+        """The derivative of `pad`: of the padded dx, the places that x has, a view. What an added place repeats gets,
+        in there, what that place has.
+        """
+        inner: list[Any] = [slice(None)]
+        for axis, (n, (p, q)) in enumerate(zip(x_shape[1:-1], self.margins(x_shape[1:-1]), strict=True), start=1):
+            if self.padding_mode != "zeros":
+                repeated = np.pad(np.arange(n), (p, q), MODES[self.padding_mode])
+                for place in (*range(p), *range(p + n, p + n + q)):
+                    original = dx[(*[slice(None)] * axis, p + repeated[place])]
+                    original += dx[(*[slice(None)] * axis, place)]
+            inner.append(slice(p, p + n))
+        return dx[tuple(inner)]
 
     def through(self, x: Array) -> Any:
         """All that the windows show of the padded x: a view (B, …, k, …, C), where they overlap of the same numbers."""
@@ -131,6 +167,30 @@ class Windowed(Layer):
             starts = (i * d for i, d in zip(cell, self._dilation, strict=True))
             numbers = zip(starts, counts, self._stride, strict=True)
             yield cell, x[(slice(None), *(slice(i, i + (n - 1) * s + 1, s) for i, n, s in numbers))]
+
+    def within(self, places: tuple[int, ...], counts: tuple[int, ...], padding: bool, dtype: Any) -> Array:
+        """How many cells of each window show the given places, or with `padding` those or what was asked for around
+        them, but not what ceil_mode adds: (…, 1).
+        """
+        margins = [(p, min(p, q) if self.ceil_mode else q) for p, q in self.margins(places)]
+        limits = tuple((0, p + n + q) if padding else (p, p + n) for n, (p, q) in zip(places, margins, strict=True))
+        return _cells_within(counts, self.window, self._stride, self._dilation, limits, dtype)
+
+
+@cache
+def _cells_within(
+    counts: tuple[int, ...],
+    window: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    limits: tuple[tuple[int, int], ...],
+    dtype: Any,
+) -> Array:
+    numbers = np.ones(1, dtype)
+    for h, k, s, d, (first, end) in reversed(list(zip(counts, window, stride, dilation, limits, strict=True))):
+        at = s * np.arange(h)[:, None] + d * np.arange(k)
+        numbers = ((first <= at) & (at < end)).sum(axis=1).astype(dtype).reshape(h, *[1] * numbers.ndim) * numbers
+    return numbers
 
 
 def _times(numbers: Sequence[int]) -> str:

@@ -30,7 +30,7 @@ from minigrad.layers.activations import (
 from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
 from minigrad.layers.bidirectional import Bidirectional
 from minigrad.layers.combine import Average, Concatenate, Residual
-from minigrad.layers.convolution import Conv1D, Conv2D
+from minigrad.layers.convolution import Conv1D, Conv2D, Convolution
 from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.embedding import Embedding
@@ -52,7 +52,8 @@ from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.reuse import Frozen, Tied
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
-from minigrad.layers.windows import Windowed
+from minigrad.layers.transposed import ConvTranspose2D
+from minigrad.layers.windows import MODES, Windowed
 from minigrad.onnx.graph import Form, Graph
 from minigrad.onnx.sequences import attention, bidirectional, positional_encoding, recurrent
 
@@ -236,25 +237,55 @@ def _windows(g: Graph, operation: str, layer: Windowed, x: str, *constants: str,
     """An operation on windows. ONNX has channels first, so x is turned before it and y is turned back."""
     last = layer.sliding + 1
     attributes |= {"kernel_shape": layer.window, "strides": layer._stride}
-    before, after = zip(*layer.margins(g.shapes[x][:-1]), strict=True)
-    attributes["pads"] = [*before, *after]
     y = g(operation, g("Transpose", x, perm=[0, last, *range(1, last)]), *constants, **attributes)
     return g("Transpose", y, perm=[0, *range(2, last + 1), 1])
 
 
+def _pads(margins: list[tuple[int, int]]) -> list[int]:
+    before, after = zip(*margins, strict=True)
+    return [*before, *after]
+
+
+def _padded(g: Graph, layer: Windowed, x: str, value: float = 0.0) -> str:
+    """x with its padding as nodes of their own: in each of the windows' operations some of it is missing."""
+    margins = layer.margins(g.shapes[x][:-1])
+    if layer.padding_mode == "zeros":
+        return g("Pad", x, _pads([(0, 0), *margins, (0, 0)]), value) if np.any(margins) else x
+    for axis, (n, margin) in enumerate(zip(g.shapes[x], margins, strict=False), start=1):
+        x = g("Gather", x, np.pad(np.arange(n), margin, MODES[layer.padding_mode]), axis=axis)
+    return x
+
+
+def _weights(g: Graph, layer: Convolution) -> list[str]:
+    constants = [g.constant(np.moveaxis(layer.W, (-1, -2), (0, 1)), "W")]  # (k, S/G, P) -> (P, S/G, k)
+    return [*constants, g.constant(layer.b, "b")] if layer.bias else constants
+
+
 def _convolution(g: Graph, layer: Conv1D | Conv2D, x: str) -> str:
-    constants = [g.constant(np.moveaxis(layer.W, (-1, -2), (0, 1)), "W")]  # (k, I/G, O) -> (O, I/G, k)
-    if layer.bias:
-        constants.append(g.constant(layer.b, "b"))
-    return _windows(g, "Conv", layer, x, *constants, dilations=layer._dilation, group=layer.groups)
+    attributes = {"dilations": layer._dilation, "group": layer.groups}
+    if layer.padding_mode != "zeros":
+        return _windows(g, "Conv", layer, _padded(g, layer, x), *_weights(g, layer), **attributes)
+    return _windows(g, "Conv", layer, x, *_weights(g, layer), pads=_pads(layer.margins(g.shapes[x][:-1])), **attributes)
+
+
+def _conv_transpose(g: Graph, layer: ConvTranspose2D, x: str) -> str:
+    places = layer.output_shape(g.shapes[x])[:-1]
+    margins = layer.margins(places)
+    axes = zip(places, g.shapes[x], layer._stride, layer._spans, margins, strict=False)
+    attributes = {"dilations": layer._dilation, "group": layer.groups, "pads": _pads(margins)}
+    attributes["output_padding"] = [n + sum(pq) - (h - 1) * s - span for n, h, s, span, pq in axes]
+    return _windows(g, "ConvTranspose", layer, x, *_weights(g, layer), **attributes)
 
 
 def _max_pool(g: Graph, layer: MaxPool2D, x: str) -> str:
-    return _windows(g, "MaxPool", layer, x)
+    return _windows(g, "MaxPool", layer, _padded(g, layer, x, -np.inf), dilations=layer._dilation)
 
 
 def _avg_pool(g: Graph, layer: AvgPool2D, x: str) -> str:
-    return _windows(g, "AveragePool", layer, x, count_include_pad=1)
+    y = _windows(g, "AveragePool", layer, _padded(g, layer, x))
+    n = layer.shared_by((1, *g.shapes[x]), g.dtype)
+    cells = prod(layer.window)
+    return y if np.all(n == cells) else g("Mul", y, g.constant(cells / n, "n"))
 
 
 def _global_avg_pool(g: Graph, layer: GlobalAvgPool2D, x: str) -> str:
@@ -271,6 +302,7 @@ FORMS: dict[type[Layer], Form] = {
     Concatenate: _concatenate,
     Conv1D: _convolution,
     Conv2D: _convolution,
+    ConvTranspose2D: _conv_transpose,
     Dense: _dense,
     Dropout: _nothing,
     ELU: _elu,

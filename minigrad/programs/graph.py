@@ -42,6 +42,7 @@ Operand: TypeAlias = Places | float
 
 FOLDS = ("add", "multiply", "maximum", "minimum")
 MOVES = ("reshape", "getitem", "concatenate", "transpose", "take", "flip", "roll", "stack", "repeat", "ravel", "pad")
+ALIKE = {"zeros_like": 0.0, "ones_like": 1.0}
 """Functions that put numbers elsewhere and leave them as they are."""
 LARGEST = 1 << 24
 """So many terms of one node are more than anybody looks at."""
@@ -407,6 +408,11 @@ class _Builder:
             self._make(line, Node("where", tuple(self._operand(v) for v in line.inputs), line.out.shape))
         elif name == "einsum" and isinstance(line.inputs[0], str):
             self._einsum(line)
+        elif name in ALIKE:
+            self._write(line.out, np.broadcast_to(self._constant(ALIKE[name]), line.out.shape))
+        elif name == "pad" and len(line.inputs) == 2 and not set(line.options) - {"constant_values"}:
+            filler = self._constant(line.options.get("constant_values", 0))
+            self._write(line.out, np.pad(self._read(line.inputs[0]), line.inputs[1], constant_values=filler))
         elif short in MOVES and _only_moves(line):
             places = line.function(*exchange(line.inputs, self._read), **exchange(dict(line.options), self._read))
             self._write(line.out, np.broadcast_to(places, line.out.shape))

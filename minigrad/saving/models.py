@@ -20,13 +20,14 @@ from minigrad import initializers
 from minigrad.atomic import replacing, target_of
 from minigrad.layer import Layer
 from minigrad.layers.attention import MultiHeadAttention
-from minigrad.layers.convolution import Conv1D, Conv2D
+from minigrad.layers.convolution import Conv1D, Conv2D, Convolution
 from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import PReLU
 from minigrad.layers.recurrent import Recurrent
 from minigrad.layers.standardize import Standardize
+from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.model import Model, Snapshot, put
 from minigrad.parameter import Array, walk
 from minigrad.saving import ModelFileError
@@ -41,9 +42,9 @@ TORCH: dict[tuple[type[Layer], str], tuple[str, tuple[int, ...] | None]] = {
     (Dense, "W"): ("weight", (1, 0)),
     (Dense, "b"): ("bias", None),
     (Conv1D, "W"): ("weight", (2, 1, 0)),
-    (Conv1D, "b"): ("bias", None),
     (Conv2D, "W"): ("weight", (3, 2, 0, 1)),
-    (Conv2D, "b"): ("bias", None),
+    (ConvTranspose2D, "W"): ("weight", (3, 2, 0, 1)),
+    (Convolution, "b"): ("bias", None),
     (BatchNorm, "gamma"): ("weight", None),
     (BatchNorm, "beta"): ("bias", None),
     (GroupNorm, "gamma"): ("weight", None),

@@ -24,10 +24,11 @@ from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import GroupNorm, LayerNorm, RMSNorm
-from minigrad.layers.pooling import AvgPool2D, MaxPool2D, Pooling2D
+from minigrad.layers.pooling import AvgPool2D, MaxPool2D
 from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.shape import Columns, Reshape
 from minigrad.layers.standardize import Standardize
+from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.model import Model
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
@@ -133,39 +134,47 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def _convolutions(draw: st.DrawFn, cls: type[Conv1D | Conv2D]) -> Layer:
+def _convolutions(draw: st.DrawFn, cls: type[Conv1D | Conv2D | ConvTranspose2D]) -> Layer:
     """Groups divide the channels; each other argument is one number for all axes, or one for each."""
 
     def each(numbers: st.SearchStrategy[Any]) -> Any:
         return draw(st.one_of(numbers, st.tuples(*[numbers] * cls.sliding)))
 
     groups = draw(sizes(2))
-    return cls(
-        groups * draw(sizes(2)),
-        groups * draw(sizes(2)),
-        each(sizes(3)),
-        stride=each(sizes(2)),
-        padding=draw(st.sampled_from(["valid", "same"])) if draw(st.booleans()) else each(st.integers(0, 2)),
-        dilation=each(sizes(2)),
-        groups=groups,
-        bias=draw(st.booleans()),
-        seed=draw(st.integers(0, 99)),
-    )
+    channels = groups * draw(sizes(2)), groups * draw(sizes(2))
+    options = {
+        "stride": each(sizes(2)),
+        "padding": draw(st.sampled_from(["valid", "same"])) if draw(st.booleans()) else each(st.integers(0, 2)),
+        "dilation": each(sizes(2)),
+        "groups": groups,
+        "bias": draw(st.booleans()),
+        "seed": draw(st.integers(0, 99)),
+    }
+    if cls is ConvTranspose2D:
+        stride = options["stride"] if isinstance(options["stride"], int) else min(options["stride"])
+        options["output_padding"] = 0 if options["padding"] == "same" else each(st.integers(0, stride - 1))
+    else:
+        options["padding_mode"] = draw(st.sampled_from(["zeros", "zeros", "reflect", "replicate", "circular"]))
+    return cls(*channels, each(sizes(3)), **options)
 
 
 @st.composite
-def _pools(draw: st.DrawFn, cls: type[Pooling2D]) -> Layer:
+def _pools(draw: st.DrawFn, cls: type[MaxPool2D | AvgPool2D]) -> Layer:
     """Windows are larger than the padding."""
     size = draw(st.one_of(sizes(3), st.tuples(sizes(3), sizes(2))))
     stride = draw(st.one_of(st.none(), sizes(3), st.tuples(sizes(3), sizes(3))))
     least = size if isinstance(size, int) else min(size)
-    return cls(size, stride, draw(st.one_of(st.integers(0, least - 1), st.sampled_from(["valid", "same"]))))
+    padding = draw(st.one_of(st.integers(0, least - 1), st.sampled_from(["valid", "same"])))
+    if cls is MaxPool2D:
+        return MaxPool2D(size, stride, padding, dilation=draw(sizes(2)), ceil_mode=draw(st.booleans()))
+    return AvgPool2D(size, stride, padding, ceil_mode=draw(st.booleans()), count_include_pad=draw(st.booleans()))
 
 
 # The layers whose arguments depend on each other.
 WHOLE: dict[type[Layer], st.SearchStrategy[Layer]] = {
     Conv1D: _convolutions(Conv1D),
     Conv2D: _convolutions(Conv2D),
+    ConvTranspose2D: _convolutions(ConvTranspose2D),
     MaxPool2D: _pools(MaxPool2D),
     AvgPool2D: _pools(AvgPool2D),
     Columns: st.builds(lambda start, width: Columns(start, start + width), st.integers(0, 1), sizes(2)),

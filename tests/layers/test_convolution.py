@@ -17,6 +17,7 @@ from minigrad import (
     CategoricalCrossEntropy,
     Conv1D,
     Conv2D,
+    ConvTranspose2D,
     Dense,
     Flatten,
     GlobalAvgPool2D,
@@ -34,6 +35,18 @@ from minigrad.testing.strategies import layers_of
 WINDOWED = [Conv1D, Conv2D, MaxPool2D, AvgPool2D]
 
 
+def repeated(mode, place, places):
+    """The place of x that stands at another one, None for nothing, by the definition of each mode."""
+    if 0 <= place < places:
+        return place
+    return {
+        "zeros": None,
+        "reflect": -place if place < 0 else 2 * (places - 1) - place,
+        "replicate": min(max(place, 0), places - 1),
+        "circular": place % places,
+    }[mode]
+
+
 def by_definition(layer, x, combine, empty):
     """y, one window after the other: combine(the window (…, C)) at each place, with `empty` outside of x."""
     margins, counts = layer.margins(x.shape[1:-1]), layer.counts(x.shape[1:])
@@ -47,7 +60,8 @@ def by_definition(layer, x, combine, empty):
             window = np.full((*layer.window, x.shape[-1]), empty)
             for cell in np.ndindex(layer.window):
                 at = np.array(place) * stride + np.array(cell) * dilation - [before for before, _ in margins]
-                if all(0 <= a < n for a, n in zip(at, x.shape[1:-1], strict=True)):
+                at = [repeated(layer.padding_mode, int(a), n) for a, n in zip(at, x.shape[1:-1], strict=True)]
+                if None not in at:
                     window[cell] = row[tuple(at)]
             y[place] = combine(window)
         rows.append(np.array(list(y.values())).reshape(*counts, -1))
@@ -81,11 +95,37 @@ def test_each_output_is_what_its_window_shows(data):
     )
     combine, empty = {
         MaxPool2D: (lambda window: window.max(axis=cells(window)), -math.inf),
-        AvgPool2D: (lambda window: window.mean(axis=cells(window)), 0.0),
+        AvgPool2D: (lambda window: np.nanmean(window, axis=cells(window)), math.nan),
     }.get(type(layer)) or (convolved(layer), 0.0)
-    y = layer.forward(x)
-    np.testing.assert_allclose(y, by_definition(layer, x, combine, empty), rtol=1e-12, atol=1e-12)
+    y, definite, seen = layer.forward(x), layer, x
+    if isinstance(layer, AvgPool2D) and layer.count_include_pad:  # zeros of its own, but none that ceil_mode adds
+        around = layer.margins(x.shape[1:-1]) if layer.margin is None else [(p, p) for p in layer.margin]
+        seen = np.pad(x, [(0, 0), *around, (0, 0)])
+        definite = AvgPool2D(layer.size, layer.stride, ceil_mode=layer.ceil_mode, count_include_pad=False)
+    expected = by_definition(definite, seen, combine, empty)[(slice(None), *map(slice, y.shape[1:-1]))]
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
     assert layer.output_shape(x.shape[1:]) == y.shape[1:]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_a_transposed_convolution_is_the_transpose_of_one(data):
+    """⟨A x, z⟩ = ⟨x, Aᵀ z⟩ for Aᵀ the Conv2D with the same W, and its size is one that this Conv2D makes into x's."""
+    layer = data.draw(layers_of(ConvTranspose2D))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 7, 8, layer.in_channels))
+    layer.b = np.zeros(layer.out_channels) if layer.bias else None
+    conv = Conv2D(
+        layer.out_channels, layer.in_channels, layer.kernel_size, stride=layer.stride, padding=layer.padding,
+        dilation=layer.dilation, groups=layer.groups, bias=False,
+    )  # fmt: skip
+    conv.W = layer.W
+    y = layer.forward(x)
+    z = rng.normal(size=y.shape)
+    assert layer.output_shape(x.shape[1:]) == y.shape[1:]
+    assert conv.forward(z).shape == x.shape
+    np.testing.assert_allclose((y * z).sum(), (x * conv.forward(z)).sum(), rtol=1e-9)
+    np.testing.assert_allclose(layer.backward(z), conv.forward(z), rtol=1e-12, atol=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -158,6 +198,10 @@ def test_no_rows_are_rows(make):
         (lambda: Conv2D(3, 4, 3), (400,), "takes images (H, W, C), not rows of shape (400,)"),
         (lambda: Conv1D(3, 4, 3), (9, 9, 3), "takes lines (T, C), not rows of shape (9, 9, 3)"),
         (lambda: MaxPool2D(3), (2, 4, 1), "windows of 3 x 3 do not fit"),
+        (lambda: MaxPool2D(2, 1, 1, dilation=2), (1, 4, 1), "some windows show nothing but padding"),
+        (lambda: Conv2D(1, 1, 3, padding=2, padding_mode="reflect"), (2, 4, 1), "rows of shape (2, 4, 1) have too few"),
+        (lambda: ConvTranspose2D(1, 1, 2, padding=2), (3, 4, 1), "its padding cuts off all"),
+        (lambda: ConvTranspose2D(3, 1, 2), (3, 4, 1), "takes images (H, W, C) of 3 channels, not of 1"),
         (lambda: GlobalAvgPool2D(), (400,), "takes images (H, W, C), not rows of shape (400,)"),
     ],
 )
@@ -176,6 +220,9 @@ def test_rows_that_do_not_fit_are_named(make, row, words):
         (lambda: Conv1D(1, 1, 3, stride=0), "stride is a number of at least 1, not 0"),
         (lambda: Conv2D(1, 1, 3, padding=-1), "padding is a number or 2 numbers of at least 0, not -1"),
         (lambda: Conv2D(1, 1, 3, padding="full"), 'padding is "valid", "same" or numbers, not \'full\''),
+        (lambda: Conv2D(1, 1, 3, padding_mode="mirror"), "padding_mode is one of zeros, reflect, replicate, circular"),
+        (lambda: ConvTranspose2D(1, 1, 3, stride=2, output_padding=2), "must be less than the stride, or than the"),
+        (lambda: ConvTranspose2D(1, 1, 3, stride=2, padding="same", output_padding=1), "leave output_padding out"),
         (lambda: MaxPool2D(2, padding=2), "MaxPool2D(2, padding=2): padding must be less than the window"),
     ],
 )
@@ -199,6 +246,16 @@ IMAGES = {
         Conv2D(2, 3, 3),
         MaxPool2D(3, 1),
         AvgPool2D(2, 1, 1),
+        GlobalAvgPool2D(),
+    ],
+    "made larger": lambda: [
+        Conv2D(2, 2, 3, padding=2, padding_mode="reflect"),
+        MaxPool2D(2, 3, dilation=2, ceil_mode=True),
+        ConvTranspose2D(2, 4, 3, stride=2, padding=1, output_padding=1, groups=2),
+        AvgPool2D(3, 2, 1, ceil_mode=True),
+        Conv2D(4, 3, 2, padding=1, padding_mode="circular"),
+        AvgPool2D(2, 2, 1, count_include_pad=False),
+        Conv2D(3, 3, 2, padding=1, padding_mode="replicate"),
         GlobalAvgPool2D(),
     ],
     "residual": lambda: [Residual(Conv2D(2, 2, 3, padding="same"), BatchNorm(2), ReLU()), Conv2D(2, 3, 6), Flatten()],

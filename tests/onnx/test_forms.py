@@ -23,6 +23,7 @@ from minigrad import (
     Concatenate,
     Conv1D,
     Conv2D,
+    ConvTranspose2D,
     Dense,
     Dropout,
     Embedding,
@@ -71,7 +72,7 @@ MADE = {
 
 STEPS = {SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, PositionalEncoding}
 OTHERS = {GLU, SwiGLU, GroupNorm, InstanceNorm, Frozen, Tied, UpSampling2D}
-IMAGES = STEPS | OTHERS | {Conv1D, Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
+IMAGES = STEPS | OTHERS | {Conv1D, Conv2D, ConvTranspose2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
 INNER = [cls for cls in FORMS if cls not in {Embedding, Reshape} | IMAGES]  # those that take any rows of five numbers
 
 
@@ -153,6 +154,15 @@ def test_integers_are_looked_up_and_refused_as_here(tmp_path):
         lambda padding: MaxPool2D(3, 2, padding),
         lambda padding: AvgPool2D((2, 3), 2, padding),
         lambda padding: GlobalAvgPool2D(),
+        lambda padding: ConvTranspose2D(4, 6, (3, 2), stride=(2, 1), padding=padding, groups=2, seed=0),
+        lambda padding: ConvTranspose2D(4, 3, (1, 2), stride=(2, 3), dilation=2, padding=padding, bias=False),
+        lambda padding: ConvTranspose2D(4, 3, 3, stride=3, output_padding=(2, 1) if padding == 1 else 0),
+        lambda padding: MaxPool2D((3, 2), (3, 2), padding, dilation=(2, 3), ceil_mode=True),
+        lambda padding: AvgPool2D(3, 2, padding, ceil_mode=True),
+        lambda padding: AvgPool2D(3, 2, padding, count_include_pad=False),
+        lambda padding: Conv2D(4, 2, 3, padding=padding, padding_mode="reflect", seed=0),
+        lambda padding: Conv2D(4, 2, (4, 3), padding=padding, padding_mode="replicate", seed=0),
+        lambda padding: Conv2D(4, 2, 3, padding=padding, dilation=2, padding_mode="circular", seed=0),
         lambda padding: Sequential([Reshape((72, 4)), Conv1D(4, 3, 5, stride=2, padding=padding, dilation=2, seed=0)]),
     ],
 )

@@ -58,23 +58,25 @@ MADE = {
     "Dropout": ([Dense(4, 4), minigrad.Dropout(0.3), Dense(4, 3)], X),
     "Standardize": ([FITTED, Dense(4, 3)], X),
     "Conv1D": ([minigrad.Conv1D(1, 2, 2), Flatten(), Dense(6, 3)], X[:, :, None]),
-    "Conv2D": ([minigrad.Conv2D(1, 2, 2), Flatten(), Dense(18, 3)], IMAGES),
-    "MaxPool2D": ([minigrad.MaxPool2D(2), Flatten(), Dense(4, 3)], IMAGES),
-    "AvgPool2D": ([minigrad.AvgPool2D(2), Flatten(), Dense(4, 3)], IMAGES),
+    "Conv2D": (
+        [
+            minigrad.Conv2D(1, 2, 2, padding=1),
+            minigrad.Conv2D(2, 1, 2, padding=1, padding_mode="reflect"),
+            Flatten(),
+            Dense(36, 3),
+        ],
+        IMAGES,
+    ),
+    "ConvTranspose2D": ([minigrad.ConvTranspose2D(1, 2, 2, padding=1), Flatten(), Dense(18, 3)], IMAGES),
+    "MaxPool2D": ([minigrad.MaxPool2D(2, 3, ceil_mode=True), Flatten(), Dense(4, 3)], IMAGES),
+    "AvgPool2D": ([minigrad.AvgPool2D(2, 3, ceil_mode=True), Flatten(), Dense(4, 3)], IMAGES),
     "GlobalAvgPool2D": ([minigrad.GlobalAvgPool2D(), Dense(1, 3)], IMAGES),
     "Embedding": ([minigrad.Embedding(5, 2), Flatten(), Dense(8, 3)], RNG.integers(0, 5, (5, 4))),
 }
 """Layers that take more than the number of their features, or other rows than of four numbers."""
 LAST = {"Poisson": [Softplus()], "KLDivergence": [Softmax()], "NegativeLogLikelihood": [LogSoftmax()],
         "BinaryCrossEntropy": [Sigmoid()], "CategoricalCrossEntropy": [Softmax()]}  # fmt: skip
-REFUSED = {
-    "Embedding": "which has no formula",
-    "UpSampling2D": "there is no formula for zeros_like",
-    "SimpleRNN": "there is no formula for zeros_like",
-    "LSTM": "there is no formula for zeros_like",
-    "GRU": "there is no formula for zeros_like",
-    "Bidirectional": "there is no formula for zeros_like",
-}
+REFUSED = {"Embedding": "which has no formula"}
 WRAPPED = {"ClipByNorm": (1.0,), "ClipByValue": (0.1,), "ParameterAverage": (0.9,)}
 
 

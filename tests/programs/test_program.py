@@ -394,9 +394,19 @@ def test_a_program_that_differs_is_not_used(monkeypatch):
     assert_same_bits(out, train(other, SGD(0.1), 2, 10**9, np.ones((4, 3)), np.zeros((4, 2)), loss=MeanSquaredError()))
 
 
-@pytest.mark.parametrize("wrap", [lambda o: o, lambda o: ClipByNorm(o, 0.2), lambda o: ClipByValue(o, 0.01)])
-def test_a_saved_program_runs_with_numpy_alone(tmp_path, wrap):
-    model = Sequential([Dense(5, 4), Sigmoid(), Dense(4, 3), Sigmoid()], seed=0)
+POOL = minigrad.AvgPool2D((2, 1), ceil_mode=True)  # the last window is smaller: a constant array of their sizes
+
+
+@pytest.mark.parametrize(
+    ("layers", "wrap"),
+    [
+        ([Dense(5, 4), Sigmoid(), Dense(4, 3)], lambda o: o),
+        ([Dense(5, 4), Sigmoid(), Dense(4, 3)], lambda o: ClipByNorm(o, 0.2)),
+        ([minigrad.Reshape((5, 1, 1)), POOL, minigrad.Flatten(), Dense(3, 3)], lambda o: ClipByValue(o, 0.01)),
+    ],
+)
+def test_a_saved_program_runs_with_numpy_alone(tmp_path, layers, wrap):
+    model = Sequential([*copy.deepcopy(layers), Sigmoid()], input_shape=(5,), seed=0)
     optimizer = wrap(SGD(0.5, momentum=0.9))
     rng = np.random.default_rng(0)
     x, t = rng.random((6, 5)).astype(np.float32), (rng.random((6, 3)) < 0.5).astype(np.float32)

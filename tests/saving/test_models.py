@@ -20,6 +20,7 @@ from minigrad import (
     BinaryCrossEntropy,
     Conv1D,
     Conv2D,
+    ConvTranspose2D,
     Dense,
     Embedding,
     GlobalAvgPool2D,
@@ -143,6 +144,22 @@ def test_pytorch_loads_the_saved_tensors_of_an_image_model(path):
     with torch.no_grad():
         theirs = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
     np.testing.assert_allclose(model.predict(x), theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_pytorch_loads_the_saved_tensors_of_transposed_convolutions(path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    options = {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}
+    model = Sequential([ConvTranspose2D(4, 6, (3, 2), **options)], seed=0, dtype=np.float64)
+    network = torch.nn.Sequential(torch.nn.ConvTranspose2d(4, 6, (3, 2), **options)).double()
+    model.save(path)
+    network.load_state_dict(load_file(path))
+    x = np.random.default_rng(2).normal(size=(3, 4, 5, 4))
+    with torch.no_grad():
+        theirs = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(model.predict(x), theirs, rtol=1e-12, atol=1e-12)
+    assert np.array_equal(load(path).predict(x), model.predict(x))
 
 
 def test_pytorch_loads_the_saved_tensors_of_embedding_and_conv1d(path):

@@ -20,15 +20,20 @@ def write(program: Program, code: Code, path: Path, about: str) -> None:
     """Write the step at `path`; `about` is what the file says of itself.
 
     The file defines `step()`: fill its arrays x, t (and w), call it, and theta has made a step. Raises Unwritable where
-    a part of it is code of its own, or an array that is neither parameter nor state.
+    a part of it is code of its own.
     """
-    saved = {program.names[value.whole.place]: program.homes[value.memory] for value in program.lasting}
-    text = _text(program, code, saved, about)
+    roots = {value.memory: program.names[value.whole.place] for value in program.lasting}
+    saved = {name: program.homes[memory] for memory, name in roots.items()}
+    for value, array in program.given.items():
+        if value.role == "constant":  # such as the mask of causal attention
+            roots[value.memory] = name = f"constant_{len(saved)}"
+            saved[name] = array.ravel("K")
+    text = _text(program, code, roots, saved, about)
     np.savez(path.with_suffix(".npz"), **saved)  # type: ignore[arg-type]
     path.write_text(text, encoding="utf-8")
 
 
-def _text(program: Program, code: Code, saved: Mapping[str, Array], about: str) -> str:
+def _text(program: Program, code: Code, roots: dict[int, str], saved: Mapping[str, Array], about: str) -> str:
     text = [
         f'"""{about}"""',
         "",
@@ -39,7 +44,6 @@ def _text(program: Program, code: Code, saved: Mapping[str, Array], about: str) 
         'with np.load(Path(__file__).with_suffix(".npz")) as saved:',
         *(f'    {name} = saved["{name}"]' for name in saved),
     ]
-    roots = {value.memory: program.names[value.whole.place] for value in program.lasting}
     for value, array in program.given.items():
         if value.role in ("batch", "coefficient"):
             roots[value.memory] = name = program.names[value.whole.place]
@@ -50,19 +54,16 @@ def _text(program: Program, code: Code, saved: Mapping[str, Array], about: str) 
     for name, value in code.namespace.items():
         if name not in (*roots.values(), "__builtins__"):
             view = code.views.get(name)
-            expression = _constant(program, value) if view is None else _array(program, code, roots, view)
+            expression = _constant(program, value) if view is None else _array(code, roots, view)
             text.append(f"{name} = {first.get(expression, expression)}")
             first.setdefault(expression, name)
     return "\n".join([*text, "", "", code.source])
 
 
-def _array(program: Program, code: Code, roots: Mapping[int, str], view: View) -> str:
+def _array(code: Code, roots: Mapping[int, str], view: View) -> str:
     """An expression for an array on the memory of another one."""
     size, start = view.dtype.itemsize, code.layout.starts.get(view.memory, 0)
-    base = "block" if view.memory in code.layout.starts else roots.get(view.memory)
-    if base is None:
-        line = next(line for line in program.lines if any(read.memory == view.memory for read in line.reads))
-        raise Unwritable(line, f"it uses an array of shape {view.shape} that is neither parameter nor state")
+    base = "block" if view.memory in code.layout.starts else roots[view.memory]
     strides = tuple(stride * size for stride in view.strides)
     return f"np.ndarray({view.shape}, np.{view.dtype}, {base}, {start + view.offset * size}, {strides})"
 
