@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -202,6 +203,8 @@ class StepProgram(Program):
                     total += replay() * share
                 weight += share
                 optimizer.steps += 1
+                if not math.isfinite(total):
+                    break  # as the loop does: layers may refuse what is not finite
         mean.total, mean.weight = total, weight
 
     @property

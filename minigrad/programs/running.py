@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -171,6 +172,8 @@ def accelerated(objective: Objective, optimizer: Optimizer, epochs: int | None) 
                     yield batch
                 else:
                     program.run_one(batch, mean)
+                    if not math.isfinite(mean.total):
+                        return  # as the loop does: layers may refuse what is not finite
                 continue
             if not (use.tried or batches[number].weight):
                 continue  # a batch without weight has no loss to compare

@@ -60,7 +60,9 @@ def make_steps(
                 if weight := batch.weight:
                     mean.add(make_step(objective, optimizer, batch), weight)
                 if not math.isfinite(mean.total):
-                    return None
+                    break
+            if not math.isfinite(mean.total):
+                return None
     if objective.ranks is not None:
         mean = objective.ranks.mean(mean)
     return float(mean) if math.isfinite(mean.total) and np.isfinite(objective.model.theta).all() else None
