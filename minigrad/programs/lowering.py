@@ -19,7 +19,20 @@ from minigrad.parameter import Array
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
 from minigrad.programs.executor import AXES, EXACT, OPERANDS, Loop, NotNative, loop_of, own_loop
-from minigrad.programs.form import Copy, Elementwise, Line, Product, Reduce, Value, View, is_matrix_product
+from minigrad.programs.form import (
+    Call,
+    Copy,
+    Draw,
+    Elementwise,
+    Line,
+    Opaque,
+    Product,
+    Reduce,
+    Value,
+    View,
+    is_matrix_product,
+)
+from minigrad.programs.moving import copies_of
 from minigrad.programs.rows import Row, Spot, table_of
 from minigrad.programs.trials import examples, given, random_array, same_bits
 from minigrad.programs.writers.numpy_source import EXTREMA, promoted
@@ -139,7 +152,10 @@ class Lowering:
             return rows if line.function in EXACT or _in_one_go(rows) else self._tried(self._elementwise, line)
         if isinstance(line, Product) and not line.options:
             return self._product(line)
-        raise NotNative("it is Python's")
+        copies = copies_of(line) if isinstance(line, Call) and not isinstance(line, Draw | Opaque) else []
+        if not copies:
+            raise NotNative("it is Python's")
+        return [row for source, place in copies for row in self._copy(source, place)]
 
     # -------------------------------------------------------------------------------------------------------- constants
     def constant(self, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Operand:

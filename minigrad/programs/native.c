@@ -84,6 +84,12 @@ typedef struct {
             memcpy(to, from, (size_t)sizes[0] * (bytes));                                                             \
             return 0;                                                                                                 \
         }                                                                                                             \
+        if (strides[0] == 0 && strides[1] == (bytes)) {                                                               \
+            char number[bytes]; /* a copy, so that the compiler knows that it stays */                                \
+            memcpy(number, from, (bytes));                                                                            \
+            for (intptr_t i = 0; i < sizes[0]; i++) memcpy(to + i * (bytes), number, (bytes));                        \
+            return 0;                                                                                                 \
+        }                                                                                                             \
         for (intptr_t i = 0; i < sizes[0]; i++, from += strides[0], to += strides[1]) memcpy(to, from, (bytes));      \
         return 0;                                                                                                     \
     }

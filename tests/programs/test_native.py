@@ -32,7 +32,7 @@ from minigrad import (
 from minigrad.programs import dividing, executor, lowering, making, replay
 from minigrad.programs.arrays import address
 from minigrad.programs.executor import NotNative
-from minigrad.programs.form import Copy, Elementwise, Part, Product, Reduce, Value, View
+from minigrad.programs.form import Call, Copy, Elementwise, Part, Product, Reduce, Value, View, exchange
 from minigrad.programs.lowering import Lowering
 from minigrad.programs.memory import lay_out
 from minigrad.programs.replay import Forward, StepProgram
@@ -69,7 +69,7 @@ def view_of(draw, shape, dtype, number):
 
 
 def numbers_for(view, rng):
-    numbers = rng.normal(size=view.value.shape[0]) * 3
+    numbers = rng.normal(size=view.value.whole.extent) * 3
     numbers[rng.random(numbers.shape) < 0.3] *= 0.0
     numbers[rng.random(numbers.shape) < 0.05] = np.nan
     numbers[rng.random(numbers.shape) < 0.05] = np.inf
@@ -83,13 +83,15 @@ SHAPES = st.lists(st.integers(1, 5), max_size=4) | st.lists(st.sampled_from([1, 
 @st.composite
 def lines(draw):
     shape, dtype = draw(SHAPES), draw(FLOATS)
-    kind = draw(st.sampled_from(["one", "two", "number", "cast", "copy", "reduce", "product", "outer"]))
+    kind = draw(st.sampled_from(["one", "two", "number", "cast", "copy", "reduce", "product", "outer", "moves"]))
 
     def some(number, dtype=dtype):
         gone = draw(st.integers(0, len(shape)))
         smaller = [draw(st.sampled_from([1, n, n, n])) for n in shape[gone:]]
         return view_of(draw, smaller, dtype, number)
 
+    if kind == "moves":
+        return draw(moves(shape, dtype))
     if kind == "reduce":
         operand = view_of(draw, shape, dtype, 1)
         axes = st.lists(st.sampled_from(range(len(shape))), unique=True, min_size=1) if shape else st.just([])
@@ -122,20 +124,38 @@ def lines(draw):
     return Elementwise(function, (some(1), second), {}, out, PART)
 
 
+@st.composite
+def moves(draw, shape, dtype):
+    """A call that puts numbers elsewhere."""
+    function = draw(st.sampled_from([np.zeros_like, np.reshape, np.ndarray.reshape, np.concatenate, np.stack]))
+    joining, options = function in (np.concatenate, np.stack), {}
+    parts = [
+        view_of(draw, shape, dtype, number) for number in range(1, 1 + (draw(st.integers(1, 3)) if joining else 1))
+    ]
+    inputs = (parts,) if joining else (parts[0],)
+    if function is np.concatenate:
+        options = {"axis": draw(st.sampled_from([None, *range(-len(shape), len(shape))]))}
+    elif function is np.stack:
+        options = {"axis": draw(st.integers(-len(shape) - 1, len(shape)))}
+    elif function is not np.zeros_like:
+        inputs = (parts[0], draw(st.sampled_from([(-1,), (*shape[::-1],), (1, *shape)])))
+        inputs += draw(st.sampled_from([(), (), ("F",)])) if function is np.reshape else ()
+    zeros = exchange(inputs, lambda view: np.zeros(view.shape))
+    made = np.empty_like(function(*zeros, **options), order=draw(st.sampled_from("CF")))
+    strides = tuple(stride // made.itemsize for stride in made.strides)
+    return Call(function, inputs, options, Value(0, 0, made.shape, strides, np.dtype(dtype), "made").whole, PART)
+
+
 @native_only
 @given(line=lines(), seed=st.integers(0, 9))
 def test_a_line_has_the_bits_of_numpys_call(line, seed):
     rng, lowering = np.random.default_rng(seed), Lowering()
-    views = [*line.inputs, line.out]
-    homes = [numbers_for(view, rng) if isinstance(view, View) else view for view in views]
+    homes = {view.memory: numbers_for(view, rng) for view in (*line.reads, line.out)}
 
-    def arrays(homes):
-        return [
-            np.ndarray(v.shape, v.dtype, h.data, v.offset * h.itemsize, [s * h.itemsize for s in v.strides])
-            if isinstance(v, View)
-            else v
-            for v, h in zip(views, homes, strict=True)
-        ]
+    def array(view):
+        home = expected[view.memory]
+        bytes_apart = [stride * home.itemsize for stride in view.strides]
+        return np.ndarray(view.shape, view.dtype, home.data, view.offset * home.itemsize, bytes_apart)
 
     try:
         rows = lowering.rows(line)
@@ -144,14 +164,12 @@ def test_a_line_has_the_bits_of_numpys_call(line, seed):
         return
     event("lowered")
     expected, found = copy.deepcopy(homes), copy.deepcopy(homes)
-    *inputs, out = arrays(expected)
     with np.errstate(all="ignore"):
-        line.run(inputs, line.options, out)
-    bases = {v.memory: address(h) for v, h in zip(views, found, strict=True) if isinstance(v, View)}
-    bases |= {number: address(array) for number, array in lowering.constants.items()}
+        line.run(exchange(line.inputs, array), line.options, array(line.out))
+    bases = {number: address(array) for number, array in (found | lowering.constants).items()}
     executor.run(executor.raw_bytes(table_of(rows, bases)))
-    for one, two in zip(expected, found, strict=True):
-        assert same_bits(one, two)
+    for number, home in expected.items():
+        assert same_bits(home, found[number])
 
 
 @native_only
