@@ -10,7 +10,9 @@ from pathlib import Path
 import nox
 
 PYTHONS = ["3.11", "3.12", "3.13"]
-TYPED = 0.81  # at least so many of the names that can be reached have a declared type; the aim is all of them
+UNTYPED = (
+    "minigrad.sklearn.Network"  # so begin the only names without a declared type: scikit-learn, their base, has none
+)
 DIST = Path("dist")
 
 nox.options.reuse_existing_virtualenvs = True
@@ -66,18 +68,16 @@ def sdist(session):
 
 @nox.session(python=PYTHONS[-1])
 def types(session):
-    """Types for users: how many names pyright's --verifytypes knows without inferring; never fewer than TYPED."""
+    """Types for users: every name that can be reached has a declared type, by pyright's --verifytypes."""
     session.install("pyright", ".[sklearn,onnx,plots,testing]")
     told = session.run(
         "pyright", "--verifytypes", "minigrad", "--ignoreexternal", "--outputjson", silent=True, success_codes=[0, 1]
     )
     report = json.loads(told[told.index("{") :])["typeCompleteness"]
-    for each in report["symbols"]:
-        if each["isExported"] and not each["isTypeKnown"]:
-            session.warn(each["name"])
-    session.log(f"{report['completenessScore']:.1%} of the names have a declared type")
-    if report["completenessScore"] < TYPED:
-        session.error(f"fewer than {TYPED:.0%}")
+    unknown = [each["name"] for each in report["symbols"] if each["isExported"] and not each["isTypeKnown"]]
+    session.log(f"{report['completenessScore']:.2%} of the names have a declared type, all but {', '.join(unknown)}")
+    if more := [name for name in unknown if not name.startswith(UNTYPED)]:
+        session.error(f"write down the types of {', '.join(more)}")
 
 
 @nox.session(python=PYTHONS[-1])

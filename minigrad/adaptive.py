@@ -20,7 +20,7 @@ class Adadelta(Optimizer):
     adaptive learning rate method", arXiv:1212.5701, 2012, where η is 1. PyTorch's rule and constants.
     """
 
-    memory = ("s", "u")
+    memory: tuple[str, ...] = ("s", "u")
     changing = False
     s: Array
     u: Array
@@ -31,7 +31,8 @@ class Adadelta(Optimizer):
         super().__init__(learning_rate, weight_decay)
         fraction(self, rho=rho)
         not_negative(self, eps=eps)
-        self.rho, self.eps = rho, eps
+        self.rho = rho
+        self.eps = eps
 
     def coefficients(self, step: int) -> dict[str, float]:
         """η and the constants"""
@@ -58,7 +59,7 @@ class Adamax(Optimizer):
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 2. PyTorch's rule and constants.
     """
 
-    memory = ("m", "u")
+    memory: tuple[str, ...] = ("m", "u")
     m: Array
     u: Array
 
@@ -73,7 +74,9 @@ class Adamax(Optimizer):
         super().__init__(learning_rate, weight_decay)
         fraction(self, beta1=beta1, beta2=beta2)
         not_negative(self, eps=eps)
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
 
     def coefficients(self, step: int) -> dict[str, float]:
         """η / (1-β₁ᵗ) and the constants"""
@@ -108,6 +111,9 @@ class NAdam(Adam):
     weight decay λ. Source: Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016. PyTorch's rule and
     constants; ψ is `momentum_decay`.
     """
+
+    m: Array
+    v: Array
 
     def __init__(
         self,
@@ -149,6 +155,9 @@ class RAdam(Adam):
     PyTorch's rule.
     """
 
+    m: Array
+    v: Array
+
     def coefficients(self, step: int) -> dict[str, float]:
         """The rates of the adaptive step and of the plain one, of which one is 0, and the constants"""
         t, given = step + 1, super().coefficients(step)
@@ -174,7 +183,7 @@ class Lion(Optimizer):
     discovery of optimization algorithms", NeurIPS 2023, program 1, with its constants.
     """
 
-    memory = ("m",)
+    memory: tuple[str, ...] = ("m",)
     changing = False
     m: Array
 
@@ -183,7 +192,8 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(learning_rate, weight_decay)
         fraction(self, beta1=beta1, beta2=beta2)
-        self.beta1, self.beta2 = beta1, beta2
+        self.beta1 = beta1
+        self.beta2 = beta2
 
     def coefficients(self, step: int) -> dict[str, float]:
         """η, η λ and the constants"""
@@ -217,7 +227,7 @@ class Rprop(Optimizer):
     adaptive method for faster backpropagation learning: the RPROP algorithm", ICNN 1993. PyTorch's rule and constants.
     """
 
-    memory = ("before", "size")
+    memory: tuple[str, ...] = ("before", "size")
     changing = False
     before: Array
     size: Array
@@ -236,7 +246,10 @@ class Rprop(Optimizer):
         not_negative(self, eta_plus=eta_plus, least=least, most=most)
         if eta_plus < 1 or least > most:
             raise ValueError(f"Rprop: eta_plus={eta_plus} must be at least 1, and least={least} at most {most}")
-        self.eta_minus, self.eta_plus, self.least, self.most = eta_minus, eta_plus, least, most
+        self.eta_minus = eta_minus
+        self.eta_plus = eta_plus
+        self.least = least
+        self.most = most
 
     def prepare(self, theta: Array) -> None:
         """Make the memory; every size starts as the learning rate."""

@@ -30,10 +30,11 @@ class ByPart(Optimizer):
                 raise ValueError(f"ByPart: {optimizer!r} is no optimizer whose `update` it could call")
         if len(set(map(id, everyone))) < len(everyone):
             raise ValueError("ByPart: every part needs an optimizer of its own; one stands at two places")
-        self.optimizers, self.default = dict(optimizers), default
+        self.optimizers: dict[int | str, Optimizer] = dict(optimizers)
+        self.default = default
         self.steps = self.epochs = 0
         self.spans: tuple[tuple[tuple[int, int], ...], ...] | None = None
-        self.size = 0
+        self.size: int = 0
 
     @property
     def learning_rate(self) -> Rate:

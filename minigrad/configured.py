@@ -16,7 +16,7 @@ class Configured:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = advising(cls.__init__)  # type: ignore[method-assign]
+            type.__setattr__(cls, "__init__", advising(cls.__init__))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by which the object is made again: `type(it)(**it.config())`."""

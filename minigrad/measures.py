@@ -116,7 +116,7 @@ class SumOfLosses(Loss):
     """
 
     def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
-        self.parts = tuple(map(tuple, parts))
+        self.parts: tuple[tuple[Any, ...], ...] = tuple(map(tuple, parts))
         for part in self.parts:
             if len(part) not in (2, 3) or not isinstance(part[0], Loss) or not isinstance(part[1], int) or part[1] < 1:
                 raise ValueError(f"SumOfLosses: {part!r} is no pair of a loss and its number of columns")

@@ -118,7 +118,7 @@ class Snapshot:
     """
 
     def __init__(self, layers: Iterable[Layer]) -> None:
-        self.saved = [
+        self.saved: list[tuple[Layer, str, Any]] = [
             (layer, name, copy.deepcopy(value))
             for layer in walk(layers)
             for name, value in (layer.params | layer.states).items()

@@ -156,7 +156,8 @@ class SGD(Optimizer):
         fraction(self, momentum=momentum)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov=True needs a momentum above 0")
-        self.momentum, self.nesterov = momentum, nesterov
+        self.momentum = momentum
+        self.nesterov = nesterov
 
     changing = False
 
@@ -205,7 +206,9 @@ class Adam(Optimizer):
         super().__init__(learning_rate, weight_decay)
         fraction(self, beta1=beta1, beta2=beta2)
         not_negative(self, eps=eps)
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
 
     def coefficients(self, step: int) -> dict[str, float]:
         """η / (1-β₁ᵗ), √(1-β₂ᵗ) and the constants; 1-β is taken here, since in float32 1 - 0.999 is 5e-5 off."""
@@ -296,7 +299,9 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, weight_decay)
         fraction(self, alpha=alpha, momentum=momentum)
         not_negative(self, eps=eps)
-        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+        self.alpha = alpha
+        self.eps = eps
+        self.momentum = momentum
 
     @property
     def memory(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -83,7 +83,8 @@ class Parameter(Declared):
     """A trained array. `decay` says whether L2 applies to it."""
 
     def __init__(self, gradient: Gradient, decay: bool) -> None:
-        self.gradient, self.decay = gradient, decay
+        self.gradient = gradient
+        self.decay = decay
 
     def create(self, layer: Any, value: Any) -> None:
         """Store a float64 copy of `value`, and zeros of its shape as its gradient."""

@@ -45,7 +45,9 @@ class step(Schedule):
 
     def __init__(self, learning_rate: float, step_size: int, gamma: float = 0.1) -> None:
         _positive(self, learning_rate=learning_rate, step_size=step_size, gamma=gamma)
-        self.learning_rate, self.step_size, self.gamma = learning_rate, step_size, gamma
+        self.learning_rate = learning_rate
+        self.step_size = step_size
+        self.gamma = gamma
 
     def __call__(self, k: int) -> float:
         """η γ^⌊k/n⌋"""
@@ -57,7 +59,8 @@ class exponential(Schedule):
 
     def __init__(self, learning_rate: float, gamma: float) -> None:
         _positive(self, learning_rate=learning_rate, gamma=gamma)
-        self.learning_rate, self.gamma = learning_rate, gamma
+        self.learning_rate = learning_rate
+        self.gamma = gamma
 
     def __call__(self, k: int) -> float:
         """η γᵏ"""
@@ -73,7 +76,8 @@ class inverse_time(Schedule):
     def __init__(self, learning_rate: float, decay: float) -> None:
         _positive(self, learning_rate=learning_rate)
         _not_negative(self, decay=decay)
-        self.learning_rate, self.decay = learning_rate, decay
+        self.learning_rate = learning_rate
+        self.decay = decay
 
     def __call__(self, k: int) -> float:
         """η / (1 + c k)"""
@@ -90,7 +94,9 @@ class cosine(Schedule):
     def __init__(self, learning_rate: float, steps: int, minimum: float = 0.0) -> None:
         _positive(self, learning_rate=learning_rate, steps=steps)
         _not_negative(self, minimum=minimum)
-        self.learning_rate, self.steps, self.minimum = learning_rate, steps, minimum
+        self.learning_rate = learning_rate
+        self.steps = steps
+        self.minimum = minimum
 
     def __call__(self, k: int) -> float:
         """ε + (η - ε) (1 + cos(π k / n)) / 2"""
@@ -109,7 +115,10 @@ class warm_restarts(Schedule):
         _not_negative(self, minimum=minimum)
         if factor < 1:
             raise ValueError(f"warm_restarts: factor={factor} would make the cycles shorter; it is at least 1")
-        self.learning_rate, self.steps, self.factor, self.minimum = learning_rate, steps, factor, minimum
+        self.learning_rate = learning_rate
+        self.minimum = minimum
+        self.steps = steps
+        self.factor = factor
 
     def __call__(self, k: int) -> float:
         """ε + (η - ε) (1 + cos(π j / n)) / 2, in the j-th step of a cycle of n"""
@@ -133,7 +142,9 @@ class one_cycle(Schedule):
         _positive(self, learning_rate=learning_rate, steps=steps)
         if not 0 < rise < 1 or rise * steps <= 1:
             raise ValueError(f"one_cycle: rise={rise} of {steps} steps must lie between the first and the last of them")
-        self.learning_rate, self.steps, self.rise = learning_rate, steps, rise
+        self.learning_rate = learning_rate
+        self.steps = steps
+        self.rise = rise
 
     def __call__(self, k: int) -> float:
         """Up to step rise n - 1, then down"""
@@ -158,7 +169,8 @@ class warmup(Schedule):
         _positive(self, steps=steps)
         if not callable(schedule):
             _positive(self, schedule=schedule)
-        self.steps, self.schedule = steps, schedule
+        self.steps = steps
+        self.schedule = schedule
 
     def __call__(self, k: int) -> float:
         """η₀ (k + 1) / (n + 1), then the schedule"""
@@ -195,9 +207,13 @@ class ReduceOnPlateau(Configured):
         if factor >= 1:
             raise ValueError(f"ReduceOnPlateau: factor={factor} does not reduce the rate; it is below 1")
         _not_negative(self, patience=patience, threshold=threshold, minimum=minimum)
-        self.optimizer, self.factor, self.patience = optimizer, factor, patience
-        self.threshold, self.minimum = threshold, minimum
-        self.best, self.waited = math.inf, 0
+        self.optimizer = optimizer
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        self.minimum = minimum
+        self.best: float = math.inf
+        self.waited: int = 0
 
     def update(self, loss: float) -> None:
         """Take the loss of one more epoch, and reduce the optimizer's rate where it is time."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from minigrad.data.examples import InBlocks, as_numbers
 from minigrad.display import html_table, layer_table, text_table
-from minigrad.habits import MODEL, advising, answering
+from minigrad.habits import MODEL, answering
 from minigrad.layer import Layer
 from minigrad.model import Model, claim, put, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, pack
@@ -190,8 +190,8 @@ class Sequential(Model):
         codes = (y[..., 0] >= self.boundary).astype(np.intp) if y.shape[-1] == 1 else y.argmax(axis=-1)
         return codes if self.classes is None else self.classes[codes]
 
-    epochs = advising(epochs)
-    fit = advising(fit)
+    epochs = epochs
+    fit = fit
     learning_rates = learning_rates
 
     def health(self, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | None = None, seed: int = 0) -> Health:

@@ -22,8 +22,8 @@ try:
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minigrad.sklearn needs scikit-learn: pip install 'minigrad-nn[sklearn]'") from error
+except ModuleNotFoundError as _error:
+    raise ModuleNotFoundError("minigrad.sklearn needs scikit-learn: pip install 'minigrad-nn[sklearn]'") from _error
 
 from minigrad.data.labels import LabelEncoder
 from minigrad.functions import sigmoid, softmax
@@ -126,8 +126,8 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         settings = copy.deepcopy(optimizer.config())
         if self.learning_rate is not None:
             settings["learning_rate"] = self.learning_rate
-        self.optimizer_ = type(optimizer)(**settings)
-        self.history_ = History()
+        self.optimizer_: Optimizer = type(optimizer)(**settings)
+        self.history_: History = History()
         return Sequential(layers, X.dtype, seed=seed)
 
     def _train(self, X: Array, t: Array, sample_weight: Array | None, epochs: int) -> None:
@@ -149,9 +149,9 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             seed=self._seed,
         )
         _append(self.history_, latest)
-        self.loss_curve_ = self.history_.loss
-        self.validation_curve_ = self.history_.validation_loss
-        self.n_iter_ = len(self.history_)
+        self.loss_curve_: list[float] = self.history_.loss
+        self.validation_curve_: list[float] = self.history_.validation_loss
+        self.n_iter_: int = len(self.history_)
 
     def _refuse_early_stopping(self) -> None:
         if self.early_stopping:
@@ -284,13 +284,14 @@ class NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         loss = self.loss
         if loss is None and self.layers is None:
             loss = BinaryCrossEntropy() if multilabel or len(classes) == 2 else CategoricalCrossEntropy()
-        self._multilabel, self.classes_ = multilabel, classes
+        self._multilabel: bool = multilabel
+        self.classes_ = classes
         pair = len(classes) == 2 and not multilabel
         model = self._start(X, loss, 1 if pair and loss is not None and loss.binary else len(classes))
         outputs = model.output_shape(X.shape[1:])
         if loss is None:
             loss = _cross_entropy(model.chain()[-1], multilabel, outputs == (1,))
-        self.loss_ = loss
+        self.loss_: Loss = loss
         one_is_enough = pair and (loss.binary or not loss.labels)
         if outputs not in [(len(classes),), (1,)][: 1 + one_is_enough]:
             raise ValueError(
@@ -407,8 +408,8 @@ class NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]
         X, y, sample_weight = self._validate(X, y, sample_weight, reset=not go_on)
         y = y.astype(X.dtype)
         if not go_on:
-            self.loss_ = MeanSquaredError() if self.loss is None else self.loss
-            self.model_ = self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
+            self.loss_: Loss = MeanSquaredError() if self.loss is None else self.loss
+            self.model_: Sequential = self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
         self._train(X, y, sample_weight, epochs)
         return self
 

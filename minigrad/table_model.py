@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.data.preparation import Preparation
 from minigrad.data.table import Reading
 from minigrad.data.target import Target, is_of_table, table_of, threshold_of
 from minigrad.parameter import Array
@@ -67,11 +68,14 @@ class TableModel:
     another kind.
     """
 
+    preparation: Preparation
+    target: Target
+
     def __init__(self, network: Sequential) -> None:
         self.network = network
         self.preparation, self.target = table_of(network)
         self.facts: dict[str, Any] = network.preparation or {}
-        self.reading = Reading.from_json(self.facts.get("reading", {}))
+        self.reading: Reading = Reading.from_json(self.facts.get("reading", {}))
         """All that the model's file keeps beside the network, such as the settings of the training."""
         _check(network, self.facts)
 

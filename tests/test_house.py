@@ -224,8 +224,8 @@ def test_the_readme_counts_lines_honestly():
     textbook, rest = ({file for entry in entries_of(table) for file in files_of(entry)} for table in READING_TABLES)
     few = {file for file in textbook if file.parent.name != "layers" or file.stem in ("dense", "activations")}
     counted = [sum(map(code_lines, files)) for files in (textbook, few, rest - textbook)]
-    said = [int(number.replace(",", "")) for number in re.findall(r"\(([\d,]+) lines", README)]
-    assert said == pytest.approx(counted, rel=0.05), f"README.md, 'How to read it', says {said}, counted: {counted}"
+    said = [int(number.replace(",", "")) for number in re.findall(r"\(about ([\d,]+) lines", README)]
+    assert said == pytest.approx(counted, rel=0.1), f"README.md, 'How to read it', says {said}, counted: {counted}"
 
 
 # ------------------------------------------------------------------------------------------------------ for developers

@@ -57,10 +57,12 @@ def is_larger(options: argparse.Namespace) -> bool:
 class Pieces:
     """The rows of Parquet files as frames, one row group after the other; the index numbers all rows from 1."""
 
+    names: list[str]
+
     def __init__(self, where: str, target: str | None = None) -> None:
         self.where = where
         self._groups, self.names, self._sizes = row_groups(where)
-        self.rows = sum(self._sizes)
+        self.rows: int = sum(self._sizes)
         if not self.rows:
             raise ValueError(f"{where}: there are no rows in it")
         if target is not None and target not in self.names:

@@ -84,8 +84,11 @@ class Sheets(Source):
     task: Task = "classification"
 
     def __init__(self, where: str, names: tuple[str, str], x: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
-        self.where, self.names, self.x, self.answers = where, names, x, labels
-        self.row_numbers = np.arange(1, len(x) + 1)
+        self.where = where
+        self.names = names
+        self.x = x
+        self.answers = labels
+        self.row_numbers: Rows = np.arange(1, len(x) + 1)
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
         """The numbers as they are."""
@@ -134,6 +137,10 @@ class Table(Source):
     about the file for the user.
     """
 
+    task: Task
+    why: str
+    answers: npt.NDArray[Any]
+
     def __init__(
         self,
         frame: pd.DataFrame,
@@ -146,19 +153,23 @@ class Table(Source):
         said: tuple[tuple[str, str], ...] = (),
         choices: Choices | None = None,
     ) -> None:
-        self.where, self.sheet, self.reading, self.said = where, sheet, reading or Reading(), said
-        self.choices = choices or Choices()
+        self.where = where
+        self.sheet = sheet
+        self.said = said
+        self.reading: Reading = reading or Reading()
+        self.choices: Choices = choices or Choices()
         self.choices.check(str(column.name), [str(name) for name in frame.columns])
         gaps = column.isna().to_numpy()
-        self.without_target = int(gaps.sum())
+        self.without_target: int = int(gaps.sum())
         if self.without_target:
             frame, column = frame[~gaps], column[~gaps]
             if column.dtype == object and all(isinstance(value, bool) for value in column):
                 column = column.astype(bool)
         if not len(column):
             raise ValueError(f"column {column.name!r} has no values; there is nothing to learn")
-        self.frame, self.column = frame, column
-        self.row_numbers = frame.index.to_numpy()
+        self.frame: pd.DataFrame = frame
+        self.column: pd.Series[Any] = column
+        self.row_numbers: Rows = frame.index.to_numpy()
         self.task, why, self.answers = target_values(column, task)
         self.why = f"{why}, so this is a {self.task} ({'as --task says' if task else '--task overrides this'})"
 

@@ -71,7 +71,8 @@ class Blocks(InBlocks):
                 hint = "; give arrays as a pair: Blocks((x, t))" if name == "window" and np.ndim(value) else ""
                 raise ValueError(f"{name}={value!r:.40} is not a whole number from 1 on{hint}")
         self._source = source_of(source, target, columns, rows)
-        self.window, self.classes = int(window), classes
+        self.window: int = int(window)
+        self.classes = classes
         if len(self._source) == 0:
             raise ValueError("there are no blocks")
 
@@ -196,7 +197,8 @@ class Held:
     """Which rows of each block are held out: each row with the same chance, drawn from the seed and the block."""
 
     def __init__(self, seed: int, share: float) -> None:
-        self.seed, self.share = seed, share
+        self.seed = seed
+        self.share = share
 
     def __call__(self, number: int, rows: int) -> npt.NDArray[np.bool_]:
         """True for the rows of a block that are held out."""

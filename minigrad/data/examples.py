@@ -111,8 +111,13 @@ class Examples:
         class_weight: Array | None = None,
         rows: Array | None = None,
     ) -> None:
-        self.x, self.t, self.sample_weight, self.class_weight = x, t, sample_weight, class_weight
-        self.dtype, self.encoder, self._rows = np.dtype(dtype), encoder, rows
+        self.x = x
+        self.t = t
+        self.sample_weight = sample_weight
+        self.class_weight = class_weight
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.encoder = encoder
+        self._rows = rows
         self._codes: Array | None = None
         if encoder is not None:
             self._target_rows = encoder.target_rows(outputs, dtype)

@@ -208,7 +208,7 @@ def _tupled(value: Any) -> Any:
 
 
 PLURALS = {"number": "numbers", "flag": "TRUE and FALSE", "text": "text", "date": "dates", "empty": "nothing"}
-INFERRED = {
+INFERRED: dict[str, tuple[str, ...]] = {
     "number": ("integer", "floating", "mixed-integer-float", "decimal"),
     "flag": ("boolean",),
     "text": ("string",),

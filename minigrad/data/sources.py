@@ -192,12 +192,15 @@ def row_groups(path: str | os.PathLike[str]) -> tuple[list[Any], list[str], list
 class Parquet(Items):
     """A Parquet file or a folder of them, read by pyarrow: their row groups are the blocks."""
 
+    groups: list[Any]
+    names: list[str]
+
     def __init__(self, path: str | os.PathLike[str], target: str | None, columns: Sequence[str] | None) -> None:
         groups, self.names, self._sizes = row_groups(path)
         super().__init__(groups)
         self._path = path
         self._target, self._columns = _chosen(self.names, target, columns, str(path))
-        self.largest = max(self._sizes, default=None)
+        self.largest: int | None = max(self._sizes, default=None)
 
     def __getitem__(self, number: int) -> Any:
         table = self._table(number, [*self._columns, self._target])

@@ -172,7 +172,8 @@ class Sheet:
         types = {sheet.name: sheet.typ for sheet in book.sheets_metadata}
         if name is None:
             name = next((known for known, kind in types.items() if kind == SheetTypeEnum.WorkSheet), "")
-        self.path, self.name = path, name
+        self.path = path
+        self.name: str = name
         if name not in types:
             names = ", ".join(map(repr, types)) or "none"
             raise MissingSheetError(
@@ -183,8 +184,8 @@ class Sheet:
             raise WorkbookError(f"{path}: sheet {name!r} is a chart or macro sheet without cells; name another sheet")
         sheet: CalamineSheet = book.get_sheet_by_name(name)
         self.rows: list[list[Any]] = sheet.to_python(skip_empty_area=False)
-        self.start = sheet.start or (0, 0)
-        self.merged = sheet.merged_cell_ranges or []
+        self.start: tuple[int, int] = sheet.start or (0, 0)
+        self.merged: list[tuple[tuple[int, int], tuple[int, int]]] = sheet.merged_cell_ranges or []
 
     def numbers(self) -> npt.NDArray[np.float64]:
         """All cells as numbers."""

@@ -66,7 +66,7 @@ class Trace:
 
     def __init__(self, tape: Any = None) -> None:
         self.tape: Any = self if tape is None else tape
-        self.trace = None  # as a tape has one
+        self.trace: None = None  # as a tape has one
         self.nodes: list[Node] = []
         self.inner: list[Inner] = []
         self.within: Layer | None = None  # a layer in the layer, with a backward of its own, that is running

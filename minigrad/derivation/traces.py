@@ -105,9 +105,10 @@ class Traces:
 
     def __init__(self, layer: Layer, x: Array) -> None:
         pack([layer], np.float64)
-        self.layer, self.trace = layer, Trace()
-        self.function = inspect.unwrap(type(layer).forward)
-        self.argument = list(inspect.signature(self.function).parameters)[1]
+        self.layer = layer
+        self.trace: Trace = Trace()
+        self.function: Any = inspect.unwrap(type(layer).forward)
+        self.argument: str = list(inspect.signature(self.function).parameters)[1]
         self.held: dict[int, str] = {}
         self.called: dict[int, str] = {}
         self.alive: list[Array] = []
@@ -115,7 +116,9 @@ class Traces:
             y = traced(layer, self._run, x, self.trace)
         except Unrecordable as error:
             raise refusal(error) from None
-        self.x, self.y, self.forward = self.trace.x, raw(y), len(self.trace.nodes)
+        self.x: Array = self.trace.x
+        self.y: Any = raw(y)
+        self.forward: int = len(self.trace.nodes)
         self._walk_back(isinstance(y, Recorded))
         self._merge()
 
@@ -151,7 +154,7 @@ class Traces:
         walk = _Walk(trace)
         dy = Recorded(np.ones_like(y, dtype=np.float64), trace.tape)
         trace.known[id(dy.array)] = dy
-        self.dy = dy.array
+        self.dy: Array = dy.array
         if depends:
             walk.run(y, dy)
         self.gradients: dict[str, Array | None] = {}
@@ -162,9 +165,9 @@ class Traces:
         if self.x.dtype.kind == "f":
             self.gradients["return"] = raw(walk.of(self.x))
         self.called[id(y)] = "y"
-        self.whose = walk.whose
-        self.moved = {id(raw(copied)): number for number, copied in trace.before.items()}
-        self.inner = {id(inner.y): id(inner.layer) in trace.spoiled for inner in walk._by_themselves()}
+        self.whose: dict[int, Array] = walk.whose
+        self.moved: dict[int, int] = {id(raw(copied)): number for number, copied in trace.before.items()}
+        self.inner: dict[int, bool] = {id(inner.y): id(inner.layer) in trace.spoiled for inner in walk._by_themselves()}
 
     def _merge(self) -> None:
         """The same function of the same arrays is written once: `same` has the first one's number of `id`."""

@@ -63,8 +63,8 @@ class Sigmoid(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.e = exp_minus(x)
-        self.y = 1 / (1 + self.e)
+        self.e: Array = exp_minus(x)
+        self.y: Array = 1 / (1 + self.e)
         return self.y
 
     def backward(self, dy: Array) -> Array:
@@ -85,7 +85,7 @@ class Tanh(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         return np.tanh(self.x)
 
     def backward(self, dy: Array) -> Array:
@@ -146,7 +146,7 @@ class ELU(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         return np.maximum(self.x, 0) + self.alpha * np.expm1(np.minimum(self.x, 0))
 
     def backward(self, dy: Array) -> Array:
@@ -186,6 +186,9 @@ class Swish(Activation):
     Near its root at x = -1.28 the derivative is a difference of nearly equal terms: its error is a few ulp of these.
     """
 
+    s: Array
+    one_minus_s: Array
+
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
         self.x = x
@@ -212,11 +215,11 @@ class Mish(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
-        self.u = np.exp(np.minimum(self.x, -self.x))
+        self.x: Array = floating(x)
+        self.u: Array = np.exp(np.minimum(self.x, -self.x))
         n = np.maximum(self.u * self.u, self.x >= 0) + 2 * self.u
-        self.d = n + 2 * np.maximum(self.u * self.u, self.x < 0)
-        self.tau = n / self.d
+        self.d: Array = n + 2 * np.maximum(self.u * self.u, self.x < 0)
+        self.tau: Array = n / self.d
         return self.x * self.tau
 
     def backward(self, dy: Array) -> Array:
@@ -239,6 +242,8 @@ class GELU(Activation):
     Near its root at x = -0.75 the derivative is a difference of nearly equal terms: its error is a few ulp of these.
     """
 
+    one_minus_cdf: Array
+
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         if approximate not in ("none", "tanh"):
             raise ValueError(f'GELU(approximate={approximate!r}): it must be "none" or "tanh"')
@@ -248,10 +253,10 @@ class GELU(Activation):
         """x -> y of the same shape."""
         if self.approximate == "none":
             self.x = x
-            self.cdf = normal_cdf(x)
+            self.cdf: Array = normal_cdf(x)
         else:
             # From |x| = 25 on, s(w) is 0 or 1 in float64 too, while x³ might overflow.
-            self.near = np.minimum(np.maximum(x, -25.0), 25.0)
+            self.near: Array = np.minimum(np.maximum(x, -25.0), 25.0)
             self.cdf, self.one_minus_cdf = sigmoids(self.near * (A + B * self.near * self.near))
         return x * self.cdf
 
@@ -280,7 +285,7 @@ class HardSigmoid(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         y: Array = np.minimum(np.maximum(self.x + 3, 0), 6) / 6
         return y
 
@@ -302,7 +307,7 @@ class Softsign(Activation):
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
         x = floating(x)
-        self.d = 1 + np.maximum(x, -x)
+        self.d: Array = 1 + np.maximum(x, -x)
         return x / self.d
 
     def backward(self, dy: Array) -> Array:
@@ -327,7 +332,7 @@ class Softmax(Activation):
 
     def forward(self, x: Array) -> Array:
         """x (…, I) -> y (…, I), of which every row sums to 1."""
-        self.y = softmax(x)
+        self.y: Array = softmax(x)
         return self.y
 
     def backward(self, dy: Array) -> Array:

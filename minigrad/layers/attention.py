@@ -46,6 +46,16 @@ class MultiHeadAttention(Layer):
     and others, "Attention is all you need", NeurIPS 2017. PyTorch's MultiheadAttention of x with itself.
     """
 
+    dW: Array
+    b: Array
+    db: Array
+    Wo: Array
+    dWo: Array
+    bo: Array
+    dbo: Array
+    q: Any
+    k: Any
+    v: Any
     W, dW = parameter()
     b, db = parameter(decay=False)
     Wo, dWo = parameter()
@@ -62,7 +72,11 @@ class MultiHeadAttention(Layer):
     ) -> None:
         if features < 1 or heads < 1 or features % heads:
             raise ValueError(f"MultiHeadAttention({features}, {heads}): the heads must divide the features among them")
-        self.features, self.heads, self.causal, self.padding, self.seed = features, heads, causal, padding, seed
+        self.features = features
+        self.heads = heads
+        self.causal = causal
+        self.padding = padding
+        self.seed = seed
         rng = np.random.default_rng(seed)
         self.W = np.hstack([glorot_uniform(rng, (features, features)) for _ in range(3)])
         self.Wo = glorot_uniform(rng, (features, features))
@@ -71,16 +85,17 @@ class MultiHeadAttention(Layer):
     def forward(self, x: Array) -> Array:
         """x (B, T, F) -> y of the same shape."""
         self.output_shape(x.shape[1:])
-        self.shape, self.x = x.shape, as_rows(x)
+        self.shape: tuple[int, ...] = x.shape
+        self.x: Array = as_rows(x)
         self.q, self.k, self.v = self._in_heads(self.x @ self.W + self.b, 3)
         s = self.q @ self.k.transpose(0, 1, 3, 2) / math.sqrt(self.features / self.heads)
         if self.causal:
             s = s + later(x.shape[1], s.dtype)
         if self.padding is not None:
-            self.real = (x != self.padding).any(axis=-1, keepdims=True)
+            self.real: Any = (x != self.padding).any(axis=-1, keepdims=True)
             s = s + ~self.real.transpose(0, 2, 1)[:, None] * s.dtype.type(NOWHERE)
-        self.a = softmax(s)
-        self.u = self._side_by_side(self.a @ self.v)
+        self.a: Array = softmax(s)
+        self.u: Array = self._side_by_side(self.a @ self.v)
         y = (self.u @ self.Wo + self.bo).reshape(self.shape)
         return y if self.padding is None else y * self.real
 
@@ -131,14 +146,16 @@ class PositionalEncoding(Layer):
             raise ValueError(
                 f"PositionalEncoding({features}, learned={learned!r}): widths must be alike, and at least 1"
             )
-        self.features, self.learned, self.padding = features, learned, padding
-        self.layers = () if learned is None else (learned,)
+        self.features = features
+        self.padding = padding
+        self.learned = learned
+        self.layers: tuple[()] | tuple[Embedding] = () if learned is None else (learned,)
 
     def forward(self, x: Array) -> Array:
         """x (B, T, F) -> y of the same shape. Raises ValueError for more steps than have been learned."""
         _, T, F = x.shape[0], *self.output_shape(x.shape[1:])
         p = waves(T, F, x.dtype) if self.learned is None else self.learned.W[:T]
-        self.real = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
+        self.real: Any = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
         return x + p if self.real is None else x + p * self.real
 
     def backward(self, dy: Array) -> Array:

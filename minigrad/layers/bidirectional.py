@@ -25,10 +25,11 @@ class Bidirectional(Layer):
     def __init__(self, layer: Recurrent) -> None:
         if not isinstance(layer, Recurrent):
             raise TypeError(f"Bidirectional takes a SimpleRNN, LSTM or GRU, not {layer!r}")
-        self.layer, self.in_features = layer, layer.in_features
+        self.layer = layer
+        self.in_features: int = layer.in_features
         seed = None if layer.seed is None else layer.seed + 1
-        self.backwards = type(layer)(**layer.config() | {"seed": seed})
-        self.layers = (self.layer, self.backwards)
+        self.backwards: Recurrent = type(layer)(**layer.config() | {"seed": seed})
+        self.layers: tuple[Recurrent, Recurrent] = (self.layer, self.backwards)
 
     def forward(self, x: Array) -> Array:
         """x (B, T, I) -> y (B, 2 H), or (B, T, 2 H)."""

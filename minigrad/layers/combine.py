@@ -19,7 +19,7 @@ class Combination(Layer):
     """What Residual and Concatenate share: `layers=[…]` is another way to give what they are made of."""
 
     def __init__(self, *given: Layer, layers: Sequence[Layer] = ()) -> None:
-        self.layers = (*given, *layers)
+        self.layers: tuple[Layer, ...] = (*given, *layers)
         if not self.layers:
             raise ValueError(f"{type(self).__name__}() needs at least one layer")
 
@@ -91,7 +91,7 @@ class Concatenate(Combination):
         """x (B, …) -> y (B, …, O_1 + O_2 + …)."""
         parts = [layer.forward(x) for layer in self.layers]
         ends = np.cumsum([part.shape[-1] for part in parts]).tolist()
-        self.places = [slice(end - part.shape[-1], end) for part, end in zip(parts, ends, strict=True)]
+        self.places: list[slice] = [slice(end - part.shape[-1], end) for part, end in zip(parts, ends, strict=True)]
         return np.concatenate(parts, axis=-1)
 
     def backward(self, dy: Array) -> Any:

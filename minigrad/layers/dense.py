@@ -29,6 +29,9 @@ class Dense(Layer):
     W is drawn by the initializer named `init` from `seed`; b starts at 0, and is left out with `bias=False`.
     """
 
+    dW: Array
+    b: Array
+    db: Array
     W, dW = parameter()
     b, db = parameter(decay=False)
 
@@ -43,15 +46,18 @@ class Dense(Layer):
     ) -> None:
         if in_features < 1 or out_features < 1:
             raise ValueError(f"Dense({in_features}, {out_features}): both widths must be at least 1")
-        self.in_features, self.out_features = in_features, out_features
-        self.init, self.bias, self.seed = init, bias, seed
+        self.in_features = in_features
+        self.out_features = out_features
+        self.init = init
+        self.bias = bias
+        self.seed = seed
         self.W = initializer(init)(np.random.default_rng(seed), (in_features, out_features))
         if bias:
             self.b = np.zeros(out_features)
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y (B, …, O)."""
-        self.x = as_rows(x)
+        self.x: Array = as_rows(x)
         y = self.x @ self.W
         y = y + self.b if self.bias else y
         return y.reshape(*x.shape[:-1], self.out_features)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from minigrad.functions import floating
@@ -24,18 +26,19 @@ class Dropout(Layer):
     The generator starts from `seed`, and is state: it is saved, restored and copied with the layer.
     """
 
-    rng = state()
+    rng: np.random.Generator = state()
 
     def __init__(self, rate: float, *, seed: int | None = None) -> None:
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout({rate}): the rate is the share that is dropped, at least 0 and less than 1")
-        self.rate, self.seed = rate, seed
+        self.rate = rate
+        self.seed = seed
         self.rng = np.random.default_rng(seed)
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
         if self.fixed:
-            self.m = 1 - self.rate
+            self.m: Any = 1 - self.rate
             return x
         x = floating(x)
         self.m = self.rng.random(x.shape, np.finfo(x.dtype).dtype) >= self.rate

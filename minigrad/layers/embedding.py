@@ -28,6 +28,7 @@ class Embedding(Layer):
     W is drawn from `seed`, normal with variance 1 / O, so that a vector has the length 1 on average.
     """
 
+    dW: Array
     W, dW = parameter()
     tied = False
     """Whether a Tied uses W as well, elsewhere in the model."""
@@ -37,7 +38,10 @@ class Embedding(Layer):
             raise ValueError(f"Embedding({vocabulary}, {features}): both numbers must be at least 1")
         if padding is not None and not 0 <= padding < vocabulary:
             raise ValueError(f"Embedding({vocabulary}, {features}): padding={padding} is none of its codes")
-        self.vocabulary, self.features, self.padding, self.seed = vocabulary, features, padding, seed
+        self.vocabulary = vocabulary
+        self.features = features
+        self.padding = padding
+        self.seed = seed
         self.W = np.random.default_rng(seed).normal(0.0, math.sqrt(1 / features), (vocabulary, features))
 
     def forward(self, x: Array) -> Array:
@@ -48,7 +52,7 @@ class Embedding(Layer):
                 f"Columns(start, stop, integers=True) before it"
             )
         x = x.astype(np.intp)
-        self.x = np.where(x < 0, self.vocabulary, x)  # else NumPy would count them from the end
+        self.x: Array = np.where(x < 0, self.vocabulary, x)  # else NumPy would count them from the end
         try:
             y = self.W[self.x]
         except IndexError:

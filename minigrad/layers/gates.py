@@ -31,6 +31,11 @@ class GLU(Gate):
     networks", ICML 2017. PyTorch's GLU.
     """
 
+    a: Array
+    b: Array
+    s: Array
+    rest: Array
+
     def forward(self, x: Array) -> Array:
         """x (…, 2 I) -> y (…, I)."""
         self.a, b = self._halves(x)
@@ -49,6 +54,11 @@ class SwiGLU(Gate):
     Dense(64, 256), SwiGLU(), Dense(128, 64). Source: Shazeer, "GLU variants improve transformer", arXiv:2002.05202,
     2020.
     """
+
+    a: Array
+    b: Array
+    s: Array
+    rest: Array
 
     def forward(self, x: Array) -> Array:
         """x (…, 2 I) -> y (…, I)."""

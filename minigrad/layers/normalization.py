@@ -19,6 +19,10 @@ from minigrad.parameter import Array, parameter, state
 class Normalization(Layer):
     """A layer whose y has the shape of x, (…, features)."""
 
+    gamma: Array
+    dgamma: Array
+    beta: Array
+    dbeta: Array
     features: int
     affine: bool
     """Whether gamma and beta are learned: with affine=False, y is u."""
@@ -81,12 +85,13 @@ class BatchNorm(Normalization):
     normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
     """
 
-    running_mean = state()
-    running_var = state()
+    running_mean: Array = state()
+    running_var: Array = state()
 
     def __init__(self, features: int, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
         self._begin(features, affine)
-        self.momentum, self.eps = momentum, eps
+        self.momentum = momentum
+        self.eps = eps
         if not 0 <= momentum <= 1:
             raise ValueError(f"{self!r}: momentum is the weight of the latest batch, from 0 to 1")
         self.running_mean, self.running_var = np.zeros(features), np.ones(features)
@@ -94,9 +99,9 @@ class BatchNorm(Normalization):
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape; moves the running statistics. Raises ValueError for n < 2."""
         if self.fixed:
-            self.r = 1 / np.sqrt(self.running_var + self.eps)
+            self.r: Array = 1 / np.sqrt(self.running_var + self.eps)
             return self.predict(x)
-        self.n = x.size // x.shape[-1]
+        self.n: int = x.size // x.shape[-1]
         if self.n < 2:
             raise ValueError(
                 f"{self!r} can't train on {self.n} row{'s' * (self.n != 1)}, of which there is no variance; "
@@ -106,7 +111,7 @@ class BatchNorm(Normalization):
         d = x - mean
         var = sum_of_rows(d * d) / self.n
         self.r = 1 / np.sqrt(var + self.eps)
-        self.u = d * self.r
+        self.u: Array = d * self.r
         self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean
         self.running_var = (1 - self.momentum) * self.running_var + self.momentum * var
         return self._scaled(self.u)
@@ -118,7 +123,8 @@ class BatchNorm(Normalization):
             return scale * dy
         dbeta, dgamma = sum_of_rows(dy), sum_of_rows(dy * self.u)
         if self.affine:
-            self.dbeta, self.dgamma = dbeta, dgamma
+            self.dbeta: Array = dbeta
+            self.dgamma: Array = dgamma
         return scale * (dy - dbeta / self.n - self.u * (dgamma / self.n))
 
     def predict(self, x: Array) -> Array:
@@ -147,8 +153,8 @@ class LayerNorm(Normalization):
         """x (B, …, I) -> y of the same shape."""
         d = x - _mean(x)
         d = d - _mean(d)  # the rounding of the first mean, of which a row of equal numbers would be made
-        self.r = 1 / np.sqrt(_mean(d * d) + self.eps)
-        self.u = d * self.r
+        self.r: Array = 1 / np.sqrt(_mean(d * d) + self.eps)
+        self.u: Array = d * self.r
         return self._scaled(self.u)
 
     def backward(self, dy: Array) -> Array:
@@ -173,16 +179,17 @@ class GroupNorm(Normalization):
         if groups < 1 or features % groups:
             raise ValueError(f"GroupNorm({groups}, {features}): the groups must divide the features among them")
         self._begin(features, affine)
-        self.groups, self.eps = groups, eps
+        self.groups = groups
+        self.eps = eps
 
     def forward(self, x: Array) -> Array:
         """x (B, …, C) -> y of the same shape."""
         self.output_shape(x.shape[1:])
         grouped = self._grouped(x)
         d = grouped - self._mean(grouped)
-        self.r = 1 / np.sqrt(self._mean(d * d) + self.eps)
-        self.u = d * self.r
-        self.rows = self.u.reshape(x.shape)
+        self.r: Array = 1 / np.sqrt(self._mean(d * d) + self.eps)
+        self.u: Array = d * self.r
+        self.rows: Array = self.u.reshape(x.shape)
         return self._scaled(self.rows)
 
     def backward(self, dy: Array) -> Array:
@@ -239,23 +246,25 @@ class RMSNorm(Normalization):
     """
 
     def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
-        self.features, self.eps, self.affine = features, eps, affine
+        self.features = features
+        self.eps = eps
+        self.affine = affine
         if features < 1:
             raise ValueError(f"RMSNorm({features}): the width must be at least 1")
         if affine:
-            self.gamma = np.ones(features)
+            self.gamma: Array = np.ones(features)
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
-        self.r = 1 / np.sqrt(_mean(x * x) + self.eps)
-        self.u = x * self.r
+        self.r: Array = 1 / np.sqrt(_mean(x * x) + self.eps)
+        self.u: Array = x * self.r
         return self.gamma * self.u if self.affine else self.u
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma (I,)."""
         du = dy
         if self.affine:
-            self.dgamma = sum_of_rows(dy * self.u)
+            self.dgamma: Array = sum_of_rows(dy * self.u)
             du = dy * self.gamma
         return self.r * (du - self.u * _mean(du * self.u))
 

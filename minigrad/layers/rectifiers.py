@@ -23,17 +23,20 @@ class PReLU(Activation):
     Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015.
     """
 
+    a: Array
+    da: Array
     a, da = parameter(decay=False)
 
     def __init__(self, features: int = 1, slope: float = 0.25) -> None:
         if features < 1:
             raise ValueError(f"PReLU({features}): the width must be at least 1")
-        self.features, self.slope = features, slope
+        self.features = features
+        self.slope = slope
         self.a = np.full(features, slope)
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         return np.maximum(self.x, 0) + self.a * np.minimum(self.x, 0)
 
     def backward(self, dy: Array) -> Array:
@@ -59,7 +62,7 @@ class SELU(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         return SELU_SCALE * np.maximum(self.x, 0) + SELU_SCALE_ALPHA * np.expm1(np.minimum(self.x, 0))
 
     def backward(self, dy: Array) -> Array:
@@ -81,7 +84,7 @@ class ReLU6(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         return np.minimum(np.maximum(self.x, 0), 6)
 
     def backward(self, dy: Array) -> Array:
@@ -98,11 +101,12 @@ class HardTanh(Activation):
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
         if not low < high:
             raise ValueError(f"HardTanh({low}, {high}): low must be less than high")
-        self.low, self.high = low, high
+        self.low = low
+        self.high = high
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         return np.minimum(np.maximum(self.x, self.low), self.high)
 
     def backward(self, dy: Array) -> Array:
@@ -119,8 +123,8 @@ class HardSwish(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
-        self.gate = np.minimum(np.maximum(self.x + 3, 0), 6) / 6
+        self.x: Array = floating(x)
+        self.gate: Array = np.minimum(np.maximum(self.x + 3, 0), 6) / 6
         return self.x * self.gate
 
     def backward(self, dy: Array) -> Array:
@@ -138,7 +142,7 @@ class LogSigmoid(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         return -softplus(-self.x)
 
     def backward(self, dy: Array) -> Array:
@@ -161,9 +165,9 @@ class CELU(Activation):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        self.x = floating(x)
+        self.x: Array = floating(x)
         # From -1000 on exp is 0, while x / alpha might overflow.
-        self.v = np.maximum(np.minimum(self.x, 0), -1000 * self.alpha) / self.alpha
+        self.v: Array = np.maximum(np.minimum(self.x, 0), -1000 * self.alpha) / self.alpha
         return np.maximum(self.x, 0) + self.alpha * np.expm1(self.v)
 
     def backward(self, dy: Array) -> Array:

@@ -38,6 +38,10 @@ class Recurrent(Layer):
     solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014), from `seed`.
     """
 
+    dW: Array
+    dU: Array
+    b: Array
+    db: Array
     gates: ClassVar[int]
     biases: ClassVar[tuple[float, ...]]
     """What the parts of b, of H numbers each, start from."""
@@ -63,8 +67,12 @@ class Recurrent(Layer):
             raise ValueError(f"{name}: truncate={truncate} must be at least one step")
         if padding is not None and not math.isfinite(padding):
             raise ValueError(f"{name}: padding={padding} must be a finite number")
-        self.in_features, self.hidden_features, self.seed = in_features, hidden_features, seed
-        self.return_sequences, self.padding, self.truncate = return_sequences, padding, truncate
+        self.in_features = in_features
+        self.hidden_features = hidden_features
+        self.return_sequences = return_sequences
+        self.seed = seed
+        self.padding = padding
+        self.truncate = truncate
         rng = np.random.default_rng(seed)
         self.W = np.hstack([glorot_uniform(rng, (in_features, hidden_features)) for _ in range(self.gates)])
         self.U = np.hstack([orthogonal(rng, (hidden_features, hidden_features)) for _ in range(self.gates)])
@@ -75,10 +83,10 @@ class Recurrent(Layer):
         self.output_shape(x.shape[1:])
         B, T, _ = x.shape
         x = x.transpose(1, 0, 2)
-        self.real = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
-        self.x = as_rows(x)
+        self.real: Any = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
+        self.x: Array = as_rows(x)
         z = self.x @ self.W + self.b[: self.gates * self.hidden_features]
-        self.h = np.zeros_like(z, shape=(T + 1, B, self.hidden_features))
+        self.h: Array = np.zeros_like(z, shape=(T + 1, B, self.hidden_features))
         return z.reshape(T, B, self.gates, self.hidden_features)
 
     def _unless_padded(self, t: int, new: Array, old: Array) -> Array:
@@ -148,12 +156,13 @@ class SimpleRNN(Recurrent):
     Cognitive Science 14, 1990.
     """
 
-    gates, biases = 1, (0.0,)
+    gates: ClassVar[int] = 1
+    biases: ClassVar[tuple[float, ...]] = (0.0,)
 
     def forward(self, x: Array) -> Array:
         """x (B, T, I) -> y (B, H), or (B, T, H)."""
         z = self._begin(x)
-        self.z = np.zeros_like(self.h[1:])
+        self.z: Array = np.zeros_like(self.h[1:])
         for t in range(len(z)):
             self.z[t] = z[t, :, 0] + self.h[t] @ self.U
             self.h[t + 1] = self._unless_padded(t, np.tanh(self.z[t]), self.h[t])
@@ -167,7 +176,7 @@ class SimpleRNN(Recurrent):
             dh = dh + sent[t]
             dz[t] = dh * slope[t]
             dh = self._passed(t, dh, dz[t] @ self.U.T)
-        self.db = sum_of_rows(dz)
+        self.db: Array = sum_of_rows(dz)
         return self._finish(dz, dz)
 
 
@@ -187,13 +196,17 @@ class LSTM(Recurrent):
     Schmidhuber and Cummins, "Learning to forget", Neural Computation 12, 2000.
     """
 
-    gates, biases = 4, (0.0, 1.0, 0.0, 0.0)
+    gates: ClassVar[int] = 4
+    biases: ClassVar[tuple[float, ...]] = (0.0, 1.0, 0.0, 0.0)
 
     def forward(self, x: Array) -> Array:
         """x (B, T, I) -> y (B, H), or (B, T, H)."""
         z = self._begin(x)
-        self.e, self.s, self.c = np.zeros_like(z), np.zeros_like(z), np.zeros_like(self.h)
-        self.g, self.tanh_c = np.zeros_like(self.h[1:]), np.zeros_like(self.h[1:])
+        self.e: Any = np.zeros_like(z)
+        self.s: Any = np.zeros_like(z)
+        self.c: Array = np.zeros_like(self.h)
+        self.g: Array = np.zeros_like(self.h[1:])
+        self.tanh_c: Array = np.zeros_like(self.h[1:])
         for t in range(len(z)):
             a = z[t] + (self.h[t] @ self.U).reshape(z.shape[1:])
             self.e[t] = exp_minus(a)
@@ -222,7 +235,7 @@ class LSTM(Recurrent):
             dz[t, :, 3] = dh * of_o[t]
             dh = self._passed(t, dh, self._flat(dz[t]) @ self.U.T)
             dc = self._cut(t, dc * kept[t])
-        self.db = self._flat(dz).sum(axis=0)
+        self.db: Any = self._flat(dz).sum(axis=0)
         return self._finish(dz, dz)
 
 
@@ -243,12 +256,17 @@ class GRU(Recurrent):
     translation", EMNLP 2014.
     """
 
-    gates, biases = 3, (0.0, 0.0, 0.0, 0.0)
+    q: Array
+    a: Array
+    n: Array
+    gates: ClassVar[int] = 3
+    biases: ClassVar[tuple[float, ...]] = (0.0, 0.0, 0.0, 0.0)
 
     def forward(self, x: Array) -> Array:
         """x (B, T, I) -> y (B, H), or (B, T, H)."""
         a, c = self._begin(x), self.b[3 * self.hidden_features :]
-        self.e, self.s = np.zeros_like(a[:, :, :2]), np.zeros_like(a[:, :, :2])
+        self.e: Any = np.zeros_like(a[:, :, :2])
+        self.s: Any = np.zeros_like(a[:, :, :2])
         self.q, self.a, self.n = (np.zeros_like(self.h[1:]) for _ in range(3))
         for t in range(len(a)):
             u = (self.h[t] @ self.U).reshape(a.shape[1:])
@@ -276,5 +294,5 @@ class GRU(Recurrent):
             dn[t] = dh * of_n[t]
             dh = self._cut(t, dh * kept[t] + self._flat(du[t]) @ self.U.T)
         da = np.concatenate([du[:, :, :2], dn[:, :, None]], axis=2)
-        self.db = np.concatenate([self._flat(da).sum(axis=0), sum_of_rows(du[:, :, 2])])
+        self.db: Array = np.concatenate([self._flat(da).sum(axis=0), sum_of_rows(du[:, :, 2])])
         return self._finish(da, du)

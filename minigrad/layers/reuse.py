@@ -27,7 +27,7 @@ class Frozen(Layer):
         if owner_of(layer) is not None:
             raise ValueError(f"{layer!r} stands in a model, which trains it; put copy.deepcopy(layer) into Frozen")
         self.layer = layer
-        self.layers = (layer,)
+        self.layers: tuple[Layer] = (layer,)
         for inner in walk(self.layers):
             inner.freeze()
 
@@ -69,7 +69,8 @@ class Tied(Layer):
         if not isinstance(embedding, Embedding):
             raise TypeError(f"Tied takes an Embedding, not {embedding!r}")
         self.embedding = embedding
-        self.features, self.layers = embedding.features, (embedding,)
+        self.features: int = embedding.features
+        self.layers: tuple[Embedding] | tuple[()] = (embedding,)
 
     @property
     def shared(self) -> tuple[Layer, ...]:
@@ -82,7 +83,7 @@ class Tied(Layer):
 
     def forward(self, h: Array) -> Array:
         """h (B, …, F) -> y (B, …, V)."""
-        self.h = h.reshape(-1, self.features)
+        self.h: Array = h.reshape(-1, self.features)
         return (self.h @ self.embedding.W.T).reshape(*h.shape[:-1], self.embedding.vocabulary)
 
     def backward(self, dy: Array) -> Array:

@@ -20,7 +20,7 @@ class Flatten(Layer):
 
     def forward(self, x: Array) -> Array:
         """x (B, …) -> y (B, I)."""
-        self.shape = x.shape
+        self.shape: tuple[int, ...] = x.shape
         return x.reshape(len(x), math.prod(x.shape[1:]))
 
     def backward(self, dy: Array) -> Array:
@@ -39,11 +39,11 @@ class Reshape(Layer):
     """
 
     def __init__(self, shape: Iterable[int]) -> None:
-        self.shape = tuple(shape)
+        self.shape: tuple[int, ...] = tuple(shape)
 
     def forward(self, x: Array) -> Array:
         """x (B, …) -> y (B, *shape)."""
-        self.given = x.shape
+        self.given: tuple[int, ...] = x.shape
         return x.reshape(len(x), *self.shape)
 
     def backward(self, dy: Array) -> Array:
@@ -74,7 +74,9 @@ class Columns(Layer):
     def __init__(self, start: int, stop: int, *, integers: bool = False) -> None:
         if not 0 <= start < stop:
             raise ValueError(f"Columns({start}, {stop}): they are counted from 0, and stop comes after the last one")
-        self.start, self.stop, self.integers = start, stop, integers
+        self.start = start
+        self.stop = stop
+        self.integers = integers
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y (B, …, stop - start)."""

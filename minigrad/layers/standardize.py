@@ -26,13 +26,14 @@ class Standardize(Layer):
     `fitted` says that mean and scale have been found; `fit` sets it. Until then, forward and predict are errors.
     """
 
-    mean = state()
-    scale = state()
+    mean: Array = state()
+    scale: Array = state()
 
     def __init__(self, features: int, *, fitted: bool = False) -> None:
         if features < 1:
             raise ValueError(f"Standardize({features}): the width must be at least 1")
-        self.features, self.fitted = features, fitted
+        self.features = features
+        self.fitted: bool = fitted
         self.mean, self.scale = np.zeros(features), np.ones(features)
 
     def fit(self, x: Any) -> Standardize:

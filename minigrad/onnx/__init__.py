@@ -21,8 +21,8 @@ import numpy as np
 try:
     import onnx
     import onnxruntime
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minigrad.onnx needs onnx and onnxruntime: pip install 'minigrad-nn[onnx]'") from error
+except ModuleNotFoundError as _error:
+    raise ModuleNotFoundError("minigrad.onnx needs onnx and onnxruntime: pip install 'minigrad-nn[onnx]'") from _error
 
 from minigrad.atomic import replacing, target_of
 from minigrad.data.target import is_of_table, table_of

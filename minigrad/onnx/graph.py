@@ -36,7 +36,9 @@ class Graph:
     """
 
     def __init__(self, model: Sequential, forms: Mapping[type[Layer], Form]) -> None:
-        self.model, self.forms, self.dtype = model, forms, model.theta.dtype
+        self.model = model
+        self.dtype: np.dtype[Any] = model.theta.dtype
+        self.forms = forms
         self.shapes: dict[str, tuple[int, ...]] = {}
         """The shape of one row of what goes into the network, and of what each layer makes of it."""
         self.inputs: list[Any] = []

@@ -7,10 +7,16 @@ import io
 import math
 from typing import Any
 
-INPUT = {"bg_color": "#FFF9DB", "border": 1, "border_color": "#E0C95A", "locked": False}
-HEAD = {"bold": True, "bg_color": "#1F3864", "font_color": "#FFFFFF", "text_wrap": True, "valign": "vcenter"}
-TITLE = {"bold": True, "font_size": 18, "font_color": "#1F3864"}
-NOTE = {"italic": True, "font_color": "#666666"}
+INPUT: dict[str, Any] = {"bg_color": "#FFF9DB", "border": 1, "border_color": "#E0C95A", "locked": False}
+HEAD: dict[str, Any] = {
+    "bold": True,
+    "bg_color": "#1F3864",
+    "font_color": "#FFFFFF",
+    "text_wrap": True,
+    "valign": "vcenter",
+}
+TITLE: dict[str, Any] = {"bold": True, "font_size": 18, "font_color": "#1F3864"}
+NOTE: dict[str, Any] = {"italic": True, "font_color": "#666666"}
 ABOVE, BELOW = "#D9604C", "#4A7EBB"
 
 
@@ -34,7 +40,7 @@ class Book:
             raise ValueError(f"a workbook of formulas needs XlsxWriter ({error}): pip install xlsxwriter") from error
         self._file = io.BytesIO()
         plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-        self.book = xlsxwriter.Workbook(self._file, {"in_memory": True, **plain})
+        self.book: Any = xlsxwriter.Workbook(self._file, {"in_memory": True, **plain})
         self._formats: dict[Any, Any] = {}
 
     def sheet(self, name: str, colour: str, protected: bool = True) -> Any:

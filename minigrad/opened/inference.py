@@ -13,7 +13,7 @@ from minigrad.data.target import Target, is_of_table, table_of, threshold_of
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
 from minigrad.parameter import Array, pack
-from minigrad.programs.graph import graph_of, plain
+from minigrad.programs.graph import Graph, graph_of, plain
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.notation import Notation
@@ -29,14 +29,15 @@ class Answering:
     """
 
     def __init__(self, model: Model) -> None:
-        self.model = copy.deepcopy(model)
+        self.model: Model = copy.deepcopy(model)
         pack([self.model], np.float64)
         self.preparation: Preparation | None = None
         self.target: Target | None = None
         if is_of_table(model):
             self.preparation, self.target = table_of(model)
             self.row_shape: tuple[int, ...] = (len(self.preparation.features),)
-            self.names, self.features = self.preparation.names, self.preparation.features
+            self.names: list[str] = self.preparation.names
+            self.features: list[str] = self.preparation.features
         else:
             if model.row_shape is None:
                 raise OpenedError(f"{model!r} does not say how wide its rows are: make it with input_shape=…")
@@ -47,20 +48,22 @@ class Answering:
         x = np.zeros((1, *self.row_shape))
         try:
             program = make(Inference(self.model, x)).program
-            self.graph = graph_of(program)
+            self.graph: Graph = graph_of(program)
         except (PartError, Unwritable) as error:
             raise OpenedError(f"{model!r} can't be exported like this: {error}") from error
         except IndexError as error:
             raise OpenedError(f"{model!r} looks integers up, which has no formula") from error
-        self.given = self.graph.numbers(interpret(program, (x,)))
+        self.given: dict[str, Array] = self.graph.numbers(interpret(program, (x,)))
         self.graph = plain(self.graph)
-        self.notation = Notation(self.graph)
-        self.regression = self.target is not None and self.target.task == "regression"
-        self.outputs = int(self.graph.result.size)
-        self.classes = None if self.regression or model.classes is None else model.classes.tolist()
-        self.boundary = float(model.boundary)
+        self.notation: Notation = Notation(self.graph)
+        self.regression: bool = self.target is not None and self.target.task == "regression"
+        self.outputs: int = int(self.graph.result.size)
+        self.classes: Any = None if self.regression or model.classes is None else model.classes.tolist()
+        self.boundary: float = float(model.boundary)
         chosen = threshold_of(model.preparation)
-        self.threshold = None if chosen is None or self.classes is None else (self.classes.index(chosen[0]), chosen[1])
+        self.threshold: tuple[Any, float] | None = (
+            None if chosen is None or self.classes is None else (self.classes.index(chosen[0]), chosen[1])
+        )
 
     def columns(self) -> list[str]:
         """The columns of an answer, as `minigrad predict` names them."""

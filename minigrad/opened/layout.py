@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.opened.step import LaidStep
 from minigrad.programs.graph import Node
+from minigrad.programs.notation import Notation
 
 BANDS = (
     "The weights before the step",
@@ -41,12 +42,13 @@ class Layout:
     """The columns of a step. `band_of` says in which band a node stands; those of the optimizer alone in none."""
 
     def __init__(self, step: LaidStep) -> None:
-        self.step, self.notation = step, step.notation
+        self.step = step
+        self.notation: Notation = step.notation
         blocks = [node for node in self.notation.blocks if node.role != "coefficient" and node.size]
-        self.parameters = [node for node in blocks if node.is_given and node.role == "parameter"]
+        self.parameters: list[Node] = [node for node in blocks if node.is_given and node.role == "parameter"]
         gradients = {f"d{node.name}" for node in self.parameters}
-        self.band_of = {node: _band(node, gradients) for node in blocks if node.role != "gradient"}
-        self.columns = [Column(node) for node in self._forward()]
+        self.band_of: dict[Node, int] = {node: _band(node, gradients) for node in blocks if node.role != "gradient"}
+        self.columns: list[Column] = [Column(node) for node in self._forward()]
         by = {column.head.name: column for column in self.columns}
         self._placed: dict[Node, Column] = {}
         for node, band in self.band_of.items():

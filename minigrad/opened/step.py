@@ -42,11 +42,13 @@ class LaidStep:
     def __init__(self, model: Model, x: Any, t: Any, loss: Loss, optimizer: Optimizer, l2: float) -> None:
         if len(np.shape(x)) == 0 or len(x) == 0:
             raise OpenedError("there are no rows to show: give x and t of some rows, four or so")
-        self.title, self.loss, self.optimizer = repr(model), repr(loss), repr(optimizer)
+        self.title: str = repr(model)
+        self.loss: str = repr(loss)
+        self.optimizer: str = repr(optimizer)
         work = copy.deepcopy(model)
         pack([work], np.float64)
         examples = as_examples(work, x, t, loss, None, None)
-        self.classes = None if work.classes is None else [str(name) for name in work.classes.tolist()]
+        self.classes: list[str] | None = None if work.classes is None else [str(name) for name in work.classes.tolist()]
         batch = next(examples.in_order(len(examples)))
         rows, targets = work.admit(batch.x), np.asarray(batch.t, np.float64)
         work.forward(rows)  # layers that learn the shape of their rows have learned it, and refuse others by name
@@ -57,19 +59,19 @@ class LaidStep:
             if name in vars(part):
                 vars(part)[name] = vars(part)[name].astype(np.float64)
         step = Step(Objective(work, unchecked, l2), own, rows, targets)
-        self.layers = [repr(layer) for layer in work.chain()]
-        self.absorbed = None if step.objective._absorbed is None else repr(step.objective._absorbed)
+        self.layers: list[str] = [repr(layer) for layer in work.chain()]
+        self.absorbed: str | None = None if step.objective._absorbed is None else repr(step.objective._absorbed)
         real = copy.deepcopy((work, own))
         self._record(step, rows, targets)
         self._prove(real, unchecked, l2, rows, targets)
-        self.notation = Notation(self._with_p(step.objective))
+        self.notation: Notation = Notation(self._with_p(step.objective))
         self._prepare(own)
 
     def _record(self, step: Step, x: Array, t: Array) -> None:
         try:
             with np.errstate(all="ignore"):  # it is tried on numbers at random, too
                 program = make(step).program
-            self.graph = graph_of(program, drawn=True)
+            self.graph: Graph = graph_of(program, drawn=True)
         except (PartError, Unwritable) as error:
             raise OpenedError(f"this step can't be shown: {error}") from error
         terms = sum(node.size * max(1, int(np.prod(node.over))) for node in self.graph.nodes)
@@ -80,8 +82,8 @@ class LaidStep:
         set_coefficients(step.optimizer, step.coefficients)
         with np.errstate(all="ignore"):
             values = interpret(program, (x, t))
-        self.given = self.graph.numbers(values)
-        self.drawn = any(node.role == "drawn" for node in self.graph.nodes)
+        self.given: dict[str, Array] = self.graph.numbers(values)
+        self.drawn: bool = any(node.role == "drawn" for node in self.graph.nodes)
         row = self.graph.evaluate(self.given)
         self._compare(float(row[self.graph.result]), float(program.result.array(values[program.result.value])), "loss")
         for name, places in self.graph.lasting.items():
@@ -166,13 +168,13 @@ class LaidStep:
         for name, values in self.coefficients.items():
             if len(set(values)) == 1:
                 self.coefficients[name] = values[:1]
-        self.rate = float(optimizer.rate(first))
+        self.rate: float = float(optimizer.rate(first))
         twice = copy.deepcopy(optimizer)
         for part in twice.parts():
             if "learning_rate" in vars(part):
                 part.learning_rate = 2 * self.rate
         doubled = self._coefficients(twice, first)
-        self.scaled = [
+        self.scaled: list[str] = [
             name
             for name, values in self.coefficients.items()
             if self.rate and values[0] and abs(doubled[name] / values[0] - 2) < 1e-9 * 2

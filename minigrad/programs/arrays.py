@@ -35,11 +35,11 @@ from minigrad.programs.form import (
     View,
 )
 
-FREE_OF_VALUES = {np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast}
+FREE_OF_VALUES: set[Any] = {np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast}
 SHAPED_BY_VALUES = {"nonzero", "flatnonzero", "argwhere", "compress", "extract", "bincount", "delete", "trim_zeros"} | {
     name for name in dir(np) if name.startswith(("unique", "union1d", "intersect1d", "setdiff1d", "setxor1d"))
 }
-REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
+REDUCTIONS: dict[str, np.ufunc] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
 class Unrecordable(TypeError):
@@ -67,7 +67,7 @@ class Tape:
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
-        self.part = Part("", "all", "")
+        self.part: Part = Part("", "all", "")
         self.results: dict[tuple[str, Position], View] = {}
         self.draws_globally: set[Position] = set()
         self.titles: dict[Position, str] = {}
@@ -236,7 +236,10 @@ class Recorded(NDArrayOperatorsMixin):
     __array_priority__ = 1000
 
     def __init__(self, array: Array, tape: Tape, *, made: bool = False, weak: bool = False) -> None:
-        self.array, self.tape, self.made, self.weak = array, tape, made, weak
+        self.array: Array = array
+        self.tape: Tape = tape
+        self.made: bool = made
+        self.weak: bool = weak
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -281,10 +284,14 @@ class Recorded(NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"<a recording array of shape {self.shape}, {self.dtype}>"
 
-    def _refuse(self, *_: Any) -> Any:
+    def __bool__(self, *_: Any) -> Any:
         raise Unrecordable("a decision depends on the values of an array")
 
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = __contains__ = _refuse
+    __float__: Callable[..., Any] = __bool__
+    __int__: Callable[..., Any] = __bool__
+    __index__: Callable[..., Any] = __bool__
+    __complex__: Callable[..., Any] = __bool__
+    __contains__: Callable[..., Any] = __bool__
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise Unrecordable("an array is handed to code that takes plain arrays only")

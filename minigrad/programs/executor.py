@@ -58,7 +58,7 @@ FEED = np.dtype(
 """Rows that are copied before each batch, or one that is kept after it."""
 
 
-EXACT = {
+EXACT: set[np.ufunc] = {
     *(np.add, np.subtract, np.multiply, np.divide, np.reciprocal, np.sqrt, np.square, np.negative, np.positive),
     *(np.absolute, np.sign, np.maximum, np.minimum, np.isfinite, np.isnan, np.signbit, np.logical_and, np.logical_or),
     *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not),

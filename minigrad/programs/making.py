@@ -40,7 +40,7 @@ from minigrad.programs.writers.native import write as write_native
 from minigrad.programs.writers.numpy_source import Code
 from minigrad.programs.writers.unwritable import Unwritable
 
-log = logging.getLogger("minigrad")
+log: logging.Logger = logging.getLogger("minigrad")
 
 
 @dataclass(frozen=True)

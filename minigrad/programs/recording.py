@@ -39,7 +39,9 @@ class Recordable:
     """
 
     def __init__(self, model: Model, parts: Sequence[Layer], inputs: list[Array]) -> None:
-        self.model, self.parts, self.inputs = model, parts, inputs
+        self.model = model
+        self.parts = parts
+        self.inputs = inputs
 
     @property
     def title(self) -> str:
@@ -176,11 +178,12 @@ class PartError(Exception):
 
     def __init__(self, position: Position, reason: str) -> None:
         super().__init__(reason)
-        self.position, self.reason = position, reason
+        self.position = position
+        self.reason = reason
 
     def of(self, work: Recordable) -> PartError:
         """The same error, with the part's name in its message."""
-        self.args = (f"{work.titles().get(self.position, 'all of it')}: {self.reason}",)
+        self.args: tuple[Any, ...] = (f"{work.titles().get(self.position, 'all of it')}: {self.reason}",)
         return self
 
 

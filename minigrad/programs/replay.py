@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from html import escape
@@ -22,13 +22,14 @@ from minigrad.programs import executor
 from minigrad.programs.blocks import same_in_one_thread
 from minigrad.programs.equations import named_values
 from minigrad.programs.executor import feed, part_of, records
-from minigrad.programs.form import Program
+from minigrad.programs.form import Place, Program, Value
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.steps import Inference, Step, set_coefficients
 from minigrad.programs.threads import Pace, blas_threads, helpers_start, one_blas_thread
 from minigrad.programs.writers import numpy_file
 from minigrad.programs.writers.native import Native
+from minigrad.programs.writers.numpy_source import Code
 from minigrad.programs.writers.unwritable import Unwritable
 
 WHOLE, IN_ONE_THREAD, IN_BLOCKS, DIVIDED = range(4)
@@ -59,7 +60,9 @@ class StepProgram(Program):
     def __init__(self, step: Step) -> None:
         made = make(step, in_blocks=True)
         super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
-        self.opaque, self.code, self._blocks = made.opaque, made.code, made.blocks
+        self.opaque: dict[str, str] = made.opaque
+        self.code: Code = made.code
+        self._blocks = made.blocks
         self.native = made.native if isinstance(made.native, Native) else None
         self._way = f"as Python: {made.native.why}" if isinstance(made.native, Unwritable) else str(made.native)
         set_coefficients(step.optimizer, step.coefficients)
@@ -103,7 +106,8 @@ class StepProgram(Program):
                 return new_of.get(id(old), old)
 
             program = self.on(thing)
-            self.given, self.known = program.given, program.known
+            self.given: Mapping[Value, Array] = program.given
+            self.known: dict[Place, Array] = program.known
             vars(self).pop("homes", None)
             self.code = self.code.on(self, thing)
             self.native = None if self.native is None else self.native.on(self)
@@ -311,11 +315,11 @@ class Forward:
     def __init__(self, model: Model, x: Array) -> None:
         work = Inference(model, x)
         made = make(work)
-        self.opaque = made.opaque
+        self.opaque: dict[str, str] = made.opaque
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
-        self.native = made.native if isinstance(made.native, Native) else None
+        self.native: Native | None = made.native if isinstance(made.native, Native) else None
         self._function: Callable[[], Any] = made.code.function if self.native is None else self.native.function
-        self.nbytes = made.code.layout.block.nbytes + self._x.nbytes
+        self.nbytes: int = made.code.layout.block.nbytes + self._x.nbytes
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""

@@ -26,7 +26,7 @@ from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
 from minigrad.programs.threads import blas_threads, steady_blas_threads
 
-log = logging.getLogger("minigrad")
+log: logging.Logger = logging.getLogger("minigrad")
 
 ByHand: TypeAlias = Callable[[Batches, WeightedMean], Iterator[Batch]]
 
@@ -52,7 +52,10 @@ class Use:
     """
 
     def __init__(self, count: int) -> None:
-        self.count, self.tried, self.timed, self.seconds = count, False, 0, 0.0
+        self.count: int = count
+        self.tried: bool = False
+        self.timed: int = 0
+        self.seconds: float = 0.0
         self.program: StepProgram | Forward | None = None
 
     def is_due(self, by_hand: float) -> bool:

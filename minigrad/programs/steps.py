@@ -33,6 +33,9 @@ class Step(Recordable):
     `then` is another batch of the same shapes, for a second time; without it the rows change their places.
     """
 
+    x: Array
+    t: Array
+
     def __init__(
         self,
         objective: Objective,
@@ -44,12 +47,16 @@ class Step(Recordable):
     ) -> None:
         given = [np.array(array) for array in (x, t, weights) if array is not None]
         super().__init__(objective.model, objective.layers, given)
-        self.objective, self.optimizer, self.then = objective, optimizer, then
-        self.x, self.t, self.weights = given[0], given[1], given[2] if len(given) == 3 else None
+        self.objective = objective
+        self.optimizer = optimizer
+        self.then: Sequence[Array] | None = then
+        self.x, self.t = given[:2]
+        self.weights: Array | None = given[2] if len(given) == 3 else None
         optimizer.bind(self.model)
         optimizer.prepare(self.model.theta)
         dtype = self.model.theta.dtype
-        self.coefficients = {name: np.zeros((), dtype) for name in optimizer.coefficients(optimizer.steps)}
+        names = optimizer.coefficients(optimizer.steps)
+        self.coefficients: dict[str, Array] = {name: np.zeros((), dtype) for name in names}
 
     def double(self) -> Double:
         """The same step of copies of the model, the loss and the optimizer."""

@@ -83,12 +83,15 @@ class Simple:
     """
 
     def __init__(self, x: Array, *, common_scale: bool, l2: float, seed: int, trees: bool = False) -> None:
-        self.mean = x.mean(axis=0, dtype=np.float64)
+        self.mean: Array = x.mean(axis=0, dtype=np.float64)
         scale = x.std(axis=0, dtype=np.float64)
         if common_scale:
             scale = np.full_like(scale, math.sqrt(float(np.mean(scale**2))))
-        self.scale = np.where((x.min(axis=0) < x.max(axis=0)) & (scale > 0), scale, 1.0)
-        self.x, self.l2, self.seed, self.trees = self.scaled(x), l2, seed, trees
+        self.scale: Array = np.where((x.min(axis=0) < x.max(axis=0)) & (scale > 0), scale, 1.0)
+        self.x: Array = self.scaled(x)
+        self.l2 = l2
+        self.seed = seed
+        self.trees = trees
 
     def scaled(self, x: Array) -> Array:
         """The rows as these models take them."""

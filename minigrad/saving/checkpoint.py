@@ -52,8 +52,10 @@ class Checkpoint:
     def __init__(
         self, path: str | os.PathLike[str], model: Model, optimizer: Optimizer, settings: dict[str, Any]
     ) -> None:
-        self.path, self.model, self.optimizer = path, model, optimizer
-        self.settings = {name: in_words(value) for name, value in settings.items()}
+        self.path = path
+        self.model = model
+        self.optimizer = optimizer
+        self.settings: dict[str, str] = {name: in_words(value) for name, value in settings.items()}
         for name, value in settings.items():
             if isinstance(value, Examples):
                 self.settings[DIGEST + name] = _digest(value)

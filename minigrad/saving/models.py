@@ -62,7 +62,7 @@ TORCH: dict[tuple[type[Layer], str], tuple[str, tuple[int, ...] | None]] = {
     (MultiHeadAttention, "Wo"): ("out_proj.weight", (1, 0)),
     (MultiHeadAttention, "bo"): ("out_proj.bias", None),
 }
-NOT_NEGATIVE = {(BatchNorm, "running_var"), (Standardize, "scale")}
+NOT_NEGATIVE: set[tuple[type[Layer], str]] = {(BatchNorm, "running_var"), (Standardize, "scale")}
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:

@@ -27,7 +27,7 @@ class PreparationSheet:
     """
 
     def __init__(self, book: Book, preparation: Preparation, target: Target | None) -> None:
-        self.columns = preparation.columns
+        self.columns: tuple[Column, ...] = preparation.columns
         sheet = book.sheet("Preparation", "#5B9F6D")
         sheet.set_column(0, 30, 16)
         book.put(sheet, 0, 0, "Preparation: what each column becomes", **TITLE)
@@ -62,7 +62,7 @@ class PreparationSheet:
         words = sorted(word for word in MISSING if word)
         for place, word in enumerate(words, 1):
             book.put(sheet, top + place, 0, word)
-        self.missing = area(("Preparation", top + 1, 0), ("Preparation", top + len(words), 0), True)
+        self.missing: str = area(("Preparation", top + 1, 0), ("Preparation", top + len(words), 0), True)
         column = 1
         for c in self.columns:
             if isinstance(c, TextColumn):
@@ -76,7 +76,7 @@ class PreparationSheet:
             book.put(sheet, top, column, f"{target.name}: mean, scale", **HEAD)
             book.put(sheet, top + 1, column, float(target.mean))
             book.put(sheet, top + 2, column, float(target.scale))
-            self.units = [address(("Preparation", top + place, column), True) for place in (1, 2)]
+            self.units: list[str] = [address(("Preparation", top + place, column), True) for place in (1, 2)]
 
     def _absent(self, v: str) -> str:
         return f"IF(LEN(TRIM({v}))=0,1,IF(SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)>0,1,0))"

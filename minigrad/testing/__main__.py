@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.layers.activations import Softmax, Tanh
 from minigrad.layers.dense import Dense
+from minigrad.parameter import Array
 from minigrad.testing import GradientError, check_layer
 
 
@@ -21,7 +22,7 @@ class Averaged(Dense):
     def backward(self, dy: Any) -> Any:
         """DW / B"""
         dx = super().backward(dy)
-        self.dW = self.dW / max(len(dy), 1)
+        self.dW: Array = self.dW / max(len(dy), 1)
         return dx
 
 
@@ -30,7 +31,7 @@ class Diagonal(Softmax):
 
     def forward(self, x: Any) -> Any:
         """Y"""
-        self.p = super().forward(x)
+        self.p: Array = super().forward(x)
         return self.p
 
     def backward(self, dy: Any) -> Any:
@@ -44,7 +45,7 @@ class Naive(Layer):
     def forward(self, x: Any) -> Any:
         """Y"""
         e = np.exp(x)
-        self.y = e / e.sum(axis=-1, keepdims=True)
+        self.y: Any = e / e.sum(axis=-1, keepdims=True)
         return self.y
 
     def backward(self, dy: Any) -> Any:

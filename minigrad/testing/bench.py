@@ -37,7 +37,8 @@ class Bench:
     """What every check has: a report to write into, and a prover that compares gradients with derivatives."""
 
     def __init__(self, report: Report, directions: np.random.Generator) -> None:
-        self.report, self.prover = report, Prover(directions)
+        self.report = report
+        self.prover: Prover = Prover(directions)
 
     def reset(self) -> None:
         """Clear up before the next rule."""
@@ -55,27 +56,33 @@ class LayerBench(Bench):
     backward returns on purpose, of a straight-through rounding or a reversed gradient.
     """
 
+    varied: Array
+    free: Array
+
     def __init__(self, layer: Layer, x: Any, seed: int, report: Report, only_here: bool = False) -> None:
         # Independent streams: x and dy from one and the same make xᵀ dy symmetric, which hides a transposed gradient.
+        self.rng: np.random.Generator
+        self.upstreams: np.random.Generator
         self.rng, self.upstreams, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
         super().__init__(report, directions)
-        self.layer, self.only_here = layer, only_here
-        self.subject = Subject(layer)
-        self.spare = Subject(layer)
-        self.complex = Subject(layer, np.complex128)
+        self.layer = layer
+        self.only_here = only_here
+        self.subject: Subject = Subject(layer)
+        self.spare: Subject = Subject(layer)
+        self.complex: Subject = Subject(layer, np.complex128)
         domain = getattr(layer, "domain", None)
-        self.fenced = domain is not None  # whether the layer says what it takes
-        self.drawn = drawn_from(domain) if x is None and self.fenced else []
+        self.fenced: bool = domain is not None  # whether the layer says what it takes
+        self.drawn: list[Array] = drawn_from(domain) if x is None and self.fenced else []
         x = self.drawn[0] if self.drawn else x
-        self.given = x is not None
-        self.x = self._rows(find_input(self.subject, self.rng) if x is None else self._given(x))
-        self.own = self.subject.theta.copy()
+        self.given: bool = x is not None
+        self.x: Array = self._rows(find_input(self.subject, self.rng) if x is None else self._given(x))
+        self.own: Array = self.subject.theta.copy()
         sizes = [part.span.stop - part.span.start for part in self.parameters()]
         varied, self.free = own_and_random(self.own, sizes, self.rng)
         # Biases of 0 and scales of 1 hide their own absence, so the rules run at other values, where those work.
-        self.theta = varied if self.finite(self.x, varied) else self.own
+        self.theta: Array = varied if self.finite(self.x, varied) else self.own
         stated = getattr(layer, "tolerance", 0.0)  # of a layer that iterates until it is near enough
-        self.tolerance = float(stated) if isinstance(stated, float) and 0 <= stated < 0.1 else 0.0
+        self.tolerance: float = float(stated) if isinstance(stated, float) and 0 <= stated < 0.1 else 0.0
         self.coupled = False  # whether what the layer says of one row depends on the others
 
     def reset(self) -> None:

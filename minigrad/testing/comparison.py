@@ -30,9 +30,10 @@ class Prover:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.complex_safe = True  # as far as is known
-        self.by_complex_step = 0
-        self.error = self.tolerance = 0.0
+        self.complex_safe: bool = True  # as far as is known
+        self.by_complex_step: int = 0
+        self.error: float = 0.0
+        self.tolerance: float = 0.0
         self.seen: set[str] = set()  # the parts whose gradient could be measured somewhere
         self._sizes: list[tuple[float, dict[str, float]]] = []
         self._until = time.thread_time() + SECONDS

@@ -29,8 +29,10 @@ class Derived:
     """
 
     def __init__(self, layer: Layer, x: Array, written: Written) -> None:
-        self.layer, self.x, self._written = layer, x, written
-        self.lines = written.lines
+        self.layer = layer
+        self.x = x
+        self._written = written
+        self.lines: dict[str, str] = written.lines
 
     def __str__(self) -> str:
         return str(self._written)

@@ -21,18 +21,22 @@ class LossBench(Bench):
     `p` and `t` are those of the first domain, the widest.
     """
 
+    p: Array
+    t: Array
+
     def __init__(self, loss: Any, p: Any, t: Any, seed: int) -> None:
+        self.rng: np.random.Generator
         self.rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         super().__init__(Report(repr(loss)), directions)
-        self.loss = copy.deepcopy(loss)
+        self.loss: Any = copy.deepcopy(loss)
         if p is None:
-            self.domains = list(self._domains())
+            self.domains: list[tuple[str, Array, Array]] = list(self._domains())
             if not self.domains:
                 raise ValueError(f"{loss!r} takes none of the predictions and targets that were tried; pass p and t")
         else:
             self.domains = [("the p and t given", np.array(p, np.float64), np.array(t, np.float64))]
         self.p, self.t = self.domains[0][1:]
-        self.weighted = self._takes_weights()
+        self.weighted: bool = self._takes_weights()
 
     def _domains(self) -> Iterator[tuple[str, Array, Array]]:
         """Predictions and targets of the domains that the loss accepts: found by trying, the widest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.rounding import TO_FLOAT32, UNITS
 from minigrad.testing.rule import Evidence, Skipped, rule
 
-WIDER = {np.float32: np.float64, np.float64: np.longdouble}
+WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
 PIECES = 400  # of a path from one p to another
 MOVED = 1e-6
 

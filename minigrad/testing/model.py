@@ -44,19 +44,22 @@ class ModelBench(Bench):
     """
 
     def __init__(self, model: Model, loss: Loss, x: Any, t: Any, l2: float, l1: float, seed: int) -> None:
+        self.rng: np.random.Generator
         self.rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         super().__init__(Report(f"{model!r} with {loss!r}"), directions)
         self.model = model
         x = np.asarray(x)[:ROWS]
-        self.x = x.astype(np.float64) if x.dtype.kind == "f" else x.copy()
-        self.t = _targets(model, loss, self.x, t)[:ROWS]
-        self.subject, self.complex = Subject(model), Subject(model, np.complex128)
-        self.loss = copy.deepcopy(loss)
-        self.objective = Objective(self._model(self.subject), self.loss, l2, l1)
-        self.complex_objective = Objective(self._model(self.complex), self.loss, l2, l1)
-        self.l2, self.l1 = l2, l1
+        self.x: Any = x.astype(np.float64) if x.dtype.kind == "f" else x.copy()
+        self.t: Array = _targets(model, loss, self.x, t)[:ROWS]
+        self.subject: Subject = Subject(model)
+        self.complex: Subject = Subject(model, np.complex128)
+        self.loss: Loss = copy.deepcopy(loss)
+        self.objective: Objective = Objective(self._model(self.subject), self.loss, l2, l1)
+        self.complex_objective: Objective = Objective(self._model(self.complex), self.loss, l2, l1)
+        self.l2 = l2
+        self.l1 = l1
         own = self.subject.theta.copy()
-        self.places = [
+        self.places: list[tuple[str, Array]] = [
             ("the model's own parameters", own),
             ("random parameters", own * np.exp(0.3 * self.rng.standard_normal(own.shape)) + 0.1 * self._nudge(own)),
             ("large parameters (times 8)", 8 * own + 0.1 * self._nudge(own)),

@@ -41,8 +41,8 @@ class OptimizerBench(Bench):
         rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         super().__init__(Report(repr(optimizer)), directions)
         self.optimizer = optimizer
-        self.theta = rng.standard_normal(SIZE)
-        self.gradients = list(rng.standard_normal((2 * STEPS, SIZE)))
+        self.theta: Array = rng.standard_normal(SIZE)
+        self.gradients: list[Any] = list(rng.standard_normal((2 * STEPS, SIZE)))
 
     def fresh(self) -> Any:
         """A copy that has made no step yet."""

@@ -84,8 +84,14 @@ class GradientError(AssertionError):
         analytic: float | None = None,
         numeric: float | None = None,
     ) -> None:
-        self.rule, self.what, self.situation, self._diagnosis = rule, what, situation, diagnosis
-        self.parameter, self.index, self.analytic, self.numeric = parameter, index, analytic, numeric
+        self.rule = rule
+        self.what = what
+        self.situation = situation
+        self._diagnosis = diagnosis
+        self.parameter = parameter
+        self.index = index
+        self.analytic = analytic
+        self.numeric = numeric
         self.report: Report | None = None
         super().__init__(rule, what)
 

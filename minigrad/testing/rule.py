@@ -78,9 +78,16 @@ class Evidence(Exception):
         **facts: Any,
     ) -> None:
         super().__init__(what)
-        self.what, self.symptom, self.likely, self.situation = what, symptom, likely, situation
-        self.parameter, self.index, self.analytic, self.numeric = parameter, index, analytic, numeric
-        self.promise, self.facts = promise, facts
+        self.what = what
+        self.symptom = symptom
+        self.likely = likely
+        self.situation = situation
+        self.parameter = parameter
+        self.index = index
+        self.analytic = analytic
+        self.numeric = numeric
+        self.promise = promise
+        self.facts: dict[str, Any] = facts
 
     def __reduce__(self) -> Any:
         """As its words: where another process sends an error with what it came of, the experiments stay behind."""
@@ -115,7 +122,9 @@ class WrongGradient(Evidence):
             numeric=found.numeric,
             **facts,
         )
-        self.mismatch, self.counts, self.case = mismatch, counts, case
+        self.mismatch = mismatch
+        self.counts = counts
+        self.case = case
 
 
 class WrongShape(Evidence):
@@ -123,7 +132,8 @@ class WrongShape(Evidence):
 
     def __init__(self, x: Array, dx: Array, situation: str) -> None:
         super().__init__(f"dx has the shape {dx.shape}; x has {x.shape}", situation=situation, parameter=INPUT)
-        self.x, self.dx = x, dx
+        self.x = x
+        self.dx = dx
 
 
 class Refused(Evidence):
@@ -131,4 +141,5 @@ class Refused(Evidence):
 
     def __init__(self, what: str, error: Exception, rows: int, situation: str = "") -> None:
         super().__init__(what, situation=situation)
-        self.error, self.rows = error, rows
+        self.error = error
+        self.rows = rows

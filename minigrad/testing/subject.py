@@ -62,8 +62,11 @@ class Subject:
     random generators are put back before every forward, so that a Dropout drops the same units each time.
     """
 
+    theta: Array
+    dtheta: Array
+
     def __init__(self, layer: Layer, dtype: npt.DTypeLike = np.float64) -> None:
-        self.layer = copy.deepcopy(layer)
+        self.layer: Layer = copy.deepcopy(layer)
         self.theta, self.dtheta = pack([self.layer], dtype)
         self._states = [
             (inner, name, copy.deepcopy(value)) for inner in walk([self.layer]) for name, value in inner.states.items()

@@ -6,14 +6,14 @@ They are written for reading, apart from `minigrad.optimizers`, so that one may 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array
 
-NEEDED = {
+NEEDED: dict[str, tuple[str, ...]] = {
     "adamw": ("beta1", "beta2", "eps"),
     "adam": ("beta1", "beta2", "eps"),
     "rmsprop": ("alpha", "eps"),
@@ -95,7 +95,14 @@ def _adagrad(n: Numbers, t: int, theta: Array, g: Array, s: Array, _: Array) -> 
     return theta - n["rate"] * g / (np.sqrt(s) + n["eps"] if not n.get("rootless") else s + n["eps"]), (s, _)
 
 
-STEPS = {"sgd": _sgd, "momentum": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop, "adagrad": _adagrad}
+STEPS: dict[str, Callable[..., Any]] = {
+    "sgd": _sgd,
+    "momentum": _sgd,
+    "adam": _adam,
+    "adamw": _adamw,
+    "rmsprop": _rmsprop,
+    "adagrad": _adagrad,
+}
 
 
 def wrong_variants(name: str, n: Numbers) -> Iterator[tuple[str, str, dict[str, Any]]]:

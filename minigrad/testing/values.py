@@ -69,7 +69,7 @@ def _far_apart(bench: LayerBench, small: Subject, attempt: int, sized: Any) -> s
     return None
 
 
-WIDER = {np.float32: np.float64, np.float64: np.longdouble}
+WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
 MOVED = 1e-6  # by how much numbers are moved to see how much the true value depends on them
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from minigrad.configured import require
 from minigrad.data.examples import Examples, InBlocks
 from minigrad.data.split import split_rows
+from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
 
 
+@advising
 def fit(
     model: Model,
     x: Any,

@@ -82,7 +82,7 @@ class DivergenceError(FloatingPointError):
 
     def __init__(self, message: str, history: History | None = None) -> None:
         super().__init__(message)  # pickle makes an exception again from these arguments alone
-        self.history = History() if history is None else history
+        self.history: History = History() if history is None else history
 
 
 class NotFinite(FloatingPointError):

@@ -17,6 +17,7 @@ import numpy as np
 
 from minigrad.configured import require
 from minigrad.data.examples import Batch, Batches, WeightedMean
+from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.objective import Objective
@@ -91,6 +92,7 @@ def unaided(objective: Objective, optimizer: Optimizer, epochs: int | None) -> I
     yield lambda batches, mean: batches
 
 
+@advising
 def epochs(
     model: Model,
     x: Any,

@@ -64,12 +64,15 @@ class Ranks:
     """
 
     def __init__(self, comm: Any, objective: Objective, optimizer: Optimizer) -> None:
-        self._comm, self.rank, self.size = comm, _asked(comm, "rank"), _asked(comm, "size")
+        self._comm = comm
+        self.rank: int = _asked(comm, "rank")
+        self.size: int = _asked(comm, "size")
         self._model, self._optimizer = objective.model, optimizer
         self._sent = np.zeros(self._model.theta.size + 3, self._model.theta.dtype)
         self._summed = np.zeros_like(self._sent)
         self._speaking = self._looking = False
-        self.number, self._weight = 0, 0.0
+        self.number: int = 0
+        self._weight: float = 0.0
 
     def __deepcopy__(self, memo: Any) -> Ranks:
         """One that says nothing: a step is recorded and tried on copies."""

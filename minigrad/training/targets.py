@@ -21,7 +21,7 @@ from minigrad.model import Model
 from minigrad.parameter import Array, walk
 from minigrad.training.declared import check_declared
 
-log = logging.getLogger("minigrad")
+log: logging.Logger = logging.getLogger("minigrad")
 
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
 Change: TypeAlias = Callable[[Array], Array]

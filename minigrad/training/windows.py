@@ -18,7 +18,7 @@ from minigrad.model import Model
 from minigrad.parameter import Array
 from minigrad.training.targets import Change, ClassWeight, as_examples, encoder_of
 
-log = logging.getLogger("minigrad")
+log: logging.Logger = logging.getLogger("minigrad")
 
 MOST_VALIDATED = 256 * ROWS
 """Rows that a fraction holds out at most, since they are kept in memory and gone through after every epoch."""
@@ -47,7 +47,8 @@ class Windows:
         self._whole: Array | None = None  # rows of each class, where known
         self._met: list[Array] = []
         self._told = False
-        self.rank, self.ranks = 0, 1
+        self.rank: int = 0
+        self.ranks: int = 1
         x, t, w = blocks[0]
         if loss.labels and t.ndim == 1:
             counts = blocks.labels() if blocks.classes is None or class_weight == "balanced" else None

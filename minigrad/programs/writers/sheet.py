@@ -92,7 +92,8 @@ class Formulas:
     def __init__(
         self, graph: Graph, blocks: Iterable[Node], cell: Callable[[Node, int], Cell], pinned: Sequence[str] = ()
     ) -> None:
-        self._graph, self._blocks, self.cell, self._pinned = graph, set(blocks), cell, pinned
+        self._graph, self._blocks, self._pinned = graph, set(blocks), pinned
+        self.cell = cell
         self._wide: dict[Node, list[Operand]] = {}
 
     def formula(self, node: Node, k: int) -> str:

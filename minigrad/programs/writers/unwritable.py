@@ -10,4 +10,5 @@ class Unwritable(ValueError):
 
     def __init__(self, line: Line, why: str) -> None:
         super().__init__(f"{line}: {why}")
-        self.line, self.why = line, why
+        self.line = line
+        self.why = why
