@@ -52,7 +52,7 @@ class Adadelta(Optimizer):
         theta -= eta * d
 
 
-class Adamax(Optimizer):
+class Adamax(Adam):
     """m ← β₁ m + (1-β₁) g,   u ← max(β₂ u, |g| + ε),   θ ← θ - η m / ((1-β₁ᵗ) u)
 
     Adam with the largest gradient of late in the place of their mean square; g is dθ + λ θ with weight decay λ. Source:
@@ -71,37 +71,14 @@ class Adamax(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(learning_rate, weight_decay)
-        fraction(self, beta1=beta1, beta2=beta2)
-        not_negative(self, eps=eps)
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.eps = eps
+        super().__init__(learning_rate, beta1, beta2, eps, weight_decay)
 
-    def coefficients(self, step: int) -> dict[str, float]:
-        """η / (1-β₁ᵗ) and the constants"""
-        eta = self.rate(step) / (1 - self.beta1 ** (step + 1))
-        constants = {"beta1": self.beta1, "rest1": 1 - self.beta1, "beta2": self.beta2, "eps": self.eps}
-        return {"eta": eta, **constants, "decay": self.weight_decay}
-
-    def update(  # type: ignore[override]
-        self,
-        theta: Array,
-        dtheta: Array,
-        *,
-        eta: Array,
-        beta1: Array,
-        rest1: Array,
-        beta2: Array,
-        eps: Array,
-        decay: Array,
-    ) -> None:
-        """m ← β₁ m + (1-β₁) g,   u ← max(β₂ u, |g| + ε),   θ ← θ - η m / u"""
-        g = dtheta + decay * theta if self.weight_decay else dtheta
-        self.m *= beta1
-        self.m += rest1 * g
-        self.u[...] = np.maximum(beta2 * self.u, np.abs(g) + eps)
-        theta -= eta * self.m / self.u
+    def move(self, theta: Array, g: Array, **moments: Array) -> None:
+        """m ← β₁ m + (1-β₁) g,   u ← max(β₂ u, |g| + ε),   θ ← θ - η m / u, with η / (1-β₁ᵗ) as η"""
+        self.m *= moments["beta1"]
+        self.m += moments["rest1"] * g
+        self.u[...] = np.maximum(moments["beta2"] * self.u, np.abs(g) + moments["eps"])
+        theta -= moments["eta"] * self.m / self.u
 
 
 class NAdam(Adam):

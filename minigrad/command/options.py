@@ -232,23 +232,24 @@ def _parser() -> _Parser:
     command.add_argument("data", metavar="DATA", help=f"a table or workbook with the answers, or the word {DIGITS}")
     command.add_argument("--rows", type=count, default=4, metavar="N", help="so many rows of DATA (default: 4)")
     command.add_argument("--out", metavar="FILE", required=True, help="the file to write: .html or .xlsx")
-    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_force(command)
     _add_sheets(command)
 
     command = commands.add_parser("digits", help="write the digits that come with minigrad as a workbook")
     command.add_argument("file", metavar="FILE.xlsx", help="the workbook to write")
-    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_force(command)
 
     command = commands.add_parser("sample", help="write a small table to begin with: penguins, weather or machines")
     command.add_argument("name", metavar="NAME", help="penguins (classes), weather (numbers, dates), machines (rare)")
     command.add_argument("file", metavar="FILE", help="the file to write: .csv, .xlsx or .parquet")
-    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_force(command)
 
-    command = commands.add_parser("check", help="prove the derivatives of a layer of your own")
-    command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or what makes one, as in 'mylayers:Scale(3)'")
-
-    command = commands.add_parser("derive", help="write the backward of a layer from its forward, as NumPy to paste")
-    command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or what makes one, as in 'mylayers:Scale(3)'")
+    for name, help in (
+        ("check", "prove the derivatives of a layer of your own"),
+        ("derive", "write the backward of a layer from its forward, as NumPy to paste"),
+    ):
+        command = commands.add_parser(name, help=help)
+        command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or what makes one: 'mylayers:Scale(3)'")
 
     command = _command(
         commands,
@@ -260,7 +261,7 @@ def _parser() -> _Parser:
     command.add_argument("number", metavar="N", type=count, nargs="?", help="the lesson, from 1 on")
     command.add_argument("file", metavar="FILE", nargs="?", help="the script or notebook with your answer")
     command.add_argument("--out", metavar="FILE", help="write the lesson to FILE: .py, or .ipynb for a notebook")
-    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_force(command)
 
     command = commands.add_parser(
         "export", help="write a saved model as an ONNX file, a workbook or a page", allow_abbrev=False
@@ -273,7 +274,7 @@ def _parser() -> _Parser:
         help=f"rows to compare on, or to show: a table, a workbook, or {DIGITS}; else random ones",
     )
     _add_sheets(command)
-    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_force(command)
     return parser
 
 
@@ -333,7 +334,7 @@ def _add_train(commands: Any) -> None:
     add("--out", metavar="DIR", help=f"the folder to write the model to, as {MODEL}, and {REPORT}")
     add("--resume", action="store_true", help="go on with the training in DIR, bit for bit as if it had not stopped")
     add("--force", action="store_true", help="replace the model in DIR")
-    add("--json", action="store_true", help="print the results as one JSON object")
+    _add_json(command)
 
 
 def _add_stream(add: Callable[..., Any]) -> None:
@@ -363,7 +364,7 @@ def _add_uses(commands: Any) -> None:
     command.add_argument(
         "--explain", action="store_true", help="write beside each prediction what each column does to it"
     )
-    command.add_argument("--force", action="store_true", help="replace a file that exists")
+    _add_force(command)
     _add_sheets(command)
     _add_stream(command.add_argument)
 
@@ -377,7 +378,7 @@ def _add_uses(commands: Any) -> None:
     command.add_argument("data", metavar="DATA", help=f"a table or workbook with the answers, or the word {DIGITS}")
     _add_sheets(command)
     _add_stream(command.add_argument)
-    command.add_argument("--json", action="store_true", help="print the results as one JSON object")
+    _add_json(command)
 
     command = _command(
         commands,
@@ -390,8 +391,8 @@ def _add_uses(commands: Any) -> None:
     command.add_argument("data", metavar="DATA", help="a table with the answers")
     _add_sheets(command)
     command.add_argument("--out", metavar="FILE.html", help="write it as a page, too")
-    command.add_argument("--force", action="store_true", help="replace a file that exists")
-    command.add_argument("--json", action="store_true", help="print the results as one JSON object")
+    _add_force(command)
+    _add_json(command)
 
     command = _command(
         commands,
@@ -400,6 +401,14 @@ def _add_uses(commands: Any) -> None:
         "Tell the layers of a model, what each column becomes, its classes, and how it was trained.",
     )
     _add_model(command)
+
+
+def _add_force(command: Any) -> None:
+    command.add_argument("--force", action="store_true", help="replace a file that exists")
+
+
+def _add_json(command: Any) -> None:
+    command.add_argument("--json", action="store_true", help="print the results as one JSON object")
 
 
 def _add_model(command: Any) -> None:

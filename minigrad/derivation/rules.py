@@ -125,21 +125,10 @@ def variance(
     return _apart(g, a, axis, keepdims) * (2 * d / (_count(a, axis) - ddof))
 
 
-def deviation(
-    position: int,
-    g: Value,
-    y: Value,
-    a: Value,
-    axis: Any = None,
-    *_: Any,
-    ddof: int = 0,
-    keepdims: bool = False,
-    **__: Any,
-) -> Value:
-    """y = √(Σ (a - mean a)² / n)      da = g (a - mean a) / (n y)"""
-    d = a - a.mean(axis=axis, keepdims=True)
+def deviation(position: int, g: Value, y: Value, a: Value, axis: Any = None, *_: Any, **options: Any) -> Value:
+    """y = √(Σ (a - mean a)² / n)      da = g (a - mean a) / (n y), the variance's with g / 2y"""
     y = np.where(y == 0, 1, y)  # where all are equal there is no derivative; 0 is in its place
-    return _apart(g / y, a, axis, keepdims) * (d / (_count(a, axis) - ddof))
+    return variance(position, g / (2 * y), y, a, axis, **options)
 
 
 def cumulated(position: int, g: Value, y: Value, a: Value, axis: Any = None, *_: Any, **__: Any) -> Value:

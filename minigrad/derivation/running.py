@@ -16,7 +16,8 @@ import numpy as np
 
 from minigrad.derivation.reverse import Reverse
 from minigrad.derivation.trace import DerivationError, Inner, Trace, frames_of, line_of
-from minigrad.layer import TRACING, Layer
+from minigrad.inherited import TRACING
+from minigrad.layer import Layer
 from minigrad.model import put
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, Unrecordable, raw

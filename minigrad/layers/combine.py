@@ -5,7 +5,7 @@ They list what they hold in `self.layers`; so the model finds the parameters in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from minigrad.parameter import Array
 
 
 class Combination(Layer):
-    """What Residual and Concatenate share: `layers=[…]` is another way to give what they are made of."""
+    """What layers of layers share: `layers=[…]` is another way to give what they are made of."""
 
     def __init__(self, *given: Layer, layers: Sequence[Layer] = ()) -> None:
         self.layers: tuple[Layer, ...] = (*given, *layers)
@@ -70,7 +70,24 @@ class Residual(Combination):
         return shape
 
 
-class Concatenate(Combination):
+class Branches(Combination):
+    """What Concatenate and Average share: each branch f_i is given all of x, so dx = Σ_i f_i'(x) dy_i."""
+
+    def through(self, dys: Iterable[Array]) -> Any:
+        """The dy_i of each branch -> dx (B, …), None if no branch gives one."""
+        dx = None
+        for layer, dy in zip(self.layers, dys, strict=True):
+            share = layer.backward(dy)
+            dx = share if dx is None else dx if share is None else dx + share
+        return dx
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """As of the first branch that knows it."""
+        return next((layer.input_shape for layer in self.layers if layer.input_shape is not None), None)
+
+
+class Concatenate(Branches):
     """y = [f_1(x), f_2(x), …] along the last axis      dx = Σ_i f_i'(x) dy_i
 
     Shapes: x (B, …), f_i(x) (B, …, O_i), y (B, …, O_1 + O_2 + …); dy_i is the part of dy at the place of f_i(x).
@@ -96,16 +113,7 @@ class Concatenate(Combination):
 
     def backward(self, dy: Array) -> Any:
         """dy (B, …, O_1 + O_2 + …) -> dx (B, …), None if no branch gives one; the layers set their gradients."""
-        dx = None
-        for layer, place in zip(self.layers, self.places, strict=True):
-            share = layer.backward(dy[..., place])
-            dx = share if dx is None else dx if share is None else dx + share
-        return dx
-
-    @property
-    def input_shape(self) -> tuple[int, ...] | None:
-        """As of the first branch that knows it."""
-        return next((layer.input_shape for layer in self.layers if layer.input_shape is not None), None)
+        return self.through(dy[..., place] for place in self.places)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…) -> (…, O_1 + O_2 + …). Raises ValueError where a branch does not take such rows, or they don't fit."""
@@ -115,7 +123,7 @@ class Concatenate(Combination):
         return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
 
 
-class Average(Combination):
+class Average(Branches):
     """y = (f_1(x) + … + f_N(x)) / N      dx = Σ_i f_i'(x) dy / N
 
     Shapes: x (B, …), f_i(x) and y (B, …, O), the same of every branch.
@@ -136,16 +144,7 @@ class Average(Combination):
 
     def backward(self, dy: Array) -> Any:
         """dy (B, …, O) -> dx (B, …), None if no branch gives one; the layers set their gradients."""
-        dx = None
-        for layer in self.layers:
-            share = layer.backward(dy / len(self.layers))
-            dx = share if dx is None else dx if share is None else dx + share
-        return dx
-
-    @property
-    def input_shape(self) -> tuple[int, ...] | None:
-        """As of the first branch that knows it."""
-        return next((layer.input_shape for layer in self.layers if layer.input_shape is not None), None)
+        return self.through(dy / len(self.layers) for _ in self.layers)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…) -> (…, O). Raises ValueError where a branch does not take such rows, or they give different ones."""
