@@ -45,6 +45,11 @@ class Lesson:
         return self.path.read_text(encoding="utf-8")
 
     @property
+    def elsewhere(self) -> str:
+        """The script as it reads away from its folder: the link to its picture is a whole address."""
+        return self.text.replace("(pictures/", f"({self.path.parent.as_uri()}/pictures/")
+
+    @property
     def title(self) -> str:
         """Its first heading, as in "Lesson 1: a neuron"."""
         return next(line.removeprefix("# # ") for line in self.text.splitlines() if line.startswith("# # "))
@@ -69,14 +74,14 @@ def lesson(options: argparse.Namespace) -> int:
     if options.file is not None:
         return _tell(options, len(lessons), chosen)
     if options.out is None:
-        print(chosen.text, end="")
+        print(chosen.elsewhere, end="")
         return 0
     out = Path(options.out)
     if out.suffix.lower() not in (".py", ".ipynb"):
         raise ValueError(f"{out}: --out takes a name that ends in .py, or in .ipynb for a notebook")
     if out.exists() and not options.force:
         raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
-    out.write_text(notebook(chosen) if out.suffix.lower() == ".ipynb" else chosen.text, encoding="utf-8")
+    out.write_text(notebook(chosen) if out.suffix.lower() == ".ipynb" else chosen.elsewhere, encoding="utf-8")
     print(f"{out}: {chosen.title}. Solve it there; `minigrad lesson {options.number} {out}` grades it")
     return 0
 
@@ -109,13 +114,11 @@ def cells(text: str) -> list[tuple[str, str]]:
 
 
 def notebook(lesson: Lesson) -> str:
-    """The lesson as a Jupyter notebook; its picture is that of the folder that the lesson lies in."""
+    """The lesson as a Jupyter notebook."""
     made = []
-    for number, (kind, text) in enumerate(cells(lesson.text)):
+    for number, (kind, text) in enumerate(cells(lesson.elsewhere)):
         cell: dict[str, Any] = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}}
-        if kind == "markdown":
-            text = text.replace("(pictures/", f"({lesson.path.parent.as_uri()}/pictures/")
-        else:
+        if kind == "code":
             cell |= {"execution_count": None, "outputs": []}
         made.append(cell | {"source": text.splitlines(keepends=True)})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}

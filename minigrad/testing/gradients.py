@@ -130,7 +130,7 @@ def _prove(bench: LayerBench, case: Case, point: Point, coordinates: int) -> Non
         bench.prover.prove(point, coordinates)
     except Mismatch as mismatch:
         name, index = mismatch.part.name, mismatch.index
-        where = f"{name}{list(index)}" if index is not None else f"{name}, along a random direction,"
+        where = f"{name}{list(index) or ''}" if index is not None else f"{name}, along a random direction,"
         counts = {"batch size": len(case.x)}
         raise WrongGradient(f"the gradient of {where}", mismatch, counts=counts, case=case) from None
 

@@ -193,7 +193,7 @@ def derivative(bench: ModelBench) -> str:
         try:
             prover.prove(point, COORDINATES if number == 0 else 0)
         except Mismatch as mismatch:
-            index = "" if mismatch.index is None else f", index {list(mismatch.index)},"
+            index = "" if not mismatch.index else f", index {list(mismatch.index)},"
             where = f"the gradient of {bench.words(mismatch.part)}{index}"
             counts = {"batch size": len(x)}
             raise WrongGradient(where, mismatch, "wrong in a model", counts=counts) from None

@@ -1,7 +1,11 @@
 """Every lesson runs, is solved by its solution, and says of a stub and of the usual mistakes what it promises."""
 
 import json
+import re
 import runpy
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -168,9 +172,11 @@ def test_lessons_are_listed_printed_and_written(tmp_path, monkeypatch, capsys):
     assert main(["lesson"]) == 0
     assert capsys.readouterr().out.splitlines()[:10] == [lesson.title for lesson in LESSONS]
     assert main(["lesson", "2"]) == 0
-    assert capsys.readouterr().out == LESSONS[1].text
+    assert capsys.readouterr().out == LESSONS[1].elsewhere
     assert main(["lesson", "2", "--out", "mine.py"]) == 0
-    assert (tmp_path / "mine.py").read_text(encoding="utf-8") == LESSONS[1].text
+    mine = (tmp_path / "mine.py").read_text(encoding="utf-8")
+    assert mine == LESSONS[1].elsewhere
+    assert Path(url2pathname(urlsplit(re.search(r"\]\((file:.*\.svg)\)", mine)[1]).path)).is_file()
 
 
 @each

@@ -11,6 +11,7 @@ import tblib.pickling_support
 
 from minigrad import Dense, Sequential, Tanh
 from minigrad.layer import Layer
+from minigrad.parameter import parameter
 from minigrad.testing import GradientError, check_layer
 from tests.planted import independent_layers
 from tests.planted.tricky_layers import LAYERS
@@ -79,6 +80,24 @@ def test_a_gradient_error_says_where_and_can_be_pickled():
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     tblib.pickling_support.install()  # as Dask does: what an error came of is sent along
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_single_number_as_parameter_is_called_by_its_name():
+    class Shift(Layer):
+        b, db = parameter()
+
+        def __init__(self):
+            self.b = 0.0
+
+        def forward(self, x):
+            return x + self.b
+
+        def backward(self, dy):
+            self.db = dy.mean()
+            return dy
+
+    with pytest.raises(GradientError, match=r"the gradient of b is "):
+        check_layer(Shift())
 
 
 def test_check_layer_leaves_the_layer_alone():
