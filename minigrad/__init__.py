@@ -6,7 +6,7 @@
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
 The textbook is read in this order: parameter, layer, model, functions, layers, losses, objective, optimizers,
-training.loop, sequential. All else is speed and tools; README.md, "How to read it", has a line on each.
+training.loop, sequential. All else is speed and tools; CONTRIBUTING.md has a line on each.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
 """The house in order, as tests: style and types, the floors of the package and its reading order, what the tests need.
 
-The floors stand in CONTRIBUTING.md, the reading order in README.md.
+The floors stand in CONTRIBUTING.md, the reading order of the textbook in README.md, that of the rest there too.
 """
 
 import ast
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FLOORS = re.search(r"^## Floors$.*?^```text$(.*?)^```$", CONTRIBUTING, re.M | re.S)[1].split()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-READING_TABLES = re.findall(r"^\| file \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", README, re.M)
+READING_TABLES = re.findall(r"^\| file \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", README + CONTRIBUTING, re.M)
 
 
 @pytest.mark.parametrize("arguments", ["ruff check --no-cache", "ruff format --check --no-cache", "mypy"])
@@ -184,8 +184,8 @@ def test_the_reading_tables_name_every_file():
     missing, gone = (
         sorted(str(path.relative_to(package)) for path in some) for some in (there - {*named}, {*named} - there)
     )
-    assert not missing, f"README.md, 'How to read it', has no row for {', '.join(missing)}"
-    assert not gone, f"README.md, 'How to read it', names {', '.join(gone)}, which the package does not have"
+    assert not missing, f"CONTRIBUTING.md, 'What each file holds', has no row for {', '.join(missing)}"
+    assert not gone, f"README.md or CONTRIBUTING.md names {', '.join(gone)}, which the package does not have"
 
 
 @pytest.mark.parametrize("table", READING_TABLES, ids=lambda table: entries_of(table)[0])
@@ -201,11 +201,11 @@ def test_a_reading_table_is_in_import_order(table):
         if position.get(names[each.imported], -1) > position.get(names[each.module], len(position))
     ]
     refuse(
-        [f"{each}, which README.md has its reader read later" for each in late],
-        "Its tables under 'How to read it' name each file after those that it imports.",
+        [f"{each}, which README.md or CONTRIBUTING.md names later" for each in late],
+        "Their tables of files name each one after those that it imports.",
     )
     floors = [FLOORS.index(re.split(r"[./]", entry)[0]) for entry in entries_of(table) if entry != "__main__.py"]
-    assert floors == sorted(floors), "README.md names files in another order than CONTRIBUTING.md has floors"
+    assert floors == sorted(floors), "the tables of files have another order than CONTRIBUTING.md has floors"
 
 
 def code_lines(path):

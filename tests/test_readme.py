@@ -51,6 +51,13 @@ def compare(expected, printed):
     assert skipping or position == len(lines), f"printed, but not in the README: {lines[position:]}"
 
 
+def test_the_readme_is_read_in_three_minutes_and_a_bit():
+    """Its sentences, at 250 words a minute; code and the tables to look things up in are looked at, not read."""
+    text = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    words = [word for line in text.splitlines() if not line.startswith("|") for word in line.split()]
+    assert len(words) <= 3.5 * 250, "move details to docs/text, or to what --help says"
+
+
 def test_the_comparison_of_output_sees_differences():
     compare("a 1.00\n…\nb 2 …\n…", "a 1.01\nx\nb 2 c\ny\n")
     for expected in ("a 1.10\n…", "b 1.00\n…", "a 1.00", "a 1.00\n…\nc", "a 1.00\nb 2 …\n…"):
