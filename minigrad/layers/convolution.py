@@ -26,6 +26,9 @@ class Convolution(Windowed):
     h windows, with P channels at the place of each.
     """
 
+    dW: Array
+    b: Array
+    db: Array
     W, dW = parameter()
     b, db = parameter(decay=False)
 
@@ -49,9 +52,14 @@ class Convolution(Windowed):
             raise ValueError(f"{name}: channels and groups must be at least 1")
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"{name}: groups={groups} must divide both numbers of channels")
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        self.channels = in_channels
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.groups = groups
+        self.channels: int = in_channels
         self.slide(kernel_size, stride, padding, dilation)
 
     def draw(self, seen: int, places: int) -> None:
@@ -113,23 +121,27 @@ class _Conv(Convolution):
         seed: int | None = None,
     ) -> None:
         self.settle(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self.bias, self.padding_mode, self.init, self.seed = bias, padding_mode, init, seed
+        self.bias = bias
+        self.padding_mode = padding_mode
+        self.init = init
+        self.seed = seed
         if padding_mode not in MODES:
             raise ValueError(f"{self!r}: padding_mode is one of {', '.join(MODES)}")
         self.draw(in_channels, out_channels)
 
     def forward(self, x: Array) -> Array:
         """x (B, n, I) -> y (B, h, O)."""
-        self.x_shape, self.y_shape = x.shape, (len(x), *self.output_shape(x.shape[1:]))
-        self.u = self._gathered(x, self.y_shape)
+        self.x_shape: tuple[int, ...] = x.shape
+        self.y_shape: tuple[int, ...] = (len(x), *self.output_shape(x.shape[1:]))
+        self.u: Array = self._gathered(x, self.y_shape)
         y = self._joined(self.u @ self._grouped(self.W), self.y_shape)
         return y + self.b if self.bias else y
 
     def backward(self, dy: Array) -> Array:
         """dy (B, h, O) -> dx (B, n, I); sets dW (k, I/G, O) and db (O,)."""
-        self.dW = self._joined(self.u.transpose(0, 2, 1) @ self._grouped(dy), self.W.shape)
+        self.dW: Array = self._joined(self.u.transpose(0, 2, 1) @ self._grouped(dy), self.W.shape)
         if self.bias:
-            self.db = sum_of_rows(dy)
+            self.db: Array = sum_of_rows(dy)
         return self._painted(dy, self.x_shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -26,7 +26,10 @@ class Pooling2D(Windowed):
     ) -> None:
         """Settle the windows; raises ValueError for numbers that make none."""
         self.slide(size, size if stride is None else stride, padding, dilation)
-        self.size, self.stride, self.padding, self.ceil_mode = size, stride, padding, ceil_mode
+        self.size = size
+        self.stride = stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
         if self.margin is not None and any(p >= k for p, k in zip(self.margin, self.window, strict=True)):
             raise ValueError(f"{self!r}: padding must be less than the window, or some would show nothing else")
 
@@ -69,8 +72,9 @@ class MaxPool2D(Pooling2D):
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, h, w, C)."""
-        self.x_shape, counts = x.shape, self.counts(x.shape[1:])
-        self.x = self.pad(floating(x), -math.inf)
+        self.x_shape: tuple[int, ...] = x.shape
+        counts = self.counts(x.shape[1:])
+        self.x: Array = self.pad(floating(x), -math.inf)
         (_, y), *others = self.cells(self.x, counts)
         for _, seen in others:
             y = np.maximum(y, seen)
@@ -111,7 +115,9 @@ class AvgPool2D(Pooling2D):
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, h, w, C)."""
-        self.x_shape, self.n, x = x.shape, self.shared_by(x.shape, floating(x).dtype), floating(x)
+        self.x_shape: tuple[int, ...] = x.shape
+        self.n: Any = self.shared_by(x.shape, floating(x).dtype)
+        x = floating(x)
         (_, y), *others = self.cells(self.pad(x), self.counts(self.x_shape[1:]))
         for _, seen in others:
             y = y + seen
@@ -140,14 +146,16 @@ class UpSampling2D(Layer):
     """
 
     def __init__(self, size: PerAxis = 2) -> None:
-        self.size, self.factors = size, (size, size) if isinstance(size, int) else tuple(size)
+        self.size = size
+        self.factors: tuple[int, ...] = (size, size) if isinstance(size, int) else tuple(size)
         if len(self.factors) != 2 or min(self.factors) < 1:
             raise ValueError(f"UpSampling2D({size!r}): the size is a number of at least 1, or two")
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, k H, l W, C)."""
         B, H, W, C = len(x), *self.output_shape(x.shape[1:])
-        self.x_shape, (k, n) = x.shape, self.factors
+        self.x_shape: tuple[int, ...] = x.shape
+        k, n = self.factors
         y = np.zeros_like(x, shape=(B, H // k, k, W // n, n, C)) + x[:, :, None, :, None]
         return y.reshape(B, H, W, C)
 

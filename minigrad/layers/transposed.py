@@ -45,8 +45,11 @@ class ConvTranspose2D(Convolution):
         seed: int | None = None,
     ) -> None:
         self.settle(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self.bias, self.init, self.seed, self.output_padding = bias, init, seed, output_padding
-        self.added = self._per_axis("output_padding", output_padding, 0)
+        self.bias = bias
+        self.init = init
+        self.seed = seed
+        self.output_padding = output_padding
+        self.added: tuple[int, ...] = self._per_axis("output_padding", output_padding, 0)
         if any(o >= max(s, d) for o, s, d in zip(self.added, self._stride, self._dilation, strict=True)):
             raise ValueError(f"{self!r}: output_padding must be less than the stride, or than the dilation")
         if padding == "same" and any(self.added):
@@ -55,16 +58,17 @@ class ConvTranspose2D(Convolution):
 
     def forward(self, x: Array) -> Array:
         """x (B, h, w, I) -> y (B, H, W, O)."""
-        self.x, self.y_shape = x, (len(x), *self.output_shape(x.shape[1:]))
+        self.x = x
+        self.y_shape: tuple[int, ...] = (len(x), *self.output_shape(x.shape[1:]))
         y = self._painted(x, self.y_shape)
         return y + self.b if self.bias else y
 
     def backward(self, dy: Array) -> Array:
         """dy (B, H, W, O) -> dx (B, h, w, I); sets dW (kh, kw, O/G, I) and db (O,)."""
         u = self._gathered(dy, self.x.shape)
-        self.dW = self._joined(u.transpose(0, 2, 1) @ self._grouped(self.x), self.W.shape)
+        self.dW: Array = self._joined(u.transpose(0, 2, 1) @ self._grouped(self.x), self.W.shape)
         if self.bias:
-            self.db = sum_of_rows(dy)
+            self.db: Array = sum_of_rows(dy)
         return self._joined(u @ self._grouped(self.W), self.x.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -125,7 +125,8 @@ class Pace(Generic[Way]):
 
     def __init__(self, ways: Sequence[Way], settling: float) -> None:
         """`settling` are seconds that do not count after a change."""
-        self._ways, self.way, self._settling = list(dict.fromkeys(ways)), ways[0], settling
+        self._ways, self._settling = list(dict.fromkeys(ways)), settling
+        self.way: Way = ways[0]
         self._paces: dict[Way, float] = {}
         self._change(ways[0])
 

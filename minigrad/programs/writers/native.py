@@ -119,13 +119,15 @@ class Native:
 
     def __init__(self, program: Program, layout: Layout) -> None:
         self._lowering = Lowering()
-        self.stretches = stretches_of(program.lines, self._lowering)
+        self.stretches: list[Stretch] = stretches_of(program.lines, self._lowering)
         if not any(stretch.made for stretch in self.stretches):
             raise Unwritable(program.lines[0], "no line of it runs natively")
         self._program, self._layout = program, layout
-        self.whole = all(stretch.made for stretch in self.stretches)
-        self.reasons = {str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.made}
-        self.members = 1
+        self.whole: bool = all(stretch.made for stretch in self.stretches)
+        self.reasons: dict[str, str] = {
+            str(stretch.lines[0]): stretch.reason for stretch in self.stretches if not stretch.made
+        }
+        self.members: int = 1
         self._parts: dict[Row, list[list[Row]] | None] = {}
         self._written()
 
@@ -181,12 +183,13 @@ class Native:
         result = source.name(program.result)
         text.append(f"    return {result if program.result.shape else f'float({result})'}")
         self.function: Callable[[], Any] = source.defined("\n".join(text))
-        self.table, self.result = tables[0], self._array(program.result) if self.whole else np.zeros(())
+        self.table: Any = tables[0]
+        self.result: Array = self._array(program.result) if self.whole else np.zeros(())
         shorter = without_unread(self.stretches[0].rows, bases) if self.whole else None
-        self.before = None if shorter is None else executor.raw_bytes(table_of(shorter, bases))
+        self.before: Any = None if shorter is None else executor.raw_bytes(table_of(shorter, bases))
         if self.members > 1:
             self._divided = divide(self.stretches[0].rows, self.members, bases, self._fed(), self._product)
-            self.tables = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
+            self.tables: list[Any] = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
 
     def _bases(self) -> dict[int, int]:
         """The address of each memory."""
