@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -145,17 +146,34 @@ def network_of(model: Any) -> Any:
     return model.network if isinstance(model, TableModel) else model
 
 
-def load(path: str | os.PathLike[str]) -> Any:
-    """The model that `save` wrote to `path`, or that a training with `checkpoint=path` had made up to then.
+def load(source: Any, into: Any = None, names: Mapping[str, Any] | None = None) -> Any:
+    """The model that `save` wrote to a path, or that a training with `checkpoint=path` had made up to then.
 
-    A Sequential or, where the command trained it on a table with a header, a TableModel. `path` may also be the folder
-    that `minigrad train --out` made. Layers of one's own must have been defined, or their module imported, before.
-    Raises ModelFileError, a ValueError, for a file that is damaged, foreign, or not consistent with itself, and
+    A Sequential or, where the command trained it on a table with a header, a TableModel. The path may also be the
+    folder that `minigrad train --out` made. Layers of one's own must have been defined, or their module imported,
+    before. Raises ModelFileError, a ValueError, for a file that is damaged, foreign, or not consistent with itself, and
     FileNotFoundError for one that is not there.
+
+    With `into=model`, the path is a safetensors file of PyTorch's weights (`save_file(network.state_dict(), path)`),
+    which are written into the model, all or none, and the model is returned. A layer takes the tensors of its own
+    place, as in a torch.nn.Sequential, or those of its shapes; `names` says which is which where that leaves a choice,
+    {"encoder": 0, "decoder": 2}, and None for what is to be left out. Images are channels last here: a Dense behind a
+    Flatten has its weights reordered.
+
+    A fitted MLPClassifier or MLPRegressor of scikit-learn in place of the path, or a pipeline of StandardScaler and one
+    of these, gives the same network as a Sequential. ONNX files: `minigrad.onnx.load`.
     """
+    from minigrad.elsewhere import estimators, state_dict
     from minigrad.saving import models as files
 
-    path = Path(path)
+    if estimators.is_estimator(source):
+        return estimators.network_of(source)
+    path = Path(source)
+    if into is not None:
+        state_dict.fill(network_of(into), path, names)
+        return into
+    if path.suffix == ".onnx":
+        raise ModelFileError(f"{path} is an ONNX file: minigrad.onnx.load(path) reads it")
     path = path / FILE if (path / FILE).is_file() else path
     network = files.load(path)
     if not is_of_table(network):

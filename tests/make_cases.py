@@ -493,6 +493,56 @@ def training():
     return {"x": x, "t": t, "theta": np.array(path)}
 
 
+class Pictures(torch.nn.Module):
+    """Modules in an order that is not that of their names, and a Flatten of images with several channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm1, self.norm2 = torch.nn.BatchNorm2d(3), torch.nn.BatchNorm1d(30)
+        self.conv1, self.conv2 = torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.Conv2d(3, 5, 2)
+        self.up = torch.nn.ConvTranspose2d(3, 3, 2, bias=False)
+        self.head = torch.nn.Linear(30, 4)
+
+    def forward(self, x):
+        """x (B, 2, 5, 7) -> (B, 4)."""
+        x = F.max_pool2d(torch.relu(self.norm1(self.conv1(x))), 2, ceil_mode=True)
+        x = torch.tanh(self.conv2(self.up(x)))
+        return self.head(self.norm2(F.max_pool2d(x, (1, 2)).flatten(1)))
+
+
+class Words(torch.nn.Module):
+    """Layers of steps; the recurrent ones have several layers, directions and biases in one module."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(6, 3)
+        self.lstm = torch.nn.LSTM(3, 2, 2, batch_first=True, bidirectional=True)
+        self.gru, self.rnn = torch.nn.GRU(4, 3, batch_first=True), torch.nn.RNN(3, 3, batch_first=True)
+        self.attention, self.norm = torch.nn.MultiheadAttention(3, 1, batch_first=True), torch.nn.LayerNorm(3)
+        self.head = torch.nn.Linear(3, 2)
+
+    def forward(self, x):
+        """x (B, 4) of codes -> (B, 4, 2)."""
+        x = self.rnn(self.gru(self.lstm(self.words(x))[0])[0])[0]
+        return self.head(self.norm(x + self.attention(x, x, x, need_weights=False)[0]))
+
+
+def weights():
+    """The state_dicts of two networks, as `pictures/conv1.weight`; what these say: `pictures x` and `pictures y`."""
+    cases = {}
+    torch.manual_seed(8)
+    for name, network, x in (
+        ("pictures", Pictures(), torch.randn(6, 2, 5, 7)),
+        ("words", Words(), torch.randint(0, 6, (5, 4))),
+    ):
+        network(x)  # the running statistics move
+        y = network.eval()(x)
+        x, y = x.numpy(), y.detach().numpy()
+        cases |= {f"{name}/{key}": value.numpy() for key, value in network.state_dict().items()}
+        cases |= {f"{name} x": np.moveaxis(x, 1, -1) if x.ndim == 4 else x, f"{name} y": y}
+    return cases
+
+
 ALL = {
     "trajectories": trajectories,
     "schedules": schedules,
@@ -502,6 +552,7 @@ ALL = {
     "convolutions": convolutions,
     "sequences": sequences,
     "training": training,
+    "weights": weights,
 }
 
 if __name__ == "__main__":

@@ -77,6 +77,11 @@ def encode(description: dict[str, Any], tensors: dict[str, Array]) -> bytes:
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     """What `decode` makes of a file. Raises FileNotFoundError where there is none."""
+    return decode(content(path))
+
+
+def content(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file. Raises FileNotFoundError where there is none."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -84,7 +89,19 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
         raise ModelFileError("is a folder; give the name of a model file")
     if not path.is_file():
         raise ModelFileError("is a device or a pipe; give the name of a model file")
-    return decode(path.read_bytes())
+    return path.read_bytes()
+
+
+def tensors_in(data: bytes) -> dict[str, Array]:
+    """The tensors of any program's safetensors file; raises ModelFileError as `decode` does."""
+    header, start = _header(data)
+    header.pop("__metadata__", None)
+    for name, spec in header.items():
+        if isinstance(spec, dict) and spec.get("dtype") not in BYTES:
+            raise ModelFileError(f"holds {short(name)} of {short(spec.get('dtype'))}; write it as float32")
+    _check_extent(header, len(data) - start)
+    with making("tensors"):
+        return safetensors.numpy.load(data)
 
 
 def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -98,7 +115,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     if not isinstance(texts, dict) or not isinstance(texts.get("minigrad"), str):
         raise ModelFileError(
             "is a safetensors file of another program: it holds tensors but no model of minigrad; "
-            "safetensors.numpy.load_file reads its tensors"
+            "if they are a network's weights, give that network: load(path, into=Sequential([…]))"
         )
     metadata = _object(texts["minigrad"])
     if metadata.get("format") != FORMAT:

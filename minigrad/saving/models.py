@@ -192,7 +192,7 @@ def _preparation(model: Model) -> dict[str, Any] | None:
 def tensors_of(model: Model, snapshot: Snapshot) -> tuple[dict[str, Array], dict[str, Any]]:
     """What a snapshot of the model holds: the arrays as the file's tensors, and the states of the generators."""
     arrays, generators = {}, {}
-    for (layer, name, tensor, axes), (_, _, value) in zip(_slots(model), snapshot.saved, strict=True):
+    for (layer, name, tensor, axes), (_, _, value) in zip(slots(model), snapshot.saved, strict=True):
         if isinstance(value, np.random.Generator):
             generators[tensor] = value.bit_generator.state
             if generators[tensor]["bit_generator"] not in GENERATORS:
@@ -204,14 +204,14 @@ def tensors_of(model: Model, snapshot: Snapshot) -> tuple[dict[str, Array], dict
     return arrays, generators
 
 
-def _slots(layer: Layer, prefix: str = "") -> Iterator[tuple[Layer, str, str, tuple[int, ...] | None]]:
+def slots(layer: Layer, prefix: str = "") -> Iterator[tuple[Layer, str, str, tuple[int, ...] | None]]:
     """Every parameter and state in the order of a Snapshot: the layer, the name, the tensor's name, its axes."""
     for name in layer.params | layer.states:
         listed = (TORCH[cls, name] for cls in type(layer).__mro__ if (cls, name) in TORCH)
         torch, axes = next(listed, (name, None))
         yield layer, name, prefix + torch, axes
     for position, inner in enumerate(layer.layers):
-        yield from _slots(inner, f"{prefix}{position}.")
+        yield from slots(inner, f"{prefix}{position}.")
 
 
 def build(metadata: dict[str, Any], tensors: dict[str, Array]) -> Model:
@@ -316,9 +316,9 @@ class _Maker:
 
 def checked_values(model: Model, tensors: dict[str, Array], generators: dict[str, Any]) -> list[Any]:
     """The value of each slot of the model, checked against what it is to replace."""
-    slots = [(*slot, vars(slot[0])[slot[1]]) for slot in _slots(model)]
+    held_by = [(*slot, vars(slot[0])[slot[1]]) for slot in slots(model)]
     wanted: dict[bool, set[str]] = {True: set(), False: set()}
-    for _, _, tensor, _, held in slots:
+    for _, _, tensor, _, held in held_by:
         wanted[isinstance(held, np.random.Generator)].add(tensor)
     for expected, found in ((wanted[False], tensors), (wanted[True], generators)):
         if expected != found.keys():
@@ -329,7 +329,7 @@ def checked_values(model: Model, tensors: dict[str, Array], generators: dict[str
                 else f"holds {short(extra[0])}, for which none of its layers has a place"
             )
     values: list[Any] = []
-    for layer, name, tensor, axes, held in slots:
+    for layer, name, tensor, axes, held in held_by:
         if isinstance(held, np.random.Generator):
             values.append(_generator(tensor, held, generators[tensor]))
             continue
@@ -340,12 +340,12 @@ def checked_values(model: Model, tensors: dict[str, Array], generators: dict[str
                 f"holds {tensor} of shape {short(array.shape)} and {array.dtype}, where {short(repr(layer))} "
                 f"takes {shape} and {held.dtype}"
             )
-        _check_numbers(layer, name, tensor, array, held)
+        check_numbers(layer, name, tensor, array, held)
         values.append(array if axes is None else array.transpose(np.argsort(axes)))
     return values
 
 
-def _check_numbers(layer: Layer, name: str, tensor: str, array: Array, held: Array) -> None:
+def check_numbers(layer: Layer, name: str, tensor: str, array: Array, held: Array) -> None:
     """Raise for numbers that no training leaves; a state may have those with which its layer begins, as inf is."""
     weights = name in layer.params
     finite = np.isfinite(array)
@@ -393,5 +393,5 @@ def _labels(written: dict[str, Any]) -> Array:
 
 def fill(model: Model, values: Sequence[Any]) -> None:
     """Write the values, in the order of a Snapshot, into the model's parameters and states."""
-    for (layer, name, *_), value in zip(_slots(model), values, strict=True):
+    for (layer, name, *_), value in zip(slots(model), values, strict=True):
         put(layer, name, value)
