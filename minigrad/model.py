@@ -119,7 +119,7 @@ class Snapshot:
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         self.saved: list[tuple[Layer, str, Any]] = [
-            (layer, name, copy.deepcopy(value))
+            (layer, name, value.copy() if _is_plain(value) else copy.deepcopy(value))
             for layer in walk(layers)
             for name, value in (layer.params | layer.states).items()
         ]
@@ -128,6 +128,10 @@ class Snapshot:
         """Write the copies back: into the same arrays and the same generators."""
         for layer, name, saved in self.saved:
             put(layer, name, saved)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and not value.dtype.hasobject
 
 
 def put(layer: Layer, name: str, value: Any) -> None:

@@ -147,10 +147,15 @@ class Guards:
         self._own: list[tuple[dict[str, Any], str, Any, Any]] = []
         self._of_class: dict[tuple[type, str], tuple[Any, Any]] = {}
         self._not_shadowed: dict[int, tuple[dict[str, Any], set[str]]] = {}
+        self._defaults: list[tuple[types.FunctionType, Any]] = []
         bare: dict[type, dict[str, None]] = {}
         for thing, name in read:
             value = found(thing, name)
-            kept = None if _is_bare(value) else content(value)
+            if _has_bare_defaults(value):
+                self._defaults.append((value, value.__defaults__))
+                kept = None
+            else:
+                kept = None if _is_bare(value) else content(value)
             if name in vars(thing):
                 self._own.append((vars(thing), name, value, kept))
                 continue
@@ -173,6 +178,9 @@ class Guards:
                 if not all(map(operator.is_, getter(cls), values)):
                     return False
             except AttributeError:
+                return False
+        for function, defaults in self._defaults:
+            if function.__defaults__ is not defaults or function.__kwdefaults__ or vars(function):
                 return False
         for attributes, name, value, before in self._own:
             now = attributes.get(name, MISSING)
@@ -200,6 +208,13 @@ def _is_bare(value: Any) -> bool:
         return all(map(_is_bare, value))
     bare = isinstance(value, types.FunctionType) and not (value.__closure__ or value.__defaults__ or vars(value))
     return bare or value is MISSING or isinstance(value, classmethod | staticmethod | functools.cached_property)
+
+
+def _has_bare_defaults(value: Any) -> bool:
+    """Whether a thing is a function that carries nothing but defaults, which can't change unless they are replaced."""
+    if not isinstance(value, types.FunctionType) or not value.__defaults__:
+        return False
+    return not (value.__closure__ or value.__kwdefaults__ or vars(value)) and all(map(_is_bare, value.__defaults__))
 
 
 def snapshot(things: Iterable[Any], left_out: Callable[[Any, str], bool]) -> dict[tuple[int, str], Any]:

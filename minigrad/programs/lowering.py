@@ -7,8 +7,10 @@ random before they are taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from itertools import count, islice
 from math import prod
 from typing import Any
@@ -18,7 +20,7 @@ import numpy as np
 from minigrad.parameter import Array
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
-from minigrad.programs.executor import AXES, EXACT, OPERANDS, Loop, NotNative, loop_of, own_loop
+from minigrad.programs.executor import EXACT, OPERANDS, Loop, NotNative, loop_of, own_loop
 from minigrad.programs.form import (
     Call,
     Copy,
@@ -34,6 +36,8 @@ from minigrad.programs.form import (
 )
 from minigrad.programs.moving import copies_of
 from minigrad.programs.rows import Row, Spot, table_of
+from minigrad.programs.spreading import Operand, broadcast, bytes_apart, contiguous, spot_of, spread
+from minigrad.programs.threads import one_blas_thread
 from minigrad.programs.trials import examples, given, random_array, same_bits
 from minigrad.programs.writers.numpy_source import EXTREMA, promoted
 
@@ -50,85 +54,19 @@ LONG = 64
 SMALL, FEW, QUICKER = 1 << 14, 8, 0.9
 """A transpose of so many elements at most is turned before more rows than these are multiplied by it, where that takes
 less than this part of the time: small products read it again and again (measured)."""
-
-
-@dataclass(frozen=True)
-class Operand:
-    """Where an operand begins, the bytes of an element, and how many lead on along each axis of the operation."""
-
-    spot: Spot
-    item: int
-    strides: tuple[int, ...]
-
-
-def spread(loop: Loop, shape: Sequence[int], operands: Sequence[Operand], *, turning: bool = True) -> Row:
-    """The row that calls a loop of elements for all of a shape, in the order of NumPy's own iterator.
-
-    That order decides about the bits of a sum, and whether a loop finds its operands contiguous, which can change the
-    last bit of a logarithm. An axis along which everything lies backwards is turned, but in reductions.
-    """
-    offsets = [operand.spot[1] for operand in operands]
-    axes: list[tuple[int, tuple[int, ...]]] = []  # the innermost first
-    for axis in reversed(range(len(shape))):
-        strides = tuple(0 if shape[axis] == 1 else operand.strides[axis] for operand in operands)
-        if turning and min(strides) < 0 == max(0, *strides):
-            offsets = [offset + (shape[axis] - 1) * stride for offset, stride in zip(offsets, strides, strict=True)]
-            strides = tuple(-stride for stride in strides)
-        axes.insert(_place_of(strides, axes), (shape[axis], strides))
-    merged: list[tuple[int, tuple[int, ...]]] = []
-    for n, strides in axes:
-        if n == 1:
-            continue
-        if merged and all(outer == merged[-1][0] * inner for outer, inner in zip(strides, merged[-1][1], strict=True)):
-            merged[-1] = merged[-1][0] * n, merged[-1][1]
-        else:
-            merged.append((n, strides))
-    inner, *around = merged or [(1, (0,) * len(operands))]
-    if len(around) > AXES:
-        raise NotNative("it has too many axes")
-    spots = tuple((operand.spot[0], offset) for operand, offset in zip(operands, offsets, strict=True))
-    around.reverse()
-    items = tuple(operand.item for operand in operands)
-    return Row(loop, spots, items, inner[:1], inner[1], tuple(n for n, _ in around), tuple(step for _, step in around))
-
-
-def _place_of(strides: Sequence[int], axes: Sequence[tuple[int, tuple[int, ...]]]) -> int:
-    """Where an axis goes among those that are sorted: further in than axes of larger strides (NumPy's nditer_constr.c).
-
-    Operands that are broadcast along one of two axes say nothing about their order; where the others contradict each
-    other, it stays as it is.
-    """
-    place = len(axes)
-    for number in reversed(range(len(axes))):
-        pairs = [(abs(mine), abs(its)) for mine, its in zip(strides, axes[number][1], strict=True) if mine and its]
-        if any(its <= mine for mine, its in pairs):
-            break
-        if pairs:
-            place = number
-    return place
-
-
-def bytes_apart(view: View) -> tuple[int, ...]:
-    """How many bytes lead on along each axis."""
-    return tuple(stride * view.dtype.itemsize for stride in view.strides)
-
-
-def spot_of(view: View) -> Spot:
-    """Where a view begins."""
-    return view.memory, view.offset * view.dtype.itemsize
-
-
-def broadcast(view: View, shape: Sequence[int]) -> Operand:
-    """A view as an operand of an operation of this shape."""
-    missing = len(shape) - len(view.shape)
-    strides = [0 if n == 1 else stride for n, stride in zip(view.shape, bytes_apart(view), strict=True)]
-    return Operand(spot_of(view), view.dtype.itemsize, (*(0,) * missing, *strides))
+SMALL_PRODUCT, TILE, TILES_TRIED = 10**6, 16, 4
+"""Multiplications up to which OpenBLAS multiplies without packing the matrices before; the rows of a tile are a
+multiple of this, and so many sizes of tiles are tried."""
 
 
 class Lowering:
-    """Lowers lines to rows. `constants` are the arrays that it makes on the way, by the numbers of their memories."""
+    """Lowers lines to rows. `constants` are the arrays that it makes on the way, by the numbers of their memories.
 
-    def __init__(self) -> None:
+    With `tiles`, for one BLAS thread, products over many rows are made in tiles where that takes less time.
+    """
+
+    def __init__(self, *, tiles: bool = False) -> None:
+        self._tiles = tiles
         self.constants: dict[int, Array] = {}
         self._known: dict[Any, int] = {}
 
@@ -249,12 +187,17 @@ class Lowering:
                 return self._tried(self._outer, line)
             except NotNative:
                 pass
+        key = tuple((view.shape, view.strides, view.dtype) for view in views)
         if _could_be_turned(line):
-            key = tuple((view.shape, view.strides, view.dtype) for view in views)
             if key not in _turned_is_quicker:
-                _turned_is_quicker[key] = self._quicker_turned(line)
+                _turned_is_quicker[key] = self._quicker(line, self._turned_product)
             if _turned_is_quicker[key]:
                 return self._turned_product(line)
+        if self._tiles and _could_be_tiled(line):
+            if key not in _tiled:
+                _tiled[key] = next((n for n in _tiles(line) if self._quicker(line, partial(self._in_tiles, n))), 0)
+            if _tiled[key]:
+                return self._in_tiles(_tiled[key], line)
         return [self._plain_product(line)]
 
     def _plain_product(self, line: Line) -> Row:
@@ -279,23 +222,29 @@ class Lowering:
         spots = (row.spots[0], room.spot, row.spots[2])
         return [turn, replace(row, spots=spots, strides=(*row.strides[:5], *room.strides, *row.strides[7:]))]
 
-    def _quicker_turned(self, line: Line) -> bool:
-        """Whether that takes less time, and leaves the same bits."""
+    def _in_tiles(self, rows: int, line: Line) -> list[Row]:
+        """A product made so many rows at a time."""
+        length = line.out.shape[0]
+        return self._plain_product(line).cuts([*range(0, length, rows), length]) or []
+
+    def _quicker(self, line: Line, way: Callable[[Line], list[Row]]) -> bool:
+        """Whether another way to make a product takes less time than the plain one, and leaves the same bits."""
         apart = line.with_views(_alone)
-        plain, turned = [self._plain_product(apart)], self._turned_product(apart)
-        if not self._agrees(turned, apart):
-            return False
-        operands, result = next(examples(apart))
-        bases = {number: address(array) for number, array in self.constants.items()}
-        for view, array in zip((*apart.inputs, apart.out), (*operands, result), strict=True):
-            bases[view.memory] = address(array) - spot_of(view)[1]
-        tables = [executor.raw_bytes(table_of(rows, bases)) for rows in (plain, turned)]
-        seconds: tuple[list[float], list[float]] = [], []
-        for _ in range(10):
-            for table, taken in zip(tables, seconds, strict=True):
-                begun = time.perf_counter()
-                executor.run(table, 10)
-                taken.append(time.perf_counter() - begun)
+        plain, other = [self._plain_product(apart)], way(apart)
+        with one_blas_thread() if self._tiles else nullcontext(True) as able:
+            if not able or not self._agrees(other, apart):
+                return False
+            operands, result = next(examples(apart))
+            bases = {number: address(array) for number, array in self.constants.items()}
+            for view, array in zip((*apart.inputs, apart.out), (*operands, result), strict=True):
+                bases[view.memory] = address(array) - spot_of(view)[1]
+            tables = [executor.raw_bytes(table_of(rows, bases)) for rows in (plain, other)]
+            seconds: tuple[list[float], list[float]] = [], []
+            for _ in range(10):
+                for table, taken in zip(tables, seconds, strict=True):
+                    begun = time.perf_counter()
+                    executor.run(table, 10)
+                    taken.append(time.perf_counter() - begun)
         return min(seconds[1]) < QUICKER * min(seconds[0])
 
     def _with_vectors(self, line: Line) -> list[Row]:
@@ -404,6 +353,25 @@ def _could_be_turned(line: Line) -> bool:
     return strides[0] == 1 and strides[1] >= k > 1 and n > 1 and k * n <= SMALL and line.out.shape[0] > FEW
 
 
+_tiled: dict[Any, int] = {}
+"""The rows of the tiles in which products are made in less time, 0 for none, by what lies where."""
+
+
+def _could_be_tiled(line: Line) -> bool:
+    """Whether it is a product over rows, xᵀ dz, too large for the kernels of small products but narrow."""
+    if not is_matrix_product(line) or line.inputs[0].memory == line.inputs[1].memory:
+        return False
+    a, b = line.inputs
+    return a.strides[0] == 1 < a.shape[0] and a.shape[1] * b.shape[1] * TILE * TILES_TRIED < SMALL_PRODUCT
+
+
+def _tiles(line: Line) -> Iterator[int]:
+    """Sizes of tiles for such a product, none where it is small as it is."""
+    (m, k), n = line.inputs[0].shape, line.out.shape[1]
+    most = SMALL_PRODUCT // (k * n) // TILE * TILE
+    yield from range(most, 0, -TILE)[: TILES_TRIED if most < m else 0]
+
+
 _numbers = count()
 
 
@@ -417,11 +385,6 @@ def _alone(view: View) -> View:
 def _overlap(one: View, two: View) -> bool:
     (low, high), (least, most) = one.span, two.span
     return low < most and least < high
-
-
-def contiguous(shape: Sequence[int], size: int) -> tuple[int, ...]:
-    """How many bytes lead on along each axis of what lies row by row."""
-    return tuple(size * prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def _as_far(spot: Spot, view: View, dtype: np.dtype[Any], shape: Sequence[int]) -> Operand:

@@ -2,7 +2,6 @@
 
 import copy
 import datetime
-import gc
 import os
 import signal
 import threading
@@ -393,6 +392,27 @@ def test_a_matrix_by_its_own_transpose_is_neither_turned_nor_divided(dtype, as_p
 
 
 @native_only
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows, k, n", [(400, 384, 25), (97, 300, 70), (200, 2000, 1)])
+def test_a_product_over_rows_has_its_bits_in_tiles_or_is_not_made_so(rows, k, n, dtype, monkeypatch):
+    monkeypatch.setattr(lowering, "SMALL_PRODUCT", 80 * k * n)
+    monkeypatch.setattr(lowering, "QUICKER", 1e9)  # what has the same bits is taken
+    monkeypatch.setattr(lowering, "_tiled", {})
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape).astype(dtype) for shape in ((k, rows), (k, n), (rows, n))]
+    values = [Value(m, m, a.shape, (a.shape[1], 1), a.dtype, "made") for m, a in enumerate(arrays)]
+    transposed = View(values[0], 0, (rows, k), (1, rows))
+    line = Product(np.matmul, (transposed, values[1].whole), {}, values[2].whole, PART)
+    tiles = Lowering()._in_tiles(80, line)
+    assert sum(row.sizes[1] for row in tiles) == rows and len(tiles) == -(-rows // 80)
+    with one_blas_thread() as able:
+        assert able
+        native.function_of([line], lambda view: view.array(arrays[view.memory]))()
+        assert same_bits(arrays[0].T @ arrays[1], arrays[2])
+    assert len(lowering._tiled) == 1
+
+
+@native_only
 def test_python_lines_stand_between_native_ones(as_python):
     (program,) = both_ways(as_python, lambda: network(Dropout(0.5, seed=3)), batch_size=8)
     assert not program.native.whole and "Generator.random, in forward of Dropout(0.5, seed=3)" in str(program)
@@ -487,8 +507,9 @@ def test_where_errors_are_to_raise_the_step_stops_in_its_middle():
     assert same_bits(model.theta, before)
 
 
-def test_ctrl_c_is_heard_soon(monkeypatch):
-    monkeypatch.setattr(gc, "callbacks", [])  # Hypothesis has one, and what is raised in there is lost
+def test_ctrl_c_is_heard_soon(request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     x, t = digits_like(400_000)
     model = network()
     model.fit(x[:64], t[:64], loss=BinaryCrossEntropy(), optimizer=SGD(0.1), epochs=9, batch_size=1)

@@ -22,11 +22,12 @@ from minigrad.programs.dividing import divide, parts_of
 from minigrad.programs.equations import Names
 from minigrad.programs.executor import NotNative, own_loop
 from minigrad.programs.form import Line, Program, View
-from minigrad.programs.lowering import Lowering, Operand, spot_of
+from minigrad.programs.lowering import Lowering
 from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.rows import Row, table_of
-from minigrad.programs.threads import one_blas_thread
+from minigrad.programs.spreading import Operand, spot_of
+from minigrad.programs.threads import blas_threads, one_blas_thread
 from minigrad.programs.trials import same_bits
 from minigrad.programs.unread import without_unread
 from minigrad.programs.writers.numpy_source import Source
@@ -118,7 +119,7 @@ class Native:
     """
 
     def __init__(self, program: Program, layout: Layout) -> None:
-        self._lowering = Lowering()
+        self._lowering = Lowering(tiles=blas_threads() == 1)
         self.stretches: list[Stretch] = stretches_of(program.lines, self._lowering)
         if not any(stretch.made for stretch in self.stretches):
             raise Unwritable(program.lines[0], "no line of it runs natively")
@@ -301,7 +302,7 @@ def function_of(lines: Iterable[Line], array_of: Callable[[View], Array]) -> Cal
     """A function that runs some lines on these arrays natively; None where one of them is Python's."""
     if executor.refusal() is not None:
         return None
-    lowering, rows, homes = Lowering(), list[Row](), dict[int, tuple[View, Array]]()
+    lowering, rows, homes = Lowering(tiles=True), list[Row](), dict[int, tuple[View, Array]]()
     try:
         for line in lines:
             rows += lowering.rows(line)
