@@ -206,7 +206,8 @@ def _is_bare(value: Any) -> bool:
         return True
     if isinstance(value, tuple):
         return all(map(_is_bare, value))
-    bare = isinstance(value, types.FunctionType) and not (value.__closure__ or value.__defaults__ or vars(value))
+    carried = ("__closure__", "__defaults__", "__kwdefaults__", "__dict__")
+    bare = isinstance(value, types.FunctionType) and not any(getattr(value, name) for name in carried)
     return bare or value is MISSING or isinstance(value, classmethod | staticmethod | functools.cached_property)
 
 
