@@ -191,8 +191,13 @@ class Sequential(Model):
         return codes if self.classes is None else self.classes[codes]
 
     epochs = epochs
+    """Train epoch after epoch, without end: `for epoch in model.epochs(x, t, loss=…, optimizer=…)`; `training.loop`
+    has the arguments."""
     fit = fit
+    """Train for some epochs, with hold-out, early stopping and checkpoints: `model.fit(x, t, loss=…, optimizer=…,
+    epochs=20)`; `training.fit` has the arguments."""
     learning_rates = learning_rates
+    """The loss while the rate rises, to find a rate by: `training.rates` has the arguments."""
 
     def health(self, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | None = None, seed: int = 0) -> Health:
         """Look into the model on the rows x and their targets t (as in `fit`); with the optimizer, also at its rate.

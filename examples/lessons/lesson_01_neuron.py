@@ -89,4 +89,4 @@ except AssertionError as sentence:
     print(sentence)
 
 # %% [markdown]
-# Saved as `mine.py`, `minigrad lesson 1 mine.py` grades it. `minigrad lesson 2` goes on.
+# Saved as `mine.py`, `minigrad lesson 1 mine.py` grades it. `minigrad lesson 2 --out mine2.py` goes on.

@@ -63,6 +63,8 @@ class Lesson:
 def lesson(options: argparse.Namespace) -> int:
     """`minigrad lesson [N [FILE]]`: the list of lessons, a lesson, or what is to be said of an answer to it."""
     lessons = all_lessons()
+    if options.number is None and options.out is not None:
+        raise ValueError(f"which lesson? `minigrad lesson 1 --out {options.out}` writes the first one")
     if options.number is None:
         print("\n".join([*(each.title for each in lessons), "`minigrad lesson 1 --out mine.py` writes the first one."]))
         return 0
@@ -93,7 +95,9 @@ def all_lessons() -> list[Lesson]:
     if not paths:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             installed = importlib.metadata.files(DISTRIBUTION) or []
-            paths = [Path(str(file.locate())) for file in installed if file.parent.as_posix().endswith(SHARED)]
+            paths = [
+                Path(str(file.locate())).resolve() for file in installed if file.parent.as_posix().endswith(SHARED)
+            ]
     if not paths:
         raise ValueError(f"the lessons are not installed: pip install --force-reinstall {DISTRIBUTION}")
     return [Lesson(path) for path in sorted(paths) if path.suffix == ".py"]
@@ -153,7 +157,8 @@ def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
     except (WrongAnswer, GradientError) as sentence:
         print(f"minigrad: {options.file}, {lesson.title}: not yet.\n{sentence}", file=sys.stderr)
         return 1
-    following = "That was the last one" if options.number == last else f"`minigrad lesson {options.number + 1}` goes on"
+    further = f"`minigrad lesson {options.number + 1} --out FILE` goes on"
+    following = "That was the last one" if options.number == last else further
     print(f"\n{lesson.title}: right. {following}.")
     return 0
 

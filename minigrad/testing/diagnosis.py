@@ -203,6 +203,7 @@ def _likely(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[s
     yield _diagonal(bench, mismatch, given)
     yield _at_output(bench, case, part, positions, given)
     yield _one_row(bench, case, part)
+    yield _unused(part.name, given, wanted)
 
 
 def _is_first(case: Case) -> bool:
@@ -227,6 +228,12 @@ def _unset(name: str, given: Array, wanted: Array) -> str:
     if given.any() or not wanted.any():
         return ""
     return UNSET.format(parameter=name)
+
+
+def _unused(name: str, given: Array, wanted: Array) -> str:
+    if name == INPUT or wanted.any() or not given.any():
+        return ""
+    return f"y does not change with {name}: forward leaves it out, or backward gives it a gradient that it has not"
 
 
 def _stale(bench: LayerBench, case: Case, positions: Array, wanted: Array) -> str:

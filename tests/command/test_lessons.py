@@ -18,7 +18,7 @@ each = pytest.mark.parametrize("lesson", LESSONS, ids=ids)
 
 # Of each lesson: a line of the solution, a mistake in its place, and words of the sentence that it gets.
 MISTAKES = [
-    (1, "x @ self.w + self.b", "x @ self.w", "the gradient of b"),
+    (1, "x @ self.w + self.b", "x @ self.w", "likely bug: y does not change with b: forward leaves it out"),
     (1, "np.tanh(x", "np.sin(x", "the gradient of"),
     (2, "(dy * self.x).sum(axis=0)", "(dy * self.x).mean(axis=0)", "too small by exactly the batch size"),
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
@@ -149,6 +149,7 @@ def test_a_file_without_an_answer_is_a_wrong_answer(text, words, tmp_path, capsy
     [
         (["0"], "'0' is not a whole number from 1 on"),
         (["11"], "there is no lesson 11; they are 1 to 10"),
+        (["--out", "mine.py"], "which lesson? `minigrad lesson 1 --out mine.py` writes the first one"),
         (["1", "none.py"], "none.py: No such file"),
         (["1", "--out", "mine.txt"], "--out takes a name that ends in .py"),
         (["1", "mine.py", "--out", "mine.py"], "give one of them"),
