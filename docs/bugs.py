@@ -92,7 +92,7 @@ class UnsummedBias(Dense):
         return dy @ self.W.T
 
 
-@bug("the gradient of b", 3, 2)
+@bug("it is the sum of all of dy in every entry", 3, 2)
 class OneSumForAllBiases(Dense):
     """`db = dy.sum()`: one number for all biases
 
@@ -106,7 +106,7 @@ class OneSumForAllBiases(Dense):
         return dy @ self.W.T
 
 
-@bug("can't take a value of shape (1,)", 3, 2)
+@bug("summed over the outputs", 3, 2)
 class BiasOverTheWrongAxis(Dense):
     """db summed over the outputs instead of the rows
 
@@ -161,7 +161,7 @@ class AddedUp(Dense):
         return dy @ self.W.T
 
 
-@bug("the gradient of x", 3)
+@bug("only the diagonal of the Jacobian", 3)
 class DiagonalAlone(Layer):
     """Softmax: the Jacobian's diagonal alone, the commonest of all
 
@@ -200,7 +200,7 @@ class SoftmaxOverRows(Layer):
         return self.y * (dy - (dy * self.y).sum(axis=0))
 
 
-@bug("the gradient of x")
+@bug("the square is missing")
 class OneMinusY(Layer):
     """Tanh: 1 - y instead of 1 - y²
 
@@ -233,7 +233,7 @@ class SigmoidTwice(Layer):
         return dy * s * (1 - s)
 
 
-@bug("the gradient of x")
+@bug("the condition, or mask, is taken of `dy`")
 class MaskOnDy(Layer):
     """ReLU: the mask taken from dy instead of x
 
@@ -273,7 +273,7 @@ class MaskDrawnAnew(Layer):
         return x
 
 
-@bug("the gradient of x", 3)
+@bug("the sums and means, or what else is taken over many entries, count as constants", 3)
 class StatisticsAsConstants(Layer):
     """Normalisation: mean and variance taken for constants
 
@@ -293,7 +293,7 @@ class StatisticsAsConstants(Layer):
         return dy * self.r
 
 
-@bug("the gradient of", 3)
+@bug("the two are exchanged", 3)
 class GatesSwapped(Layer):
     """A gated layer (LSTM, GRU, GLU) with two gates exchanged in backward
 
@@ -319,7 +319,7 @@ class GatesSwapped(Layer):
         return da @ self.A.T + db @ self.B.T
 
 
-@bug("the gradient of V", 2, 3)
+@bug("set it to 0 before the loop", 2, 3)
 class LastStepOnly(Layer):
     """A recurrent layer whose weights get the gradient of one step alone
 

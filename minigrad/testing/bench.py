@@ -110,7 +110,7 @@ class LayerBench(Bench):
             return self.subject.layer.backward(dy)
         except Exception as error:
             what = f"backward raises {type(error).__name__}: {error}"
-            raise Refused(what, error, len(self.x), situation) from error
+            raise Refused(what, error, len(dy), situation) from error
 
     def gradient(self, dy: Array) -> Array:
         """What the copy's backward gives for dy, after a forward of `x`: dx and dtheta, as one vector."""

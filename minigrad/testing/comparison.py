@@ -285,11 +285,28 @@ class Prover:
                 for other in self._sample(part, LOCATED):
                     if other not in found and time.thread_time() < until:
                         found[other] = self.entry(point, other)
+        if direction is not None and all(each.agrees for each in found.values()):
+            found |= self._halved(point, direction, measured)
         part = self._blamed(point, direction, found)
         positions = [p for p in found if part.span.start <= p < part.span.stop]
         if all(found[p].agrees for p in positions):
             return Mismatch(point, [], [measured], part)
         return Mismatch(point, positions, [found[p] for p in positions], part)
+
+    def _halved(self, point: Point, direction: Array, measured: Measured) -> dict[int, Measured]:
+        """An entry that is wrong, found by halving: one half of the direction is wrong, or neither is."""
+        positions = np.flatnonzero(direction)
+        while len(positions) > 1 and not measured.agrees:
+            for half in np.array_split(positions, 2):
+                part = np.where(np.isin(np.arange(len(direction)), half), direction, 0)
+                measured = self.measure(point, part, point.finest)
+                if not measured.agrees and not measured.jumps:
+                    positions = half
+                    break
+            else:
+                return {}
+        only = int(positions[0]) if len(positions) else 0
+        return {only: entry} if len(positions) and not (entry := self.entry(point, only)).agrees else {}
 
     def _blamed(self, point: Point, direction: Array | None, found: dict[int, Measured]) -> Part:
         """The part that is wrong; a parameter rather than the input, since those are nearer to the bug."""

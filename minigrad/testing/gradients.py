@@ -131,7 +131,8 @@ def _prove(bench: LayerBench, case: Case, point: Point, coordinates: int) -> Non
     except Mismatch as mismatch:
         name, index = mismatch.part.name, mismatch.index
         where = f"{name}{list(index) or ''}" if index is not None else f"{name}, along a random direction,"
-        counts = {"batch size": len(case.x)}
+        length = int(np.prod(case.x.shape[1:-1]))  # of a row, in steps or pixels
+        counts = {"batch size": len(case.x), "number of positions": length, "number of features": case.x.shape[-1]}
         raise WrongGradient(f"the gradient of {where}", mismatch, counts=counts, case=case) from None
 
 

@@ -83,7 +83,7 @@ def derivative(bench: LossBench) -> str:
     points = [bench.point(situation, p, t) for situation, p, t in tried]
     for point in points:
         prover.learn(point)
-    for number, ((situation, p, _), point) in enumerate(zip(tried, points, strict=True)):
+    for number, ((situation, p, t), point) in enumerate(zip(tried, points, strict=True)):
         try:
             prover.prove(point, COORDINATES if number == 0 else 8)
         except Mismatch as mismatch:
@@ -93,6 +93,8 @@ def derivative(bench: LossBench) -> str:
                 "wrong in this domain" if situation != bench.domains[0][0] else "",
                 counts={"batch size": len(p), "outputs": p[0].size},
                 domain=situation.split(", ")[-1],
+                p=p,
+                t=t,
             ) from None
     bench.report.method = prover.method
     if "p" not in prover.seen:

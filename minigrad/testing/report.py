@@ -65,11 +65,21 @@ class Report:
         return html_table(("rule", "", ""), ((f.rule, f.verdict, f.detail) for f in self.findings), title) + notes
 
 
+@dataclass(frozen=True)
+class Diagnosis:
+    """The likely bug in one sentence, the line `written` wrong, and what is `right` there; each may be empty."""
+
+    sentence: str = ""
+    written: str = ""
+    right: str = ""
+
+
 class GradientError(AssertionError):
     """A rule of the contract is broken.
 
     `rule` says which and `situation` where; for a wrong number `parameter` ("x" for the input), `index`, `analytic`
-    and `numeric` locate it; `diagnosis` is the likely bug in one sentence, or empty. `report` has what was tried.
+    and `numeric` locate it; `diagnosis` is the likely bug in one sentence, or empty, `written` the line of code that is
+    wrong and `right` what should stand there, where they are known. `report` has what was tried.
     """
 
     def __init__(
@@ -78,7 +88,7 @@ class GradientError(AssertionError):
         what: str,
         *,
         situation: str = "",
-        diagnosis: str | Callable[[], str] = "",
+        diagnosis: Callable[[], Diagnosis] = Diagnosis,
         parameter: str | None = None,
         index: tuple[int, ...] | None = None,
         analytic: float | None = None,
@@ -87,7 +97,7 @@ class GradientError(AssertionError):
         self.rule = rule
         self.what = what
         self.situation = situation
-        self._diagnosis = diagnosis
+        self._diagnosis: Diagnosis | Callable[[], Diagnosis] = diagnosis
         self.parameter = parameter
         self.index = index
         self.analytic = analytic
@@ -98,15 +108,29 @@ class GradientError(AssertionError):
     @property
     def diagnosis(self) -> str:
         """The likely bug; the experiments that it takes are made when it is first asked for."""
-        if not isinstance(self._diagnosis, str):
-            self._diagnosis = self._diagnosis()
+        return self._diagnosed().sentence
+
+    @property
+    def written(self) -> str:
+        """The line that is wrong, and where it stands."""
+        return self._diagnosed().written
+
+    @property
+    def right(self) -> str:
+        """What should stand there, and how that is known."""
+        return self._diagnosed().right
+
+    def _diagnosed(self) -> Diagnosis:
+        if not isinstance(self._diagnosis, Diagnosis):
+            diagnose, self._diagnosis = self._diagnosis, Diagnosis()  # to print itself meanwhile, it asks nothing
+            self._diagnosis = diagnose()
         return self._diagnosis
 
     def __str__(self) -> str:
         subject = f"{self.report.subject}: " if self.report else ""
         lines = [f"{subject}{self.what}"]
-        if self.diagnosis:
-            lines.append(f"  likely bug: {self.diagnosis}")
+        said = {"likely bug": self.diagnosis, "written": self.written, "right": self.right}
+        lines += [f"  {f'{name}:':<11} {text}" for name, text in said.items() if text]
         if self.situation:
             lines.append(f"  situation:  {self.situation}")
         lines.append(f"  rule:       {self.rule}")
@@ -120,7 +144,7 @@ class GradientError(AssertionError):
         return self
 
     def __reduce__(self) -> Any:
-        self._diagnosis = self.diagnosis
+        self._diagnosed()
         return _rebuilt, (vars(self),)
 
 

@@ -57,7 +57,7 @@ def rule(promise: str) -> Callable[[Callable[[SomeBench], Outcome]], Rule[SomeBe
 class Evidence(Exception):
     """What a rule saw that breaks its promise.
 
-    `what` says it in words. `symptom` is its name in `diagnosis.SENTENCES`, where the likely bug stands, with `facts`
+    `what` says it in words. `symptom` is its name in `sentences.SENTENCES`, where the likely bug stands, with `facts`
     to fill in; a rule that is not the package's gives the sentence itself, as `likely`. For a wrong number `parameter`
     ("x" for the input), `index`, `analytic` and `numeric` locate it. `promise` is the one that is broken, if that is
     not the promise of the rule which found it.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import linecache
 import pkgutil
 import sys
 import textwrap
@@ -86,9 +87,16 @@ def _mutant(cls: type, old: str, new: str, number: Any) -> type:
     source = source[source.index("class ") :]
     assert old in source, f"{cls.__name__} has no {old!r}"
     module = sys.modules[cls.__module__]
-    made = {**vars(module), "__name__": f"{cls.__module__}.{cls.__name__}_{number}"}
-    exec(source.replace(old, new), made)
-    return made[cls.__name__]
+    name = f"{cls.__module__}.{cls.__name__}_{number}_{len(SET)}"
+    return defined(source.replace(old, new), {**vars(module), "__name__": name}, cls.__name__)
+
+
+def defined(source: str, names: dict[str, Any], cls: str) -> type:
+    """The class of this source, which can be looked up as that of a file can."""
+    file = f"<{names['__name__']}>"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    exec(compile(source, file, "exec"), names)
+    return names[cls]
 
 
 def everything() -> list[Planted]:

@@ -73,7 +73,7 @@ def test_check_layer_catches_a_bug_of_another_kind(name):
 
 def test_a_gradient_error_says_where_and_can_be_pickled():
     error = caught(BUGS["AveragedWeights"][0])
-    assert error.parameter == "W"
+    assert error.parameter == "W" and error.right
     assert len(error.index) == 2
     assert error.analytic * 5 == pytest.approx(error.numeric)
     assert "the first input" in error.situation

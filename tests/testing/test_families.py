@@ -26,7 +26,7 @@ def check(planted):
 def test_a_bug_of_the_set_is_caught(planted):
     with pytest.raises(GradientError) as caught:
         check(planted)
-    assert str(caught.value)
+    assert planted.words in str(caught.value)
 
 
 @pytest.mark.parametrize("planted", RIGHT, ids=lambda planted: planted.name)

@@ -13,7 +13,6 @@ from minigrad.testing import (
     bench,
     check_layer,
     check_loss,
-    diagnosis,
     gradients,
     inference,
     loss,
@@ -21,6 +20,7 @@ from minigrad.testing import (
     model,
     optimizer,
     rules,
+    sentences,
     values,
 )
 from minigrad.testing.contract import check
@@ -75,12 +75,12 @@ def symptoms(module):
 def test_every_symptom_has_a_sentence_and_every_sentence_a_symptom():
     files = (bench, gradients, inference, values, rules, loss, loss_values, model, optimizer)
     named = {symptom for file in files for symptom in symptoms(file)}
-    assert named == set(diagnosis.SENTENCES)
+    assert named == set(sentences.SENTENCES)
 
 
 def test_sentences_are_filled_in_with_what_evidence_has():
     known = {*vars(Evidence("")), "held", "domain", "outputs", "words"}
-    for sentence in diagnosis.SENTENCES.values():
+    for sentence in sentences.SENTENCES.values():
         assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} <= known
 
 

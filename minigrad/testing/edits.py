@@ -1,0 +1,229 @@
+"""Changes of a function's source that can be made and taken back, and the places where one can be made.
+
+The slips that changes undo are `minigrad.testing.forms` and `minigrad.testing.operands`; `minigrad.testing.slips` has
+their order, and `minigrad.testing.repair` tries them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+HARMLESS = ("sum", "mean", "max", "tanh", "exp", "sign", "swapaxes", "reshape", "transpose", "concatenate", "maximum")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change: at each of the `places`, a field of a node or a position in a list, another node. Words name the slip.
+
+    `statement` is the one in which it lies; `says` are the words.
+    """
+
+    says: str
+    statement: Any
+    places: tuple[tuple[Any, Any, Any], ...]
+
+    @contextmanager
+    def made(self) -> Iterator[Any]:
+        """In here the tree is changed; gives the statement as it is then."""
+        for _, _, new in self.places:
+            _locate(new, self.statement)
+        kept = [(owner, key, _put(owner, key, new)) for owner, key, new in self.places]
+        whole = [new for owner, key, new in self.places if isinstance(new, ast.stmt)]
+        try:
+            yield whole[0] if whole else self.statement
+        finally:
+            for owner, key, old in reversed(kept):
+                _put(owner, key, old)
+
+
+def _locate(new: Any, at: Any) -> None:
+    """Give nodes that are new the place of the statement."""
+    if isinstance(new, list):
+        for each in new:
+            _locate(each, at)
+    elif isinstance(new, ast.AST) and not hasattr(new, "lineno"):
+        if "lineno" in new._attributes:
+            ast.copy_location(new, at)
+        for child in ast.iter_child_nodes(new):
+            _locate(child, at)
+
+
+def _put(owner: Any, key: Any, new: Any) -> Any:
+    if isinstance(owner, list):
+        old, owner[key] = owner[key], new
+    else:
+        old = getattr(owner, key)
+        setattr(owner, key, new)
+    return old
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where an expression stands: `key` of `owner`. `above` are the nodes around it, from the statement in."""
+
+    owner: Any
+    key: Any
+    node: Any
+    statement: Any
+    above: tuple[Any, ...]
+    loop: Any
+    shape: tuple[int, ...] | None = None  # of its value, if that is known
+
+    @property
+    def parent(self) -> Any:
+        """The node around it."""
+        return self.above[-1]
+
+    def within(self, *kinds: type) -> bool:
+        """Whether one of the nodes around it is such."""
+        return any(isinstance(node, kinds) for node in self.above)
+
+    def to(self, new: Any, says: str) -> Edit:
+        """The edit that puts `new` here."""
+        return Edit(says, self.statement, ((self.owner, self.key, new),))
+
+
+def slots(function: ast.FunctionDef, scope: Mapping[str, Any]) -> list[Slot]:
+    """Every place of an expression that is read; `scope` has the values of names, and of what `self` has."""
+    found: list[Slot] = []
+
+    def within(node: Any, statement: Any, above: tuple[Any, ...], loop: Any) -> None:
+        for key, value in ast.iter_fields(node):
+            for owner, place, inner in (
+                [(value, i, each) for i, each in enumerate(value)] if isinstance(value, list) else [(node, key, value)]
+            ):
+                if isinstance(inner, ast.stmt):
+                    within(inner, inner, (inner,), inner if isinstance(inner, ast.For) else loop)
+                elif isinstance(inner, ast.AST) and not isinstance(inner, ast.arguments):
+                    if isinstance(inner, ast.expr) and not isinstance(getattr(inner, "ctx", None), ast.Store):
+                        found.append(Slot(owner, place, inner, statement, above, loop))
+                    within(inner, statement, (*above, inner), loop)
+
+    within(function, function, (), None)
+    return [replace(slot, shape=_shape(slot.node, scope)) for slot in found if slot.statement is not function]
+
+
+def _shape(node: Any, scope: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The shape of an expression's value: of one that changes nothing when it is evaluated."""
+    calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    if any(not isinstance(call, ast.Attribute) or call.attr not in HARMLESS for call in calls):
+        return None
+    try:
+        shape = np.shape(_value(ast.unparse(node), scope))
+        return shape if isinstance(shape, tuple) else None
+    except Exception:  # of names that have no value, or a step that is past the end
+        return None
+
+
+def _value(text: str, scope: Mapping[str, Any]) -> Any:
+    inside = {"self": _Attributes(scope), **{name: value for name, value in scope.items() if "." not in name}}
+    return eval(text, {"np": np, "__builtins__": {}}, inside)
+
+
+def bodies(function: Any) -> Iterator[tuple[list[Any], Any]]:
+    """The lists of statements, each with the loop that it lies in."""
+    yield function.body, function if isinstance(function, ast.For) else None
+    for node in ast.walk(function):
+        if node is not function and isinstance(node, ast.For | ast.If | ast.With):
+            yield node.body, node if isinstance(node, ast.For) else None
+
+
+def code(node: Any) -> str:
+    """A node as source, in quotes."""
+    text = ast.unparse(node)
+    return f"`{text if len(text) < 60 else text[:56] + ' …'}`"
+
+
+def number(value: Any) -> Any:
+    """A number as a node."""
+    negative = isinstance(value, int | float) and value < 0
+    return ast.UnaryOp(ast.USub(), ast.Constant(-value)) if negative else ast.Constant(value)
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A name, or an attribute of self, and its value."""
+
+    node: Any
+    value: Any
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        return ast.unparse(self.node)
+
+
+def atoms_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
+    """All names that have a value, and what else of names stands in the code."""
+    found = {name: Atom(ast.parse(name, mode="eval").body, value) for name, value in scope.items()}
+    for slot in places:
+        if isinstance(slot.node, ast.Subscript) and (text := ast.unparse(slot.node)) not in found and len(text) < 20:
+            try:
+                found[text] = Atom(slot.node, _value(text, scope))
+            except Exception:  # of names that have no value, or a step that is past the end
+                continue
+    usable = {text: atom for text, atom in found.items() if isinstance(atom.value, np.ndarray | int | float)}
+    return {  # of self, a 0 would leave things out; a local name may be 0 in the last step alone
+        text: atom for text, atom in usable.items() if np.any(atom.value) or "." not in text
+    }
+
+
+class _Attributes:
+    """Stands for `self` where an expression is evaluated."""
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        vars(self).update({name[5:]: value for name, value in scope.items() if name.startswith("self.")})
+
+
+def fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether an array of this shape is spread over the whole, which stays as large."""
+    own = whole[len(whole) - len(shape) :]
+    return len(shape) <= len(whole) and all(n in (1, m) for n, m in zip(shape, own, strict=True))
+
+
+def carried(slot: Slot, name: str) -> bool:
+    """Whether a loop hands this name on from one pass to the next."""
+    if slot.loop is None:
+        return False
+    stored = [node for node in ast.walk(slot.loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    return any(node.id == name and node.lineno >= slot.statement.lineno for node in stored)
+
+
+def results_of(function: ast.FunctionDef) -> dict[Any, frozenset[str]]:
+    """What each statement has a part in: "return", and gradients such as "self.dW"."""
+    read: dict[str, set[str]] = {}
+    made: dict[Any, set[str]] = {}
+    for statement in ast.walk(function):
+        if not isinstance(statement, ast.stmt) or statement is function:
+            continue
+        inside = [n for n in ast.walk(statement) if isinstance(n, ast.Name | ast.Attribute)]
+        stored = [n for n in ast.walk(statement) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
+        targets = {ast.unparse(n) for n in inside if isinstance(n.ctx, ast.Store)}
+        targets |= {ast.unparse(n.value) for n in stored}
+        targets |= {"return"} if isinstance(statement, ast.Return) else set()
+        if isinstance(statement, ast.Expr):  # a call, which may write into what it is given
+            targets |= {ast.unparse(n) for n in inside}
+        made[statement] = targets
+        for target in targets:
+            read.setdefault(target, set()).update(ast.unparse(n) for n in inside)
+    after: dict[str, set[str]] = {}
+    for target, sources in read.items():
+        for source in sources:
+            after.setdefault(source, set()).add(target)
+    return {statement: frozenset(_following(targets, after)) for statement, targets in made.items()}
+
+
+def _following(names: set[str], after: Mapping[str, set[str]]) -> set[str]:
+    found, left = set(names), list(names)
+    while left:
+        for name in after.get(left.pop(), ()):
+            if name not in found:
+                found.add(name)
+                left.append(name)
+    return {name for name in found if name == "return" or name.startswith("self.")}

@@ -1,0 +1,294 @@
+"""Slips of form: loops, lists, indices, axes, transposes, squares, and what comes back through time.
+
+Each function yields, for a place in a function's source, the edits that undo such a slip there, with words for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.testing.edits import Atom, Edit, Slot, bodies, carried, code, number
+
+FIRST = ("sum", "mean", "max")
+AXES = (0, 1, -1, -2, 2)
+
+
+def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """= where += belongs, the order of a loop, two lines exchanged, an index that occurs twice."""
+    for body, loop in bodies(function):
+        yield from _handed_on(body, loop, atoms)
+        yield from _occurs_twice(body, atoms)
+        for place, statement in enumerate(body):
+            if _changes_what_it_reads(statement):
+                says = f"this line is too much: {code(statement)}"
+                yield Edit(says, statement, ((body, place, ast.Pass()),))
+            if loop is not None and isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                target: Any = statement.targets[0]
+                if not isinstance(target, ast.Tuple):
+                    new = ast.AugAssign(target, ast.Add(), statement.value)
+                    says = (
+                        f"each pass of the loop puts {code(target)} in the place of what the passes before gave, "
+                        "instead of adding to it: the gradient is the sum over all of them, be they steps of time or "
+                        "positions"
+                    )
+                    yield Edit(says, statement, ((body, place, new),))
+                    if isinstance(target, ast.Attribute):
+                        zero: Any = ast.parse(f"{ast.unparse(target)}[...] = 0").body[0]
+                        says = f"{says}; set it to 0 before the loop, {code(zero)}"
+                        yield Edit(says, statement, ((body, place, new), (function, "body", [zero, *function.body])))
+            elif isinstance(statement, ast.AugAssign):
+                new_one = ast.Assign([statement.target], statement.value)
+                says = f"{code(statement.target)} is added to where it is to be set"
+                yield Edit(says, statement, ((body, place, new_one),))
+            if isinstance(statement, ast.For) and isinstance(statement.iter, ast.Call):
+                called = getattr(statement.iter.func, "id", "")
+                turned = statement.iter.args[0] if called == "reversed" else _call("reversed", statement.iter)
+                says = (
+                    "the order of the loop: backward goes through what forward did from the last step of time to the "
+                    "first, so that what comes back from a step is there when the one before needs it"
+                )
+                if called in ("reversed", "range"):
+                    yield Edit(says, statement, ((statement, "iter", turned),))
+            after = body[place + 1] if place + 1 < len(body) else None
+            if after is not None and not isinstance(after, ast.Return | ast.For) and not isinstance(statement, ast.For):
+                says = f"two lines are in the wrong order: {code(after)} has to come before it"
+                yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)))
+
+
+def _changes_what_it_reads(statement: Any) -> bool:
+    """Whether a statement changes a number that was there: left out, it stays."""
+    read = {ast.unparse(node) for node in ast.walk(getattr(statement, "value", None) or ast.Pass())}
+    targets = {ast.unparse(target) for target in _targets(statement)}
+    return isinstance(statement, ast.AugAssign) or (isinstance(statement, ast.Assign) and bool(targets & read))
+
+
+def _occurs_twice(body: list[Any], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """An array of indices, of which one may occur twice, where A[index] += v adds once only."""
+    for place, statement in enumerate(body):
+        target = _targets(statement)[0]
+        index = atoms.get(ast.unparse(target.slice)) if isinstance(target, ast.Subscript) else None
+        if index is not None and isinstance(index.value, np.ndarray) and index.value.dtype.kind in "iu":
+            add = ast.Attribute(ast.Attribute(ast.Name("np", ast.Load()), "add", ast.Load()), "at", ast.Load())
+            base: Any = ast.parse(ast.unparse(target.value), mode="eval").body
+            new = ast.Expr(ast.Call(add, [base, target.slice, statement.value], []))
+            says = f"an index that occurs twice in {code(target.slice)} counts once: np.add.at adds each of them"
+            yield Edit(says, statement, ((body, place, new),))
+
+
+def _handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """What a loop hands on from pass to pass lacks a factor at its end."""
+    stored = [
+        n for each in body if loop for n in ast.walk(each) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    ]
+    for name in dict.fromkeys(node.id for node in stored):
+        for atom in atoms.values():
+            if name in atoms and np.shape(atom.value) == np.shape(atoms[name].value) != () and atom.text != name:
+                target, there = ast.Name(name, ast.Store()), ast.Name(name, ast.Load())
+                new = ast.Assign([target], ast.BinOp(there, ast.Mult(), atom.node))
+                says = (
+                    f"`{name}` lacks the factor {code(atom.node)} when it is handed on to the step before, at the end"
+                )
+                yield Edit(f"{says} of the loop", body[-1], ((loop, "body", [*body, new]),))
+
+
+def _call(name: str, *arguments: Any) -> ast.Call:
+    return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
+
+
+def exchanged(slot: Slot) -> Iterator[Edit]:
+    """Two of a list, of arguments or of operands."""
+    node = slot.node
+    if isinstance(node, ast.Tuple | ast.List | ast.Call) and not isinstance(slot.parent, ast.Slice):
+        several = node.args if isinstance(node, ast.Call) else node.elts
+        for one, other in itertools.combinations(range(min(len(several), 6)), 2):
+            a, b = several[one], several[other]
+            if isinstance(a, ast.Constant) is not isinstance(b, ast.Constant) and not isinstance(slot.parent, ast.Call):
+                continue
+            index = "transposed: the indices " if isinstance(slot.parent, ast.Subscript) else ""
+            says = f"{index}{code(a)} and {code(b)} are exchanged"
+            yield Edit(says, slot.statement, ((several, one, b), (several, other, a)))
+    is_loop = isinstance(slot.statement, ast.For)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult | ast.Sub | ast.Div) and not is_loop:
+        says = f"the two sides of {code(node)} are exchanged"
+        yield Edit(says, slot.statement, ((node, "left", node.right), (node, "right", node.left)))
+
+
+def indices(slot: Slot) -> Iterator[Edit]:
+    """A step too early or too late, counted from the other end, or the wrong slice."""
+    node, parent = slot.node, slot.parent
+    if slot.key == "slice" and isinstance(parent, ast.Subscript):
+        elements = node.elts if isinstance(node, ast.Tuple) else [node]
+        names = [e for e in elements if isinstance(e, ast.Name)]
+        counted: list[Any] = [_minus_one(e) for e in elements] if names and len(names) == len(elements) else []
+        turned: list[Any] = [
+            e.right if isinstance(e, ast.BinOp) and isinstance(e.op, ast.Sub) else None for e in elements
+        ]
+        for new in (counted, turned):
+            if new and all(each is not None for each in new):
+                other = ast.Tuple(new, ast.Load()) if isinstance(node, ast.Tuple) else new[0]
+                says = "turned: the places of the window are counted from the other end"
+                yield slot.to(other, f"{says}, {code(node)} where {code(other)} belongs")
+    if not slot.within(ast.Subscript) or (isinstance(parent, ast.Subscript) and slot.key != "slice"):
+        return
+    if isinstance(node, ast.Name) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
+        for sign, words in ((ast.Sub(), "late"), (ast.Add(), "early")):
+            new_one: Any = ast.BinOp(node, sign, ast.Constant(1))
+            if isinstance(node, ast.BinOp) and ast.unparse(node.right) == "1" and type(node.op) is not type(sign):
+                new_one = node.left
+            yield slot.to(new_one, f"{code(node)} is a step too {words}: {code(new_one)} belongs there")
+    if isinstance(node, ast.UnaryOp | ast.Constant) and not slot.within(ast.BinOp):
+        for index in (0, -1, 1):
+            yield slot.to(
+                number(index), f"it is the wrong step, or row: {index} belongs there, not {ast.unparse(node)}"
+            )
+    if isinstance(node, ast.Slice):
+        for lower, upper in ((None, None), (node.upper, None), (None, node.lower)):
+            part = ast.Slice(lower, upper)
+            yield slot.to(part, f"the wrong part, {code(node)}, where {code(part)} belongs")
+
+
+def _minus_one(name: Any) -> Any:
+    return ast.BinOp(number(-1), ast.Sub(), name)
+
+
+def axes(slot: Slot) -> Iterator[Edit]:
+    """Sums over the wrong axis, means instead of sums."""
+    node = slot.node
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant | ast.UnaryOp):
+        total = ast.Call(ast.Attribute(node.value, "sum", ast.Load()), [], [ast.keyword("axis", number(0))])
+        yield slot.to(
+            total,
+            f"only one row is taken, {code(node)}, where the sum over the rows belongs: right at batch size 1 only",
+        )
+    if not isinstance(node, ast.Call):
+        return
+    for keyword in node.keywords:
+        if keyword.arg == "axis":
+            for axis in AXES:
+                if ast.unparse(keyword.value) != str(axis):
+                    instead = f"not axis={ast.unparse(keyword.value)} (or forward has the wrong one)"
+                    says = f"the wrong axis: axis={axis} belongs there, {instead}"
+                    yield Edit(says, slot.statement, ((keyword, "value", number(axis)),))
+    if isinstance(node.func, ast.Attribute) and node.func.attr in FIRST:
+        for name in FIRST:
+            if name != node.func.attr:
+                says = f"`{node.func.attr}` where `{name}` belongs, which differ by the number of rows or positions"
+                yield Edit(says, slot.statement, ((node.func, "attr", name),))
+        if not any(keyword.arg == "axis" for keyword in node.keywords):
+            for axis, keep in itertools.product((0, -1), (False, True)):
+                given = [ast.keyword("axis", number(axis))]
+                given += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
+                says = f"`{node.func.attr}` goes over everything: it lacks axis={axis}"
+                yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),))
+
+
+def transposed(slot: Slot) -> Iterator[Edit]:
+    """A transpose too much, or too little."""
+    node, says = slot.node, "transposed: {} stands where {} belongs"
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        yield slot.to(node.value, says.format(code(node), code(node.value)))
+    elif isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.MatMult):
+        swapped = ast.Call(ast.Attribute(node, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
+        for new in (ast.Attribute(node, "T", ast.Load()), swapped):
+            yield slot.to(new, says.format(code(node), code(new)))
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("swapaxes", "transpose")
+    ):
+        yield slot.to(node.func.value, says.format(code(node), code(node.func.value)))
+
+
+def squares(slot: Slot) -> Iterator[Edit]:
+    """1 - y where 1 - y² belongs; the diagonal of softmax's Jacobian."""
+    node: Any = slot.node
+    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(slot.parent, ast.BinOp):
+        new = ast.BinOp(node, ast.Pow(), ast.Constant(2))
+        yield slot.to(
+            new, f"the square is missing: {code(node)} where {code(new)} belongs (1 - y² is the slope of tanh)"
+        )
+        rest_of_it = ast.BinOp(ast.Constant(1), ast.Sub(), node)
+        if not isinstance(slot.statement, ast.For):
+            yield slot.to(rest_of_it, f"{code(node)} where {code(rest_of_it)} belongs")
+    if _is_one_minus(node):
+        yield slot.to(node.right, f"{code(node)} where {code(node.right)} belongs")
+        yield from _of_tanh(slot)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and _is_one_minus(node.right):
+        complement: Any = node.right
+        p = complement.right
+        factors = _factors(node.left)
+        says = f"the factor {code(p)} is missing: the slope of a sigmoid is y (1 - y)"
+        yield slot.to(ast.BinOp(ast.BinOp(node.left, ast.Mult(), p), ast.Mult(), node.right), says)
+        rest = [factor for factor in factors if ast.unparse(factor) != ast.unparse(p)]
+        if len(rest) + 1 == len(factors) and rest:
+            g = rest[0]
+            for each in rest[1:]:
+                g = ast.BinOp(g, ast.Mult(), each)
+            square = ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(p, ast.Pow(), ast.Constant(2)))
+            yield slot.to(ast.BinOp(g, ast.Mult(), square), f"{SLOPES}: {code(p)} is of tanh")
+            for axis in (-1, 1, 0, -2):
+                given = [ast.keyword("axis", number(axis)), ast.keyword("keepdims", ast.Constant(True))]
+                product = ast.BinOp(g, ast.Mult(), p)
+                total = ast.Call(ast.Attribute(product, "sum", ast.Load()), [], given)
+                yield slot.to(
+                    ast.BinOp(p, ast.Mult(), ast.BinOp(g, ast.Sub(), total)),
+                    f"only the diagonal of the Jacobian is used: each {code(p)} depends on all entries of its row, "
+                    "through their sum",
+                )
+
+
+SLOPES = "the slope of tanh is 1 - y², that of a sigmoid y (1 - y), and one stands where the other belongs"
+
+
+def _of_tanh(slot: Slot) -> Iterator[Edit]:
+    """1 - y² where y (1 - y) belongs."""
+    square: Any = slot.node.right
+    if isinstance(square, ast.BinOp) and isinstance(square.op, ast.Pow):
+        y = square.left
+        new = ast.BinOp(y, ast.Mult(), ast.BinOp(ast.Constant(1), ast.Sub(), y))
+        yield slot.to(new, f"{SLOPES}: {code(y)} is of a sigmoid")
+
+
+def through_time(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """What a loop hands on from pass to pass is left out, or a factor belongs to it too."""
+    node, statement = slot.node, slot.statement
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        for product, term in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
+                for one, other in ((product.left, product.right), (product.right, product.left)):
+                    new = ast.BinOp(ast.BinOp(one, ast.Add(), term), ast.Mult(), other)
+                    says = f"parentheses: {code(other)} is a factor of {code(term)} too"
+                    yield slot.to(new, says)
+    if slot.loop is None or statement is slot.loop or slot.within(ast.Subscript) or slot.key in ("func", "slice"):
+        return
+    says = "the term {} is missing: what comes back through time, from the step after this one"
+    for name in [name for name in atoms if carried(slot, name) and np.ndim(atoms[name].value)]:
+        handed = atoms[name].node
+        if slot.shape not in (None, np.shape(atoms[name].value)):
+            continue
+        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) or slot.parent is statement:
+            yield slot.to(ast.BinOp(node, ast.Add(), handed), says.format(code(handed)))
+        set_here = any(isinstance(n, ast.Name) and n.id == name for t in _targets(statement) for n in ast.walk(t))
+        for atom in atoms.values() if slot.parent is statement and set_here else ():
+            if np.shape(atom.value) == np.shape(atoms[name].value):
+                term = ast.BinOp(handed, ast.Mult(), atom.node)
+                yield slot.to(ast.BinOp(node, ast.Add(), term), says.format(code(term)))
+
+
+def _targets(statement: Any) -> list[Any]:
+    return statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", ast.Pass())]
+
+
+def _is_one_minus(node: Any) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and ast.unparse(node.left) in ("1", "1.0")
+
+
+def _factors(node: Any) -> list[Any]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*_factors(node.left), *_factors(node.right)]
+    return [node]

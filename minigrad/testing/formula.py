@@ -1,0 +1,69 @@
+"""The lines that give a gradient, derived from the forward: what should stand in backward."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import numpy as np
+
+from minigrad.derivation.running import gradients
+from minigrad.derivation.source import write
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.point import Mismatch
+from minigrad.testing.rounding import matches
+from minigrad.testing.subject import Case, Subject
+
+LINES = 4
+WIDTH = 100
+
+
+def of(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
+    """The lines for the part that is wrong, as the derivative of forward has them, or what prints them if they are
+    many; empty where it can't be derived.
+    """
+    name = mismatch.part.name
+    bench.subject.rewind()
+    subject = Subject(bench.subject.layer)
+    subject.theta[...] = case.theta
+    try:
+        found = gradients(subject.layer, case.x, case.dy)
+        whole = np.concatenate([np.ravel(g) for g in found if g is not None])
+        if not matches(whole[np.array(mismatch.positions)], mismatch.wanted, 1e-5) and mismatch.wanted.any():
+            return ""
+        written = write(subject.layer, case.x)
+    except Exception:  # a forward that has no derivative, or none that can be written down
+        return ""
+    line = written.lines.get(name, "dx = dx")
+    built = re.fullmatch(r"[\w.]+ = \w+", line)  # by lines before it
+    lines = [] if built else _with_what_it_needs(written.backward, line)
+    short = 0 < len(lines) <= LINES and all(len(line) <= WIDTH for line in lines)
+    if not short:
+        return "print(minigrad.derive(layer)) writes it, derived from forward"
+    return ";  ".join(lines) + "   (derived from forward)"
+
+
+def _with_what_it_needs(source: str, line: str) -> list[str]:
+    """A line after those that set what it reads, apart from what self has under the same name; none if a loop does."""
+    method = ast.parse(source.lstrip()).body[0]
+    assert isinstance(method, ast.FunctionDef)
+    needed, lines = _names(line), [line]
+    for statement in reversed(method.body):
+        if isinstance(statement, ast.Assign):
+            text = ast.unparse(statement)
+            targets = {
+                node.id
+                for node in ast.walk(statement)
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
+            if targets & needed and text != line and not re.fullmatch(r"[\w, ()]+ = [\w., ()]+", text):
+                lines.insert(0, text)
+                needed |= _names(text)
+        elif not isinstance(statement, ast.Return | ast.Expr):
+            return []
+    return lines
+
+
+def _names(text: str) -> set[str]:
+    tree = ast.parse(text)
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}

@@ -1,0 +1,202 @@
+"""Slips of operands: one name for another, something too much, something too little, a number, a sign.
+
+Each function yields, for a place in a function's source, the edits that undo such a slip there, with words for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.testing.edits import Atom, Edit, Slot, code, fits, number
+
+SECOND = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+OTHER = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE}
+WITHOUT = {ast.Mult: "factor", ast.Div: "divisor", ast.Add: "term", ast.Sub: "term", ast.Pow: "power"}
+
+
+def replaced(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """One name for another of the same shape."""
+    own = atoms.get(ast.unparse(slot.node)) if isinstance(slot.node, ast.Name | ast.Attribute | ast.Subscript) else None
+    if own is None or isinstance(own.value, bool):
+        return
+    for atom in atoms.values():
+        if atom.text != own.text and np.shape(atom.value) == np.shape(own.value):
+            if slot.within(ast.Compare):
+                says = f"the condition, or mask, is taken of {code(own.node)}, where {code(atom.node)} belongs"
+            else:
+                says = f"{code(own.node)} stands where {code(atom.node)} belongs"
+            yield slot.to(atom.node, says)
+
+
+def swapped(places: list[Slot], atoms: Mapping[str, Atom], where: Callable[[Slot], Any]) -> Iterator[Edit]:
+    """Two names exchanged, or one that stands several times for another, in one statement or throughout."""
+    held: dict[Any, list[Slot]] = {}
+    for slot in places:
+        if isinstance(slot.node, ast.Name | ast.Attribute) and ast.unparse(slot.node) in atoms:
+            held.setdefault(where(slot), []).append(slot)
+    for several in held.values():
+        names = dict.fromkeys(ast.unparse(slot.node) for slot in several)
+        for a, b in itertools.combinations(list(names)[:12], 2):
+            if np.shape(atoms[a].value) == np.shape(atoms[b].value):
+                other = {a: atoms[b].node, b: atoms[a].node}
+                moved = [slot for slot in several if ast.unparse(slot.node) in other]
+                swap = tuple((slot.owner, slot.key, other[ast.unparse(slot.node)]) for slot in moved)
+                yield Edit(f"`{a}` and `{b}` are exchanged", moved[0].statement, swap)
+        for name in names:
+            same = [slot for slot in several if ast.unparse(slot.node) == name]
+            for atom in atoms.values() if len(same) > 1 else ():
+                if atom.text != name and np.shape(atom.value) == np.shape(atoms[name].value):
+                    places_of_it = tuple((slot.owner, slot.key, atom.node) for slot in same)
+                    says = f"`{name}` stands where {code(atom.node)} belongs, {len(same)} times"
+                    yield Edit(says, same[0].statement, places_of_it)
+
+
+def functions(slot: Slot, functions: set[str]) -> Iterator[Edit]:
+    """A function of it instead of it itself."""
+    if isinstance(slot.node, ast.Name | ast.Attribute) and isinstance(slot.parent, ast.BinOp | ast.Call):
+        for function in sorted(functions) if slot.key != "func" and slot.shape else ():
+            new = ast.Call(ast.parse(function, mode="eval").body, [slot.node], [])
+            yield slot.to(new, f"{code(slot.node)} stands where {code(new)} belongs")
+
+
+def whole(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """An expression, where a name belongs."""
+    whole = isinstance(slot.node, ast.BinOp | ast.Call | ast.Subscript)
+    for atom in atoms.values() if whole and not slot.within(ast.Slice) else ():
+        if slot.shape == np.shape(atom.value) or (slot.shape is None and np.ndim(atom.value) > 1):
+            yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs")
+
+
+def dropped(slot: Slot) -> Iterator[Edit]:
+    """Something too much."""
+    node = slot.node
+    if isinstance(node, ast.BinOp) and type(node.op) in WITHOUT:
+        kind = WITHOUT[type(node.op)]
+        for kept, left_out in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(slot.statement, ast.For):
+                yield slot.to(kept, f"the loop does not go through all steps: {code(slot.statement.iter)}")
+            elif isinstance(node.op, ast.Mult | ast.Add) or kept is node.left:
+                yield slot.to(kept, f"the {kind} {code(left_out)} is too much")
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield slot.to(node.operand, f"the sign of {code(node)} is wrong")
+    elif isinstance(node, ast.Compare):
+        yield slot.to(node.left, f"{code(node)} loses the sizes of {code(node.left)}, which belong there")
+    elif isinstance(node, ast.Call):
+        says = f"{code(node.func)} does not belong there"
+        if isinstance(slot.statement, ast.For):
+            says = f"the loop does not go through all steps: {code(node)}"
+        for inner in [*([node.func.value] if isinstance(node.func, ast.Attribute) else []), *node.args]:
+            if not (isinstance(inner, ast.Name) and inner.id == "np"):
+                yield slot.to(inner, says)
+        for keyword in node.keywords:
+            rest = [other for other in node.keywords if other is not keyword]
+            says = f"`{ast.unparse(keyword)}` does not belong there"
+            yield Edit(says, slot.statement, ((node, "keywords", rest),))
+    elif isinstance(node, ast.Subscript) and not isinstance(slot.parent, ast.Subscript):
+        yield slot.to(node.value, f"only a part is taken, {code(node)}, where all of {code(node.value)} belongs")
+
+
+def operators(slot: Slot) -> Iterator[Edit]:
+    """Plus for minus, times for divided by, less for greater, a sign."""
+    node, called = slot.node, slot.key == "func"
+    if slot.parent is slot.statement and not isinstance(node, ast.Tuple | ast.Compare):
+        yield slot.to(ast.UnaryOp(ast.USub(), node), f"the sign of {code(node)} is wrong")
+    if isinstance(node, ast.BinOp) and type(node.op) in SECOND:
+        new: Any = ast.BinOp(node.left, SECOND[type(node.op)](), node.right)
+        yield slot.to(new, f"the operation in {code(node)}: {code(new)} belongs there")
+    elif isinstance(node, ast.Compare) and type(node.ops[0]) in OTHER:
+        new = ast.Compare(node.left, [OTHER[type(node.ops[0])]()], node.comparators)
+        yield slot.to(new, f"the condition, or mask, {code(node)} is the wrong way round: {code(new)} belongs there")
+    elif isinstance(node, ast.Name | ast.Attribute) and isinstance(slot.parent, ast.Call | ast.BinOp) and not called:
+        yield slot.to(ast.UnaryOp(ast.USub(), node), f"the sign of {code(node)} is wrong")
+
+
+def numbers(slot: Slot, constants: set[Any]) -> Iterator[Edit]:
+    """One number for another."""
+    value: Any = slot.node.value if isinstance(slot.node, ast.Constant) else None
+    if type(value) not in (int, float):
+        return
+    for new in dict.fromkeys([value + 1, value - 1, 2 * value, -value, value / 2, 0, 1, *sorted(constants)]):
+        if new != value:
+            says = f"the number {value} where {new:g} belongs"
+            if isinstance(slot.statement, ast.For):
+                says = f"the loop does not go through all steps, the first or the last one say: {says}"
+            yield slot.to(number(new), says)
+
+
+def plain(atom: Any) -> list[Any]:
+    """It itself."""
+    return [atom]
+
+
+def shaped(atom: Any) -> list[Any]:
+    """What the slopes of functions are made of."""
+    one, power = ast.Constant(1), ast.BinOp(atom, ast.Pow(), ast.Constant(2))
+    through = [ast.Call(ast.Attribute(ast.Name("np", ast.Load()), f, ast.Load()), [atom], []) for f in ("sign", "tanh")]
+    made = [ast.BinOp(one, ast.Sub(), atom), ast.BinOp(one, ast.Sub(), power), *through]
+    squared = ast.BinOp(through[1], ast.Pow(), ast.Constant(2))
+    return [*made, ast.BinOp(one, ast.Sub(), squared), ast.Compare(atom, [ast.Gt()], [ast.Constant(0)])]
+
+
+def missing(slot: Slot, atoms: Mapping[str, Atom], made: Callable[[Any], list[Any]]) -> Iterator[Edit]:
+    """A factor too little."""
+    if _may_lack(slot):
+        for atom in _spread_over(slot, atoms):
+            for new in made(atom.node):
+                yield slot.to(ast.BinOp(slot.node, ast.Mult(), new), f"the factor {code(new)} is missing")
+
+
+def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """A divisor or a term too little, or the order turned back."""
+    if _may_lack(slot):
+        for atom in _spread_over(slot, atoms):
+            new = atom.node
+            yield slot.to(ast.BinOp(slot.node, ast.Div(), new), f"the division by {code(new)} is missing")
+            yield slot.to(ast.BinOp(slot.node, ast.Add(), new), f"the term {code(new)} is missing")
+    if isinstance(slot.statement, ast.Return | ast.Assign) and slot.parent is slot.statement:
+        for index in ("[:, ::-1]", "[::-1]"):
+            turned: Any = ast.parse(f"x{index}", mode="eval").body
+            after = ast.Subscript(slot.node, turned.slice, ast.Load())
+            yield slot.to(after, f"the order is to be turned back: {code(after)} belongs there")
+
+
+def _may_lack(slot: Slot) -> bool:
+    """Whether a factor put here is not the same as one put elsewhere, and this is an array, or may be."""
+    node, parent = slot.node, slot.parent
+    product = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult | ast.Div | ast.Pow)
+    if product or slot.shape == () or isinstance(node, ast.Tuple | ast.Constant | ast.Slice):
+        return False
+    if slot.within(ast.Slice, ast.Compare) or slot.key in ("func", "slice") or isinstance(slot.statement, ast.For):
+        return False
+    return (isinstance(node, ast.BinOp) or not isinstance(parent, ast.Attribute)) and not _is_alias(slot.statement)
+
+
+def _is_alias(statement: Any) -> bool:
+    """Whether a statement but gives names to what self has."""
+    value = statement.value if isinstance(statement, ast.Assign) else None
+    parts = value.elts if isinstance(value, ast.Tuple) else [value]
+    return all(isinstance(part, ast.Attribute | ast.Name) for part in parts)
+
+
+def _spread_over(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Atom]:
+    for atom in atoms.values():
+        number = isinstance(atom.value, np.ndarray | float) and np.asarray(atom.value).dtype.kind in "fb"
+        if number and (slot.shape is None or fits(np.shape(atom.value), slot.shape)):
+            yield atom
+
+
+def scaled(slot: Slot, atoms: Mapping[str, Atom], constants: set[Any]) -> Iterator[Edit]:
+    """A number, or a count, as a factor or a divisor."""
+    product = isinstance(slot.parent, ast.BinOp) and not isinstance(slot.parent.op, ast.Add | ast.Sub)
+    call = slot.within(ast.Subscript, ast.Call) or isinstance(slot.statement, ast.For)
+    if product or call or isinstance(slot.node, ast.Constant | ast.Tuple) or _is_alias(slot.statement):
+        return
+    counts = [atom.node for atom in atoms.values() if type(atom.value) is int and atom.value > 1]
+    for count in [*counts, *(number(value) for value in sorted({2, *constants} - {0, 1, -1}))]:
+        yield slot.to(ast.BinOp(slot.node, ast.Mult(), count), f"the factor {code(count)} is missing")
+        yield slot.to(ast.BinOp(slot.node, ast.Div(), count), f"the division by {code(count)} is missing")

@@ -1,0 +1,202 @@
+"""Which way from x, or a parameter, to y a wrong gradient leaves out.
+
+The forward is traced, and its derivative taken with one way blocked: what an expression gives, or what one of its
+operands does through it, counts as a constant. Where that is the layer's own gradient, this way is missing in backward.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minigrad.derivation.reverse import Reverse
+from minigrad.derivation.rules import rule_name
+from minigrad.derivation.running import traced
+from minigrad.derivation.trace import ENGINE, Node, Trace
+from minigrad.parameter import Array, walk
+from minigrad.programs.arrays import Recorded, arrays_in
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.point import Mismatch
+from minigrad.testing.rounding import matches
+from minigrad.testing.subject import Case, Subject
+
+SECONDS = 0.5
+REDUCTIONS = {
+    "add.reduce",
+    "sum",
+    "mean",
+    "var",
+    "std",
+    "max",
+    "min",
+    "maximum.reduce",
+    "minimum.reduce",
+    "prod",
+    "norm",
+}
+
+Place = tuple[str, int, int, int, int]  # a file, and where an expression begins and ends in it
+
+
+class Placed(Trace):
+    """A trace that knows by which expression each node was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[int, Place] = {}
+
+    def _add(self, node: Node) -> None:
+        super()._add(node)
+        frame: Any = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename.startswith(ENGINE):
+            frame = frame.f_back
+        if frame is not None:
+            line, end, column, last = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+            if None not in (line, end, column, last):
+                self.places[id(node)] = (frame.f_code.co_filename, line, end, column, last)
+
+
+class Blocked(Reverse):
+    """The walk back with ways blocked: nodes, by their numbers of `id`, or one input of a node."""
+
+    def __init__(self, trace: Trace, nodes: set[int], edges: set[tuple[int, int]]) -> None:
+        super().__init__(trace, recording=False)
+        self._nodes, self._edges = nodes, edges
+        self._now: Node | None = None
+
+    def _back(self, node: Node) -> None:
+        self._now = node
+        if id(node) in self._nodes:
+            self._gradients.pop(id(node.out.array), None)
+        else:
+            super()._back(node)
+
+    def _hand(self, array: Array, share: Any, g: Any, y: Any, elementwise: bool = False) -> None:
+        if (id(self._now), id(array)) not in self._edges:
+            super()._hand(array, share, g, y, elementwise)
+
+
+@dataclass
+class Way:
+    """A way that can be blocked, and words for it."""
+
+    says: str
+    nodes: set[int] = field(default_factory=set)
+    edges: set[tuple[int, int]] = field(default_factory=set)
+
+
+def left_out(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
+    """The way that the gradient leaves out, in words; empty if it is none, or the forward can't be traced."""
+    bench.subject.rewind()
+    subject, trace = Subject(bench.subject.layer), Placed()
+    subject.theta[...] = case.theta
+    positions, until = np.array(mismatch.positions), time.thread_time() + SECONDS
+    layer, x = subject.layer, case.x.copy()
+    try:
+        y = traced(layer, type(layer).forward, x, trace)
+    except Exception:  # a forward that has no derivative, or none that is known here
+        return ""
+    trace.inner.clear()
+    if not isinstance(y, Recorded):
+        return ""
+    arrays = [x, *(array for inner in walk([layer]) for array in inner.params.values())]
+
+    def gradient(way: Way) -> Array:
+        reverse = Blocked(trace, way.nodes, way.edges)
+        reverse.run(y.array, case.dy)
+        found = [reverse.of(array) for array in arrays if array is not x or x.dtype.kind == "f"]
+        held = [array for array in arrays if array is not x or x.dtype.kind == "f"]
+        whole = [np.zeros(a.size) if g is None else np.ravel(g) for a, g in zip(held, found, strict=True)]
+        return np.concatenate(whole)[positions]
+
+    if not matches(gradient(Way("")), mismatch.wanted, 1e-5):
+        return ""
+    for way in _ways(trace):
+        if time.thread_time() > until:
+            return ""
+        found = gradient(way)
+        if matches(found, mismatch.given) or not (found.any() or mismatch.given.any()):
+            return way.says
+    return ""
+
+
+def _ways(trace: Placed) -> Iterator[Way]:
+    """Statistics first, then every expression, then every operand of one."""
+    active = [node for node in trace.nodes if node.is_active and id(node) in trace.places]
+    by_place: dict[Place, list[Node]] = {}
+    for node in active:
+        by_place.setdefault(trace.places[id(node)], []).append(node)
+    places = sorted(by_place, key=lambda place: rule_name(by_place[place][0].function) not in REDUCTIONS)
+    reductions = {id(node) for node in active if rule_name(node.function) in REDUCTIONS}
+    for place in places:
+        nodes = by_place[place]
+        if len(reductions) > len(nodes) and rule_name(nodes[0].function) not in REDUCTIONS:
+            says = "the sums and means, or what else is taken over many entries, count as constants"
+            yield Way(f"{says}, but x acts through them too", reductions)
+            reductions = set()
+        says = f"what is done through {_text(place)} (line {place[1]}) is left out, as if that were a constant"
+        operands = [number for number in range(_most(nodes)) if len(nodes) > 1 and _comes_back(trace, nodes, number)]
+        if operands:
+            says += (
+                f"; {_operand(place, operands[0])} comes back through time, from the later steps to the earlier ones"
+            )
+        yield Way(says, {id(node) for node in nodes})
+    for place, nodes in by_place.items():
+        for number in range(_most(nodes)):
+            edges = {(id(node), id(inputs[number])) for node in nodes if number < len(inputs := _inputs(node))}
+            operand = _operand(place, number)
+            says = f"what {operand} does through {_text(place)} (line {place[1]}) is left out"
+            if len(nodes) > 1 and _comes_back(trace, nodes, number):
+                says += ": it comes back through time, from the later steps to the earlier ones"
+            yield Way(says, set(), edges)
+
+
+def _most(nodes: list[Node]) -> int:
+    return max(len(_inputs(node)) for node in nodes)
+
+
+def _inputs(node: Node) -> list[Array]:
+    return list(arrays_in(node.inputs))
+
+
+def _comes_back(trace: Trace, nodes: list[Node], number: int) -> bool:
+    """Whether what one pass of a loop uses here was made by the pass before."""
+    order = {id(node.out.array): place for place, node in enumerate(trace.nodes)}
+    first = order[id(nodes[0].out.array)]
+    used = [inputs[number] for node in nodes[1:] if number < len(inputs := _inputs(node))]
+    return any(order.get(id(array), -1) > first for array in used)
+
+
+def _text(place: Place) -> str:
+    file, line, end, column, last = place
+    lines = [linecache.getline(file, number) for number in range(line, end + 1)]
+    if line == end:
+        text = lines[0].encode()[column:last].decode(errors="replace")
+    else:
+        text = " ".join([lines[0][column:], *lines[1:-1], lines[-1][:last]])
+    text = " ".join(text.split())
+    return f"`{text if len(text) < 60 else text[:56] + ' …'}`"
+
+
+def _operand(place: Place, number: int) -> str:
+    """The operand of this number, as it is written."""
+    try:
+        node: Any = ast.parse(_text(place).strip("`"), mode="eval").body
+    except SyntaxError:
+        return "an operand"
+    parts: list[Any]
+    if isinstance(node, ast.BinOp):
+        parts = [node.left, node.right]
+    elif isinstance(node, ast.Call):
+        parts = [arg for each in node.args for arg in (each.elts if isinstance(each, ast.Tuple | ast.List) else [each])]
+    else:
+        parts = list(ast.iter_child_nodes(node))
+    parts = [part for part in parts if not isinstance(part, ast.Constant)]
+    return f"`{ast.unparse(parts[number])}`" if number < len(parts) else "an operand"

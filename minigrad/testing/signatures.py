@@ -1,0 +1,363 @@
+"""What the numbers of a wrong gradient say of the bug.
+
+Most bugs leave a signature: the gradient is the right one negated, doubled, divided by the number of rows, transposed,
+or some other parameter's. Others show by an experiment on the bench: it is right on a fresh copy, for one row, or once
+two of the arrays that forward kept are exchanged. `exact` yields what leaves no doubt, `partial` what says where it is
+wrong rather than why.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.derivative import slope
+from minigrad.testing.point import Mismatch
+from minigrad.testing.rounding import matches
+from minigrad.testing.sentences import ONE_ROW, UNSET
+from minigrad.testing.subject import INPUT, Case, Part, Subject
+
+
+def exact(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str, int]) -> Iterator[str]:
+    """What the gradient is instead of the right one; empty where it is not that."""
+    part, positions = mismatch.part, np.array(mismatch.positions)
+    given, wanted = mismatch.given, mismatch.wanted
+    if not np.isfinite(given).all():
+        yield f"the gradient is not finite; {where(bench, case, mismatch) or 'a quotient or a power overflows'}"
+        return
+    yield _single(bench, case)
+    if matches(given, wanted, 1e-5):
+        digits = int(-np.log10(max(abs(given - wanted).max() / abs(wanted).max(), 1e-15)))
+        yield f"right to about {digits} digits: something is computed in float32, or a small term (eps?) is left out"
+    yield _stale(bench, case, positions, wanted)
+    yield multiple(given, wanted, counts)
+    yield _transposed(bench, case, part, positions, given, wanted)
+    yield _exchanged(bench, case, part, positions, wanted)
+    yield _ignores_upstream(bench, case, part)
+    yield _decay(bench, case, part, positions, given - wanted)
+    yield _other_part(bench, mismatch, part, given)
+    yield _sum_of_all(case, part, given, wanted)
+
+
+def partial(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
+    """Where the gradient is wrong, or what else can be said of it."""
+    part, given, wanted = mismatch.part, mismatch.given, mismatch.wanted
+    yield _from_some_row_on(mismatch)
+    yield _factor(given, wanted)
+    yield _diagonal(bench, mismatch, given)
+    yield _at_output(bench, case, part, np.array(mismatch.positions), given)
+    yield where(bench, case, mismatch)
+    yield _one_row(bench, case, part)
+    yield _unused(part.name, given, wanted)
+
+
+def is_first(case: Case) -> bool:
+    """Whether the case is that of an ordinary input."""
+    return case.situation.startswith("the first input")
+
+
+def _single(bench: LayerBench, case: Case) -> str:
+    """Whether forward does not see more of x than float32 holds."""
+    if case.x.dtype.kind != "f":
+        return ""
+    rounded = case.x.astype(np.float32).astype(np.float64)
+    bench.subject.theta[...] = case.theta
+    y = np.array(bench.subject.forward(case.x.copy()))
+    moved = np.array(bench.subject.forward(case.x + 1e-3 * (1 + abs(case.x))))
+    if np.array_equal(rounded, case.x) or np.array_equal(y, moved):
+        return ""
+    again = np.array(bench.subject.forward(rounded))
+    return "forward computes in float32: it does not see more digits of x" if np.array_equal(again, y) else ""
+
+
+def unset(name: str, given: Array, wanted: Array) -> str:
+    """Whether it is 0 where it should not be."""
+    if given.any() or not wanted.any():
+        return ""
+    return UNSET.format(parameter=name)
+
+
+def _unused(name: str, given: Array, wanted: Array) -> str:
+    if name == INPUT or wanted.any() or not given.any():
+        return ""
+    return f"y does not change with {name}: forward leaves it out, or backward gives it a gradient that it has not"
+
+
+def _stale(bench: LayerBench, case: Case, positions: Array, wanted: Array) -> str:
+    fresh = Subject(bench.layer)
+    try:
+        clone = type(bench.layer)(**copy.deepcopy(bench.layer.config()))
+        made = Subject(clone)
+        made.adopt(fresh)
+        fresh = made
+        gradient = fresh.gradient(case.x, case.theta, case.dy)
+    except Exception:
+        return ""
+    if len(gradient) <= positions.max() or not matches(gradient[positions], wanted):
+        return ""
+    return "stale cache: it is right after the first forward, but a later one does not replace what backward uses"
+
+
+def multiple(given: Array, wanted: Array, counts: Mapping[str, int]) -> str:
+    """What a gradient that is a multiple of the right one is too large or too small by, if that is a number we know."""
+    factor = _multiple(given, wanted)
+    if not factor:
+        return ""
+    sign, size = "sign flipped, and " if factor < 0 else "", abs(factor)
+    if abs(size - 1) < 1e-6:
+        return "sign flipped: it is right times -1" if sign else ""
+    for words, count in counts.items():
+        if count > 1 and abs(size * count - 1) < 1e-6:
+            return f"{sign}too small by exactly the {words}, {count}: it is averaged where it is to be summed"
+        if count > 1 and abs(size / count - 1) < 1e-6:
+            return f"{sign}too large by exactly the {words}, {count}: it is multiplied by it, or not divided"
+    if abs(size - 2) < 1e-6:
+        return f"{sign}a factor of two: accumulated twice, or the 2 of a square counted twice"
+    if abs(size - 0.5) < 1e-6:
+        return f"{sign}a factor of two too small: the 2 of a square is missing"
+    return ""
+
+
+def _multiple(given: Array, wanted: Array) -> float:
+    """The factor by which it is too large; 0 if it is no multiple of the right one."""
+    if not wanted.any() or not given.any():
+        return 0.0
+    factor = float(given @ wanted / (wanted @ wanted))
+    return factor if matches(given, factor * wanted) else 0.0
+
+
+def _factor(given: Array, wanted: Array) -> str:
+    factor = _multiple(given, wanted)
+    sign = "sign flipped, and " if factor < 0 else ""
+    return f"{sign}wrong by a constant factor, {abs(factor):.6g}" if factor else ""
+
+
+def _transposed(bench: LayerBench, case: Case, part: Part, positions: Array, given: Array, wanted: Array) -> str:
+    text = "transposed: "
+    size = part.span.stop - part.span.start
+    if len(part.shape) == 2 and len(positions) == size and part.shape[0] > 1 < part.shape[1]:
+        turned = given.reshape(part.shape[::-1]).T.ravel()
+        if matches(turned, wanted):
+            return f"{text}it is the gradient of {part.name} with its two axes exchanged"
+    # Does backward use a parameter transposed? Then it is right once that parameter is.
+    for other in bench.subject.parts(case.x):
+        if other.name == INPUT or len(other.shape) != 2 or other.shape[0] != other.shape[1] or other.shape[0] == 1:
+            continue
+
+        def turn(subject: Subject, other: Part = other) -> None:
+            span = bench.in_theta(other)
+            subject.theta[span] = subject.theta[span].reshape(other.shape).T.ravel()
+
+        if _right_after(bench, case, positions, wanted, turn):
+            return f"{text}backward uses {other.name} where its transpose belongs, or the other way round"
+    return ""
+
+
+def _right_after(bench: LayerBench, case: Case, positions: Array, wanted: Array, change: Any) -> bool:
+    """Whether backward is right if `change` is made to a copy of the layer between forward and backward."""
+    bench.subject.rewind()
+    try:
+        # A copy, so that nothing that the change breaks is left behind.
+        other = Subject(bench.subject.layer)
+        other.theta[...] = case.theta
+        other.forward(case.x.copy())
+        change(other)
+        gradient = other.collect(case.x, other.layer.backward(case.dy.copy()))
+    except Exception:
+        return False
+    return len(gradient) > positions.max() and matches(gradient[positions], wanted)
+
+
+def _exchanged(bench: LayerBench, case: Case, part: Part, positions: Array, wanted: Array) -> str:
+    """Try whether backward is right once one kept array is replaced by another, the input or the output."""
+    subject = bench.subject
+    subject.theta[...] = case.theta
+    y = np.array(subject.forward(case.x.copy()))
+    known = {*subject.layer.params, *subject.layer.grads, *subject.layer.states}
+    kept = {
+        name: value.copy()
+        for name, value in vars(subject.layer).items()
+        if isinstance(value, np.ndarray) and name not in known and not name.startswith("_")
+    }
+    replacements = {"the input": case.x, "the output": y} | {f"self.{name}": value for name, value in kept.items()}
+    for name, held in kept.items():
+        for words, value in replacements.items():
+            if value.shape != held.shape or np.array_equal(value, held):
+                continue
+
+            def replace(other: Subject, name: str = name, value: Array = value) -> None:
+                vars(other.layer)[name] = value.copy()
+
+            if _right_after(bench, case, positions, wanted, replace):
+                now = "the output" if np.array_equal(held, y) else "the input" if np.array_equal(held, case.x) else ""
+                target = next((w for w in ("the input", "the output") if np.array_equal(replacements[w], value)), words)
+                now = f"self.{name}, {now}," if now else f"self.{name}"
+                return _misplaced(now, target)
+    return ""
+
+
+def _misplaced(now: str, target: str) -> str:
+    if "output" in now and "input" in target:
+        return f"the derivative is taken at the output instead of the input: backward uses {now} where {target} belongs"
+    if "input" in now and "output" in target:
+        return (
+            f"the derivative is taken at the input instead of the output: its formula is in terms of y, but backward "
+            f"uses {now} where {target} belongs"
+        )
+    return f"the derivative is taken at {now} instead of {target}"
+
+
+def _at_output(bench: LayerBench, case: Case, part: Part, positions: Array, given: Array) -> str:
+    """Whether an elementwise layer's wrong gradient is the right one at the output instead of the input."""
+    if part.name != INPUT:
+        return ""
+    subject = bench.subject
+    subject.theta[...] = case.theta
+    y = np.array(subject.forward(case.x.copy()))
+    if y.shape != case.x.shape:
+        return ""
+    v = subject.vector(y, case.theta)
+    for position in positions[:6]:
+        direction = np.zeros_like(v)
+        direction[position] = 1.0
+        measured = slope(lambda v: subject.at(v, y), v, direction)
+        if abs((case.dy * measured.value).sum() - given[list(positions).index(position)]) > 1e-6 * abs(given).max():
+            return ""
+    return "the derivative is taken at the output instead of the input: it is that of the layer at y"
+
+
+def _sum_of_all(case: Case, part: Part, given: Array, wanted: Array) -> str:
+    """Whether every entry of a bias's gradient is the sum of all entries."""
+    if part.name == INPUT or len(part.shape) != 1 or len(given) != part.shape[0] or len(given) < 2:
+        return ""
+    if matches(given, np.full_like(given, wanted.sum())):
+        return "it is the sum of all of dy in every entry: sum over the rows only, dy.sum(axis=0)"
+    return ""
+
+
+def _diagonal(bench: LayerBench, mismatch: Mismatch, given: Array) -> str:
+    """Whether only what x_i does to y_i is counted, where y_i depends on other entries too."""
+    point, part = mismatch.point, mismatch.part
+    if part.name != INPUT or np.shape(point.y) != part.shape:
+        return ""
+    seen: list[float] = []
+    for position, own in list(zip(mismatch.positions, given, strict=True))[:6]:
+        direction = (np.arange(len(point.v)) == position) * 1.0
+        alone = float((point.dy * slope(point.f, point.v, direction).value).ravel()[position - part.start])
+        if abs(alone - own) > 1e-6 * max(abs(given).max(), 1e-300):
+            return ""
+        seen.append(alone)
+    if not np.any(seen) or matches(np.array(seen), mismatch.wanted[: len(seen)], 1e-3):
+        return ""
+    return (
+        "only the diagonal of the Jacobian is used: y_i depends on other entries of the row too, through their sum say"
+    )
+
+
+def _from_some_row_on(mismatch: Mismatch) -> str:
+    """Whether rows are wrong from one on."""
+    part = mismatch.part
+    if part.name != INPUT or len(part.shape) < 2:
+        return ""
+    rows = [part.index(position)[0] for position in mismatch.positions]
+    wrong = {row for row, m in zip(rows, mismatch.measured, strict=True) if not m.agrees}
+    right = {row for row, m in zip(rows, mismatch.measured, strict=True) if m.agrees} - wrong
+    if not right or not wrong or min(wrong) <= max(right) or min(wrong) < 6:
+        return ""
+    return f"rows are wrong from about row {min(wrong)} on: a part of the batch is treated in another way, or left out"
+
+
+def _ignores_upstream(bench: LayerBench, case: Case, part: Part) -> str:
+    once = _gradient(bench, case)
+    twice = _gradient(bench, case, factor=2.0)
+    if once is None or twice is None or not matches(twice[part.span], once[part.span]):
+        return ""
+    other = np.random.default_rng(0).standard_normal(case.dy.shape)
+    changed = bench.subject.gradient(case.x, case.theta, other)
+    if not matches(changed[part.span], once[part.span]):
+        return "backward is not linear in dy: it clips or normalises, so that twice the dy gives no larger gradient"
+    return "the upstream gradient dy is ignored"
+
+
+def _gradient(bench: LayerBench, case: Case, factor: float = 1.0) -> Array | None:
+    try:
+        return bench.subject.gradient(case.x, case.theta, factor * case.dy)
+    except Exception:
+        return None
+
+
+def _decay(bench: LayerBench, case: Case, part: Part, positions: Array, excess: Array) -> str:
+    if part.name == INPUT:
+        return ""
+    values = bench.subject.vector(case.x, case.theta)[positions]
+    if values @ values == 0:
+        return ""
+    factor = float(excess @ values / (values @ values))
+    if not matches(excess, factor * values, 1e-4):
+        return ""
+    return f"{factor:.4g} times {part.name} is added: weight decay belongs to the objective (l2=…), not to a layer"
+
+
+def _other_part(bench: LayerBench, mismatch: Mismatch, part: Part, given: Array) -> str:
+    point = mismatch.point
+    for other in point.parts:
+        size = other.span.stop - other.span.start
+        if other.name == part.name or size != len(given):
+            continue
+        wanted = np.array([bench.prover.entry(point, p).numeric for p in range(other.span.start, other.span.stop)])
+        if matches(given, wanted):
+            return f"it is the gradient of {other.name}: the two are exchanged"
+    return ""
+
+
+def _one_row(bench: LayerBench, case: Case, part: Part) -> str:
+    if len(case.x) == 1:
+        return ""
+    return ONE_ROW if part.name in _right_parts(bench, case.x[:1], case.theta) else ""
+
+
+def _right_parts(bench: LayerBench, x: Array, theta: Array) -> set[str]:
+    """The names of the parts whose gradients are right at x and theta."""
+    try:
+        return bench.prover.right_parts(bench.point(bench.case("", x, theta)))
+    except Exception:
+        return set()
+
+
+def where(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
+    """Whether it is wrong only where the input is large, or negative."""
+    name, x = mismatch.part.name, abs(case.x)
+    if case.x.dtype.kind != "f" or not x.any():
+        return ""
+    if len(case.x) == 1 and name in _right_parts(bench, bench.x, case.theta):
+        return "right for several rows, wrong for a batch of one"
+    tiny = 0.01 * x / x.max()
+    huge = x * 8 if x.max() < 100 else x
+    right = {
+        words: name in _right_parts(bench, values, case.theta)
+        for words, values in {"+": tiny, "-": -tiny, "++": huge, "--": -huge}.items()
+    }
+    if not all(bench.finite(values, case.theta) for values in (-tiny, -huge)):
+        return ""  # of one sign by nature
+    if all(right.values()):
+        if "ties" in case.situation:
+            return "wrong only where entries of the input are equal, or zero"
+        if not is_first(case) and "inputs" not in case.situation:
+            return ""
+    if "of any sign" in case.situation and name in _right_parts(bench, case.x, bench.theta):
+        return "wrong only where a parameter has another sign"
+    if right["+"] and right["-"] and not (right["++"] and right["--"]):
+        side = "" if right["++"] == right["--"] else " and negative" if right["++"] else " and positive"
+        return f"wrong only where the input is large{side} (saturation)"
+    if right["+"] and right["++"] and not right["-"] and not right["--"]:
+        return "wrong only where the input is negative"
+    if right["-"] and right["--"] and not right["+"] and not right["++"]:
+        return "wrong only where the input is positive"
+    if right["++"] and right["--"] and not (right["+"] and right["-"]):
+        return "wrong only where the input is small"
+    return ""

@@ -1,0 +1,102 @@
+"""Which one change makes a gradient right, which way it leaves out, and what is said if neither is found."""
+
+import inspect
+import linecache
+
+import numpy as np
+import pytest
+
+from minigrad import Layer
+from minigrad.functions import softmax
+from minigrad.testing import GradientError, check_layer, check_loss
+from tests.planted.families import fresh, losses, sequences
+from tests.planted.mutation import defined
+
+
+def error_of(cls, old, new):
+    """The error of a right class in whose source `old` has been replaced by `new`."""
+    module, source = sequences if cls.__module__ == sequences.__name__ else fresh, _source(cls)
+    assert old in source
+    wrong = defined(
+        source.replace(old, new), {**vars(module), "__name__": f"{cls.__name__} of test_repair"}, cls.__name__
+    )
+    with pytest.raises(GradientError) as caught:
+        check_layer(wrong(*cls.made_with), cls.checked_at(np.random.default_rng(0)) if cls.checked_at else None)
+    return caught.value
+
+
+def _source(cls):
+    source = inspect.getsource(cls)
+    return source[source.index("class ") :]
+
+
+@pytest.mark.parametrize(
+    ("cls", "old", "new", "words"),
+    [
+        (sequences.Lstm, "= dc * g, dc * before, dc * i", "= dc * i, dc * before, dc * g", "exchanged"),
+        (sequences.Recurrent, "dz = (dy[:, t] + dh) * (1", "dz = dy[:, t] * (1", "back through time"),
+        (sequences.Recurrent, "dU += self.h[t].T @ dz", "dU += self.h[t + 1].T @ dz", "a step too late"),
+        (sequences.Recurrent, "for t in reversed(range(dy.shape[1]))", "for t in range(dy.shape[1])", "order of"),
+        (sequences.Gru, "dQ += h.T @ (dn * r)", "dQ += h.T @ dn", "factor `r` is missing"),
+        (fresh.Pooled, "(dp - (self.p * dp).sum(axis=1", "(dp - (self.p * dp).sum(axis=0", "axis"),
+        (fresh.Leaky, "dz[:, t] = dh * self.a * (self.z[:, t] > 0)", "dz[:, t] = dh * self.a * (dh > 0)", "mask"),
+        (fresh.Causal, "dx[:, window] += dy", "dx[:, window] = dy", "each pass of the loop"),
+    ],
+)  # fmt: skip
+def test_the_line_that_was_right_is_found_again(cls, old, new, words):
+    error = error_of(cls, old, new)
+    assert words in error.diagnosis
+    assert old in error.right and "tried" in error.right
+    assert new in error.written and "line" in error.written
+
+
+@pytest.mark.parametrize(
+    ("cls", "old", "new", "words"),
+    [
+        (sequences.Attention, " + dv @ self.V.T", "", "`x @ self.V`"),
+        (fresh.Running, "dy - dy.mean(axis=0) - self.n * (dy * self.n).mean(axis=0)", "dy", "constants"),
+        (fresh.Pooled, "self.p[..., None] * dy[:, None] + dk", "dk", "what `x` does"),
+    ],
+)  # fmt: skip
+def test_a_way_that_is_left_out_is_told(cls, old, new, words):
+    assert words in error_of(cls, old, new).diagnosis
+
+
+class Nonsense(Layer):
+    def forward(self, x):
+        self.y = softmax(x)
+        return self.y
+
+    def backward(self, dy):
+        print("is not to be seen a thousand times")
+        return dy - self.y**3
+
+
+def test_where_nothing_fits_what_was_ruled_out_is_told(capsys):
+    with pytest.raises(GradientError) as caught:
+        check_layer(Nonsense())
+    capsys.readouterr()
+    said = str(caught.value)
+    assert capsys.readouterr().out.count("thousand") < 100
+    assert "none of the usual slips" in said and "changes at one place" in said
+    assert "derived from forward" in caught.value.right and not caught.value.written
+
+
+def test_without_source_nothing_is_tried():
+    cls = defined(_source(Nonsense), {**globals(), "__name__": "no source"}, "Nonsense")
+    linecache.cache.pop("<no source>")
+    with pytest.raises(GradientError) as caught:
+        check_layer(cls())
+    assert "can't be read" in caught.value.diagnosis
+
+
+def test_the_slopes_of_a_loss_are_tried_too():
+    source = _source(losses.Squares).replace("2 * (p - t)", "2 * (t - p) * p")
+    with pytest.raises(GradientError) as caught:
+        check_loss(defined(source, {**vars(losses), "__name__": "loss of test_repair"}, "Squares")())
+    assert "none of the usual slips" in caught.value.diagnosis
+    exchanged = _source(losses.OnLogits).replace("1 / (1 + np.exp(-p)) - t", "1 / (1 + np.exp(-t)) - p")
+    with pytest.raises(GradientError) as caught:
+        check_loss(defined(exchanged, {**vars(losses), "__name__": "other of test_repair"}, "OnLogits")())
+    assert caught.value.diagnosis == "`t` and `p` are exchanged"
+    assert caught.value.right.startswith("return 1 / (1 + np.exp(-p)) - t")
