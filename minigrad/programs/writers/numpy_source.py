@@ -1,7 +1,7 @@
 """A program as the source of one Python function that calls NumPy with as little ado as possible.
 
-Some lines have a quicker form with the same bits, such as `dot` for the `matmul` of two matrices. Whether the bits are
-the same may depend on the machine, so each is tried on numbers at random before it is taken.
+The `matmul` of two matrices is a `dot`, which takes less time, where the bits are the same: that may depend on the
+machine, so it is tried on numbers at random.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ PROMISE = "same bits"
 
 EXTREMA = (np.maximum, np.minimum)
 """NumPy deprecates their out as a third argument. Against a single number they take up to four times as long (2.4)."""
-ROWS_FOR_EINSUM = 100
 HEADINGS = {"value": "loss"}
 
 
@@ -198,8 +197,6 @@ class Source:
         function: Callable[..., Any] = line.function
         if not options and is_matrix_product(line) and agree_on_random_numbers(np.dot, line):
             function = np.dot
-        elif not options and _is_one_over(line) and agree_on_random_numbers(np.reciprocal, line):
-            function, operands = np.reciprocal, operands[1:]
         place = f"out={out}" if options or function in EXTREMA else out
         return f"{self._function(function)}({', '.join(operands)}{options}, {place})"
 
@@ -209,11 +206,6 @@ class Source:
         axis, keepdims = options.pop("axis", 0), options.pop("keepdims", False)
         if options:
             return f"{out}[...] = {self._call(line)}"
-        if isinstance(axis, int) and operand.shape[axis] == 1 and agree_on_random_numbers(_single, line):
-            single = operand if keepdims else _without(operand, axis % len(operand.shape))
-            return f"{out}[...] = {self.name(single)}"
-        if _is_column_sum(line, axis, keepdims) and agree_on_random_numbers(_column_sum, line):
-            return f'{self._function(np.einsum)}("ij->j", {self.name(operand)}, out={out})'
         kept = ", True" if keepdims else ""
         return f"{self._function(line.function)}({self.name(operand)}, {axis!r}, None, {out}{kept})"
 
@@ -241,37 +233,3 @@ def promoted(value: Any) -> Any:
     if isinstance(value, View):
         return value.dtype
     return np.asarray(value).dtype if _typed(value) else type(value)
-
-
-def _without(view: View, axis: int) -> View:
-    shape, strides = view.shape, view.strides
-    return replace(view, shape=shape[:axis] + shape[axis + 1 :], strides=strides[:axis] + strides[axis + 1 :])
-
-
-# ------------------------------------------------------------------------------------------- quicker forms, same bits
-def _is_one_over(line: Line) -> bool:
-    value = line.inputs[0]
-    return line.function is np.divide and isinstance(value, int | float) and value == 1
-
-
-def _is_column_sum(line: Reduce, axis: Any, keepdims: bool) -> bool:
-    """Whether a line adds up many rows of several columns of floats."""
-    operand = line.inputs[0]
-    return (
-        line.ufunc is np.add
-        and axis == 0
-        and not keepdims
-        and len(operand.shape) == 2
-        and operand.shape[0] >= ROWS_FOR_EINSUM
-        and operand.shape[1] > 1
-        and operand.dtype.kind == "f"
-    )
-
-
-def _single(a: Array, out: Array) -> None:
-    """The one row that is to be added up, as it is: the same bits, but where NumPy makes 0 of -0."""
-    out[...] = a.reshape(out.shape)
-
-
-def _column_sum(a: Array, out: Array) -> Any:
-    return np.einsum("ij->j", a, out=out)
