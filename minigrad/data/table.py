@@ -127,13 +127,13 @@ class ColumnReading:
         return found.astype(bool) if self.kind == "flag" and None not in found.tolist() else found
 
     def _dates(self, cells: Sequence[Any], refuse: Refuse) -> Any:
-        known: dict[Any, Any] = {None: np.datetime64("NaT")}
+        known: dict[Any, Any] = {None: np.datetime64("NaT", "us")}
         found = np.empty(len(cells), "datetime64[us]")
         for row, cell in enumerate(cells):
             if cell not in known and not (isinstance(cell, float) and math.isnan(cell)):
                 moment: Any = None
                 if isinstance(cell, str):
-                    moment = np.datetime64("NaT") if is_marker(cell) else self.date.parse(cell)
+                    moment = np.datetime64("NaT", "us") if is_marker(cell) else self.date.parse(cell)
                 elif isinstance(cell, datetime.date | datetime.time | datetime.timedelta):
                     moment = as_datetime(cell)
                 if moment is None:
