@@ -1,5 +1,7 @@
 """Metrics against their definitions, written out row by row, and against scikit-learn."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 import sklearn.metrics
@@ -114,7 +116,7 @@ def test_wilsons_bounds_are_where_the_score_test_turns(total, share, confidence)
     low, high = metrics.wilson_interval(successes, total, confidence)
     assert 0 <= low <= successes / total <= high <= 1
     assert (low == 0) == (successes == 0) and (high == 1) == (successes == total)
-    z = metrics.NormalDist().inv_cdf((1 + confidence) / 2)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     for bound in (low, high):
         gap = (successes / total - bound) ** 2 * total
         assert gap == pytest.approx(z * z * bound * (1 - bound), rel=1e-6, abs=1e-9)
