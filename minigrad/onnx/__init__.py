@@ -1,8 +1,9 @@
-"""ONNX: a trained network as a file that other programs run, proved on the spot to give the same answers.
+"""ONNX: a network as a file that other programs run, and back, proved on the spot to give the same answers.
 
     from minigrad.onnx import export
 
     difference = export(model, "model.onnx", x_test)
+    model = load("others.onnx")    # the other way: any program's file of nodes that are layers here
 
 A model of a table takes the table's columns as they are: their preparation is part of the graph.
 
@@ -30,6 +31,7 @@ from minigrad.layers.embedding import Embedding
 from minigrad.onnx.columns import ROWS, decoded, fed, made_up, prepared
 from minigrad.onnx.forms import FORMS
 from minigrad.onnx.graph import ExportError, Graph, kind_of
+from minigrad.onnx.reading import load
 from minigrad.parameter import Array, walk
 from minigrad.sequential import Sequential
 from minigrad.table_model import TableModel, network_of
@@ -37,7 +39,7 @@ from minigrad.table_model import TableModel, network_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMS", "ExportError", "Graph", "export", "made_up"]
+__all__ = ["FORMS", "ExportError", "Graph", "export", "load", "made_up"]
 
 
 def export(model: Sequential | TableModel, path: str | os.PathLike[str], x: Any = None) -> float:

@@ -83,6 +83,8 @@ def _prelu(g: Graph, layer: PReLU, x: str) -> str:
 
 
 def _elu(g: Graph, layer: ELU, x: str) -> str:
+    if layer.alpha == 1:
+        return g("Elu", x)
     return g("Add", g("Relu", x), g("Mul", g("Elu", g("Min", x, 0.0)), float(layer.alpha)))
 
 
@@ -91,6 +93,8 @@ def _selu(g: Graph, layer: SELU, x: str) -> str:
 
 
 def _celu(g: Graph, layer: CELU, x: str) -> str:
+    if layer.alpha == 1:
+        return g("Celu", x) if g.dtype == np.float32 else g("Elu", x)
     return g("Mul", g("Elu", g("Div", x, float(layer.alpha))), float(layer.alpha))
 
 
