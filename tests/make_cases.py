@@ -274,6 +274,43 @@ def losses():
     return cases
 
 
+GATES = {"glu": F.glu, "swiglu": lambda x: F.silu(x[..., :2]) * x[..., 2:]}  # of x (…, 4)
+MEASURES = {  # losses with other terms than one for each number of p (B, 4); PyTorch's function, and columns of t
+    "cosine": (lambda p, t: 1 - F.cosine_similarity(p, t)[:, None], 4),
+    "quantile": (lambda p, t: torch.maximum(0.9 * (t - p), -0.1 * (t - p)), 4),
+    "gaussian": (lambda p, t: F.gaussian_nll_loss(p[:, :2], t, F.softplus(p[:, 2:]), reduction="none"), 2),
+    "sum": (
+        lambda p, t: torch.cat(
+            [-t[:, :3] * F.log_softmax(p[:, :3], dim=-1), 0.1 * F.mse_loss(p[:, 3:], t[:, 3:], reduction="none")], dim=1
+        ),
+        4,
+    ),
+}
+
+
+def others():
+    """Gates: x, dy, y and dx. Losses: p, t, their terms and the gradient of p, in both precisions."""
+    rng, cases = np.random.default_rng(9), {}
+    for dtype in ("float32", "float64"):
+        for name, f in GATES.items():
+            x, dy = rng.normal(0, 4, (6, 4)).astype(dtype), rng.normal(size=(6, 2)).astype(dtype)
+            (leaf,) = tensors((x,))
+            y = f(leaf)
+            y.backward(torch.tensor(dy))
+            parts = {"x": x, "dy": dy, "y": y.detach().numpy(), "dx": leaf.grad.numpy()}
+            cases |= {f"{dtype}_{name}_{part}": value for part, value in parts.items()}
+        for name, (f, columns) in MEASURES.items():
+            p, t = rng.normal(0, 2, (9, 4)).astype(dtype), rng.normal(size=(9, columns)).astype(dtype)
+            if name == "sum":
+                t[:, :3] = np.eye(3)[rng.integers(3, size=9)]
+            (leaf,) = tensors((p,))
+            terms = f(leaf, torch.tensor(t))
+            (terms.sum() / len(p)).backward()
+            parts = {"p": p, "t": t, "terms": terms.detach().numpy(), "dp": leaf.grad.numpy()}
+            cases |= {f"{dtype}_{name}_{part}": value for part, value in parts.items()}
+    return cases
+
+
 def tensors(arrays):
     return [torch.tensor(array, requires_grad=True) for array in arrays]
 
@@ -553,6 +590,7 @@ ALL = {
     "sequences": sequences,
     "training": training,
     "weights": weights,
+    "others": others,
 }
 
 if __name__ == "__main__":

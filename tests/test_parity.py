@@ -11,6 +11,7 @@ from minigrad import (
     CELU,
     ELU,
     GELU,
+    GLU,
     GRU,
     LSTM,
     SELU,
@@ -31,8 +32,10 @@ from minigrad import (
     Conv1D,
     Conv2D,
     ConvTranspose2D,
+    CosineSimilarity,
     Dense,
     Embedding,
+    GaussianNLL,
     GlobalAvgPool2D,
     GroupNorm,
     HardSigmoid,
@@ -56,6 +59,7 @@ from minigrad import (
     ParameterAverage,
     Poisson,
     PReLU,
+    Quantile,
     RAdam,
     ReLU,
     ReLU6,
@@ -68,6 +72,8 @@ from minigrad import (
     Softmax,
     Softplus,
     Softsign,
+    SumOfLosses,
+    SwiGLU,
     Swish,
     Tanh,
     schedules,
@@ -219,7 +225,7 @@ def case():
 def test_every_stored_case_is_compared(case):
     of_dtypes = ["float32_", "float64_"]
     of_case = {"trajectories", "schedules", "activations", "losses", "layers", "convolutions", "sequences"}
-    of_case |= {"training", "weights"}
+    of_case |= {"training", "weights", "others"}
     assert set(case) == of_case
     assert set(case["trajectories"]) == {"start", "noise", *OPTIMIZERS}
     assert set(case["activations"]) == {d + name for d in of_dtypes for name in ("x", "dy", AT_ENDS, *ACTIVATIONS)}
@@ -320,6 +326,39 @@ def assert_close(got, expected, dtype):
     assert got.dtype == expected.dtype == dtype
     scale = max(1.0, float(np.abs(expected).max()))
     np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+GATES = {"glu": GLU(), "swiglu": SwiGLU()}
+MEASURES = {
+    "cosine": CosineSimilarity(),
+    "quantile": Quantile(0.9),
+    "gaussian": GaussianNLL(),
+    "sum": SumOfLosses([(CategoricalCrossEntropyOnLogits(), 3), (MeanSquaredError(), 1, 0.1)]),
+}
+
+
+@both
+@pytest.mark.parametrize("name", GATES)
+def test_a_gate_equals_pytorchs(case, name, dtype):
+    x, dy, y, dx = (case["others"][f"{dtype}_{name}_{part}"] for part in ("x", "dy", "y", "dx"))
+    layer = copy.deepcopy(GATES[name])
+    assert_close(layer.forward(x), y, dtype)
+    assert_close(layer.backward(dy), dx, dtype)
+
+
+@both
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_loss_over_several_columns_equals_pytorchs(case, name, dtype):
+    p, t, terms, dp = (case["others"][f"{dtype}_{name}_{part}"] for part in ("p", "t", "terms", "dp"))
+    loss, last = MEASURES[name], Softplus()
+    if name == "gaussian":  # PyTorch's variances are made of p by a softplus
+        p = np.concatenate([p[:, :2], last.forward(p[:, 2:])], axis=1)
+    assert_close(loss.terms(p, t), terms, dtype)
+    found = loss.backward(p, t)
+    if name == "gaussian":
+        found = np.concatenate([found[:, :2], last.backward(found[:, 2:])], axis=1)
+    assert_close(found, dp, dtype)
+    assert loss.forward(p, t) == pytest.approx(terms.sum(dtype="float64") / len(p), rel=TOLERANCE[dtype])
 
 
 @both
