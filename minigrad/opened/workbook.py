@@ -87,8 +87,8 @@ class _Workbook:
         """Where the k-th number of an array stands."""
         if node.role == "coefficient":
             return sheet, *self.coefficients[node.name]
-        row, column = self.at[node]
-        return sheet, row + k // columns_of(node), column + k % columns_of(node)
+        (row, column), (down, right) = self.at[node], divmod(k, columns_of(node))
+        return sheet, row + down, column + right
 
     def written(self) -> bytes:
         """Write sheet after sheet."""
