@@ -79,6 +79,8 @@ if TYPE_CHECKING:
 
 _HOMES = {"TableModel": "table_model", "load": "table_model", "minimize_lbfgs": "training.lbfgs"}
 """Where the names are that are imported when they are asked for: `import minigrad` is to be quick."""
+_MODULES = ("derivation", "metrics", "onnx", "plots", "programs", "sklearn", "testing")
+"""Public modules that come, too, when they are asked for: `minigrad.testing.check_layer(layer)`."""
 
 
 def _derivation() -> Any:
@@ -202,6 +204,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"minigrad.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
     value = getattr(import_module(f"minigrad.{_HOMES[name]}"), name)

@@ -376,6 +376,12 @@ def test_names_that_are_imported_late_are_there_as_the_others_are(tmp_path):
     assert done.stdout.endswith("set()\n") and "module 'minigrad' has no attribute 'nonesuch'" in done.stderr
 
 
+def test_public_modules_come_when_they_are_asked_for(tmp_path):
+    asked = "m.metrics.accuracy, m.testing.check_layer, m.programs.interpret, m.derivation.gradients, m.onnx.load"
+    done = python("-c", f"import minigrad as m; print(*(callable(each) for each in ({asked})))", cwd=tmp_path)
+    assert (done.stdout.split(), done.stderr) == (["True"] * 5, "")
+
+
 def test_train_digits_is_as_accurate_as_promised_over_five_seeds(capsys):
     accuracies = []
     for seed in range(5):
