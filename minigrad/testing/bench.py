@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
+from minigrad.testing.branches import between_branches
 from minigrad.testing.comparison import Prover
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import (
@@ -31,6 +32,9 @@ from minigrad.testing.report import Report
 from minigrad.testing.rounding import RELATIVE, Noise, agree, same
 from minigrad.testing.rule import Evidence, Refused
 from minigrad.testing.subject import INPUT, Case, Part, Subject
+
+BETWEEN = "x between two thresholds"
+LARGEST = 1000  # numbers in an x that thresholds are looked for with
 
 
 class Bench:
@@ -181,12 +185,12 @@ class LayerBench(Bench):
 
     def point(self, case: Case, subject: Subject | None = None) -> Point:
         """What the prover compares."""
-        subject = subject or self.subject
+        subject, middle = subject or self.subject, self.subject.vector(case.x, case.theta)
         return Point(
             case.situation,
-            lambda v: subject.differentiated(v, case.x),
-            lambda v: self.complex.differentiated(v, case.x),
-            self.subject.vector(case.x, case.theta),
+            lambda v: subject.differentiated(v, case.x, middle),
+            lambda v: self.complex.differentiated(v, case.x, middle),
+            middle.copy(),
             case.dy,
             case.gradient,
             self.subject.parts(case.x),
@@ -253,7 +257,14 @@ class LayerBench(Bench):
             if self.x.ndim > 2 and self.x.dtype.kind == "f"
             else []
         )
-        return chain(situations(self.x, self.rng, self.given), wider, longer)
+        return chain(situations(self.x, self.rng, self.given), wider, longer, self.between_branches(self.layer))
+
+    def between_branches(self, layer: Layer) -> Iterator[tuple[str, Array]]:
+        """An x between thresholds of this layer or a changed copy, of the signs that x has if it was given."""
+        if self.x.dtype.kind == "f" and self.x.size <= LARGEST and not self.fenced:
+            found = between_branches(Subject(layer), self.x, self.theta)
+            if found is not None and not (self.given and (found < 0).any() and not (self.x < 0).any()):
+                yield BETWEEN, found
 
     def many(self, rows: int) -> Array | None:
         """As many rows as that, of a distribution that is neither centred nor of variance 1; None if refused."""

@@ -20,6 +20,7 @@ from minigrad.testing.rounding import RELATIVE, TINY, UNITS, Noise, measured_noi
 from minigrad.testing.subject import INPUT, Part
 
 JITTERS = 16
+MANY_JITTERS = 64  # so many that each of some equal entries is the middle one at least once
 LOCATED = 64  # entries of each wrong part that are looked at
 SECONDS = 2.0  # of the processor, after which a proof does with fewer directions; half of it may go into the place
 TRUSTED = 2  # complex steps that agreed with differences before they are believed alone
@@ -244,10 +245,10 @@ class Prover:
             return list(range(part.span.start, part.span.stop))
         return sorted(part.span.start + int(i) for i in self.rng.choice(size, count, replace=False))
 
-    def _close_by(self, point: Point, direction: Array, finest: float) -> tuple[Array, Array]:
+    def _close_by(self, point: Point, direction: Array, finest: float, jitters: int = JITTERS) -> tuple[Array, Array]:
         """The smallest and the largest slope of every output at points close to v."""
         slopes, noise = [], self.rough(point)
-        for _ in range(JITTERS):
+        for _ in range(jitters):
             near = point.v + 1e-7 * point.scales * self.rng.standard_normal(point.scales.shape)
             slopes.append(slope(point.f, near, direction, finest=finest, noise=noise).value)
         return np.min(slopes, axis=0), np.max(slopes, axis=0)
@@ -262,7 +263,7 @@ class Prover:
         Then every slope between those close by is right: Clarke's derivative. (The median of three equal numbers is
         smooth along (1, 0, 0), where its slope is 0, and yet the gradient (1, 0, 0) is right.)
         """
-        low, high = self._close_by(point, direction, finest)
+        low, high = self._close_by(point, direction, finest, MANY_JITTERS)
         kinked = high - low > 1e-3 * np.maximum(abs(low), abs(high))
         if not kinked.any() or not np.isfinite(measured.analytic):
             return False

@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad.parameter import Array, Declared
 from minigrad.testing import formula, paths, repair, signatures
-from minigrad.testing.bench import Bench, LayerBench
+from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.report import Diagnosis
@@ -77,18 +77,21 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
         said = f"the parts of the gradient of {mismatch.part.name} are each possible, but not together"
         tie = ": at a tie it goes to every one of the equal entries instead of to one"
         return Diagnosis(said + tie if "ties" in case.situation or mismatch.point.ties is not None else said)
-    said = _first(signatures.exact(bench, case, mismatch, evidence.counts))
+    between = case.situation.startswith(BETWEEN)
+    said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
     outcome = repair.of_layer(bench, case, mismatch)
     if outcome.correction and not said:
         elementwise = not bench.own.size and mismatch.point.y.shape == case.x.shape
-        place = signatures.where(bench, case, mismatch) if elementwise or not signatures.is_first(case) else ""
+        look = (elementwise or not signatures.is_first(case)) and not between
+        place = BRANCHES if between else signatures.where(bench, case, mismatch) if look else ""
         said = f"{place}: {outcome.correction.says}" if place else outcome.correction.says
-    said = said or signatures.unset(mismatch.part.name, mismatch.given, mismatch.wanted)
+    said = said or (BRANCHES if between else signatures.unset(mismatch.part.name, mismatch.given, mismatch.wanted))
     said = said or paths.left_out(bench, case, mismatch) or _first(signatures.partial(bench, case, mismatch))
     said = said or f"{NO_MULTIPLE}, no transpose, no exchange of what forward keeps; {_tried(outcome)}"
     return _with(said, outcome, "" if outcome.correction else formula.of(bench, case, mismatch))
 
 
+BRANCHES = "a threshold in backward is not one in forward, or the other way round"
 NO_MULTIPLE = "none of the usual slips: it is no multiple of the right one"
 
 

@@ -13,7 +13,7 @@ from minigrad.testing.contract import run
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import LAYOUTS
 from minigrad.testing.loss_bench import LossBench
-from minigrad.testing.loss_values import cancellation, finite, sum_of_slopes
+from minigrad.testing.loss_values import cancellation, finite, not_exchanged, sum_of_slopes
 from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import agree, agree_in_float32, noise_of, same, same_configs
@@ -251,6 +251,7 @@ CONTRACT: tuple[Rule[LossBench], ...] = (
     finite,
     derivative,
     sum_of_slopes,
+    not_exchanged,
     cancellation,
     mean_over_rows,
     weights,

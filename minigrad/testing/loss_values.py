@@ -107,3 +107,32 @@ def cancellation(bench: LossBench) -> Skipped | None:
         what = f"in float32 forward returns {value:.6g} instead of {exact:.6g} for p and t around 30,000"
         raise Evidence(what, "cancellation in a loss", analytic=value, numeric=exact)
     return None
+
+
+@rule("p and t are not exchanged")
+def not_exchanged(bench: LossBench) -> Skipped | None:
+    """Of probabilities, no p is better than t itself; that it would be with p and t exchanged gives the slip away."""
+    for situation, p, t in bench.domains:
+        if situation not in ("probabilities", "distributions"):
+            continue
+        tried = [p, (p + t) / 2, *(_sharpened(t, power, situation) for power in (0.5, 2.0, 4.0))]
+        try:
+            own = bench.loss.forward(t.copy(), t)
+            straight = [bench.loss.forward(q, t) - own for q in tried]
+            exchanged = [bench.loss.forward(t.copy(), q) - own for q in tried]
+        except ValueError:
+            continue
+        far = 1e-6 * (1 + abs(own))
+        if min(straight) < -far and min(exchanged) > far:
+            q = tried[int(np.argmin(straight))]
+            what = f"forward gives {own:.6g} where p is t, and less, {own + min(straight):.6g}, at another p"
+            what += f", whose first row is {q[0].round(3)} for the t {t[0].round(3)}"
+            raise Evidence(what, "arguments exchanged", situation=situation)
+    return None
+
+
+def _sharpened(t: Array, power: float, domain: str) -> Array:
+    """Probabilities further from even ones than t, or nearer."""
+    if domain == "distributions":
+        return np.array(t**power / (t**power).sum(axis=-1, keepdims=True))
+    return np.array(t**power / (t**power + (1 - t) ** power))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from minigrad.testing.report import Report
 from minigrad.testing.rounding import agree, noise_of, same
 from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, WrongGradient, rule
 from minigrad.testing.subject import Part, Subject
+from minigrad.testing.surrogate import Surrogates
 
 COORDINATES = 25
 ROWS = 32
@@ -53,6 +55,8 @@ class ModelBench(Bench):
         self.t: Array = _targets(model, loss, self.x, t)[:ROWS]
         self.subject: Subject = Subject(model)
         self.complex: Subject = Subject(model, np.complex128)
+        self.surrogates: Surrogates = Surrogates(self.subject.layer)
+        self.complex_surrogates: Surrogates = Surrogates(self.complex.layer)
         self.loss: Loss = copy.deepcopy(loss)
         self.objective: Objective = Objective(self._model(self.subject), self.loss, l2, l1)
         self.complex_objective: Objective = Objective(self._model(self.complex), self.loss, l2, l1)
@@ -110,16 +114,24 @@ class ModelBench(Bench):
         """What the prover compares."""
 
         def value(v: Array) -> Array:
+            return np.array([around(self.surrogates, v, plain_value)])
+
+        def plain_value(v: Array) -> float:
             self.subject.theta[...] = v
             self.subject.rewind()
-            return np.array([self.objective.value(x, t)])
+            return self.objective.value(x, t)
 
         def complex_value(v: Array) -> Array:
+            return np.atleast_1d(np.asarray(around(self.complex_surrogates, v, plain_complex)))
+
+        def around(surrogates: Surrogates, v: Array, run: Callable[[Array], Any]) -> Any:
+            return surrogates.around(lambda: run(theta), lambda: run(v)) if surrogates.layers else run(v)
+
+        def plain_complex(v: Array) -> Any:
             self.complex.theta[...] = v
             self.complex.rewind()
             objective = self.complex_objective
-            z = objective.penalize(objective.differentiate(objective.model.admit(x + 0j), t))
-            return np.atleast_1d(np.asarray(z))
+            return objective.penalize(objective.differentiate(objective.model.admit(x + 0j), t))
 
         _, gradient = self.gradient(theta, x, t)
 

@@ -110,6 +110,8 @@ def operators(slot: Slot) -> Iterator[Edit]:
         new: Any = ast.BinOp(node.left, SECOND[type(node.op)](), node.right)
         yield slot.to(new, f"the operation in {code(node)}: {code(new)} belongs there")
     elif isinstance(node, ast.Compare) and type(node.ops[0]) in OTHER:
+        zero = ast.Compare(node.left, node.ops, [ast.Constant(0)])
+        yield slot.to(zero, f"the threshold in {code(node)}: {code(zero)} belongs there")
         new = ast.Compare(node.left, [OTHER[type(node.ops[0])]()], node.comparators)
         yield slot.to(new, f"the condition, or mask, {code(node)} is the wrong way round: {code(new)} belongs there")
     elif isinstance(node, ast.Name | ast.Attribute) and isinstance(slot.parent, ast.Call | ast.BinOp) and not called:

@@ -314,6 +314,7 @@ ELSEWHERE = ("zeros at the end", "ties", "large", "negative", "rows of another s
 def _elsewhere(bench: LayerBench, subject: Subject) -> Iterator[Point]:
     """The changed copy's gradient at other inputs, with other parameters."""
     others = [(name, x) for name, x in bench.situations() if name.startswith(ELSEWHERE)]
+    others += bench.between_branches(subject.layer)
     for name, x in [("another x", bench.another()), *others]:
         if bench.finite(x, bench.theta):
             subject.theta[...] = bench.theta

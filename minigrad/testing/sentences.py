@@ -88,6 +88,7 @@ SENTENCES = {
     "logarithm of 0": "0 log 0, or 0 / 0: take the logarithm of at least a small number, and divide by at least one",
     "jump of a loss": "forward jumps where two branches meet, or backward belongs to another function there: make the "
     "branches meet",
+    "arguments exchanged": "p and t are exchanged, -p log t for -t log p say: the loss is to be least where p is t",
     "cancellation in a loss": "large numbers are subtracted that are nearly equal: subtract p and t first, then square",
     # An optimizer.
     "dtheta overwritten": "dtheta is only to be read; work on a copy, say g = eta * dtheta",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from minigrad.layer import Layer
 from minigrad.model import put
 from minigrad.parameter import Array, pack, walk
+from minigrad.testing.surrogate import Surrogates
 
 INPUT = "x"
 
@@ -68,6 +69,7 @@ class Subject:
     def __init__(self, layer: Layer, dtype: npt.DTypeLike = np.float64) -> None:
         self.layer: Layer = copy.deepcopy(layer)
         self.theta, self.dtheta = pack([self.layer], dtype)
+        self._surrogates = Surrogates(self.layer)
         self._states = [
             (inner, name, copy.deepcopy(value)) for inner in walk([self.layer]) for name, value in inner.states.items()
         ]
@@ -119,9 +121,11 @@ class Subject:
         """y at v, a copy. `x` gives the input's shape, and the input itself where it holds integers."""
         return np.array(self.forward(self._placed(v, x)))
 
-    def differentiated(self, v: Array, x: Array) -> Array:
-        """The function whose derivative backward is at v: forward, unless the layer declares a surrogate."""
+    def differentiated(self, v: Array, x: Array, middle: Array) -> Array:
+        """The function whose derivative backward is at `middle`, at v: forward, unless a surrogate is declared."""
         surrogate = getattr(self.layer, "surrogate", None)
+        if surrogate is None and self._surrogates.layers:
+            return self._surrogates.around(lambda: self.at(middle, x), lambda: self.at(v, x))
         if surrogate is None:
             return self.at(v, x)
         self.rewind()

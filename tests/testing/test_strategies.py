@@ -9,8 +9,8 @@ import pytest
 from hypothesis import find
 from hypothesis import strategies as st
 
-from minigrad import Dense, Layer
-from minigrad.testing import GradientError, batches, check_layer, layer_test, sizes
+from minigrad import Dense, Layer, MeanSquaredError, Residual, Sequential, Tanh
+from minigrad.testing import GradientError, batches, check_layer, check_model, layer_test, sizes
 from tests.planted.wrong_layers import MultipliedByRows
 
 
@@ -72,3 +72,15 @@ def test_check_layer_takes_a_declared_surrogate_and_checks_it():
     check_layer(Rounded())
     with pytest.raises(GradientError):
         check_layer(type("Wrong", (Rounded,), {"backward": lambda self, dy: 2 * dy})())
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_check_model_takes_a_layer_with_a_surrogate_and_checks_the_rest(right):
+    layer = Rounded() if right else type("Wrong", (Rounded,), {"backward": lambda self, dy: 2 * dy})()
+    model = Sequential([Dense(3, 4), layer, Residual(Dense(4, 4), Rounded(), Tanh()), Dense(4, 1)], seed=0)
+    x = 3 * np.random.default_rng(0).normal(size=(8, 3))
+    if right:
+        check_model(model, MeanSquaredError(), x, x[:, 0])
+        return
+    with pytest.raises(GradientError, match=r"gradient of [Wb] of layer 1, Dense"):
+        check_model(model, MeanSquaredError(), x, x[:, 0])

@@ -435,6 +435,35 @@ bugs(
 )
 
 
+def positive(p):
+    if (p <= 0).any():
+        raise ValueError("p must be positive")
+
+
+@right()
+class CrossEntropy(Loss):
+    """-t log p"""
+
+    def terms(self, p, t):
+        positive(p)
+        return -t * np.log(p)
+
+    def slopes(self, p, t):
+        positive(p)
+        return -t / p
+
+
+bugs(
+    CrossEntropy,
+    ("return -t / p", "return t / p", "sign"),
+    (
+        "-t * np.log(p)\n\n    def slopes(self, p, t):\n        positive(p)\n        return -t / p",
+        "-p * np.log(t)\n\n    def slopes(self, p, t):\n        return -np.log(t) + 0 * p",
+        "exchanged",
+    ),
+)
+
+
 @right(0.1)
 class Nesterov(Optimizer):
     """v ← μ v - η g;  θ ← θ + μ v - η g"""
