@@ -30,7 +30,13 @@ def launch(ranks, folder, *asked):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heard,
     )
+
+
+def heard():
+    """A shell has its background jobs ignore Ctrl-C, and what they start as well."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(ranks, folder, *asked):
@@ -95,6 +101,24 @@ def test_all_end_with_the_rank_that_ends(how, tmp_path):
     assert status != 0 and time.monotonic() - begun < 60
     if how == "raise":
         assert "MemoryError: no memory left" in err and "rank 1 of 2: MemoryError" in err
+
+
+def test_ctrl_c_ends_all_and_keeps_the_checkpoint(tmp_path):
+    path = tmp_path / "killed"
+    with launch(2, tmp_path, "goes on", "100000") as process:
+        rank = int(process.stdout.readline())
+        while not path.exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        _, err = process.communicate(timeout=60)
+        assert process.returncode != 0, err
+    ended = time.monotonic()
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() - ended < 20:
+            os.kill(rank, 0)
+            time.sleep(0.05)
+    assert len(load_history(path)) >= 1
 
 
 def test_a_rank_that_is_killed_costs_the_time_since_the_checkpoint(tmp_path):
