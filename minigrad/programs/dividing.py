@@ -62,10 +62,15 @@ def divide(
     return tables
 
 
+def is_worth_dividing(row: Row, members: int) -> bool:
+    """Whether a row is long enough, if it can be divided."""
+    work = row.work // 16 if row.kind == "product" else row.work
+    return work >= DIVIDED_FROM and row.length >= members
+
+
 def parts_of(row: Row, members: int, product: Callable[[Row, list[int]], list[list[Row]] | None]) -> list[list[Row]]:
     """The part of each member; the first has all of what is not worth dividing, or can't be."""
-    work = row.work // 16 if row.kind == "product" else row.work
-    if work >= DIVIDED_FROM and row.length >= members:
+    if is_worth_dividing(row, members):
         bounds = bounds_of(row.length, members)
         parts = product(row, bounds) if row.kind == "product" else [[part] for part in row.cuts(bounds) or []]
         if parts:

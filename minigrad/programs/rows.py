@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import prod
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -17,6 +18,9 @@ Spot: TypeAlias = tuple[int, int]
 
 Kind: TypeAlias = Literal["elements", "rows", "turn", "product"]
 """What the sizes and strides of a loop are: those of elements, of rows and columns, or of matmul."""
+
+ZEROS = (0,) * max(OPERANDS, AXES, SIZES, STRIDES)
+NO_STEPS = [ZEROS[:OPERANDS]] * AXES
 
 MANY = 1 << 14
 """Elements of a row that leave the cache before the next row asks for them."""
@@ -52,7 +56,7 @@ class Row:
             _padded(self.strides, STRIDES),
             len(self.shape),
             _padded(self.shape, AXES),
-            [_padded(step, OPERANDS) for step in _padded(self.steps, AXES, ())],
+            ([_padded(step, OPERANDS) for step in self.steps] + NO_STEPS)[:AXES],
             run,
         )
 
@@ -137,11 +141,11 @@ class Row:
     @property
     def work(self) -> int:
         """Elements, or multiplications of a product."""
-        return int(np.prod(self.sizes)) * int(np.prod(self.shape))
+        return prod(self.sizes) * prod(self.shape)
 
 
-def _padded(values: Sequence[Any], length: int, filler: Any = 0) -> list[Any]:
-    return [*values, *[filler] * (length - len(values))]
+def _padded(values: Sequence[int], length: int) -> tuple[int, ...]:
+    return (*values, *ZEROS[len(values) : length])
 
 
 def table_of(rows: Iterable[Row | None], bases: Mapping[int, int]) -> Array:

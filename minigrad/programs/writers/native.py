@@ -18,7 +18,7 @@ import numpy as np
 from minigrad.parameter import Array
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
-from minigrad.programs.dividing import divide, parts_of
+from minigrad.programs.dividing import divide, is_worth_dividing, parts_of
 from minigrad.programs.equations import Names
 from minigrad.programs.executor import NotNative, own_loop
 from minigrad.programs.form import Line, Program, View
@@ -140,7 +140,8 @@ class Native:
     def divide(self, members: int) -> bool:
         """Divide the rows among so many threads from now on; whether it is worth it. To be tried: bits may change."""
         rows = self.stretches[0].rows
-        if not self.whole or members < 2 or sum(row.work for row in rows if row.kind == "product") < WORTH_DIVIDING:
+        products = [row for row in rows if row.kind == "product" and is_worth_dividing(row, members)]
+        if not self.whole or members < 2 or sum(row.work for row in products) < WORTH_DIVIDING:
             return False
         self.members = members
         self._written()
