@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def run(name, cwd, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # other processors have other tests
+    environment = os.environ | one_thread | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / name), *arguments]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -90,6 +91,23 @@ def test_transfer(tmp_path):
     output = run("transfer.py", tmp_path, "--quick")
     assert "0 to 4: learned from 2,500 pictures" in output
     assert all(numbers(output, f"  {name}")[0] > 40 for name in ("from the start", "frozen", "trained on"))
+
+
+def test_addition(tmp_path):
+    output = run("addition.py", tmp_path, "--quick")
+    assert numbers(output, "LSTM:")[0] > 80 and numbers(output, "transformer:")[0] > 50
+    (head,) = [number for number, line in enumerate(output.splitlines()) if line.startswith("sum")]
+    for line in output.splitlines()[head + 1 : head + 7]:
+        question, _, answer = line.split()
+        assert sum(map(int, question.removesuffix("=").split("+"))) == int(answer)
+
+
+def test_characters(tmp_path):
+    output = run("characters.py", tmp_path, "--quick")
+    names = ("  1-grams", "  2-grams", "  4-grams", "  transformer", "  the grammar")
+    one, two, four, transformer, grammar = (numbers(output, name)[0] for name in names)
+    assert grammar < four < two < one and grammar < transformer < two
+    assert output.count("Written by") == 2
 
 
 def test_regularisation(tmp_path):
