@@ -64,9 +64,9 @@ def kind_of(lines: Sequence[Line]) -> str:
 
 def clocked(statements: Sequence[str], names: dict[str, Any], noted: list[tuple[float, ...]]) -> Callable[[], None]:
     """A function of statements with the time noted after each of them: a tuple of times for each call."""
-    text = ["def step():", "    c0 = clock()"]
-    text += [f"    {statement}; c{number} = clock()" for number, statement in enumerate(statements, 1)]
-    text.append(f"    noted.append(({', '.join(f'c{n}' for n in range(len(statements) + 1))}))")
+    text = ["def step():", "    clock_0 = clock()"]  # no name of a program has such a form
+    text += [f"    {statement}; clock_{number} = clock()" for number, statement in enumerate(statements, 1)]
+    text.append(f"    noted.append(({', '.join(f'clock_{n}' for n in range(len(statements) + 1))}))")
     names = names | {"clock": time.perf_counter, "noted": noted}
     exec(compile("\n".join(text), "<clocked program>", "exec"), names)
     step: Callable[[], None] = names["step"]

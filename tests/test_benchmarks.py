@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import convolution, families, peers, profile, ranks, run, scaling, walk, windows
+from benchmarks import convolution, families, peers, profile, ranks, run, scaling, sequences, walk, windows
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from minigrad.model import Model
 from minigrad.programs import executor, running
@@ -102,6 +102,21 @@ def test_convolutions_are_measured_whole_and_in_parts(monkeypatch):
     assert len(found["1 -> 2"]["minigrad"][""]) == convolution.RUNS
     found["8 -> 16"]["PyTorch"] = {way: [time / 2 for time in found["8 -> 16"]["minigrad"][""]] for way in ("1", "2")}
     assert "| 2.00, 2.00 |" in convolution.report(found, 2)
+
+
+def test_sequences_are_measured_and_profiled(monkeypatch, capsys):
+    monkeypatch.setattr(sequences, "installed", lambda package: package == "numpy")
+    sequences.main(["--quick", "--only", "LSTM", "--lines", "3"])
+    blas, _, _, _, row, _, head, *lines = capsys.readouterr().out.splitlines()
+    assert "openblas" in blas or not blas
+    assert row.startswith("| LSTM, minigrad | ") and float(row.split("|")[2]) > 0
+    assert head.startswith("LSTM: ") and len(lines) == 6
+    assert sum("matrix products" in line for line in lines) >= 3 and all("LSTM(64, 64)" in line for line in lines[:2])
+
+
+def test_sequences_have_ratios_to_pytorchs():
+    found = {"LSTM": {"minigrad": [[3.0, 4.0], [6.0, 4.0], [9.0, 8.0]], "PyTorch": [[2.0, 2.0]] * 3}}
+    assert "| LSTM, minigrad | 6.00 | 3.00 | 4.00 | 3.00 | 1.50 | 2.00 |" in sequences.report("", found)
 
 
 def test_families_have_a_ratio_each_and_leave_the_package_as_it_was(capsys):
