@@ -187,9 +187,7 @@ def log_loss(codes: npt.ArrayLike, p: npt.ArrayLike, sample_weight: npt.ArrayLik
 
     0 is perfect; answering the classes' shares h gets -Σ h ln h. A probability of 0 counts as the dtype's rounding.
     """
-    codes, p = np.asarray(codes), np.asarray(p)
-    own = np.clip(p[np.arange(len(codes)), codes], np.finfo(p.dtype).eps, 1).astype(np.float64)
-    return _mean(-np.log(own), sample_weight)
+    return _mean(log_loss_terms(codes, p), sample_weight)
 
 
 def brier_score(codes: npt.ArrayLike, p: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Any:
@@ -198,9 +196,20 @@ def brier_score(codes: npt.ArrayLike, p: npt.ArrayLike, sample_weight: npt.Array
     0 is perfect; answering the classes' shares gets 1 - Σ h² (halved likewise). Source: Brier, "Verification of
     forecasts expressed in terms of probability", Monthly Weather Review 78, 1950.
     """
+    return _mean(brier_terms(codes, p), sample_weight)
+
+
+def log_loss_terms(codes: npt.ArrayLike, p: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """-ln p[i, codes_i] of each row, (m,)."""
+    codes, p = np.asarray(codes), np.asarray(p)
+    own = np.clip(p[np.arange(len(codes)), codes], np.finfo(p.dtype).eps, 1).astype(np.float64)
+    return np.asarray(-np.log(own))
+
+
+def brier_terms(codes: npt.ArrayLike, p: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Σ_k (p_k - t_k)² of each row, or half of it, (m,)."""
     codes, p = np.asarray(codes), np.asarray(p, np.float64)
-    errors = ((p - np.eye(p.shape[1])[codes]) ** 2).sum(axis=1) / (2 if p.shape[1] == 2 else 1)
-    return _mean(errors, sample_weight)
+    return np.asarray(((p - np.eye(p.shape[1])[codes]) ** 2).sum(axis=1) / (2 if p.shape[1] == 2 else 1))
 
 
 # ---------------------------------------------------------------------------------------------------------- numbers

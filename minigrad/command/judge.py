@@ -15,7 +15,8 @@ from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
 from minigrad.data.labels import LabelEncoder
 from minigrad.data.target import threshold_of
-from minigrad.metrics import classification_report, confusion_matrix, wilson_interval
+from minigrad.metrics import ClassificationReport, classification_report, confusion_matrix, wilson_interval
+from minigrad.parameter import Array
 from minigrad.results.columns import curve_lines
 from minigrad.results.errors import number_figures
 from minigrad.results.evaluation import UNBALANCED
@@ -104,8 +105,6 @@ def _classes(model: Sequential | TableModel, rows: Rows, found: Answers) -> tupl
     """What is found of labels, for JSON and as text."""
     matrix = confusion_matrix(rows.known, found.values, model.classes)
     report = classification_report(rows.known, found.values, model.classes)
-    right, total = int(np.trace(matrix)), int(matrix.sum())
-    low, high = wilson_interval(right, total)
     codes = LabelEncoder(report.classes).encode(rows.known)
     p = found.probabilities
     assert p is not None
@@ -118,6 +117,20 @@ def _classes(model: Sequential | TableModel, rows: Rows, found: Answers) -> tupl
     if len(np.unique(codes)) > 1:
         shares = np.bincount(codes, minlength=len(report.classes)) / len(codes)
         measures, _ = measured(codes, p, [np.tile(shares, (len(codes), 1))], positive, seed=0)
+    told, parts = verdict_lines(report, matrix, measures, positive)
+    if positive is not None:
+        edge = None if threshold is None else threshold[1]
+        trades = trade_offs(codes == positive, p[:, positive], edge)
+        parts.append(threshold_lines(trades, str(report.classes.tolist()[positive]), edge, "these rows"))
+    return told, "\n\n".join(parts)
+
+
+def verdict_lines(
+    report: ClassificationReport, matrix: Array, measures: tuple[Measure, ...], positive: int | None
+) -> tuple[dict[str, Any], list[str]]:
+    """What the matrix and the measures say, for JSON and as paragraphs: accuracy, measures if any, matrix, report."""
+    right, total = int(np.trace(matrix)), int(matrix.sum())
+    low, high = wilson_interval(right, total)
     told = {
         "accuracy": right / total,
         "interval": (low, high),
@@ -130,12 +143,15 @@ def _classes(model: Sequential | TableModel, rows: Rows, found: Answers) -> tupl
     parts = [f"accuracy  {right / total:.3f}, 95 % interval {low:.3f} to {high:.3f}: {right:,} of {total:,} rows right"]
     if measures:
         parts.append(measure_lines(measures, None if positive is None else names[positive], "these rows"))
-    parts += ["\n".join(matrix_lines("rows", names, matrix)), str(report)]
-    if positive is not None:
-        edge = None if threshold is None else threshold[1]
-        trades = trade_offs(codes == positive, p[:, positive], edge)
-        parts.append(threshold_lines(trades, names[positive], edge, "these rows"))
-    return told, "\n\n".join(parts)
+    return told, [*parts, "\n".join(matrix_lines("rows", names, matrix)), str(report)]
+
+
+def coverage_line(width: float, level: float, held: int, rows: int) -> str:
+    """For how many rows the interval around predictions held."""
+    return (
+        f"intervals prediction ± {amount(width)}, meant to hold for {100 * level:g} %, held for {held:,} of {rows:,} "
+        f"rows ({100 * held / rows:.1f} %)"
+    )
 
 
 def _numbers(rows: Rows, found: Answers) -> tuple[dict[str, Any], str]:
@@ -154,10 +170,7 @@ def _numbers(rows: Rows, found: Answers) -> tuple[dict[str, Any], str]:
     if found.half_width is not None:
         held = int(np.sum(abs(truth - answers) <= found.half_width))
         told["interval_coverage"] = held / len(truth)
-        lines.append(
-            f"intervals prediction ± {amount(found.half_width)}, meant to hold for {100 * found.level:g} %, held for "
-            f"{held:,} of {len(truth):,} rows ({100 * held / len(truth):.1f} %)"
-        )
+        lines.append(coverage_line(found.half_width, found.level, held, len(truth)))
     return told, "\n".join(lines) + "\n\n" + measure_lines(figures.measures, None, "these rows")
 
 

@@ -8,14 +8,14 @@ trained on windows of it. So memory holds the sample and two windows, whatever t
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minigrad.atomic import replacing, target_of
 from minigrad.command.folder import load_model
@@ -24,14 +24,12 @@ from minigrad.command.progress import busy
 from minigrad.command.sources import Choices, Table, with_source
 from minigrad.command.use import columns_of
 from minigrad.data.blocks import Blocks
+from minigrad.data.columns import texts_of
 from minigrad.data.preparation import Preparation
 from minigrad.data.sources import ROWS, row_groups
 from minigrad.data.split import Rows
-from minigrad.data.target import spelled_as, target_values
+from minigrad.data.target import Task, spelled_as, target_values
 from minigrad.data.words import did_you_mean, shown
-from minigrad.metrics import ClassificationReport, confusion_matrix, wilson_interval
-from minigrad.results.report import matrix_lines
-from minigrad.results.words import amount
 from minigrad.table_model import TableModel
 
 if TYPE_CHECKING:
@@ -61,6 +59,7 @@ class Pieces:
 
     def __init__(self, where: str, target: str | None = None) -> None:
         self.where = where
+        self.target = target
         self._groups, self.names, self._sizes = row_groups(where)
         self.rows: int = sum(self._sizes)
         if not self.rows:
@@ -70,11 +69,22 @@ class Pieces:
             raise ValueError(f"{where}: there is no column {target!r} to predict{near}; it has {shown(self.names)}")
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
+        return self._read(None)
+
+    def _read(self, columns: list[str] | None) -> Iterator[pd.DataFrame]:
         start = 1
         for group, size in zip(self._groups, self._sizes, strict=True):
-            frame = group.to_table(use_threads=False).to_pandas()
+            frame = group.to_table(columns=columns, use_threads=False).to_pandas()
             yield frame.set_index(np.arange(start, start + size))
             start += size
+
+    def answered(self, task: Task, *, alone: bool = False) -> Iterator[tuple[pd.DataFrame, npt.NDArray[Any]]]:
+        """The rows with a target, and the targets; if these are wanted `alone`, no other column is read."""
+        assert self.target is not None
+        for frame in self._read([self.target] if alone else None):
+            frame = frame[frame[self.target].notna()]
+            if len(frame):
+                yield frame, target_values(frame[self.target], task)[2]
 
     def sample(self, seed: int) -> pd.DataFrame:
         """Rows that are drawn with the same chance, in their order; all of them where they are few."""
@@ -101,56 +111,75 @@ class LargeTable(Table):
             options.task,
             where=pieces.where,
             said=(said,),
-            choices=Choices(tuple(options.drop), tuple(options.keep)),
+            choices=Choices(tuple(options.drop), tuple(options.keep), options.split_by, options.group),
         )
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
-        """Each column as the sample's training rows say, and all rows but those held out as blocks."""
+        """Each column as the sample's training rows say, and all rows as blocks but those held out, and their like."""
         split = super().prepare(train, held_out)
+        kept = self._kept(np.setdiff1d(held_out, train))
         with busy(f"preparing {self.pieces.rows:,} rows of {self.where}"):
-            blocks, unknown = self._blocks(split, set(self.row_numbers[held_out].tolist()))
-        notes = split.notes
+            blocks, unknown, like = self._blocks(split, kept)
+        notes = (*split.notes, ("rows", f"{blocks.rows():,} of all {self.pieces.rows:,} are trained on"))
         if unknown:
             notes = (*notes, ("rows", f"{unknown:,} with a label that none of the sample has are left out"))
+        if like := like - len(np.setdiff1d(held_out, train)):
+            notes = (*notes, ("rows", f"{like:,} that belong with those held out are neither trained on nor measured"))
         return replace(split, blocks=blocks, notes=notes)
 
-    def _blocks(self, split: Split, held_out: set[int]) -> tuple[Blocks, int]:
-        """The prepared rows, in a file without a name, and how many have a label that is not known."""
+    def _kept(self, held_out: Rows) -> Callable[[pd.DataFrame], npt.NDArray[np.bool_]]:
+        """Which rows of a frame may be trained on, by what the sample holds out.
+
+        With --split-by those before the first of these and, as everywhere, those without a value; with --group those
+        of other groups.
+        """
+        by, group = self.choices.split_by, self.choices.group
+        out = self.frame.iloc[held_out]
+        if by is not None and len(out):
+            first = self._in_order(out[by]).min()
+            return lambda frame: ~(self._in_order(frame[by]) >= first)
+        if group is not None and len(out):
+            groups = {str(text) for text in texts_of(out[group])}
+            return lambda frame: np.array([str(text) not in groups for text in texts_of(frame[group])])
+        numbers = self.row_numbers[held_out]
+        return lambda frame: ~np.isin(frame.index.to_numpy(), numbers)
+
+    def _blocks(self, split: Split, kept: Callable[[pd.DataFrame], npt.NDArray[np.bool_]]) -> tuple[Blocks, int, int]:
+        """The prepared rows, in a file without a name; how many have a label that is not known, or are not kept."""
         assert split.target is not None and split.names is not None
         preparation, name = Preparation.from_json(split.facts), split.target.name
         classes = np.unique(self.answers[split.train]) if self.task == "classification" else None
-        unknown, targets, written = 0, [], 0
+        unknown, left_out, targets, written = 0, 0, [], 0
         with tempfile.TemporaryFile(prefix="minigrad-") as file:  # gone with the blocks, even if all is killed
-            for frame in self.pieces:
-                keep = np.array([number not in held_out for number in frame.index.tolist()])
-                frame = frame[keep & frame[name].notna().to_numpy()]
-                if not len(frame):
-                    continue
-                with with_source(self.where):
-                    answers = target_values(frame[name], self.task)[2]
+            with with_source(self.where):
+                for frame, answers in self.pieces.answered(self.task):
+                    keep = kept(frame)
+                    left_out += int((~keep).sum())
                     if classes is not None:
                         answers = spelled_as(answers, classes.tolist())
                         known = np.isin(answers, classes)
-                        unknown += int((~known).sum())
-                        frame, answers = frame[known], answers[known]
-                    x = preparation.transform(frame.drop(columns=name))
-                file.write(np.ascontiguousarray(x, np.float32).data)
-                targets.append(split.target.encode(answers))
-                written += len(x)
+                        unknown += int((~known & keep).sum())
+                        keep &= known
+                    if not keep.any():
+                        continue
+                    x = preparation.transform(frame[keep].drop(columns=name))
+                    file.write(np.ascontiguousarray(x, np.float32).data)
+                    targets.append(split.target.encode(answers[keep]))
+                    written += len(x)
             file.flush()
             x = np.memmap(file, np.float32, "r", shape=(written, len(split.names)))
-        return Blocks((x, np.concatenate(targets)), classes=classes), unknown
+        return Blocks((x, np.concatenate(targets)), classes=classes), unknown, left_out
 
 
 def read_large(options: argparse.Namespace) -> LargeTable:
     """The table of `train`. Raises ValueError for options that need all rows at once."""
     if options.target is None:
         raise ValueError(f"{options.data}: name the column to predict, as in --target COLUMN")
-    for option in ("split_by", "group", "tune", "final"):
-        if getattr(options, option) not in (None, False):
-            raise ValueError(
-                f"--{option.replace('_', '-')} needs all rows at once; of {options.data} a sample is held out"
-            )
+    if options.tune is not None:
+        raise ValueError(
+            f"--tune needs all rows at once, and of {options.data} memory holds a sample; tune on a part of it that is "
+            f"one file, and give what it finds as options"
+        )
     return LargeTable(Pieces(options.data, options.target), options)
 
 
@@ -161,7 +190,7 @@ def predict_large(options: argparse.Namespace) -> int:
 
     if options.explain:
         raise ValueError(f"--explain is for tables that memory holds; take a part of {options.data}")
-    out, pieces, model = Path(options.out), Pieces(options.data), _table_model(options)
+    out, pieces, model = Path(options.out), Pieces(options.data), table_model(options)
     if out.suffix.lower() not in (".parquet", ".pq"):
         raise ValueError(f"{out}: the answers about {options.data} are written as Parquet; give a name in .parquet")
     if target_of(out).is_relative_to(Path(options.data).resolve()):
@@ -185,53 +214,8 @@ def predict_large(options: argparse.Namespace) -> int:
     return 0
 
 
-def evaluate_large(options: argparse.Namespace) -> int:
-    """`minigrad evaluate MODEL FOLDER`: how good the answers are, added up piece by piece."""
-    model = _table_model(options)
-    target = model.target
-    pieces = Pieces(options.data, target.name)
-    matrix: Any = 0
-    sums = np.zeros(5)  # rows, and of t - m, (t - m)², (t - p)², |t - p|
-    with busy(f"reading {options.data}"), with_source(pieces.where):
-        for frame in pieces:
-            frame = frame[frame[target.name].notna()]
-            if not len(frame):
-                continue
-            known, found = target_values(frame[target.name], target.task)[2], model.answer(frame).values
-            if model.classes is not None:
-                known = spelled_as(known, model.classes.tolist())
-                matrix = matrix + confusion_matrix(known, found, model.classes)
-            else:
-                t, error = known - target.mean, np.abs(known - found)  # near 0, so that squares lose no digits
-                sums += len(t), t.sum(), (t**2).sum(), (error**2).sum(), error.sum()
-        if model.classes is None and sums[0] < 2:
-            raise ValueError("R² needs at least two rows with known answers")
-    if model.classes is None:
-        rows, total, squares, wrong, absolute = sums.tolist()
-        r2, mae = 1 - wrong / (squares - total**2 / rows), absolute / rows
-        if options.json:
-            print(json.dumps({"data": pieces.where, "rows": int(rows), "r2": r2, "mae": mae}))
-        else:
-            print(f"data      {pieces.where}")
-            print(f"R²        {r2:.3f} of {int(rows):,} rows (1 is perfect; 0 is what their own mean gets)")
-            print(f"error     {amount(mae)} on average (mean absolute error)")
-        return 0
-    report = ClassificationReport.of(model.classes, matrix)
-    right, total = int(np.trace(matrix)), int(matrix.sum())
-    low, high = wilson_interval(right, total)
-    if options.json:
-        measured = {"data": pieces.where, "rows": total, "accuracy": right / total, "interval": (low, high)}
-        table = {"classes": model.classes.tolist(), "confusion_matrix": matrix.tolist()}
-        print(json.dumps(measured | {"balanced_accuracy": report.balanced_accuracy} | table))
-        return 0
-    print(f"data      {pieces.where}")
-    print(f"accuracy  {right / total:.3f}, 95 % interval {low:.3f} to {high:.3f}: {right:,} of {total:,} rows right\n")
-    print("\n".join(matrix_lines("rows", [str(name) for name in model.classes.tolist()], matrix)))
-    print(f"\n{report}")
-    return 0
-
-
-def _table_model(options: argparse.Namespace) -> TableModel:
+def table_model(options: argparse.Namespace) -> TableModel:
+    """The model of a table that --stream or a folder is given to."""
     model = load_model(options.model)
     if not isinstance(model, TableModel):
         raise ValueError(f"{options.model} was not trained on a table with a header, and {options.data} is one")

@@ -10,7 +10,8 @@ import os
 import sys
 
 from minigrad.command.judge import evaluate, explain
-from minigrad.command.larger import evaluate_large, is_larger, predict_large
+from minigrad.command.judge_larger import evaluate_large
+from minigrad.command.larger import is_larger, predict_large
 from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
 from minigrad.command.others import check, derive, digits, export, sample

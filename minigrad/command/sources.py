@@ -199,12 +199,16 @@ class Table(Source):
 
     def _latest(self, name: str, test_size: float) -> tuple[Rows, Rows]:
         """The rows split by the order of a column."""
-        column, kind = self.frame[name], kind_of(self.frame[name])
+        kind = kind_of(self.frame[name])
         if kind not in ("date", "number"):
             raise ValueError(f"--split-by {name!r}: the column holds {PLURALS[kind]}, which have no order in time")
         with with_source(f"--split-by {name!r}"):
-            values = moments_of(column) if kind == "date" else numbers_of(column, kind)
-            return split_latest(values, test_size)
+            return split_latest(self._in_order(self.frame[name]), test_size)
+
+    def _in_order(self, column: pd.Series[Any]) -> npt.NDArray[Any]:
+        """What a column of --split-by, or a part of it, is ordered by; missing values are NaN or NaT."""
+        kind = kind_of(self.frame[str(column.name)])
+        return moments_of(column) if kind == "date" else numbers_of(column, kind)
 
     def _held_out(self, train: Rows, held_out: Rows, drawn: str) -> Split:
         """The split, if training has every label."""

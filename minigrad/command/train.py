@@ -115,11 +115,12 @@ def _score(source: Source, settings: Settings) -> float:
 def _train_finally(source: Source, split: Split, settings: Settings, measured: Sequential, path: Path) -> int:
     """Train on all rows, and put that network in the place of the one that was measured; return how many rows."""
     rows = np.sort(np.concatenate([split.train, split.held_out]))
-    model, _ = train_network(source.prepare(rows, split.held_out), settings)
+    whole = source.prepare(rows, split.held_out)
+    model, _ = train_network(whole, settings)
     kept = {name: fact for name, fact in (measured.preparation or {}).items() if name == "interval"}
     model.preparation = (model.preparation or {}) | kept | {"final": True}
     model.save(path)
-    return len(rows)
+    return len(rows) if whole.blocks is None else whole.blocks.rows()
 
 
 def _refuse_together(options: argparse.Namespace) -> None:

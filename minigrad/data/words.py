@@ -11,7 +11,7 @@ SHOWN = 12  # names in an error message
 
 def shown(names: Any) -> str:
     """The first names, for a message."""
-    names = list(names)
+    names = names.tolist() if hasattr(names, "tolist") else list(names)
     return ", ".join(map(repr, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 

@@ -12,6 +12,8 @@ from minigrad.parameter import Array
 from minigrad.results.bootstrap import bootstrap
 from minigrad.results.outcome import Interval, Measure
 
+NAMES = {"rmse": "root mean squared error", "mae": "mean absolute error", "r2": "R²"}
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -32,7 +34,7 @@ def number_figures(truth: Array, answers: Array, rivals: Sequence[Array], seed: 
     found = bootstrap(lambda weights: _figures(truth, answers, rivals, weights), len(truth), width=truth.shape[1])
     measures = tuple(
         Measure(key, name, float(values[key][0]), found[key], float(chance[key][0]), found[f"{key} gain"])
-        for key, name in (("rmse", "root mean squared error"), ("mae", "mean absolute error"), ("r2", "R²"))
+        for key, name in NAMES.items()
     )
     gains = [found[f"against {place}"] for place in range(len(rivals))]
     score = float(values["r2"][0]) if len(truth) > 1 else math.nan

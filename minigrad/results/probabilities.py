@@ -12,9 +12,9 @@ from minigrad.metrics import average_precision_score, brier_score, lift, log_los
 from minigrad.parameter import Array
 from minigrad.results.bootstrap import bootstrap
 from minigrad.results.outcome import Interval, Measure, TradeOff
+from minigrad.summed import ROUNDING
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-ROUNDING = 1e-3  # by which outputs that are probabilities may miss a sum of 1
 NAMES = {
     "auc": "AUC (ROC)",
     "average_precision": "AUC (precision-recall)",
@@ -77,14 +77,27 @@ def trade_offs(truth: Array, scores: Array, chosen: float | None = None) -> tupl
 
     Those above all scores are left out, unless it is the `chosen` one.
     """
-    found = []
-    for threshold in sorted({*THRESHOLDS, *([] if chosen is None else [chosen])}):
-        called = scores >= threshold
-        if not called.any() and threshold != chosen:
-            continue
-        right = int((called & truth).sum())
-        found.append(TradeOff(threshold, int(called.sum()), right, int(truth.sum()), len(truth)))
-    return tuple(found)
+    edges = edges_of(chosen)
+    return trades_of(edges, trade_counts(truth, scores, edges), int(truth.sum()), len(truth), chosen)
+
+
+def edges_of(chosen: float | None) -> list[float]:
+    """The thresholds to tell of."""
+    return sorted({*THRESHOLDS, *([] if chosen is None else [chosen])})
+
+
+def trade_counts(truth: Array, scores: Array, edges: Sequence[float]) -> Array:
+    """How many rows each threshold has called so, and how many of them rightly, (thresholds, 2)."""
+    called = scores >= np.asarray(edges, scores.dtype)[:, None]  # as an answer compares them
+    return np.stack([called.sum(axis=1), (called & truth).sum(axis=1)], axis=1)
+
+
+def trades_of(
+    edges: Sequence[float], counts: Array, true: int, rows: int, chosen: float | None
+) -> tuple[TradeOff, ...]:
+    """What these counts mean; thresholds above all scores are left out, unless it is the `chosen` one."""
+    found = zip(edges, counts.tolist(), strict=True)
+    return tuple(TradeOff(e, called, right, true, rows) for e, (called, right) in found if called or e == chosen)
 
 
 def _figures(codes: Array, p: Array, positive: int | None, weights: Array | None) -> dict[str, Array]:

@@ -52,7 +52,9 @@ def test_a_folder_is_learned_from_in_pieces_and_answered_piece_by_piece(folder, 
     expected = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder.parent / "all.parquet", "--json"))
     found = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder, "--json"))
     assert found["rows"] == ROWS - ROWS // 100
-    assert [found[n] for n in found if n != "data"] == [expected[n] for n in found if n != "data"]
+    for key in ("accuracy", "interval", "balanced_accuracy", "classes", "confusion_matrix"):
+        assert found[key] == expected[key], key
+    agree(found, expected, found.pop("auc_bound"))
     assert "oak" in run(capsys, "evaluate", tmp_path / "trees", folder.parent / "all.parquet", "--stream")
     run(capsys, "predict", tmp_path / "trees", folder, "--out", tmp_path / "answers.parquet")
     answers = pd.read_parquet(tmp_path / "answers.parquet")
@@ -62,6 +64,19 @@ def test_a_folder_is_learned_from_in_pieces_and_answered_piece_by_piece(folder, 
     again = json.loads(run(capsys, *train, "--out", tmp_path / "trees", "--resume", "--epochs", 10))
     whole = json.loads(run(capsys, *train, "--epochs", 10))
     assert again["held_out_accuracy"] == whole["held_out_accuracy"]
+
+
+def agree(found, expected, bound=0.0):
+    """The same measures; rankings but for their bins, intervals as far as two bootstraps agree."""
+    assert bound < 1e-4 and found["rows"] == expected["rows"] and found["shown"] == expected["shown"]
+    assert found["knowing_nothing"] == pytest.approx(expected["knowing_nothing"], abs=1e-9)
+    for key in expected["knowing_nothing"]:
+        name = f"held_out_{key}"
+        ranked = key in ("auc", "average_precision", "lift")
+        assert found[name] == pytest.approx(expected[name], rel=1e-6, abs=1e-3 * ranked), key
+        low, high = expected[f"{name}_interval"]
+        assert found[f"{name}_interval"] == pytest.approx([low, high], abs=0.3 * (high - low) + 1e-9), key
+    assert found["held_out_auc"] == pytest.approx(expected["held_out_auc"], abs=bound) if bound else True
 
 
 def test_every_row_that_is_not_held_out_is_trained_on_once(folder, monkeypatch):
@@ -100,13 +115,41 @@ def test_numbers_are_measured_as_in_one_piece(folder, tmp_path, capsys):
     expected = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder.parent / "all.parquet", "--json"))
     found = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder, "--json"))
     assert found["r2"] == pytest.approx(expected["r2"]) and found["mae"] == pytest.approx(expected["mae"])
+    assert found["interval_coverage"] == expected["interval_coverage"]
+    agree(found, expected)
     assert "R²" in run(capsys, "evaluate", tmp_path / "trees", folder)
+
+
+@pytest.mark.parametrize(("option", "column"), [("--split-by", "day"), ("--split-by", "girth"), ("--group", "soil")])
+def test_rows_that_belong_with_the_held_out_ones_are_not_trained_on(option, column, folder, monkeypatch):
+    monkeypatch.setattr(larger, "SAMPLED", 500)
+    table = larger.read_large(larger_options("train", folder, "--target", "volume", option, column))
+    split = table.hold_out(0.3, 0)
+    held, frame = table.frame.iloc[split.held_out][column], pd.read_parquet(folder.parent / "all.parquet")
+    out = frame[column] >= held.min() if option == "--split-by" else frame[column].isin(held.dropna().unique())
+    if held.isna().any():
+        out |= frame[column].isna()
+    assert split.blocks.rows() == ROWS - out.sum() and 0 < out.sum() < ROWS
+    assert f"{out.sum() - len(held):,} that belong with those held out" in dict(split.notes)["rows"]
+    assert ("rows", f"{ROWS - out.sum():,} of all {ROWS:,} are trained on") in split.notes
+    finally_ = table.prepare(np.arange(len(split.x)), split.held_out)
+    assert finally_.blocks.rows() == ROWS
+
+
+def test_several_networks_and_a_final_one_are_of_all_rows(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(larger, "SAMPLED", 600)
+    train = ["train", folder, "--target", "volume", "--split-by", "day", "--epochs", 3, "--ensemble", 2, "--final"]
+    said = run(capsys, *train, "--out", tmp_path / "trees")
+    assert f"trained again on all {ROWS:,} rows" in said and "2 networks" in said
+    assert json.loads(run(capsys, "evaluate", tmp_path / "trees", folder, "--json"))["r2"] > 0.5
 
 
 WRONG = {
     "no target": (["train", "FOLDER"], "name the column to predict"),
     "mistyped": (["train", "FOLDER", "--target", "kinds"], "no column 'kinds' to predict"),
-    "in time": (["train", "FOLDER", "--target", "kind", "--split-by", "day"], "--split-by needs all rows at once"),
+    "tuned": (["train", "FOLDER", "--target", "kind", "--tune", "3"], "--tune needs all rows at once"),
+    "no order": (["train", "FOLDER", "--target", "kind", "--split-by", "soil"], "which have no order in time"),
+    "a new label": (["evaluate", "MODEL", "NEW"], "row 3 holds the label 'palm'; the network was trained on 'oak'"),
     "a text file": (["train", "table.csv", "--target", "kind", "--stream"], "--stream reads Parquet files in pieces"),
     "an empty folder": (["train", "EMPTY", "--target", "kind"], "there are no rows in it"),
     "a sheet": (["predict", "MODEL", "FOLDER", "--out", "answers.xlsx"], "give a name in .parquet"),
@@ -121,7 +164,15 @@ def models(folder):
     assert main([*train, "--out", str(folder.parent / "model")]) == 0
     assert main(["train", "digits", "--epochs", "1", "--out", str(folder.parent / "digits")]) == 0
     (folder.parent / "empty").mkdir()
-    places = {"FOLDER": folder, "EMPTY": folder.parent / "empty", "MODEL": folder.parent / "model"}
+    (folder.parent / "new").mkdir()
+    frame = pd.read_parquet(folder.parent / "all.parquet").head(4).assign(kind=["oak", "Pine", "palm", None])
+    frame.to_parquet(folder.parent / "new" / "0.parquet")
+    places = {
+        "NEW": folder.parent / "new",
+        "FOLDER": folder,
+        "EMPTY": folder.parent / "empty",
+        "MODEL": folder.parent / "model",
+    }
     return places | {"DIGITS": folder.parent / "digits"}
 
 
