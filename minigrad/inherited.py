@@ -154,7 +154,7 @@ def _deriving(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             return forward(layer, x)
         if type(layer).backward is layer._root.backward:
             return layer.derivation().forward(layer, forward, x)
-        if argument not in layer._made_with:
+        if argument not in getattr(layer, "_made_with", {}):
             setattr(layer, argument, x)
         return forward(layer, x)
 

@@ -7,6 +7,7 @@ and is written down as source.
 from __future__ import annotations
 
 from collections import Counter
+from types import MethodDescriptorType
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Reverse:
     def __init__(self, trace: Trace, recording: bool) -> None:
         self._trace, self._recording = trace, recording
         self._gradients: dict[int, Any] = {}
-        self._makers = {id(node.out.array): node for node in trace.nodes}
+        self._makers = {id(node.out.array): node for node in trace.nodes if not node.writes}
         self.finished: set[int] = set()
         self._own: set[int] = set()  # of arrays whose gradient is an array that nobody else has
 
@@ -89,6 +90,9 @@ class Reverse:
 
     # ------------------------------------------------------------------------------------------------------ nodes
     def _back(self, node: Node) -> None:
+        if node.writes:
+            self._unwrite(node)
+            return
         g = self._gradients.pop(id(node.out.array), None)
         if g is None or not node.is_active:
             return
@@ -120,6 +124,24 @@ class Reverse:
             for part, own in zip(given, share, strict=True):
                 if self._trace.is_active(part):
                     self._hand(part, own, g, y)
+
+    def _unwrite(self, node: Node) -> None:
+        """To what was written or added goes what has reached its places: all that was read of them was read later."""
+        whole = self.of(owner(node.out.array))
+        if whole is None or not self._trace.is_active(node.inputs):
+            return
+        g = self._looked(node.out.array, whole)
+        self._give(node.inputs[0], gathered(g, node.inputs[0].shape, g.shape, True))
+
+    def _looked(self, array: Array, whole: Any) -> Any:
+        """The view of `whole` that an array is of its owner."""
+        if array is owner(array):
+            return whole
+        made = self._makers[id(array)]
+        seen, more = self._looked(made.inputs[0], whole), self._values(made.inputs[1:])
+        if isinstance(made.function, MethodDescriptorType):  # such as transpose, of plain arrays alone
+            return getattr(seen, made.function.__name__)(*more, **made.options)
+        return made.function(seen, *more, **made.options)
 
     def _exponent_below(self, node: Node) -> Array | None:
         """u where a node makes y = a / (1 + exp(u)), to which du = -y (1 - s) g leads, s = 1 / (1 + exp(u)).

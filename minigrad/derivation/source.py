@@ -125,11 +125,12 @@ class _Method(Traces):
 
     def _is_source(self, number: int) -> bool:
         known = number in self.held or number == id(self.x) or number in self._written_as or number in self.moved
+        known = known or number in self.trace.filled
         return known or (number in self.inner and (number in self.called or self.inner[number]))
 
     def _is_shape_alone(self, node: Node) -> bool:
         """Whether a node looks at the shape of its input alone, for which another one of that shape may stand."""
-        return getattr(node.function, "__name__", "") == "zeros_like" and self._shape_name(node.inputs[0].shape) != ""
+        return getattr(node.function, "__name__", "") == "zeros_like" and self._shape_name(node.out.shape) != ""
 
     def _state(self, node: Node, is_backward: bool) -> None:
         """Write a node down: as a statement, or as an expression for the one that uses it."""
@@ -167,9 +168,9 @@ class _Method(Traces):
         return node.is_view and expression.text.count("(") <= 1 and (name is None or name.startswith("d"))
 
     def _state_write(self, node: Node) -> None:
-        whole, index, g = node.inputs
-        if self.uses[id(whole)] == 0 or not isinstance(node.function, Placing):
+        if not isinstance(node.function, Placing) or self.uses[id(node.inputs[0])] == 0:
             return
+        whole, index, g = node.inputs
         home, added = self._text(whole), self._text(g)
         if isinstance(index, AsIn):
             numbers, view = Expression(f"np.arange({home}.size).reshape({home}.shape)"), index.view
@@ -194,7 +195,7 @@ class _Method(Traces):
             path = next(path for inner, path in paths(self.layer) if inner is function.layer)
             return Expression(f"self.{path}backward({self._text(inputs[0])})")
         name = getattr(function, "__name__", "")
-        if name == "zeros_like" and (shaped := self._shape_name(inputs[0].shape)):
+        if name == "zeros_like" and (shaped := self._shape_name(node.out.shape)):
             return Expression(f"np.zeros_like({shaped})")
         if name in ("reshape", "broadcast_to") and node in self.trace.nodes[self.forward :]:
             shape = inputs[1] if isinstance(inputs[1], tuple) else inputs[1:]
@@ -247,7 +248,7 @@ class _Method(Traces):
             return
         elif number in self.called:
             name = self._attribute(self.called[number])
-        elif array.size <= 8:
+        elif array.size <= 8 and number not in self.trace.filled:
             self._written_as[number] = Expression(f"np.array({array.tolist()})")
             return
         else:

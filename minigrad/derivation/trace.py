@@ -35,7 +35,7 @@ class Node:
     """`function` of the `inputs` (arrays, numbers, nested tuples of them) with `options` has made `out`.
 
     `is_view` says that `out` is other elements of its first input, in the same memory; `is_active` that a gradient goes
-    through it; `writes` that `out` was there before, and has been written into.
+    through it; `writes` that `out` was there before, and has been written into, or added to where the function is add.
     """
 
     function: Callable[..., Any]
@@ -77,8 +77,10 @@ class Trace:
         self.before: dict[int, Any] = {}
         self._active: dict[int, Array] = {}  # the arrays are kept: a number of `id` must not come again
         self._memories: dict[int, Array] = {}
-        self._read: dict[int, Array] = {}
+        self._reads: dict[int, list[Array]] = {}
         self._written: set[int] = set()
+        self.filled: dict[int, list[tuple[int, Array]]] = {}  # memory that is written part by part: when, and where
+        self._seen_at: dict[int, int] = {}
 
     # ------------------------------------------------------------------------------------------------- as a tape
     def note(
@@ -114,7 +116,7 @@ class Trace:
     def is_active(self, value: Any) -> bool:
         """Whether an array, or one in a nest of tuples, depends on x or a parameter."""
         if isinstance(value, np.ndarray):
-            return id(value) in self._active
+            return id(value) in self._active or id(owner(value)) in self.filled
         if isinstance(value, dict):
             value = value.values()
         return isinstance(value, Iterable) and not isinstance(value, str) and any(map(self.is_active, value))
@@ -132,7 +134,7 @@ class Trace:
     ) -> None:
         """A function has made an array or, if that is not `fresh`, has written into it."""
         if not fresh and not self.reversing:
-            self._write(inputs, options, out.array)
+            self._write(function, inputs, options, out)
             return
         self._add(Node(function, inputs, options, out, writes=not fresh))
 
@@ -152,6 +154,9 @@ class Trace:
         array = node.out.array
         if not node.writes:
             self.known[id(array)] = node.out
+            self._seen_at[id(array)] = len(self.nodes)
+            if node.is_view and owner(array) is not node.inputs[0]:
+                self._seen_at[id(array)] = self._seen_at.get(id(node.inputs[0]), -1)
         self.nodes.append(node)
         if self.reversing or array.dtype.kind != "f" or not self.is_active((node.inputs, node.options)):
             return
@@ -162,7 +167,10 @@ class Trace:
             base = owner(each)
             if id(base) in self._written and id(base) not in self._active:
                 self._refuse("it reads a state that it has written; compute with the value, and write it last")
-            self._read[id(base)] = base
+            if not node.is_view:
+                if id(base) in self.filled and self._is_stale(each, base):
+                    self._refuse("it reads a view from before it wrote there; look at the array again")
+                self._reads.setdefault(id(base), []).append(each)
         if not node.is_view and name not in RULES:
             self._refuse(f"{name} has no derivative here")
         if self.is_active(node.options):
@@ -175,15 +183,39 @@ class Trace:
         base = owner(array)
         self._active[id(array)], self._memories[id(base)] = array, base
 
-    def _write(self, inputs: tuple[Any, ...], options: dict[str, Any], target: Array) -> None:
-        """Writing is for state, and for arrays that nothing to differentiate has to do with."""
-        base = owner(target)
+    def _write(
+        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: Recorded
+    ) -> None:
+        """Writing is for state, for arrays that nothing to differentiate has to do with, and for filling an array of
+        zeros part by part: each once, or by adding, and before it is read.
+        """
+        target, base = out.array, owner(out.array)
+        if function is np.copyto and _same_place(inputs[0], target):
+            return  # the second half of y[k] += v
         if any(owner(array) is base for array in map(self._known_array, self.before)):
             self._written.add(id(base))
-        elif id(base) in self._memories or self.is_active((inputs, options)):
+            return
+        read = any(np.shares_memory(target, each) for each in self._reads.get(id(base), []))
+        given = tuple(each for each in inputs if each is not target)
+        if id(base) not in self.filled and not self.is_active((given, options)) and id(base) not in self._memories:
+            if read:
+                self._refuse("it writes into an array that it has used before; make a new one")
+            return
+        adds = function is np.add and len(given) == 1
+        over = not adds and any(np.shares_memory(target, each) for _, each in self.filled.get(id(base), []))
+        fills = adds or (function is np.copyto and not options)
+        if not fills or over or read or (id(base) in self._memories and id(base) not in self.filled):
             self._refuse("it writes into an array in place; make a new one, as in y = y + b in place of y += b")
-        elif id(base) in self._read:
-            self._refuse("it writes into an array that it has used before; make a new one")
+        self.filled.setdefault(id(base), []).append((len(self.nodes), target))
+        self.activate(base)
+        self.nodes.append(Node(function, given, options, out, is_active=True, writes=True))
+
+    def _is_stale(self, array: Array, base: Array) -> bool:
+        """Whether an array is a view of filled memory from before something was written there."""
+        since = self._seen_at.get(id(array), -1)
+        return array is not base and any(
+            when >= since and np.shares_memory(array, target) for when, target in self.filled[id(base)]
+        )
 
     def _known_array(self, number: int) -> Array:
         return self.known[number].array
@@ -224,6 +256,13 @@ def line_of(frames: Iterable[tuple[str, int]]) -> str:
 
 def _is_of_package(frames: list[tuple[str, int]]) -> bool:
     return any(file.startswith(str(Path(PACKAGE) / "layers")) for file, _ in frames)
+
+
+def _same_place(value: Any, target: Array) -> bool:
+    """Whether a value is the target itself, or a view of the same numbers in the same order."""
+    return isinstance(value, np.ndarray) and all(
+        value.__array_interface__[each] == target.__array_interface__[each] for each in ("data", "shape", "strides")
+    )
 
 
 def _slice(base: Array, part: Array) -> tuple[slice, ...]:

@@ -90,7 +90,8 @@ class MultiHeadAttention(Layer):
         self.q, self.k, self.v = self._in_heads(self.x @ self.W + self.b, 3)
         s = self.q @ self.k.transpose(0, 1, 3, 2) / math.sqrt(self.features / self.heads)
         if self.causal:
-            s = s + later(x.shape[1], s.dtype)
+            mask = later(x.shape[1], s.dtype)
+            s = s + mask
         if self.padding is not None:
             self.real: Any = (x != self.padding).any(axis=-1, keepdims=True)
             s = s + ~self.real.transpose(0, 2, 1)[:, None] * s.dtype.type(NOWHERE)

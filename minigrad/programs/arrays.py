@@ -408,7 +408,8 @@ class Recorded(NDArrayOperatorsMixin):
             self.array[plain] = value
             self._note_change(operator.setitem, (self.array, plain, value))
             return
-        target = self.array[parts if Ellipsis in parts else (*parts, Ellipsis)]
+        parts = parts if Ellipsis in parts else (*parts, Ellipsis)
+        target = self.tape.look(operator.getitem, (self.array, parts), {}, self.array[parts]).array
         target[...] = value
         self.tape.note(Copy, np.copyto, (value,), {}, target, fresh=False)
 

@@ -64,7 +64,7 @@ def derive(layer: Layer, x: Any = None) -> Derived:
     in it as they are in x.
 
     Raises DerivationError, which names the line, where forward does what has no derivative: decides by a value, writes
-    into an array in place.
+    over what stands in an array.
     """
     if not isinstance(layer, Layer):
         hint = f"; write {layer.__name__}(…)" if isinstance(layer, type) else ""

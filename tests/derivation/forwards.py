@@ -175,6 +175,27 @@ class StepByStep(Layer):
 
 
 TABLE, STEPS = np.random.default_rng(1).normal(size=(5, 4)), np.random.default_rng(2).normal(size=(5, 3, 4))
+
+
+class Filling(Layer):
+    """Steps one after the other in one array, and sums of neighbours, added to another."""
+
+    U, dU = parameter()
+
+    def __init__(self, features):
+        self.features = features
+        self.U = np.random.default_rng(6).normal(0, 0.5, (features, features))
+
+    def forward(self, x):
+        h = np.zeros_like(x, shape=(len(x), x.shape[1] + 1, self.features))
+        for t in range(x.shape[1]):
+            h[:, t + 1] = np.tanh(x[:, t] + h[:, t] @ self.U)
+        y = np.zeros_like(x)
+        y += h[:, 1:]
+        y[:, 1:] += 2 * h[:, 1:-1]
+        return y
+
+
 LAYERS = {  # each with rows that it takes
     "plain": (lambda: Plain(4, 3), TABLE),
     "silu": (Silu, TABLE),
@@ -185,6 +206,7 @@ LAYERS = {  # each with rows that it takes
     "gated": (lambda: Gated(4), TABLE),
     "looping": (lambda: Looping(4), TABLE),
     "recurrent": (lambda: Recurrent(4, 3), STEPS),
+    "filling": (lambda: Filling(4), STEPS),
     "attention": (lambda: Attention(4), STEPS),
     "looked up": (lambda: Looked(5, 3), np.random.default_rng(3).integers(0, 5, (6, 2))),
 }
