@@ -174,6 +174,12 @@ def axes(slot: Slot) -> Iterator[Edit]:
                     instead = f"not axis={ast.unparse(keyword.value)} (or forward has the wrong one)"
                     says = f"the wrong axis: axis={axis} belongs there, {instead}"
                     yield Edit(says, slot.statement, ((keyword, "value", number(axis)),))
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "sum" and isinstance(node.func.value, ast.Subscript):
+        for several in ((0,), (0, 1), (0, 1, 2)):
+            given = [ast.keyword("axis", ast.Tuple([number(axis) for axis in several], ast.Load()))]
+            total = ast.Call(ast.Attribute(node.func.value.value, "sum", ast.Load()), [], given)
+            says = f"only a part is summed, {code(node.func.value)}, where all rows and positions count"
+            yield slot.to(total, says)
     if isinstance(node.func, ast.Attribute) and node.func.attr in FIRST:
         for name in FIRST:
             if name != node.func.attr:

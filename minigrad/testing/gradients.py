@@ -10,10 +10,11 @@ import numpy as np
 
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import refused
 from minigrad.testing.point import Mismatch, Point
 from minigrad.testing.report import Report
-from minigrad.testing.rounding import agree, noise_of, same
+from minigrad.testing.rounding import UNITS, agree, noise_of, same
 from minigrad.testing.rule import Evidence, Skipped, WrongGradient, WrongShape, rule
 from minigrad.testing.subject import INPUT, Case
 from minigrad.trained import UNDECLARED, undeclared_parameter
@@ -133,7 +134,11 @@ def _prove(bench: LayerBench, case: Case, point: Point, coordinates: int) -> Non
         name, index = mismatch.part.name, mismatch.index
         where = f"{name}{list(index) or ''}" if index is not None else f"{name}, along a random direction,"
         length = int(np.prod(case.x.shape[1:-1]))  # of a row, in steps or pixels
-        counts = {"batch size": len(case.x), "number of positions": length, "number of features": case.x.shape[-1]}
+        counts = {
+            "batch size": len(case.x),
+            "number of steps or positions": length,
+            "number of features": case.x.shape[-1],
+        }
         raise WrongGradient(f"the gradient of {where}", mismatch, counts=counts, case=case) from None
 
 
@@ -213,16 +218,26 @@ def linear(bench: LayerBench) -> None:
             given = bench.gradient(dy)[part.span]
             factor = max(abs(dy).max(initial=0) / max(abs(one).max(initial=0), 1e-300), 1e-300)
             if not agree(given, expected[part.span], 2 * factor * noise[part.span]):
-                noise = np.maximum(noise, 2 * _noise_of_several(bench))
+                noise = np.maximum(noise, 8 * _noise_of_several(bench))
             if not agree(given, expected[part.span], 2 * factor * noise[part.span]):
                 what = f"for {name} dy the gradient of {part.name} is not {name} gradient"
                 raise Evidence(what, "not linear in dy", parameter=part.name)
 
 
 def _noise_of_several(bench: LayerBench) -> Array:
-    """The rounding for several dy: where a gradient is nothing else, that of one may by chance be none."""
-    found = [bench.noise_at("the first input", bench.x, bench.theta)[1].gradient for _ in range(SEVERAL)]
-    return np.array(np.max(found, axis=0))
+    """The rounding for several dy: where a gradient is nothing else, that of one may by chance be none.
+
+    Nothing else is a part that is less than a few units in the last place of the largest, times the numbers that go in.
+    """
+    found = [bench.noise_at("the first input", bench.x, bench.theta) for _ in range(SEVERAL)]
+    noise = np.max([noise.gradient for _, noise in found], axis=0)
+    sizes = np.max([abs(case.gradient) for case, _ in found], axis=0)
+    reach = max(1.0, float(abs(bench.x).max(initial=0)))
+    for part in bench.parts():
+        largest = float(sizes[part.span].max(initial=0))
+        if largest <= UNITS * EPS * reach * float(sizes.max(initial=0)):
+            noise[part.span] = np.maximum(noise[part.span], largest)
+    return np.array(noise)
 
 
 WIDTHS = ("features", "channels", "units", "hidden", "width")

@@ -46,7 +46,8 @@ def inference(bench: LayerBench) -> None:
         value = subject.predict(bench.x)
         if value.shape != y.shape or not bench.alike(value, y):
             what = "predict differs from forward, though the layer has neither state nor randomness"
-            raise Evidence(what, "predict is another function")
+            rowwise = bench.rowwise(subject.predict) or not bench.rowwise(subject.forward)
+            raise Evidence(what, "predict is another function" if rowwise else "statistics of the batch")
     if p.dtype != y.dtype:
         raise Evidence(f"predict returns {p.dtype} where forward returns {y.dtype}")
 

@@ -141,6 +141,8 @@ def zero_gradient(bench: OptimizerBench) -> None:
     theta = bench.steps(bench.fresh(), bench.theta.copy(), [np.zeros(SIZE)] * 3, "zero gradients")
     if not np.isfinite(theta).all():
         raise Evidence(f"with gradients of 0 theta becomes {theta[~np.isfinite(theta)][0]}", "zero by zero")
+    if bench.steps(bench.fresh(), np.zeros(SIZE), [np.zeros(SIZE)] * 3, "theta and gradients of 0").any():
+        raise Evidence("with theta and gradients of 0 theta moves", "step not from the gradient")
     if not _decay(bench.optimizer) and not agree(theta, bench.theta, noise_of(bench.theta)):
         moved = float(abs(theta - bench.theta).max())
         raise Evidence(f"with gradients of 0 theta moves by {moved:.3g} in three steps", "step not from the gradient")
@@ -221,6 +223,12 @@ def documented(bench: OptimizerBench) -> Skipped | str:
     for words, changed, others in wrong_variants(name, numbers):
         if _like(path, trajectory(changed, others, bench.theta, bench.gradients[:STEPS])):
             raise Evidence(f"the first {STEPS} steps are not those of {name}", "another rule", words=words)
+    half = SIZE // 2
+    halves = [gradient[:half] for gradient in bench.gradients[:STEPS]]
+    alone = bench.steps(bench.fresh(), bench.theta[:half].copy(), halves)
+    if not agree(alone, path[-1][:half], noise_of(alone)):
+        what = f"the first {half} parameters alone move otherwise than among {SIZE}; in {name} each moves by itself"
+        raise Evidence(what, "parameters coupled")
     if type(bench.optimizer).__name__.lower() in (name, f"my{name}"):
         off = abs(path[0] - trajectory(name, numbers, bench.theta, bench.gradients[:1])[0]).max()
         what = f"the first {STEPS} steps are not those of {name}; the first is off by {off:.3g}"

@@ -105,6 +105,7 @@ SENTENCES = {
     "parameters treated apart": "some of the parameters are left out, or one rule reads a number of another's",
     "goes up": "steps that do not shrink with the gradient, or a sign",
     "schedule ignored": "take the rate from self.rate(step), in coefficients, where step counts from 0",
+    "parameters coupled": "a norm, a sum or a mean over all parameters stands where one of each belongs",
     "another rule": "{words}",
     "not recordable": "update may only use its arguments, its memory and branch-free operations on arrays",
     # A model.

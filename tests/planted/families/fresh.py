@@ -111,7 +111,7 @@ class Leaky(Layer):
 
 bugs(
     Leaky,
-    ("dh = dh + dy / T", "dh = dh + dy", "division by `T`"),
+    ("dh = dh + dy / T", "dh = dh + dy", "number of steps"),
     ("(self.z[:, t] > 0)", "(dh > 0)", "mask"),
     ("- self.h[t])", "- self.h[t + 1])", "step"),
     ("range(T - 1, -1, -1)", "range(T - 1, 0, -1)", "all steps"),

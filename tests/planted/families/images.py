@@ -132,7 +132,7 @@ class AvgPool(Layer):
         return dx
 
 
-bugs(AvgPool, (" / 4", "", "factor"), (" / 4", " / 2"), ("np.repeat(np.repeat(dy, 2, axis=1), 2, axis=2)", "np.tile(dy, (1, 2, 2, 1))"),
+bugs(AvgPool, (" / 4", "", "division by `4`"), (" / 4", " / 2"), ("np.repeat(np.repeat(dy, 2, axis=1), 2, axis=2)", "np.tile(dy, (1, 2, 2, 1))"),
      ("/ 4", "/ (self.shape[1] - 2)"))  # fmt: skip
 
 
