@@ -32,6 +32,8 @@ ROWS, WIDTH, BATCHES, RATE = 32, 64, 10, 1e-4
 STEPS = {"transformer": 64, "LSTM": 50}
 SHORT = 5
 """The steps of a sequence with --quick."""
+FIRST = 12
+"""Epochs before the first measured one: minigrad runs a network's first steps on its plain layers, and then records."""
 
 
 def data(name: str, quick: bool) -> tuple[Any, Any]:
@@ -110,8 +112,8 @@ def serve(library: str) -> None:
         name, quick = json.loads(line)
         if name not in ways:
             way = WAYS[library][0](name, quick)
-            way(1)
-            pace(way, 0.02 if quick else 4 * SMOOTHED)  # minigrad's first steps are the plain layers', others are tries
+            way(1 if quick else FIRST)
+            pace(way, 0.02 if quick else 4 * SMOOTHED)  # minigrad tries several ways
             ways[name] = way, pace(way, 0.02 if quick else SMOOTHED)[0]
         way, epochs = ways[name]
         began, worked = time.perf_counter(), time.process_time()
