@@ -75,21 +75,13 @@ def parts(inputs: int, outputs: int, rows: int) -> dict[str, Callable[[], Any]]:
     layer.backward(dy)
     u, W, grouped = layer.u, layer._grouped(layer.W), layer._grouped(dy)
 
-    def dx() -> None:
-        seen = layer.through(np.zeros_like(x))
-        for windows in layer.apart(y.shape[-2]):
-            part = layer._grouped(dy[windows])
-            for cells in layer.strips():
-                strip = seen[(*windows, *cells)]
-                strip += layer._joined(part @ layer._grouped(layer.W[cells]).transpose(0, 2, 1), strip.shape)
-
     functions = (
-        lambda: layer._gathered(x),
+        lambda: layer._gathered(x, layer.y_shape),
         lambda: u @ W,
         lambda: y + layer.b,
         lambda: u.transpose(0, 2, 1) @ grouped,
         lambda: sum_of_rows(dy),
-        dx,
+        lambda: layer._painted(dy, layer.x_shape),
     )
     return dict(zip(PARTS, functions, strict=True))
 
