@@ -148,7 +148,10 @@ def test_two_packages_are_walked_side_by_side(capsys):
     head, _, *rows = [line.split(" | ") for line in table.splitlines()]
     assert head == ["|", str(walk.ROOT), f"{walk.ROOT} |"]
     assert len(rows) == 6 * len(walk.WALKS) + 2
-    assert all(one == another.removesuffix(" |") != "0" for name, one, another in rows if "returns" not in name)
+    for name, *counts in rows:
+        one, another = (int(count.removesuffix(" |").replace(",", "")) for count in counts)
+        if "returns" not in name:  # what is recorded tries paces, which takes some lines more or less by the clock
+            assert one > 0 and another == (pytest.approx(one, rel=0.02) if "recorded: lines" in name else one), name
     assert "layers/dense.py: Dense.forward" in listed.splitlines()
 
 
