@@ -147,6 +147,8 @@ def backward(layer: Layer, dy: Any) -> Any:
     if np.shape(dy) != np.shape(kept.y):
         raise ValueError(f"{layer!r}: dy has the shape {np.shape(dy)}, y of its latest forward {np.shape(kept.y)}")
     recording = isinstance(dy, Recorded)
+    if recording:
+        getattr(layer, getattr(type(layer).forward, "keeps", ""), None)  # as a written backward reads what was kept
     reverse = Reverse(kept.trace, recording)
     if isinstance(kept.y, Recorded):
         reverse.run(kept.y.array, dy)

@@ -37,6 +37,7 @@ from tests.derivation.forwards import (
     TABLE,
     Filling,
     Gated,
+    Keeping,
     Noisy,
     Norm,
     Plain,
@@ -256,7 +257,7 @@ def test_each_view_has_its_derivative(name):
 
 # -------------------------------------------------------------------------------------------------------- in training
 def network():
-    layers = [Plain(4, 6), Silu(), Norm(6), Gated(6), RunningNorm(6), Noisy(0.2), Residual(Plain(6, 6)), Dense(6, 2)]
+    layers = [Keeping(4, 6), Silu(), Norm(6), Gated(6), RunningNorm(6), Noisy(0.2), Residual(Plain(6, 6)), Dense(6, 2)]
     return Sequential(layers, seed=0)
 
 
