@@ -14,6 +14,7 @@ from minigrad.command.folder import interrupted, load_model, model_file
 from minigrad.command.progress import busy
 from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
+from minigrad.data.target import interval_names
 from minigrad.data.words import shown
 from minigrad.results.importance import effects
 from minigrad.results.words import amount
@@ -53,8 +54,8 @@ def columns_of(model: Sequential | TableModel, found: Answers) -> dict[str, list
     columns: dict[str, list[Any]] = {"prediction": found.values.tolist()}
     probabilities = found.probabilities
     if found.half_width is not None:
-        for name, width in (("low", -found.half_width), ("high", found.half_width)):
-            columns[f"{name} ({100 * found.level:g} %)"] = (found.values + width).tolist()
+        for name, width in zip(interval_names(found.level), (-found.half_width, found.half_width), strict=True):
+            columns[name] = (found.values + width).tolist()
     if probabilities is None:
         return columns
     kind = "probability of" if np.all((probabilities >= 0) & (probabilities <= 1)) else "output for"

@@ -121,6 +121,17 @@ def table_of(model: Model) -> tuple[Preparation, Target]:
     return preparation, target
 
 
+def interval_of(facts: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """The half width of the interval around numbers, and the share of new rows that it holds for, where known."""
+    kept = (facts or {}).get("interval")
+    return None if kept is None else (kept["half_width"], kept["level"])
+
+
+def interval_names(level: float) -> tuple[str, str]:
+    """What the columns of an interval's ends are called."""
+    return f"low ({100 * level:g} %)", f"high ({100 * level:g} %)"
+
+
 def threshold_of(facts: Mapping[str, Any] | None) -> tuple[Any, float] | None:
     """One of two classes, and the output from which on it is the answer; None where the largest output is."""
     kept = (facts or {}).get("threshold")

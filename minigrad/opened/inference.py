@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.data.columns import Column, NumberColumn, TextColumn
 from minigrad.data.preparation import Preparation
-from minigrad.data.target import Target, is_of_table, table_of, threshold_of
+from minigrad.data.target import Target, interval_names, interval_of, is_of_table, table_of, threshold_of
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
 from minigrad.parameter import Array, pack
@@ -64,9 +64,13 @@ class Answering:
         self.threshold: tuple[Any, float] | None = (
             None if chosen is None or self.classes is None else (self.classes.index(chosen[0]), chosen[1])
         )
+        self.interval: tuple[float, float] | None = interval_of(model.preparation) if self.regression else None
+        """The half width of the interval around a prediction, and the share of new rows that it holds for."""
 
     def columns(self) -> list[str]:
         """The columns of an answer, as `minigrad predict` names them."""
+        if self.interval is not None:
+            return ["prediction", *interval_names(self.interval[1])]
         if self.classes is None and (self.regression or self.outputs == 1):
             return ["prediction"]
         names = list(range(self.outputs)) if self.classes is None else self.classes
@@ -108,10 +112,15 @@ class Answering:
     def answer(self, y: Array) -> list[Any]:
         """The cells of an answer, in the order of `columns`, of one row of outputs."""
         if self.regression and self.target is not None:
-            return [float(y[0] * self.target.scale + self.target.mean)]
+            found = float(y[0] * self.target.scale + self.target.mean)
+            width = None if self.interval is None else self.interval[0]
+            return [found] if width is None else [found, found - width, found + width]
         if self.classes is None and self.outputs == 1:
             return [float(y[0])]
         code = int(y[0] >= self.boundary) if self.outputs == 1 else int(np.argmax(y))
+        if self.threshold is not None:
+            place, edge = self.threshold
+            code = place if y[place] >= edge else 1 - place
         return [code if self.classes is None else self.classes[code], *map(float, y)]
 
 

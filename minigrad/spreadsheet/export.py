@@ -113,7 +113,8 @@ class _Export:
         self.predict = book.sheet("Predict", "#E0A800")
         self.rows = book.sheet("Rows", "#E0A800")
         if self.a.preparation is not None:
-            self.preparation = PreparationSheet(book, self.a.preparation, self.a.target)
+            width = None if self.a.interval is None else self.a.interval[0]
+            self.preparation = PreparationSheet(book, self.a.preparation, self.a.target, width)
         self._layer_sheets()
         self.working = book.sheet("Working", "#888888")
         self._form()
@@ -181,8 +182,9 @@ class _Export:
         """The formulas of an answer, of a row of Working."""
         outputs = [address(("Working", row, column)) for column in self.output_columns]
         if self.a.regression:
-            mean, scale = self.preparation.units
-            return [f"{outputs[0]}*{scale}+{mean}"]
+            mean, scale, *width = self.preparation.units
+            found = f"{outputs[0]}*{scale}+{mean}"
+            return [found, *(f"{found}{sign}{width[0]}" for sign in "-+" if width)]
         if self.a.classes is None and self.a.outputs == 1:
             return outputs
         labels = [address(("Working", 0, column), True) for column in self.output_columns]
@@ -240,7 +242,7 @@ class _Export:
             )
             book.put(sheet, 3 + place, left, name, bold=True)
             book.formula(sheet, 3 + place, left + 1, f'IF(ISERROR({text}),"?",{text})', value, **big)
-            if place:
+            if place and not self.a.regression:
                 sheet.conditional_format(3 + place, left + 1, 3 + place, left + 1, {
                     "type": "data_bar", "bar_color": "#9BC2E6", "min_type": "num", "min_value": 0,
                     "max_type": "num", "max_value": 1,
@@ -273,7 +275,7 @@ class _Export:
         for node in self.made:
             for k in range(node.size):
                 book.put(sheet, 0, self.column[node] + k, f"{pretty(node.name)}[{k + 1}]", **HEAD)
-        if self.a.columns()[1:]:
+        if self.a.columns()[1:] and not self.a.regression:
             labels = self.a.classes or list(range(self.a.outputs))
             if self.a.outputs == 1 and self.a.classes is not None:
                 book.put(sheet, 0, self.wide, labels[0], **HEAD)

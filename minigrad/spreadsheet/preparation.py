@@ -23,10 +23,11 @@ EPOCH, SERIAL_OF_1970, FIRST_DAY = datetime.datetime(1970, 1, 1), 25569, -25508
 class PreparationSheet:
     """Writes the sheet. Formulas refer to its cells, by the names of columns: `texts` are those of a text's values.
 
-    `units` are the mean and the scale of a target of numbers.
+    `units` are the mean and the scale of a target of numbers and, where known, the half `width` of the interval around
+    a prediction.
     """
 
-    def __init__(self, book: Book, preparation: Preparation, target: Target | None) -> None:
+    def __init__(self, book: Book, preparation: Preparation, target: Target | None, width: float | None) -> None:
         self.columns: tuple[Column, ...] = preparation.columns
         sheet = book.sheet("Preparation", "#5B9F6D")
         sheet.set_column(0, 30, 16)
@@ -73,10 +74,13 @@ class PreparationSheet:
                 self.texts[c.name] = [address(("Preparation", top + place, column), True) for place in places]
                 column += 1
         if target is not None and target.task == "regression":
-            book.put(sheet, top, column, f"{target.name}: mean, scale", **HEAD)
-            book.put(sheet, top + 1, column, float(target.mean))
-            book.put(sheet, top + 2, column, float(target.scale))
-            self.units: list[str] = [address(("Preparation", top + place, column), True) for place in (1, 2)]
+            known = [target.mean, target.scale, *([] if width is None else [width])]
+            what = "mean, scale" if width is None else "mean, scale, interval ±"
+            book.put(sheet, top, column, f"{target.name}: {what}", **HEAD)
+            self.units: list[str] = []
+            for place, number in enumerate(known, 1):
+                book.put(sheet, top + place, column, float(number))
+                self.units.append(address(("Preparation", top + place, column), True))
 
     def _absent(self, v: str) -> str:
         return f"IF(LEN(TRIM({v}))=0,1,IF(SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)>0,1,0))"

@@ -95,6 +95,7 @@ def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
         "boundary": a.boundary,
         "threshold": a.threshold,
         "units": [target.scale, target.mean] if a.regression and target is not None else None,
+        "interval": a.interval,
         "side": side,
         "hidden": _hidden(a, side),
         "proofs": [[_written(row), np.ravel(one).tolist()] for row, one in zip(cells, y, strict=True)],

@@ -79,7 +79,11 @@ function outputs(numbers) {
 // What `minigrad predict` writes for such a row.
 function answer(y) {
   const found = {};
-  if (DATA.units) return { prediction: y[0] * DATA.units[0] + DATA.units[1] };
+  if (DATA.units) {
+    found.prediction = y[0] * DATA.units[0] + DATA.units[1];
+    if (DATA.interval !== null) [-1, 1].forEach((side, k) => { found[DATA.answer[k + 1]] = found.prediction + side * DATA.interval[0]; });
+    return found;
+  }
   if (DATA.answer.length === 1) return { prediction: y[0] };
   const code = DATA.threshold ? (y[DATA.threshold[0]] >= DATA.threshold[1] ? DATA.threshold[0] : 1 - DATA.threshold[0]) : y.length === 1 ? +(y[0] >= DATA.boundary) : y.indexOf(Math.max(...y));
   found.prediction = DATA.classes ? DATA.classes[code] : code;
@@ -161,7 +165,10 @@ function show() {
   into.append(element("p", { class: "big" }, typeof first === "number" && !DATA.classes ? short(first) : String(first)));
   if (found.note) { into.append(element("p", { class: "reason" }, found.note)); return; }
   const names = DATA.answer.slice(1);
-  if (names.length) {
+  if (DATA.interval) {
+    const [low, high] = names.map(name => short(found[name])), share = short(100 * DATA.interval[1]);
+    into.append(element("p", {}, `${low} to ${high} holds the truth for ${share} % of new rows like those of the training`));
+  } else if (names.length) {
     const bars = element("dl", { class: "bars" });
     names.forEach(name => {
       const p = found[name], track = element("dd", { class: "track" }), fill = element("i");
@@ -180,7 +187,7 @@ function curves(found) {
   const more = byId("more"), columns = (DATA.columns || []).filter(column => column.kind === "number");
   more.textContent = "";
   if (!columns.length) return;
-  const name = DATA.answer.length > 1 ? DATA.answer.slice(1).find(n => n.endsWith(` ${found.prediction}`)) || DATA.answer[1] : "prediction";
+  const name = DATA.answer.length > 1 && !DATA.units ? DATA.answer.slice(1).find(n => n.endsWith(` ${found.prediction}`)) || DATA.answer[1] : "prediction";
   more.append(element("h2", {}, `What if one of them were different? ${name === "prediction" ? "The prediction" : name}, the others as they are`));
   const grid = element("div", { class: "curves" }), all = [];
   for (const column of columns) {

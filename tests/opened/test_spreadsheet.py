@@ -7,10 +7,11 @@ import openpyxl
 import pandas as pd
 import pytest
 from engines import recalculated
-from trained import of_digits, of_table
+from trained import of_digits, of_table, with_interval, with_threshold
 
 from minigrad import Conv2D, Dense, Flatten, Sequential, TableModel
 from minigrad.command.main import main
+from minigrad.command.use import columns_of
 from minigrad.opened.inference import Answering
 from minigrad.spreadsheet import export
 from minigrad.table_model import Answers
@@ -19,6 +20,8 @@ CASES = {
     "classification": lambda: of_table("classification"),
     "regression": lambda: of_table("regression"),
     "digits": of_digits,
+    "interval": with_interval,
+    "threshold": with_threshold,
 }
 
 
@@ -45,9 +48,11 @@ def test_a_workbook_answers_as_the_network_does(name, tmp_path):
     said = TableModel(model).answer(rows) if a.preparation else Answers.of(model, rows)
     for book in (openpyxl.load_workbook(path, data_only=True), recalculated(path, tmp_path)):
         found = answers_in(book, len(rows), len(a.names), a.columns())
-        if name == "regression":
-            np.testing.assert_allclose([f[0] for f in found], [e[0] for e in expected], rtol=1e-12, atol=1e-12)
-            np.testing.assert_allclose([f[0] for f in found], said.values, rtol=1e-5)
+        if a.regression:
+            np.testing.assert_allclose(np.array(found, float), np.array(expected), rtol=1e-12, atol=1e-12)
+            columns = columns_of(TableModel(model), said)
+            assert list(columns) == a.columns()
+            np.testing.assert_allclose(np.array(found, float).T, list(columns.values()), rtol=1e-5)
             continue
         assert [f[0] for f in found] == said.values.tolist() == [e[0] for e in expected]
         numbers = np.array([f[1:] for f in found], float)

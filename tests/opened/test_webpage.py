@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from engines import in_browser, in_quickjs
-from trained import of_digits, of_table
+from trained import of_digits, of_table, with_interval, with_threshold
 
 from minigrad import Conv2D, Dense, Flatten, Sequential, Softmax, TableModel
 from minigrad.command.main import main
+from minigrad.command.use import columns_of
 from minigrad.opened.inference import Answering
 from minigrad.table_model import Answers
 from minigrad.webpage import export
@@ -36,10 +37,11 @@ def engine(name, page, code, folder):
 
 
 @pytest.mark.parametrize("where", ["quickjs", "chromium"])
-@pytest.mark.parametrize("case", ["classification", "regression", "digits"])
+@pytest.mark.parametrize("case", ["classification", "regression", "digits", "interval", "threshold"])
 def test_a_page_answers_as_the_network_does(case, where, tmp_path):
-    model, rows = of_digits(ROWS) if case == "digits" else of_table(case)
-    some = rows[:ROWS]
+    own = {"digits": of_digits, "interval": with_interval, "threshold": with_threshold}
+    model, rows = own[case]() if case in own else of_table(case)
+    some = rows if case == "threshold" else rows[:ROWS]
     page, a = exported(tmp_path, model, some), Answering(model)
     found = engine(where, page, asked(some, a), tmp_path)
     expected = [a.answer(y) for y in a.model.predict(a.encoded(some))]
@@ -48,8 +50,10 @@ def test_a_page_answers_as_the_network_does(case, where, tmp_path):
         assert list(one) == a.columns()
         numbers = [v for v in one.values() if not isinstance(v, str)]
         np.testing.assert_allclose(numbers, [v for v in other if not isinstance(v, str)], rtol=1e-12, atol=1e-12)
-        if case == "regression":
-            np.testing.assert_allclose(one["prediction"], said.values[k], rtol=1e-5)
+        if case in ("regression", "interval"):
+            width = [] if said.half_width is None else [-said.half_width, said.half_width]
+            np.testing.assert_allclose(list(one.values()), [said.values[k] + w for w in (0, *width)], rtol=1e-5)
+            assert list(one) == list(columns_of(TableModel(model), said))
         else:
             assert one["prediction"] == said.values.tolist()[k]
             np.testing.assert_allclose(list(one.values())[1:], said.probabilities[k], atol=1e-5)

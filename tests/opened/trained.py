@@ -14,6 +14,7 @@ from minigrad import (
     Sequential,
     Sigmoid,
     Softmax,
+    TableModel,
     Tanh,
 )
 from minigrad.data import Preparation, load_digits
@@ -56,6 +57,25 @@ def of_table(task):
         "target": {"name": target.name, "task": task, "mean": target.mean, "scale": target.scale},
     }
     model.preparation = facts | preparation.to_json()
+    return model, frame
+
+
+def with_interval():
+    """Of numbers, with the interval that held-out rows have told."""
+    model, frame = of_table("regression")
+    model.preparation |= {"interval": {"half_width": 0.75, "level": 0.9}}
+    return model, frame
+
+
+def with_threshold():
+    """Of two classes, one of which is the answer where its output is among the upper half of those above 0.5."""
+    model, frame = of_table("classification")
+    outputs = np.unique(TableModel(model).predict_probabilities(frame)[:, 0].round(4))
+    some = outputs[outputs > 0.501]
+    edge = float(some[len(some) // 2 - 1 :][:2].mean())
+    model.preparation |= {"threshold": {"label": "=setosa", "from": edge}}
+    x = TableModel(model).encode(frame)
+    assert (TableModel(model).predict(frame) != model.predict_classes(x)).any(), "the threshold matters"
     return model, frame
 
 
