@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import importlib.util
 import io
 import itertools
 import math
@@ -16,17 +17,22 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.cells import Cells
+from minigrad.data.cells import FRAMES, Cells, read_frame
 from minigrad.data.table import Reading
 from minigrad.data.text_file import Dialect, TableError, is_text_file, rows_of
 from minigrad.data.workbook import COLUMN_LIMIT
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Columns = Mapping[str, Sequence[Any]]
 
 SHEET = "predictions"
+BY_PANDAS = dict.fromkeys(FRAMES, ("pyarrow", "parquet")) | {".ods": ("odf", "ods")}
+"""Endings of files that pandas writes, each with the module that it does it by, and our extra that installs that."""
 PARTS = {
     "pictures": r"xl/media/.*",
     "charts": r"xl/charts/chart\d*\.xml",
@@ -52,8 +58,13 @@ SHAPE = re.compile(rb"<(?:\w+:)?(?:sp|cxnSp)[ >]")
 
 def check_output(source: Path, out: Path, force: bool) -> None:
     """Raise ValueError or OSError, before the work, for a file that the answers can't be written to."""
-    if not is_text_file(out) and out.suffix.lower() != ".xlsx":
-        raise ValueError(f"{out}: the name of the file to write ends in .xlsx, .csv or .tsv")
+    ending = out.suffix.lower()
+    if not is_text_file(out) and ending != ".xlsx" and ending not in BY_PANDAS:
+        raise ValueError(f"{out}: the name of the file to write ends in .xlsx, .csv, .tsv, .parquet, .feather or .ods")
+    if ending in BY_PANDAS:
+        module, extra = BY_PANDAS[ending]
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(f"{out}: {ending} files are written by {module}: pip install 'minigrad-nn[{extra}]'")
     if target_of(out) == source.resolve():
         raise ValueError(f"{out} is the file with the data; choose another name")
     if out.exists() and not force:
@@ -70,6 +81,9 @@ def write_beside(table: Cells, reading: Reading, columns: Columns, out: Path) ->
             raise TableError(f"{table.where} has a column {name!r} already; rename it, and predict again")
     if len(table.names) + len(columns) > COLUMN_LIMIT:
         raise TableError(f"{table.where} has no room for {len(columns)} more columns")
+    if out.suffix.lower() in BY_PANDAS:
+        _write_frame(out, _frame_of(table, reading).assign(**columns))
+        return [] if table.sheet is None else ["all but the values of this sheet"]
     if is_text_file(out):
         if table.dialect is not None:
             return _add_to_text(table, table.dialect, reading, columns, out)
@@ -87,6 +101,11 @@ def write_sheet(source: Path, columns: Columns, out: Path) -> list[str]:
     if is_text_file(out):
         _write_text(out, columns, zip(*columns.values(), strict=True))
         return ["all but the predictions, since a text file holds no more"]
+    if out.suffix.lower() in BY_PANDAS:
+        import pandas as pd
+
+        _write_frame(out, pd.DataFrame(dict(columns)))
+        return ["all but the predictions"]
     return _copy_workbook(source, 0, columns, out)
 
 
@@ -152,6 +171,36 @@ def _write_new(out: Path, columns: Columns, sheet: str | None = None) -> None:
             if cell is not None:
                 page.write(number, place, cell)
     book.close()
+    with replacing(out) as file:
+        file.write(written.getbuffer())
+
+
+def _frame_of(table: Cells, reading: Reading) -> pd.DataFrame:
+    """A Parquet or Feather file as it is, types and all; of others the values, text where they are of several kinds."""
+    import pandas as pd
+
+    if table.path.suffix.lower() in FRAMES:
+        frame = read_frame(table.path).reset_index(drop=True)
+        return frame.set_axis(table.names, axis=1)
+    columns = {}
+    for name in table.names:
+        values = reading.values(table, name)
+        kinds = {type(value) for value in values if value is not None}
+        several = len(kinds) > 1 and not kinds <= {int, float}
+        columns[name] = [None if v is None else str(v) for v in values] if several else values
+    return pd.DataFrame(columns)
+
+
+def _write_frame(out: Path, frame: pd.DataFrame) -> None:
+    """A Parquet, Feather or OpenDocument file, by the engines of pandas."""
+    written, ending = io.BytesIO(), out.suffix.lower()
+    if ending == ".ods":
+        engine: Any = "odf"  # of which the stubs of pandas do not know
+        frame.to_excel(written, index=False, engine=engine)
+    elif FRAMES[ending] == "Parquet":
+        frame.to_parquet(written, index=False)
+    else:
+        frame.to_feather(written)
     with replacing(out) as file:
         file.write(written.getbuffer())
 

@@ -360,7 +360,9 @@ def _add_uses(commands: Any) -> None:
     )
     _add_model(command)
     command.add_argument("data", metavar="DATA", help="a table or workbook like the one that it was trained on")
-    command.add_argument("--out", metavar="FILE", required=True, help="the file to write: .xlsx, .csv or .tsv")
+    command.add_argument(
+        "--out", metavar="FILE", required=True, help="the file to write: .xlsx, .csv, .tsv, .parquet, .feather or .ods"
+    )
     command.add_argument(
         "--explain", action="store_true", help="write beside each prediction what each column does to it"
     )

@@ -170,18 +170,24 @@ def _from_workbook(path: Path, sheet: str | None, header_row: int | None, wanted
     return _checked(path, rows[header][:width], columns, len(body), header, found.name, None, said)
 
 
-def _from_frame(path: Path) -> Cells:
-    """A Parquet or Feather file, whose columns have types of their own."""
+def read_frame(path: Path) -> pd.DataFrame:
+    """A Parquet or Feather file as it is."""
     import pandas as pd
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     kind = FRAMES[path.suffix.lower()]
     try:
-        frame = pd.read_parquet(path) if kind == "Parquet" else pd.read_feather(path)
+        return pd.read_parquet(path) if kind == "Parquet" else pd.read_feather(path)
     except ImportError as error:
         raise TableError(f"{path}: {kind} files are read by pyarrow: pip install 'minigrad-nn[parquet]'") from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path} can't be read as a {kind} file ({' '.join(str(error).split())[:200]})") from error
+
+
+def _from_frame(path: Path) -> Cells:
+    """A Parquet or Feather file, whose columns have types of their own."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    frame = read_frame(path)
     if not len(frame) or not len(frame.columns):
         raise _empty(str(path))
     names = [str(name) for name in frame.columns]

@@ -305,10 +305,10 @@ def read_table(
 
     A row holds the names of the columns, the first that is no title; a first column without a name that counts the
     rows, as pandas writes it, is left out. Text files are UTF-8 or UTF-16, or of an encoding that is found; the
-    delimiter is one of `, ; tab |`. Numbers may be written as `1.234,5`, `€ 12.30`, `45 %`, `12 kg` or `(120)`, one way
-    in a column. Empty cells and the words NA, N/A, NaN, null and ? are missing values, and in columns of numbers and
-    dates -, ., none, unknown and the like. In a column of text the numbers are text too, as long as they are not more
-    than half of it. Without `target` the second item is None.
+    delimiter is one of `, ; tab |`. Numbers may be written as `1.234,5`, `€ 12.30`, `45 %`, `12 kg`, `(120)` or
+    `120-`, one way in a column. Empty cells and the words NA, N/A, NaN, null and ? are missing values, and in columns
+    of numbers and dates -, ., none, unknown and the like. In a column of text the numbers are text too, as long as they
+    are not more than half of it. Without `target` the second item is None.
 
     Raises TableError, a ValueError, for what is no such table, and FileNotFoundError for a file that is not there.
     """

@@ -27,9 +27,11 @@ ORDINARY = SPACES | SIGNS
 CODES = "EUR|USD|GBP|CHF|JPY|CNY|RMB|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|BRL|CAD|AUD|NZD|MXN|ZAR|TRY|KRW|SGD|HKD|ILS|THB"
 CURRENCY = rf"(?:{CODES}|[A-Z]{{0,2}}[$€£¥₹₽₩₺₴₫₪฿¢]|Fr\.|kr\.?|zł|Kč|Ft|Rs\.?)"
 BODY = r"(?P<body>(?:\d[\d.,' ]*\d|\d)[.,]?|[.,]\d+)(?P<power>[eE][+-]?\d+)?"
+# 120- is -120, as accounts are written; 120.- and 120,- are prices without cents, and 12-month is no number.
+BEHIND = rf"(?P<behind>(?<=\d)-(?=\s*(?:{CURRENCY})?$))?"
 UNIT = r"(?:%|‰|°[CF]?|[^\W\d_][^\W\d]{0,9}(?:[/·*^][^\W\d_]?[^\W_]{0,6})*[²³]?\.?)"
 NUMBER = re.compile(
-    rf"(?P<open>\()?\s*(?P<sign>[+-])?\s*(?P<before>{CURRENCY})?\s*(?P<inner>[+-])?\s*{BODY}\s*(?P<after>{UNIT}|{CURRENCY})?"
+    rf"(?P<open>\()?\s*(?P<sign>[+-])?\s*(?P<before>{CURRENCY})?\s*(?P<inner>[+-])?\s*{BODY}{BEHIND}\s*(?P<after>{UNIT}|{CURRENCY})?"
     rf"\s*(?P<close>\))?"
 )
 MONEY = re.compile(CURRENCY)
@@ -76,7 +78,7 @@ def parts_of(text: str) -> Parts | None:
     found = NUMBER.fullmatch(text.translate(ORDINARY).strip())
     if found is None or bool(found["open"]) != bool(found["close"]):
         return None
-    signs = (found["sign"] or "") + (found["inner"] or "")
+    signs = "".join(found[place] or "" for place in ("sign", "inner", "behind"))
     if len(signs) > 1 or (found["open"] and signs):
         return None
     after = found["after"] or ""

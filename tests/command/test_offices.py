@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from minigrad import load
+from minigrad.command.answers import BY_PANDAS
 from minigrad.command.main import main
 from minigrad.data import read_table
 from minigrad.data.samples import SAMPLES
@@ -117,6 +118,39 @@ def test_predictions_are_the_same_from_a_workbook_and_from_parquet(folder, tmp_p
         assert found["Tag"].tolist() == frame["Tag"].tolist()
         answers.append(found["prediction"].tolist())
     assert answers[0] == answers[1] == load(folder / "m").predict(raw).tolist()
+
+
+READERS = {
+    "parquet": pd.read_parquet,
+    "feather": pd.read_feather,
+    "ods": lambda path: pd.read_excel(path, engine="calamine"),
+}
+
+
+@pytest.mark.parametrize("source", ["sales.csv", "typed.parquet"])
+@pytest.mark.parametrize("ending", READERS)
+def test_predictions_are_written_as_tables_are_read(ending, source, folder, tmp_path, capsys):
+    raw = sales()
+    typed = load(folder / "m").reading.apply(raw).assign(gekauft=raw["gekauft"], Anzahl=np.arange(len(raw)))
+    typed.to_parquet(folder / "typed.parquet")
+    out = tmp_path / f"out.{ending}"
+    run(capsys, "predict", folder / "m", folder / source, "--out", out)
+    found = READERS[ending](out)
+    assert found["prediction"].tolist() == load(folder / "m").predict(raw).tolist()
+    assert found["Tag"].tolist() == typed["Tag"].tolist()
+    if source == "typed.parquet" and ending != "ods":
+        pd.testing.assert_frame_equal(found[list(typed)], typed)
+    shares = found["probability of ja"] + found["probability of nein"]
+    np.testing.assert_allclose(shares, 1, atol=1e-5)
+    told = [run(capsys, "evaluate", folder / "m", where, "--json") for where in (folder / source, out)]
+    assert json.loads(told[0])["confusion_matrix"] == json.loads(told[1])["confusion_matrix"]
+
+
+def test_what_writes_a_file_is_named_before_the_work_where_it_is_missing(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(BY_PANDAS, ".ods", ("no_such_module", "ods"))
+    arguments = ["predict", str(folder / "m"), str(folder / "sales.csv"), "--out", str(tmp_path / "a.ods")]
+    assert main(arguments) == 2
+    assert ".ods files are written by no_such_module: pip install 'minigrad-nn[ods]'" in capsys.readouterr().err
 
 
 def test_predict_counts_what_training_had_not(folder, tmp_path, capsys):

@@ -439,7 +439,7 @@ def test_predict_and_evaluate_refuse_a_table_that_does_not_fit_the_model_in_one_
             ["predict", "species", "plants.csv", "--out", "plants.xlsx"],
             "plants.xlsx exists already; choose another name",
         ),
-        (["predict", "species", "plants.csv", "--out", "a.ods"], "ends in .xlsx, .csv or .tsv"),
+        (["predict", "species", "plants.csv", "--out", "a.pdf"], "ends in .xlsx, .csv, .tsv, .parquet"),
         (["predict", "species", "plants.csv", "--out", "nowhere/a.csv"], "there is no folder"),
         (["predict", "species", "none.csv", "--out", "a.csv"], "none.csv: there is no such file"),
         (["predict", "plants.csv", "plants.csv", "--out", "a.csv"], "plants.csv is not a model file"),

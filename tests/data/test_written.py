@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from minigrad.data import written_dates, written_numbers
@@ -13,9 +13,12 @@ AROUND = [("", ""), ("€ ", ""), ("$", ""), ("", " kg"), ("", "%"), ("", " CHF"
 
 
 def written(value, decimals, decimal, thousands, around, negative):
-    """A number as people write it, negative ones in one of three ways."""
+    """A number as people write it, negative ones in one of four ways."""
     text = f"{abs(value):,.{decimals}f}".translate({ord(","): "T", ord("."): "D"})
-    text = around[0] + text.replace("T", thousands).replace("D", decimal) + around[1]
+    text = text.replace("T", thousands).replace("D", decimal)
+    if negative == "behind":
+        return around[0] + text + ("-" if value < 0 else "") + around[1]
+    text = around[0] + text + around[1]
     return text if value >= 0 else f"({text})" if negative == "()" else negative + text
 
 
@@ -24,10 +27,12 @@ def written(value, decimals, decimal, thousands, around, negative):
     decimals=st.integers(0, 3),
     marks=st.sampled_from(MARKS),
     around=st.sampled_from(AROUND),
-    negative=st.sampled_from(["-", "−", "()"]),
+    negative=st.sampled_from(["-", "−", "()", "behind"]),
     space=st.sampled_from([" ", "\u00a0", "\u202f"]),
 )
+@example(values=[-120, 5], decimals=0, marks=(".", ""), around=("", ""), negative="behind", space=" ")
 def test_numbers_written_in_one_way_are_read_in_that_way(values, decimals, marks, around, negative, space):
+    assume(negative != "behind" or around[1] in ("", " CHF"))  # elsewhere the sign could be a hyphen: 12-month
     values = [round(value, decimals) for value in values]
     texts = [written(v, decimals, *marks, around, negative).replace(" ", space) for v in values]
     format = written_numbers.decide(texts)
@@ -52,6 +57,7 @@ def test_numbers_written_in_one_way_are_read_in_that_way(values, decimals, marks
         (["20 °C", "-3.5 °C"], [20, -3.5]),
         (["1e5", "2.5E-3"], [1e5, 2.5e-3]),
         (["1.234,5 kg", "12 kg"], [1234.5, 12]),
+        (["1.234,56-", "7,00", "5,10- EUR"], [-1234.56, 7, -5.1]),
     ],
 )
 def test_numbers_of_many_kinds(texts, values):
@@ -70,7 +76,10 @@ def test_what_may_be_a_thousand_or_a_decimal_is_told_and_settled_by_the_mark(tex
 
 @pytest.mark.parametrize(
     "texts",
-    [["12a", "7b"], ["12", "12a"], ["10 kg", "2 g"], ["R2D2"], ["1.2.3"], ["2024-01-05"], ["(5"], ["--5"]],
+    [
+        *(["12a", "7b"], ["12", "12a"], ["10 kg", "2 g"], ["R2D2"], ["1.2.3"], ["2024-01-05"], ["(5"], ["--5"]),
+        *(["-5-"], ["(5-)"], ["12-month"], ["120.-"], ["120,–"], ["5-7"]),
+    ],
 )
 def test_what_is_no_number_or_not_of_one_kind_has_no_format(texts):
     assert written_numbers.decide(texts) is None

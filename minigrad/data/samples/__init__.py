@@ -2,6 +2,10 @@
 
     write("penguins", "penguins.csv")
 
+The rare event is simulated, since no observed one is at hand: of the tables that scikit-learn has offline, iris and
+wine are nearly balanced and breast_cancer has 37 % of the rarer class; a digit against the nine others would be rare
+by our choice alone, and its columns are pixels.
+
 SAMPLES-LICENSE.md says where they come from and what may be done with them.
 """
 
