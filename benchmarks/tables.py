@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from minigrad.command.networks import Split, train_network
-from minigrad.command.options import FOR_TABLES, Settings
+from minigrad.command.settings import FOR_TABLES, Settings
 from minigrad.command.sources import Table
 from minigrad.metrics import accuracy, r2_score
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.command.folder import INTERRUPTED
-from minigrad.command.options import ACTIVATIONS, Settings
+from minigrad.command.settings import ACTIVATIONS, Settings
 from minigrad.data.blocks import Blocks
 from minigrad.data.split import Rows
 from minigrad.data.target import Target, threshold_of

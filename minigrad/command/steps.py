@@ -10,8 +10,8 @@ import numpy as np
 
 from minigrad.command.folder import load_model
 from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Recipe
-from minigrad.command.options import OPTIMIZERS
 from minigrad.command.rows import read_rows
+from minigrad.command.settings import OPTIMIZERS
 from minigrad.command.sources import with_source
 from minigrad.layers.activations import Softmax
 from minigrad.layers.combine import Average

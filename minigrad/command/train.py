@@ -15,7 +15,7 @@ from minigrad.command.folder import REPORT, refuse_out, refuse_ranks, writing_mo
 from minigrad.command.jobs import run_all
 from minigrad.command.larger import is_larger, read_large
 from minigrad.command.networks import Split, train_network
-from minigrad.command.options import Settings
+from minigrad.command.settings import Settings
 from minigrad.command.sources import Source, Table, read_source, with_source
 from minigrad.command.tuning import tune
 from minigrad.data.target import threshold_of

@@ -14,8 +14,8 @@ import numpy as np
 
 from minigrad.command.jobs import Jobs, cluster
 from minigrad.command.networks import Split, train_network
-from minigrad.command.options import Settings
 from minigrad.command.progress import busy
+from minigrad.command.settings import Settings
 from minigrad.command.sources import Source
 from minigrad.data.labels import LabelEncoder
 from minigrad.data.split import Rows

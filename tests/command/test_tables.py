@@ -17,8 +17,8 @@ from openpyxl.styles import Font
 from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, TableModel, load
 from minigrad.command.main import main
 from minigrad.command.networks import train_network
-from minigrad.command.options import Settings
 from minigrad.command.progress import busy
+from minigrad.command.settings import Settings
 from minigrad.command.sources import Table
 from minigrad.data import Preparation, write_workbook
 from minigrad.data.split import split_rows

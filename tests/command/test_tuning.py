@@ -10,7 +10,7 @@ import minigrad
 from minigrad.command import tuning
 from minigrad.command.main import main
 from minigrad.command.networks import MEMBERS_APART, train_network
-from minigrad.command.options import Settings
+from minigrad.command.settings import Settings
 from minigrad.command.sources import Table
 from tests.command.test_tables import refused
 from tests.tables import plants, write

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from minigrad.command.networks import train_network
-from minigrad.command.options import Settings
+from minigrad.command.settings import Settings
 from minigrad.command.sources import Table
 
 

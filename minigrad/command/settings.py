@@ -1,0 +1,151 @@
+"""The settings of a training: what each may be, what is customary for the kind of data, and what --help says of it.
+
+Nothing else declares an option of `train` that a training depends on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from minigrad.layer import Layer
+from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
+from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+ACTIVATIONS: dict[str, type[Layer]] = {
+    layer.__name__.lower(): layer for layer in (Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Swish, Softplus, Identity)
+}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+SGD_RATE = 0.5  # at SGD's own default, 0.01, the default epochs are far too few
+
+
+# ------------------------------------------------------------------------------------- what an option's text must be
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    return _from(1, text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0 on."""
+    return _from(0, text)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on, parted by commas; the word "none" stands for no number at all."""
+    if text.strip() == "none":
+        return ()
+    return tuple(count(width.strip()) for width in text.split(","))
+
+
+def rate(text: str) -> float:
+    """A number above 0."""
+    if (number := _number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def penalty(text: str) -> float:
+    """A number from 0 on."""
+    if (number := _number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number between 0 and 1."""
+    if not 0 < (number := _number(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    return number
+
+
+def _from(least: int, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+# -------------------------------------------------------------------------------------------- settings of a training
+def _option(default: Any, help: str, **check: Any) -> Any:
+    """A field that is an option too, with its check and its help as argparse takes them.
+
+    In the help, {0} and {1} are what is customary for sheets and for tables.
+    """
+    return field(default=default, metadata={"help": help} | check)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a training depends on beside the data: each field is an option of `train`, and read from no other place.
+
+    The default values are those for tables.
+    """
+
+    hidden: tuple[int, ...] = _option(
+        (64,),
+        "of hidden layers, as in 64,32 ({0}; for a table {1}); none: linear",
+        type=widths,
+        metavar="WIDTHS",
+    )
+    activation: str = _option("relu", "of the hidden layers ({0}; for a table {1})", choices=ACTIVATIONS)
+    epochs: int = _option(200, "passes over the training rows ({0}; for a table {1} at most)", type=count, metavar="N")
+    batch_size: int = _option(32, "rows per step (default: {1})", type=count, metavar="N")
+    optimizer: str = _option("adam", "the rule of the steps ({0}; for a table {1})", choices=OPTIMIZERS)
+    learning_rate: float | None = _option(
+        None, f"default: {SGD_RATE} for sgd, else the optimizer's own", type=rate, metavar="RATE"
+    )
+    l2: float | None = _option(
+        1e-2, "penalty on the weights' squares (1 / rows; for a table {1})", type=penalty, metavar="L2"
+    )
+    seed: int = _option(0, "of the split, the first weights, the order (default: {1})", type=whole, metavar="N")
+    class_weight: str | None = _option(
+        None, "balanced: rare classes weigh as much as common ones in training", choices=("balanced",)
+    )
+    threshold: float | None = _option(
+        None, "answer the rarer of two classes from this probability on", type=fraction, metavar="SHARE"
+    )
+    ensemble: int = _option(
+        1, "train so many networks, each from its own weights, and answer by their mean", type=count, metavar="N"
+    )
+    test_size: float = _option(0.2, "share of rows held out (default: {1})", type=fraction, metavar="SHARE")
+
+    def new_optimizer(self) -> Optimizer:
+        """An optimizer at the start of its training."""
+        chosen = SGD_RATE if self.learning_rate is None and self.optimizer == "sgd" else self.learning_rate
+        return OPTIMIZERS[self.optimizer](**({} if chosen is None else {"learning_rate": chosen}))
+
+    def told(self, rows: int) -> dict[str, Any]:
+        """What a report and a model's file say of training on so many rows.
+
+        Not the epochs: a model that is trained further by --resume is to be the one that was trained on in one go.
+        """
+        l2 = 1 / rows if self.l2 is None else self.l2
+        told = asdict(self) | {"hidden": list(self.hidden), "learning_rate": self.new_optimizer().rate(0), "l2": l2}
+        del told["epochs"]
+        for name in ("class_weight", "threshold", "ensemble"):
+            if told[name] in (None, 1):
+                del told[name]
+        return told
+
+
+# Customary values, not tuned to any data; benchmarks/tables.py shows how good those for tables are.
+FOR_SHEETS = Settings(hidden=(25,), activation="sigmoid", epochs=20, optimizer="sgd", l2=None)
+FOR_TABLES = Settings()
