@@ -17,7 +17,7 @@ from minigrad.command.rows import read_rows
 from minigrad.command.sources import with_source
 from minigrad.data import samples
 from minigrad.data.digits import load_digits
-from minigrad.data.workbook import write_workbook
+from minigrad.data.workbook_writing import write_workbook
 from minigrad.derivation import DerivationError
 from minigrad.layer import Layer
 from minigrad.sequential import Sequential

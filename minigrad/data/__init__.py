@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from minigrad.data.text_file import TableError as TableError
     from minigrad.data.workbook import WorkbookError as WorkbookError
     from minigrad.data.workbook import read_workbook as read_workbook
-    from minigrad.data.workbook import write_workbook as write_workbook
+    from minigrad.data.workbook_writing import write_workbook as write_workbook
 
 _HOMES = {
     "Blocks": "blocks",
@@ -28,7 +28,7 @@ _HOMES = {
     "read_table": "table",
     "read_workbook": "workbook",
     "train_test_split": "split",
-    "write_workbook": "workbook",
+    "write_workbook": "workbook_writing",
 }
 __all__ = [
     "Blocks",

@@ -1,13 +1,12 @@
-"""Workbooks in the tutorial's format: a sheet of numbers, a sheet of labels, no headers.
+"""Reads workbooks, above all in the tutorial's format: a sheet of numbers, a sheet of labels, no headers.
 
-python-calamine reads (seven times faster than openpyxl) and openpyxl writes. What calamine does not tell (it gives ''
+python-calamine reads (seven times faster than openpyxl). What calamine does not tell (it gives ''
 for an error, and nothing at all for a formula without a stored value) is found by a second look with openpyxl.
 """
 
 from __future__ import annotations
 
 import datetime
-import io
 import os
 import re
 import reprlib
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.atomic import replacing, target_of
 from minigrad.data.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -95,67 +93,6 @@ def sheet_heads(path: str | os.PathLike[str], rows: int) -> dict[str, list[list[
         return {}
 
 
-def write_workbook(
-    path: str | os.PathLike[str],
-    x: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    *,
-    x_sheet: str = "X",
-    y_sheet: str = "y",
-    overwrite: bool = False,
-    progress: bool = False,
-) -> None:
-    """Write x (m, n) and m labels as a workbook that `read_workbook` reads; with `progress` a bar counts the rows.
-
-    float32 numbers are written with as many digits as tell them from their neighbours (0.6, not 0.6000000238418579):
-    the file stays small, and its numbers, cast to float32, are the very same. All others are written with 16 digits.
-    The file appears when it is complete; one that exists is kept, and FileExistsError raised, without `overwrite`.
-    """
-    import openpyxl
-    from openpyxl.cell import WriteOnlyCell
-    from tqdm import tqdm
-
-    path = Path(path)
-    x, names = np.asarray(x), np.asarray(labels)
-    if x.dtype != np.float32:
-        x = x.astype(np.float64)
-    if x.ndim != 2 or names.ndim != 1 or len(x) != len(names):
-        raise ValueError(f"a workbook takes x (rows, columns) and labels (rows,), not {x.shape} and {names.shape}")
-    if len(x) == 0 or x.shape[1] == 0:
-        raise ValueError(f"there are no rows or no columns to write: x has the shape {x.shape}")
-    if len(x) > ROW_LIMIT or x.shape[1] > COLUMN_LIMIT:
-        raise ValueError(f"x of shape {x.shape} does not fit on a sheet of {ROW_LIMIT} rows and {COLUMN_LIMIT} columns")
-    if not np.isfinite(x).all():
-        row, column = np.argwhere(~np.isfinite(x))[0]
-        raise ValueError(f"x[{row}, {column}] is {x[row, column]}; a workbook holds finite numbers only")
-    kinds = [_kind(name) for name in names.tolist()]
-    if len(set(kinds)) > 1 or None in kinds or (kinds[0] == "a number" and not np.isfinite(names.astype(float)).all()):
-        raise ValueError("the labels of a workbook are all finite numbers, all text or all bools, and none is missing")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists already; choose another name, or overwrite it explicitly")
-    target_of(path)  # a missing folder is told before the work, not after it
-
-    book = openpyxl.Workbook(write_only=True)
-    try:
-        sheet = book.create_sheet(x_sheet)
-        for values in tqdm(x, desc=path.name, unit="row", disable=not progress):
-            sheet.append((values.astype(str).astype(np.float64) if x.dtype == np.float32 else values).tolist())
-        sheet = book.create_sheet(y_sheet)
-        for name in names.tolist():
-            cell = WriteOnlyCell(sheet, name)
-            if isinstance(name, str):
-                cell.data_type = "s"  # or the label "=A1" would become a formula
-            sheet.append([cell])
-    except BaseException:
-        for sheet in book.worksheets:
-            sheet.close()  # what openpyxl has begun to write complains when it is dropped half-way
-        raise
-    written = io.BytesIO()
-    book.save(written)  # not into the file: where that fails, half-closed archives complain
-    with replacing(path) as file:
-        file.write(written.getbuffer())
-
-
 def cell_name(sheet: str, row: int, column: int) -> str:
     """The name of a cell as a formula writes it, `X!B17`; row and column count from 0."""
     from openpyxl.utils import get_column_letter, quote_sheetname
@@ -211,7 +148,7 @@ class Sheet:
                 f"labels stand in one column, A: clear the others"
             )
         values = [row[0] for row in self.rows]
-        kinds = [_kind(value) for value in values]
+        kinds = [kind_of_cell(value) for value in values]
         if None in kinds:
             self.refuse(kinds.index(None), 0, "a label (a number, text, TRUE or FALSE)")
         if len(set(kinds)) > 1:
@@ -253,9 +190,9 @@ class Sheet:
 
     def refuse_header(self, first: list[Any]) -> None:
         """Raise if the first row is text and the second is not: column names, of which this format has none."""
-        if len(self.rows) > 1 and all(_kind(value) == "text" for value in first):
+        if len(self.rows) > 1 and all(kind_of_cell(value) == "text" for value in first):
             below = self.rows[1]
-            if not any(_kind(value) == "text" for value in below):
+            if not any(kind_of_cell(value) == "text" for value in below):
                 raise WorkbookError(
                     f"{self.path}: {cell_name(self.name, 0, 0)} holds {reprlib.repr(first[0])}, so row 1 looks like a "
                     f"header; this format has none: delete row 1 of sheet {self.name!r}"
@@ -288,7 +225,8 @@ class Sheet:
         return "is empty", "fill it, or delete its row on both sheets"
 
 
-def _kind(value: Any) -> str | None:
+def kind_of_cell(value: Any) -> str | None:
+    """TRUE or FALSE, a number or text; None for a cell that holds nothing of these."""
     if isinstance(value, bool):
         return "TRUE or FALSE"
     if isinstance(value, float | int):
