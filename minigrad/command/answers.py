@@ -188,6 +188,9 @@ def _frame_of(table: Cells, reading: Reading) -> pd.DataFrame:
         kinds = {type(value) for value in values if value is not None}
         several = len(kinds) > 1 and not kinds <= {int, float}
         columns[name] = [None if v is None else str(v) for v in values] if several else values
+        if kinds == {float}:
+            plain = [_plain(value) for value in values]
+            columns[name] = plain if all(type(value) is int for value in plain) else values
     return pd.DataFrame(columns)
 
 

@@ -127,17 +127,20 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("source", ["sales.csv", "typed.parquet"])
+@pytest.mark.parametrize("source", ["numbered.csv", "typed.parquet"])
 @pytest.mark.parametrize("ending", READERS)
 def test_predictions_are_written_as_tables_are_read(ending, source, folder, tmp_path, capsys):
     raw = sales()
     typed = load(folder / "m").reading.apply(raw).assign(gekauft=raw["gekauft"], Anzahl=np.arange(len(raw)))
     typed.to_parquet(folder / "typed.parquet")
+    write(folder / "numbered.csv", raw.assign(Nr=np.arange(ROWS)))
     out = tmp_path / f"out.{ending}"
     run(capsys, "predict", folder / "m", folder / source, "--out", out)
     found = READERS[ending](out)
     assert found["prediction"].tolist() == load(folder / "m").predict(raw).tolist()
     assert found["Tag"].tolist() == typed["Tag"].tolist()
+    if source == "numbered.csv":
+        assert found["Nr"].tolist() == list(range(ROWS)) and found["Nr"].dtype == np.int64
     if source == "typed.parquet" and ending != "ods":
         pd.testing.assert_frame_equal(found[list(typed)], typed)
     shares = found["probability of ja"] + found["probability of nein"]
