@@ -6,7 +6,25 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
+from tokenize import TokenError
 from typing import Any
+
+
+def definition_of(function: Callable[..., Any]) -> tuple[ast.FunctionDef, str, int] | None:
+    """A function's definition, its source, and the number of its first line.
+
+    None where there is no source, or that of something else: code that was run from a text finds the lines of whatever
+    file has the name that it was given.
+    """
+    try:
+        lines, first = inspect.getsourcelines(function)
+        source = textwrap.dedent("".join(lines))
+        definition = ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError, TokenError):
+        return None
+    if not isinstance(definition, ast.FunctionDef) or definition.name != inspect.unwrap(function).__name__:
+        return None
+    return definition, source, first
 
 
 def with_kept(function: Callable[..., Any], to_keep: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -17,13 +35,10 @@ def with_kept(function: Callable[..., Any], to_keep: Mapping[str, str]) -> tuple
     lines = [f"self.{name} = {value}" for name, value in to_keep.items()]
     if not lines:
         return "", []
-    try:
-        source = textwrap.dedent("".join(inspect.getsourcelines(function)[0]))
-        definition = ast.parse(source).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
+    found = definition_of(function)
+    if found is None:
         return "", lines
-    if not isinstance(definition, ast.FunctionDef):
-        return "", lines
+    definition, source, _ = found
     arguments = [argument.arg for argument in definition.args.args]
     text = source.splitlines()
     first = definition.body[0]

@@ -11,7 +11,6 @@ import ast
 import inspect
 import linecache
 import sys
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.derivation.insertion import definition_of
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.edits import Edit
@@ -154,13 +154,10 @@ class _Method:
     def of(cls, function: Any) -> _Method | None:
         """None where there is no source, or a loop that might not end."""
         function = inspect.unwrap(function)
-        try:
-            lines, first = inspect.getsourcelines(function)
-            tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
-        except (OSError, TypeError, SyntaxError):
+        found = definition_of(function)
+        if found is None or any(isinstance(node, ast.While) for node in ast.walk(found[0])):
             return None
-        if not isinstance(tree, ast.FunctionDef) or any(isinstance(node, ast.While) for node in ast.walk(tree)):
-            return None
+        tree, _, first = found
         tree.decorator_list, tree.returns = [], None
         for argument in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs):
             argument.annotation = None

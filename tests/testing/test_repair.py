@@ -100,3 +100,23 @@ def test_the_slopes_of_a_loss_are_tried_too():
         check_loss(defined(exchanged, {**vars(losses), "__name__": "other of test_repair"}, "OnLogits")())
     assert caught.value.diagnosis == "`t` and `p` are exchanged"
     assert caught.value.right.startswith("return 1 / (1 + np.exp(-p)) - t")
+
+
+def test_a_method_without_a_source_of_its_own_is_not_repaired(tmp_path, monkeypatch):
+    """Code that is run from a text finds the lines of whatever file has its name."""
+    (tmp_path / "notes.md").write_text("a note\n" * 3 + 'an "open quote\n' * 30)
+    monkeypatch.chdir(tmp_path)
+    code = """
+import numpy as np
+from minigrad import Layer
+class Doubled(Layer):
+    def forward(self, x):
+        return 2 * x
+    def backward(self, dy):
+        return 3 * dy
+"""
+    namespace = {"__name__": "notes"}
+    exec(compile(code, "notes.md", "exec"), namespace)
+    with pytest.raises(AssertionError, match=r"derived from forward") as caught:
+        check_layer(namespace["Doubled"]())
+    assert "likely bug" in str(caught.value)
