@@ -39,8 +39,8 @@ Where there are blocks, nothing else is as fast; where lines are divided, BLAS's
 """
 
 SETTLING, WAITING = 0.02, 0.15
-"""Seconds that do not count after a change of the way; more where BLAS's threads were at work: OpenBLAS's wait for more
-of it, busily, for 0.1."""
+"""Seconds that do not count after a change of the way; more where BLAS's threads were at work, as they are in steps by
+hand: OpenBLAS's wait for more of it, busily, for 0.1, and stand in the way of others (100 times as slow, seen)."""
 
 MOMENT = 0.04
 """Seconds that one native call takes at most, more or less: Ctrl-C is heard between two."""
@@ -70,7 +70,7 @@ class StepProgram(Program):
         self._x, self._t, self._weights = step.x, step.t, step.weights
         self._guards, self._memory = made.guards, _memory_of(step.optimizer)
         ways = [IN_BLOCKS] if self._blocks is not None else self._ways()
-        self._pace = Pace(ways, WAITING if WHOLE in ways else SETTLING)
+        self._pace = Pace(ways, WAITING if WHOLE in ways else SETTLING, WAITING)
         self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
 
     def _ways(self) -> list[int]:

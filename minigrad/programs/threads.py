@@ -120,15 +120,16 @@ class Pace(Generic[Way]):
     128 rows half as slow again that on another day it made a sixth faster. So what is slower gets another try at times.
     """
 
-    WINDOW, AGAIN = 0.05, 20.0
-    """Seconds that are taken together, and between tries."""
+    WINDOW, AGAIN = 0.05, 200.0
+    """Seconds that are taken together, and how many times as long as it takes to settle the next try is put off."""
 
-    def __init__(self, ways: Sequence[Way], settling: float) -> None:
-        """`settling` are seconds that do not count after a change."""
+    def __init__(self, ways: Sequence[Way], settling: float, first: float) -> None:
+        """`settling` are seconds that do not count after a change, `first` those at the beginning."""
         self._ways, self._settling = list(dict.fromkeys(ways)), settling
         self.way: Way = ways[0]
         self._paces: dict[Way, float] = {}
         self._change(ways[0])
+        self._since = settling - first
 
     def _change(self, way: Way) -> None:
         self.way, self._since, self._seconds, self._amount = way, 0.0, 0.0, 0.0
@@ -145,7 +146,7 @@ class Pace(Generic[Way]):
         self._paces[self.way] = self._seconds / self._amount
         self._seconds = self._amount = 0.0
         fastest = min(self._paces, key=self._paces.__getitem__)
-        if len(self._paces) < len(self._ways) or (self.way == fastest and self._since > self.AGAIN):
+        if len(self._paces) < len(self._ways) or (self.way == fastest and self._since > self.AGAIN * self._settling):
             self._change(self._ways[(self._ways.index(self.way) + 1) % len(self._ways)])
         elif self.way != fastest:
             self._change(fastest)

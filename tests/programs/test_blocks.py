@@ -377,9 +377,8 @@ def test_training_gives_blas_its_threads_back_at_every_epoch():
         assert blas_threads() == before
 
 
-def test_the_fastest_way_is_found_and_found_again(monkeypatch):
-    monkeypatch.setattr(threads.Pace, "AGAIN", 10.0)
-    pace, took, done = threads.Pace(["one", "two"], settling=0.05), {"one": 0.02, "two": 0.03}, []
+def test_the_fastest_way_is_found_and_found_again():
+    pace, took, done = threads.Pace(["one", "two"], settling=0.05, first=0.05), {"one": 0.02, "two": 0.03}, []
 
     def work(seconds):
         done.clear()
@@ -397,7 +396,7 @@ def test_the_fastest_way_is_found_and_found_again(monkeypatch):
 
 
 def test_a_single_way_is_kept():
-    pace = threads.Pace(["one", "one"], settling=0.05)
+    pace = threads.Pace(["one", "one"], settling=0.05, first=0.05)
     for _ in range(100):
         pace.learn(1.0, 1)
         assert pace.way == "one"

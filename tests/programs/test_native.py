@@ -349,7 +349,7 @@ def test_trained_by_several_threads_a_network_has_the_same_bits(weights, dtype, 
     for module, name in ((native, "WORTH_DIVIDING"), (dividing, "DIVIDED_FROM")):
         monkeypatch.setattr(module, name, 0)
     monkeypatch.setattr(making, "blas_threads", lambda: 3)
-    monkeypatch.setattr(replay, "Pace", lambda ways, _: Pace(ways[:1], 0.0))  # several threads stand first
+    monkeypatch.setattr(replay, "Pace", lambda ways, *_: Pace(ways[:1], 0.0, 0.0))  # several threads stand first
     x, t = digits_like()
     for optimizer in (Adam, lambda: SGD(0.5)):
         (program,) = both_ways(
