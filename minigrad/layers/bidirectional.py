@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.layers.recurrent import Recurrent
+from minigrad.layers.steps import Recurrent
 from minigrad.parameter import Array
 
 

@@ -9,7 +9,8 @@ import onnx
 
 from minigrad.layers.attention import NOWHERE, MultiHeadAttention, PositionalEncoding, later, waves
 from minigrad.layers.bidirectional import Bidirectional
-from minigrad.layers.recurrent import GRU, LSTM, Recurrent
+from minigrad.layers.recurrent import GRU, LSTM
+from minigrad.layers.steps import Recurrent
 from minigrad.onnx.graph import Graph, kind_of
 from minigrad.parameter import Array
 

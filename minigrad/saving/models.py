@@ -25,8 +25,8 @@ from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import PReLU
-from minigrad.layers.recurrent import Recurrent
 from minigrad.layers.standardize import Standardize
+from minigrad.layers.steps import Recurrent
 from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.model import Model, Snapshot, put
 from minigrad.parameter import Array, walk

@@ -26,8 +26,9 @@ from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import CELU, SELU, HardSwish, HardTanh, PReLU, ReLU6
-from minigrad.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN
 from minigrad.layers.standardize import Standardize
+from minigrad.layers.steps import Recurrent
 from minigrad.onnx.reading.place import Place, Reader, Unknown, named, number, options
 from minigrad.onnx.sequences import ORDER
 from minigrad.parameter import Array
