@@ -90,7 +90,8 @@ def _modules(tensors: Mapping[str, Array]) -> dict[str, Module]:
         last = next((w for w in WHOLE if name.endswith(w)), name.rpartition(".")[2])
         if last != UNUSED:
             modules[name.removesuffix(last).rstrip(".")][last] = array
-    return {name: _one_bias(module) if "weight_hh_l0" in module else module for name, module in modules.items()}
+    in_order = ((name, modules[name]) for name in sorted(modules, key=_natural))  # a file has its tensors in any
+    return {name: _one_bias(module) if "weight_hh_l0" in module else module for name, module in in_order}
 
 
 def _one_bias(module: Module) -> Module:
