@@ -45,7 +45,7 @@ def divide(
         reads = [[span for spans in part for span in spans[:-1]] for part in touched]
         writes = [[spans[-1] for spans in part] for part in touched]
         if any(
-            _clash(reads[k], written[j]) or _clash(writes[k], [*written[j], *read[j]])
+            clash(reads[k], written[j]) or clash(writes[k], [*written[j], *read[j]])
             for k in range(members)
             for j in range(members)
             if j != k
@@ -78,5 +78,6 @@ def parts_of(row: Row, members: int, product: Callable[[Row, list[int]], list[li
     return [[row], *([] for _ in range(members - 1))]
 
 
-def _clash(some: Sequence[Span], others: Sequence[Span]) -> bool:
+def clash(some: Sequence[Span], others: Sequence[Span]) -> bool:
+    """Whether an address of the ones is one of the others."""
     return any(a < d and c < b for a, b in some for c, d in others)

@@ -8,34 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from minigrad.programs.dividing import Span, clash
 from minigrad.programs.executor import NotNative, own_loop
 from minigrad.programs.rows import Row
-
-Range = tuple[int, int]
 
 
 def without_unread(rows: Sequence[Row], bases: Mapping[int, int]) -> list[Row] | None:
     """The rows with products and descent in one where that can be; None where it can't, or it would save nothing."""
     descents = [number for number, row in enumerate(rows) if _is(row, "descend")]
-    if len(descents) != 1:
+    products = [number for number, row in enumerate(rows) if _is(row, "outer")]
+    if len(descents) != 1 or not products:
         return None
     (at,) = descents
     step, touched = rows[at], [row.touched(bases) for row in rows]
     (eta, gradient, _, theta), size = touched[at], step.items[3]
     if step.spots[2] != step.spots[3]:
         return None
-    joined: dict[int, Range] = {}
-    for number, row in enumerate(rows[:at]):
-        a, b, out = touched[number][:3] if _is(row, "outer") else ((0, 0),) * 3
-        others = [spans for n, spans in enumerate(touched) if n not in (number, at)]
+    joined: dict[int, Span] = {}
+    for number in products:
+        (a, b, out), row = touched[number], rows[number]
+        others = [span for n, spans in enumerate(touched) if n not in (number, at) for span in spans]
         later = [spans[-1] for spans in touched[number + 1 : at]]
         if (
-            _is(row, "outer")
+            number < at
             and gradient[0] <= out[0] < out[1] <= gradient[1]
             and row.strides[7:] == (size * row.sizes[3], size)
-            and not any(_meet(out, span) for spans in others for span in spans)
-            and not any(_meet(span, change) for span in (a, b) for change in (*later, theta))
-            and not any(_meet(eta, change) for change in later)
+            and not clash([out], others)
+            and not clash([a, b], [*later, theta])
+            and not clash([eta], later)
         ):
             joined[number] = (out[0] - gradient[0]) // size, (out[1] - gradient[0]) // size
     if not joined:
@@ -72,7 +72,3 @@ def _joined(product: Row, step: Row, start: int) -> Row:
     spots = (step.spots[0], *product.spots[:2], (theta, offset + start * size))
     loop, along = own_loop(f"outer descend float{8 * size}"), (0, 0, size, size)
     return Row(loop, spots, step.items, (rows, columns), (0, column, 0, columns * size, *along), kind="rows")
-
-
-def _meet(one: Range, two: Range) -> bool:
-    return one[0] < two[1] and two[0] < one[1]
