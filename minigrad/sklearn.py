@@ -17,11 +17,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+    from minigrad.declared import BaseEstimator, ClassifierMixin, RegressorMixin
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError("minigrad.sklearn needs scikit-learn: pip install 'minigrad-nn[sklearn]'") from _error
 
@@ -59,8 +60,12 @@ LAST: dict[type[Loss], type[Layer]] = {
 """What brings a network's last scores to where the loss is defined; other losses take them as they are."""
 
 
-class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Network(BaseEstimator):
     """What the two estimators share: constructor, training and the network itself."""
+
+    model_: Sequential
+    loss_: Loss
+    n_features_in_: int
 
     def __init__(
         self,
@@ -175,7 +180,7 @@ def _append(history: History, latest: History) -> None:
         history.metrics.setdefault(name, []).extend(values)
 
 
-class NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]
+class NetworkClassifier(ClassifierMixin, Network):
     """A network that tells classes apart, or answers several yes-or-no questions at once (multilabel y of 0 and 1).
 
     layers: the network, as a list of layers or a Sequential. It is copied, never changed; in the copy, what layers draw
@@ -378,7 +383,7 @@ def _probabilities(loss: Loss, y: Array) -> Array:
     return np.exp(y) if isinstance(loss, NegativeLogLikelihood) else y
 
 
-class NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]
+class NetworkRegressor(RegressorMixin, Network):
     """A network that predicts one number a row, y (m,), or several, y (m, k).
 
     The loss is the mean squared error by default. Any loss will do; without `layers`, the network ends in what the loss
@@ -409,7 +414,7 @@ class NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]
         y = y.astype(X.dtype)
         if not go_on:
             self.loss_: Loss = MeanSquaredError() if self.loss is None else self.loss
-            self.model_: Sequential = self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
+            self.model_ = self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
         self._train(X, y, sample_weight, epochs)
         return self
 

@@ -48,7 +48,7 @@ class NumberSums:
     bags: Array
 
     def __init__(self, centre: float = 0.0, seed: int = 0) -> None:
-        self.centre = float(centre)
+        self.centre: float = float(centre)
         self.bags = np.zeros((BAGS, len(self.COLUMNS)))
         self._rng = np.random.default_rng((seed, 0, 5))
 
@@ -99,7 +99,7 @@ class ClassSums:
         self.matrix: npt.NDArray[np.int64] = np.zeros((count, count), np.int64)
         self.bags = np.zeros((BAGS, count + 2))
         self.bins = np.zeros((2, count, min(BINS, CELLS // count)), np.int64)
-        self.shares = True
+        self.shares: bool = True
         """Whether the outputs of each row are shares of 1, as Softmax gives them: else log loss means nothing."""
         self._rng = np.random.default_rng((seed, 0, 5))
 

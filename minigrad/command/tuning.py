@@ -52,12 +52,13 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
     Source: Bergstra and Bengio, "Random search for hyper-parameter optimization", JMLR 13, 2012.
     """
     try:
-        from sklearn.base import BaseEstimator
         from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+
+        from minigrad.declared import BaseEstimator
     except ImportError as error:
         raise ValueError(f"--tune needs scikit-learn ({error}): pip install 'minigrad-nn[sklearn]'") from error
 
-    class Candidate(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    class Candidate(BaseEstimator):
         """A network for scikit-learn: X is the numbers of rows of the source, which prepares them anew in each fold."""
 
         def __init__(self, source: Any = None, settings: Any = None) -> None:

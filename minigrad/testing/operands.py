@@ -14,9 +14,20 @@ import numpy as np
 
 from minigrad.testing.edits import Atom, Edit, Slot, code, fits, number
 
-SECOND = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
-OTHER = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE}
-WITHOUT = {ast.Mult: "factor", ast.Div: "divisor", ast.Add: "term", ast.Sub: "term", ast.Pow: "power"}
+SECOND: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+}
+OTHER: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE}
+WITHOUT: dict[type[ast.operator], str] = {
+    ast.Mult: "factor",
+    ast.Div: "divisor",
+    ast.Add: "term",
+    ast.Sub: "term",
+    ast.Pow: "power",
+}
 
 
 def replaced(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:

@@ -24,7 +24,7 @@ from minigrad.saving.format import short
 from minigrad.sequential import Sequential
 
 ROWS = 16
-FLOATS = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.DOUBLE: np.float64}
+FLOATS: dict[int, type[np.floating[Any]]] = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.DOUBLE: np.float64}
 NODES = WEIGHTS | WINDOWS
 """What is made of each node; others are refused by their names."""
 

@@ -56,7 +56,10 @@ class Place:
     def __init__(
         self, row: tuple[int | None, ...], constants: Callable[[str], Array | None], used: Collection[str]
     ) -> None:
-        self.row, self.known, self.used, self.axes = row, constants, used, len(row)
+        self.row: tuple[int | None, ...] = row
+        self.known: Callable[[str], Array | None] = constants
+        self.used: Collection[str] = used
+        self.axes: int = len(row)
         self.layers: list[Layer] = []
         self.shape: tuple[int, ...] | None = None
         self.first: bool | None = None
