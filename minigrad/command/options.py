@@ -101,8 +101,8 @@ def _parser() -> _Parser:
     command.add_argument("file", metavar="FILE.xlsx", help="the workbook to write")
     _add_force(command)
 
-    command = commands.add_parser("sample", help="write a small table to begin with: penguins, weather or machines")
-    command.add_argument("name", metavar="NAME", help="penguins (classes), weather (numbers, dates), machines (rare)")
+    command = commands.add_parser("sample", help="write a small table to begin with: penguins, weather or crashes")
+    command.add_argument("name", metavar="NAME", help="penguins (classes), weather (numbers, dates), crashes (rare)")
     command.add_argument("file", metavar="FILE", help="the file to write: .csv, .xlsx or .parquet")
     _add_force(command)
 
