@@ -10,7 +10,8 @@ from typing import Any
 
 from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
-from minigrad.command.sources import DIGITS_TOLD, with_source
+from minigrad.command.reading import DIGITS_TOLD
+from minigrad.command.sources import with_source
 from minigrad.data.cells import Cells, read_cells
 from minigrad.data.digits import load_digits
 from minigrad.data.target import spelled_as, target_values

@@ -15,8 +15,9 @@ from minigrad.command.folder import REPORT, refuse_out, refuse_ranks, writing_mo
 from minigrad.command.jobs import run_all
 from minigrad.command.larger import is_larger, read_large
 from minigrad.command.networks import Split, train_network
+from minigrad.command.reading import read_source
 from minigrad.command.settings import Settings
-from minigrad.command.sources import Source, Table, read_source, with_source
+from minigrad.command.sources import Source, Table, with_source
 from minigrad.command.tuning import tune
 from minigrad.data.target import threshold_of
 from minigrad.results.evaluation import evaluate

@@ -103,15 +103,21 @@ class NumberFormat:
         Where no mark between thousands has been met, each that is not the decimal mark is one.
         """
         parts = parts_of(text)
-        if parts is None or not self._suits(parts):
+        if parts is None or parts.unit not in self.units:
             return None
-        possible = [marks for marks in MARKS if marks[0] == self.decimal and self.thousands in ("", marks[1])]
-        return next((value for marks in possible if (value := _value(parts, *marks)) is not None), None)
+        return next((value for marks in self.marks if (value := _value(parts, *marks)) is not None), None)
 
-    def _suits(self, parts: Parts) -> bool:
-        return parts.unit in ((self.before, self.after), ("", "")) or (
-            MONEY.fullmatch(parts.before or parts.after) is not None and parts.unit in _either(self.before, self.after)
-        )
+    @property
+    def marks(self) -> list[tuple[str, str]]:
+        """The decimal mark with each mark between thousands that is read."""
+        return [marks for marks in MARKS if marks[0] == self.decimal and self.thousands in ("", marks[1])]
+
+    @property
+    def units(self) -> tuple[tuple[str, str], ...]:
+        """What may stand before a number and after it: the unit, nothing, or a currency on either side."""
+        word = self.before or self.after
+        either = ((word, ""), ("", word)) if MONEY.fullmatch(word) else ()
+        return ((self.before, self.after), ("", ""), *either)
 
     @property
     def plain(self) -> bool:
@@ -208,10 +214,6 @@ def _one_unit(units: Counter[tuple[str, str]]) -> tuple[str, str] | None:
     if len(marked) > 1 and not money:
         return None
     return max(marked, key=lambda unit: units[unit])
-
-
-def _either(before: str, after: str) -> tuple[tuple[str, str], ...]:
-    return (before or after, ""), ("", before or after)
 
 
 def _value(parts: Parts, decimal: str, thousands: str) -> float | None:

@@ -9,7 +9,9 @@ import numpy as np
 
 from minigrad.data.columns import Column, NumberColumn, TextColumn
 from minigrad.data.preparation import Preparation
+from minigrad.data.table import Reading
 from minigrad.data.target import Target, interval_names, interval_of, is_of_table, table_of, threshold_of
+from minigrad.data.written_numbers import NumberFormat
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
 from minigrad.parameter import Array, pack
@@ -64,6 +66,9 @@ class Answering:
         self.threshold: tuple[Any, float] | None = (
             None if chosen is None or self.classes is None else (self.classes.index(chosen[0]), chosen[1])
         )
+        read = Reading.from_json((model.preparation or {}).get("reading", {})).columns
+        self.formats: dict[str, NumberFormat] = {name: how.number for name, how in read.items()}
+        """How numbers are written in the columns of a table, where training has read them from text."""
         self.interval: tuple[float, float] | None = interval_of(model.preparation) if self.regression else None
         """The half width of the interval around a prediction, and the share of new rows that it holds for."""
 

@@ -19,6 +19,7 @@ from minigrad.programs.graph import Node
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers.sheet import Cell, Formulas, address, area
 from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.spreadsheet.constant_sheets import layer_sheets, read_me
 from minigrad.spreadsheet.preparation import HERE, PreparationSheet, number_format, refuse_old_dates
 from minigrad.table_model import TableModel, network_of
 
@@ -114,41 +115,17 @@ class _Export:
         self.rows = book.sheet("Rows", "#E0A800")
         if self.a.preparation is not None:
             width = None if self.a.interval is None else self.a.interval[0]
-            self.preparation = PreparationSheet(book, self.a.preparation, self.a.target, width)
-        self._layer_sheets()
+            self.preparation = PreparationSheet(book, self.a.preparation, self.a.target, width, self.a.formats)
+        layer_sheets(book, self.layers, self.at, self.a.given)
         self.working = book.sheet("Working", "#888888")
         self._form()
         self._rows()
-        self._words()
+        read_me(book, self.read_me, self.title, self.count, list(self.layers))
         for sheet in (self.read_me, self.predict):
             sheet.set_landscape()
             sheet.fit_to_pages(1, 1)
         self.predict.activate()
         return book.written()
-
-    def _layer_sheets(self) -> None:
-        book = self.book
-        for sheet_name, nodes in self.layers.items():
-            sheet = book.sheet(sheet_name, "#8064A2")
-            book.put(sheet, 0, 0, sheet_name, **TITLE)
-            book.put(
-                sheet, 1, 0, "One unit a row: its bias and its weights. Working adds up inputs times weights.", **NOTE
-            )
-            book.put(sheet, 3, 0, "unit", **HEAD)
-            for node in nodes:
-                _, row, column = self.at[node]
-                values = np.asarray(self.a.given[node.name], float)
-                table = values.T if values.ndim == 2 else values.reshape(-1, 1)
-                for j in range(table.shape[1]):
-                    label = pretty(node.name) + (f"[{j + 1}]" if values.ndim == 2 else "")
-                    book.put(sheet, 3, column + j, label, **HEAD)
-                for i, line in enumerate(table.tolist()):
-                    book.put(sheet, row + i, 0, i + 1)
-                    for j, value in enumerate(line):
-                        book.put(sheet, row + i, column + j, value, num_format="0.000")
-                if values.ndim == 2:
-                    book.scale(sheet, (row, column), (row + len(table) - 1, column + table.shape[1] - 1))
-            sheet.freeze_panes(4, 1)
 
     def _templates(self, inputs: list[str], data: bool) -> dict[int, str]:
         """The formula of each column of Working, for the row HERE."""
@@ -333,25 +310,3 @@ class _Export:
     @staticmethod
     def _shift(found: re.Match[str], row: int) -> str:
         return found[0].replace(str(HERE + 1), str(row + 1))
-
-    def _words(self) -> None:
-        book, sheet = self.book, self.read_me
-        sheet.set_column(0, 0, 3)
-        sheet.set_column(1, 1, 16)
-        sheet.set_column(2, 2, 100)
-        book.put(sheet, 0, 1, "A trained network", **TITLE)
-        book.put(sheet, 1, 1, self.title[:300], **NOTE)
-        lines = [
-            ("Predict", "type into the yellow cells, and read the answer"),
-            (
-                "Rows",
-                f"{self.count:,} rows at once; for more, unprotect Rows and Working, and fill both down",
-            ),
-            ("Preparation", "what each column of the table becomes"),
-            *[(name, "the weights, one unit a row") for name in self.layers],
-            ("Working", "where it is computed: z = Σ x·w + b for each unit, layer by layer"),
-        ]
-        for place, (name, text) in enumerate(line for line in lines if line[0] in book.book.sheetnames):
-            sheet.write_url(3 + place, 1, f"internal:'{name}'!A1", book.format(font_color="#1155CC", underline=1), name)
-            book.put(sheet, 3 + place, 2, text)
-        book.put(sheet, 5 + len(lines), 1, "Sheets are protected without a password. Written by minigrad.", **NOTE)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from minigrad.data.columns import CYCLES, Column, DateColumn, NumberColumn, TextColumn, fold
 from minigrad.data.preparation import Preparation
 from minigrad.data.target import Target
 from minigrad.data.text_file import MISSING
+from minigrad.data.written_numbers import MARKERS, NumberFormat
 from minigrad.opened.book import HEAD, NOTE, TITLE, Book
 from minigrad.opened.step import OpenedError
 from minigrad.programs.writers.sheet import address, area
@@ -27,8 +28,16 @@ class PreparationSheet:
     a prediction.
     """
 
-    def __init__(self, book: Book, preparation: Preparation, target: Target | None, width: float | None) -> None:
+    def __init__(
+        self,
+        book: Book,
+        preparation: Preparation,
+        target: Target | None,
+        width: float | None,
+        formats: Mapping[str, NumberFormat],
+    ) -> None:
         self.columns: tuple[Column, ...] = preparation.columns
+        self.formats = formats
         sheet = book.sheet("Preparation", "#5B9F6D")
         sheet.set_column(0, 30, 16)
         book.put(sheet, 0, 0, "Preparation: what each column becomes", **TITLE)
@@ -60,11 +69,10 @@ class PreparationSheet:
                 row += 1
         top = row + 1
         book.put(sheet, top, 0, "no value", **HEAD)
-        words = sorted(word for word in MISSING if word)
-        for place, word in enumerate(words, 1):
-            book.put(sheet, top + place, 0, word)
-        self.missing: str = area(("Preparation", top + 1, 0), ("Preparation", top + len(words), 0), True)
-        column = 1
+        book.put(sheet, top, 1, "no number, no date", **HEAD)
+        self.missing: str = _list(book, sheet, top + 1, 0, MISSING)
+        self.markers: str = _list(book, sheet, top + 1, 1, MARKERS)
+        column = 2
         for c in self.columns:
             if isinstance(c, TextColumn):
                 book.put(sheet, top, column, c.name, **HEAD)
@@ -82,15 +90,32 @@ class PreparationSheet:
                 book.put(sheet, top + place, column, float(number))
                 self.units.append(address(("Preparation", top + place, column), True))
 
-    def _absent(self, v: str) -> str:
-        return f"IF(LEN(TRIM({v}))=0,1,IF(SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)>0,1,0))"
+    def _absent(self, column: Column, v: str) -> str:
+        known = f"SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)"
+        if not isinstance(column, TextColumn):
+            known = f"{known}+SUMPRODUCT(EXACT(LOWER(TRIM({v})),{self.markers})*1)"
+        return f"IF(LEN(TRIM({v}))=0,1,IF({known}>0,1,0))"
+
+    def _as_number(self, column: Column, v: str) -> str:
+        """The number that a cell's text is, such as 120- for -120, an error where it is none."""
+        format = self.formats.get(column.name, NumberFormat())
+        parts = ",." if format.decimal == "," else ".,"
+        v = f"TRIM({v})"
+        refused = "+".join(f'ISNUMBER(FIND("{mark}",{v}))' for mark in f" %{parts[1]}")
+        last = f'AND(RIGHT({v})="-",ISNUMBER(-MID({v},LEN({v})-1,1)),ISERROR(FIND(LEFT({v}),"+-")))'
+        number = f'_xlfn.NUMBERVALUE({{}},"{parts[0]}","{parts[1]}")'
+        behind = number.format(f"LEFT({v},LEN({v})-1)")
+        return f"IF({refused},NA(),IF({last},-{behind},{number.format(v)}))"
 
     def _wrong(self, column: Any, v: str) -> str | None:
         """A formula that is 1 where a cell holds what the column can't be."""
         if isinstance(column, TextColumn):
             return None
         fits = f"ISLOGICAL({v})" if column.kind == "flag" else f"AND(ISNUMBER({v}),NOT(ISLOGICAL({v})))"
-        return f"IF({fits},0,1-{self._absent(v)})"
+        known = self._absent(column, v)
+        if column.kind == "number":
+            known = f"IF(AND(ISTEXT({v}),ISNUMBER({self._as_number(column, v)})),1,{known})"
+        return f"IF({fits},0,1-{known})"
 
     def formulas(self, cells: list[str]) -> list[str]:
         """The formulas of x, of the cells of a row of the table."""
@@ -102,8 +127,9 @@ class PreparationSheet:
             if isinstance(c, NumberColumn):
                 mean, scale, fill = self.numbers[c.name]
                 number = f"IF(ISLOGICAL({v}),IF({v},1,0)," if c.kind == "flag" else f"IF(ISNUMBER({v}),{v},"
-                found.append(f"({number}IF({self._absent(v)}=1,{fill},NA()))-{mean})/{scale}")
-                found += [self._absent(v)] if c.flagged else []
+                text = f"IF(ISTEXT({v}),{self._as_number(c, v)},NA())" if c.kind == "number" else "NA()"
+                found.append(f"({number}IF({self._absent(c, v)}=1,{fill},{text}))-{mean})/{scale}")
+                found += [self._absent(c, v)] if c.flagged else []
                 continue
             own = "{}" if len({*map(fold, c.values)}) < len(c.values) else "LOWER(TRIM({}))"
             known = [f"IF(EXACT({own.format(f'TRIM({v})')},{own.format(value)}),1,0)" for value in self.texts[c.name]]
@@ -111,10 +137,10 @@ class PreparationSheet:
             found += known
             if c.other:
                 one, last = (address(("", HERE, 1 + place)) for place in (start, start + len(known) - 1))
-                gone = f"-{self._absent(v)}" if c.missing else ""
+                gone = f"-{self._absent(c, v)}" if c.missing else ""
                 found.append(f"1-SUM({one}:{last}){gone}")
             if c.missing:
-                found.append(self._absent(v))
+                found.append(self._absent(c, v))
         return found
 
     def _date(self, column: DateColumn, v: str) -> list[str]:
@@ -134,8 +160,8 @@ class PreparationSheet:
                 found.append(f"(YEAR({v})-{year_mean})/{year_scale}")
             else:
                 found += [f"{wave}(2*PI()*({parts[part]})/{CYCLES[part]})" for wave in ("SIN", "COS")]
-        whole = [f"IF(ISNUMBER({v}),{text},IF({self._absent(v)}=1,0,NA()))" for text in found]
-        return [*whole, self._absent(v)] if column.flagged else whole
+        whole = [f"IF(ISNUMBER({v}),{text},IF({self._absent(column, v)}=1,0,NA()))" for text in found]
+        return [*whole, self._absent(column, v)] if column.flagged else whole
 
     def note(self, cells: list[str], heads: list[str]) -> str:
         """A formula that names the columns whose cells can't be read; no user's text stands in it."""
@@ -147,6 +173,14 @@ class PreparationSheet:
                 parts.append(f'IF({wrong}=1,"not a {what}: "&{head}&". ","")')
         text = "&".join(parts) or '""'
         return text if len(text) < 8000 else '""'
+
+
+def _list(book: Book, sheet: Any, row: int, column: int, words: Iterable[str]) -> str:
+    """Write the words below each other, and return where they stand."""
+    written = sorted(word for word in words if word)
+    for place, word in enumerate(written):
+        book.put(sheet, row + place, column, word)
+    return area(("Preparation", row, column), ("Preparation", row + len(written) - 1, column), True)
 
 
 def refuse_old_dates(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.atomic import replacing, target_of
 from minigrad.data.columns import CYCLES, Column, NumberColumn, TextColumn, day_text
 from minigrad.data.text_file import MISSING
+from minigrad.data.written_numbers import MARKERS, PATTERNS, NumberFormat
 from minigrad.model import Model
 from minigrad.opened.inference import Answering
 from minigrad.opened.step import OpenedError
@@ -88,8 +89,9 @@ def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
         "given": {name: np.ravel(numbers).tolist() for name, numbers in a.given.items() if name != "x"},
         "result": np.ravel(a.graph.result).tolist(),
         "names": a.names,
-        "columns": None if a.preparation is None else [_column(c) for c in a.preparation.columns],
+        "columns": None if a.preparation is None else [_column(a, c) for c in a.preparation.columns],
         "missing": sorted(MISSING),
+        "markers": sorted(MARKERS),
         "answer": a.columns(),
         "classes": a.classes,
         "boundary": a.boundary,
@@ -109,13 +111,16 @@ def _written(row: Any) -> list[Any]:
     return [value.isoformat() if isinstance(value, datetime.datetime) else value for value in row]
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(a: Answering, column: Column) -> dict[str, Any]:
     """What the script needs of a column."""
     found = asdict(column)
     if isinstance(column, TextColumn):
         found.pop("also")  # they are values but for capitals and spaces
     elif isinstance(column, NumberColumn):
         found["ends"] = None if column.low is None or column.low == column.high else [column.low, column.high]
+        format = a.formats.get(column.name, NumberFormat())
+        found["decimal"], found["units"] = format.decimal, format.units
+        found["bodies"] = [[PATTERNS[marks].pattern, marks[1]] for marks in format.marks]
     else:
         found |= {"ends": [day_text(column.low), day_text(column.high)], "cycles": CYCLES}
     return found

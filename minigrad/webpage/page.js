@@ -14,6 +14,21 @@ const element = (tag, attributes = {}, text = "") => {
 };
 
 // ----------------------------------------------------------------------------------------------------------- the answer
+// The number that a text is in the column's way of writing numbers, as `minigrad predict` reads it; NaN for none.
+function numberOf(text, { bodies, units, decimal }) {
+  const quoted = mark => mark.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+  const t = text.replace(/[\u00a0\u202f\u2009\u2007]/g, " ").replace(/[\u2212\u2010\u2011\u2013\u2014]/g, "-").replace(/[\u2019\u00b4]/g, "'").trim();
+  for (const [body, thousands] of bodies) for (const [before, after] of units) {
+    const found = new RegExp(`^(\\()?\\s*([+-])?\\s*${quoted(before)}\\s*([+-])?\\s*(${body})([eE][+-]?\\d+)?(-)?\\s*${quoted(after)}\\s*(\\))?$`).exec(t);
+    if (!found) continue;
+    const [, open, sign, inner, digits, power = "", behind, close] = found, signs = [open && "-", sign, inner, behind].filter(Boolean);
+    if (signs.length > 1 || !open !== !close || (behind && !/\d$/.test(digits + power))) return NaN;
+    const plain = (thousands ? digits.split(thousands).join("") : digits).replace(decimal, ".");
+    return Number((signs[0] === "-" ? "-" : "") + plain + power);
+  }
+  return NaN;
+}
+const inItsWay = (v, column) => (typeof v === "number" ? String(v).replace(".", column.decimal || ".") : v ?? "");
 const isMissing = v => v === null || v === undefined || (typeof v === "number" && Number.isNaN(v)) ||
   (typeof v === "string" && (v.trim() === "" || DATA.missing.includes(v.trim())));
 
@@ -40,7 +55,8 @@ function partsOfDate(column, text) {
 }
 // The numbers that a column becomes. Throws the reason where it can't be one of its values.
 function encoded(column, value) {
-  const missing = isMissing(value);
+  const marked = column.kind !== "text" && typeof value === "string" && DATA.markers.includes(value.trim().toLowerCase());
+  const missing = marked || isMissing(value);
   if (column.kind === "text") {
     const text = missing ? null : String(value).trim(), own = missing ? -1 : column.values.indexOf(text);
     const at = missing || own >= 0 ? own : column.values.findIndex(known => folded(known) === folded(text));
@@ -57,7 +73,7 @@ function encoded(column, value) {
       if (!["true", "false"].includes(text)) throw new Error(`${column.name}: “${value}” is neither TRUE nor FALSE`);
       v = +(text === "true");
     } else {
-      v = typeof value === "number" ? value : typeof value === "boolean" ? NaN : Number(value.trim().replace(MINUS, "-"));
+      v = typeof value === "number" ? value : typeof value === "boolean" ? NaN : numberOf(value, column);
       if (Number.isNaN(v) || Math.abs(v) > 3.4e38) throw new Error(`${column.name}: “${value}” is not a number`);
     }
   }
@@ -114,7 +130,7 @@ const range = column => column.ends || [column.mean - 3 * column.scale, column.m
 
 function fields() {
   const form = byId("form");
-  (DATA.columns || DATA.names.map(name => ({ name, kind: "number", mean: 0, scale: 1, free: true }))).forEach((column, k) => {
+  (DATA.columns || DATA.names.map(name => ({ name, kind: "number", mean: 0, scale: 1, free: true, bodies: [] }))).forEach((column, k) => {
     const id = `field${k}`, field = element("div", { class: "field" }), entry = element("div", { class: "entry" });
     field.append(element("label", { for: id }, column.name));
     const value = state[column.name];
@@ -122,14 +138,19 @@ function fields() {
       const [low, high] = range(column);
       const input = element("input", { id, inputmode: "decimal", autocomplete: "off" });
       const slider = element("input", { type: "range", min: low, max: high, step: (high - low) / 200, "aria-label": `${column.name}, slider` });
-      input.value = value ?? "";
+      input.value = inItsWay(value, column);
       slider.value = value ?? column.mean;
       input.addEventListener("input", () => {
         state[column.name] = input.value;
-        if (!Number.isNaN(Number(input.value))) slider.value = input.value;
+        const number = column.free ? Number(input.value) : numberOf(input.value, column);
+        if (!Number.isNaN(number)) slider.value = number;
         show();
       });
-      slider.addEventListener("input", () => { input.value = +(+slider.value).toPrecision(4); state[column.name] = input.value; show(); });
+      slider.addEventListener("input", () => {
+        state[column.name] = +(+slider.value).toPrecision(4);
+        input.value = inItsWay(state[column.name], column);
+        show();
+      });
       entry.append(slider, input);
       field.append(entry);
       if (!column.free) field.append(element("small", {}, `${short(low)} to ${short(high)} ${column.ends ? "in training" : "is usual"}; empty where it is not known`));
@@ -203,7 +224,7 @@ function curves(found) {
   const height = y => 78 - 76 * (y - least) / Math.max(most - least, 1e-9);
   for (const [column, low, high, points] of all) {
     const figure = element("figure"), line = points.map(([v, y]) => `${(200 * (v - low) / (high - low)).toFixed(1)},${height(y).toFixed(1)}`).join(" ");
-    const here = isMissing(state[column.name]) ? NaN : Number(state[column.name]);
+    const typed = state[column.name], here = typeof typed === "number" ? typed : numberOf(typed ?? "", column);
     const at = Math.max(0, Math.min(200, 200 * (here - low) / (high - low)));
     const dot = Number.isNaN(here) ? "" : `<circle cx="${at}" cy="${height(found[name])}" r="5" fill="var(--blue)"/>`;
     figure.innerHTML = `<svg viewBox="0 0 200 80" preserveAspectRatio="none" role="img"><polyline points="${line}" fill="none" stroke="var(--blue)" stroke-width="2.5" vector-effect="non-scaling-stroke"/>${dot}</svg>`;

@@ -300,7 +300,7 @@ def test_train_on_an_unreadable_file_is_one_line_of_error(flowers, capsys, monke
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied", flowers)
 
-    monkeypatch.setattr("minigrad.command.sources.read_workbook", refuse)
+    monkeypatch.setattr("minigrad.command.reading.read_workbook", refuse)
     refused(capsys, ["train", flowers], f"{flowers}: Permission denied")
 
 

@@ -77,12 +77,15 @@ def test_typed_rows_get_the_answers_of_predict(tmp_path):
         [3.0, 1.0, "=blue", "+1", False, datetime.datetime(2099, 1, 3)],
         [1e6, -1e6, "red", "@home", True, datetime.datetime(2021, 1, 1)],
         [6.3, "NA", "?", "bog", "n/a", "NA"],
+        ["6.3-", "Unknown", "red", "bog", "None", "--"],
     ]
     bad = [["five", 1.0, "red", "bog", True, None], [1.0, 1.0, "red", "bog", "maybe", None]]
     bad.append([1.0, 1.0, "red", "bog", True, "tomorrow"])
+    bad += [[text, 1.0, "red", "bog", True, None] for text in ("45%", "1 2", "1,2", "-5-", "5 -", "€5", "1-2")]
+    gaps = ("NA", "?", "n/a", "Unknown", "None", "--")
     frame = pd.DataFrame(
         [
-            [None if str(v) in ("NA", "?", "n/a") else v.strip() if isinstance(v, str) else v for v in row]
+            [None if str(v) in gaps else -6.3 if v == "6.3-" else v.strip() if isinstance(v, str) else v for v in row]
             for row in typed
         ],
         columns=rows.columns,
@@ -100,13 +103,13 @@ def test_typed_rows_get_the_answers_of_predict(tmp_path):
     book.save(path)
     book = recalculated(path, tmp_path)
     expected, a = in_float64(model, frame)
-    found = answers_in(book, len(typed) + 4, 6, [*a.columns(), "note"])
+    found = answers_in(book, len(typed) + len(bad) + 1, 6, [*a.columns(), "note"])
     for one, other in zip(found, expected, strict=False):
         assert one[0] == other[0]
         np.testing.assert_allclose(np.array(one[1:-1], float), other[1:], rtol=1e-12, atol=1e-12)
-    assert [row[0] for row in found[-4:]] == ["?", "?", "?", None]
-    notes = ["not a number: petal length. ", "not a number: wild. ", "not a date: found. "]
-    assert [row[-1] for row in found[-4:-1]] == notes
+    assert [row[0] for row in found[len(typed) :]] == ["?"] * len(bad) + [None]
+    wrong = ["number: petal length", "number: wild", "date: found", *["number: petal length"] * (len(bad) - 3)]
+    assert [row[-1] for row in found[len(typed) : -1]] == [f"not a {what}. " for what in wrong]
 
 
 def test_dates_that_sheets_do_not_have_are_refused(tmp_path):

@@ -11,6 +11,7 @@ from trained import of_digits, of_table, with_interval, with_threshold
 from minigrad import Conv2D, Dense, Flatten, Sequential, Softmax, TableModel
 from minigrad.command.main import main
 from minigrad.command.use import columns_of
+from minigrad.data.written_numbers import NumberFormat
 from minigrad.opened.inference import Answering
 from minigrad.table_model import Answers
 from minigrad.webpage import export
@@ -66,12 +67,27 @@ def test_what_is_typed_gets_an_answer_or_a_reason(tmp_path):
     typed = {"petal length": 4.0, "petal width": "", "colour": " Red ", "place": "3", "wild": "false"}
     bad = [typed | {"petal length": "five"}, typed | {"wild": "maybe"}, typed | {"petal length": True}]
     bad += [typed | {"found": text} for text in ("2021-02-30", "31.12.2021", "2021-01-01T24:00")]
-    good = [typed, typed | {"place": "nowhere"}, typed | {"colour": "NA", "petal length": "=x"[:0]}, {}]
+    good = [{}, typed, typed | {"petal length": "4-", "petal width": " Unknown ", "wild": "n/a"}]
+    good += [typed | {"place": "nowhere"}, typed | {"colour": "NA", "petal length": ""}]
     found = in_quickjs(page, f"{json.dumps([*bad, *good])}.map(row => window.minigrad.predict(row))")
     assert [row["prediction"] for row in found[: len(bad)]] == ["?"] * len(bad)
     assert all("is not a date such as 2024-12-31" in row["note"] for row in found[3 : len(bad)])
     assert found[0]["note"] == "petal length: “five” is not a number" and "neither TRUE nor FALSE" in found[1]["note"]
     assert all(row["prediction"] in ("=setosa", "virginica") for row in found[len(bad) :])
+
+
+@pytest.mark.parametrize("marks", [(".", "", "", ""), (",", ".", "", "€"), (".", "'", "Fr.", ""), (".", "", "", "kg")])
+def test_typed_numbers_are_read_as_predict_reads_them(marks, tmp_path):
+    format = NumberFormat(*marks)
+    model, _ = of_table("classification")
+    model.preparation |= {"reading": {"petal length": {"kind": "number", "number": format.to_json()}}}
+    bodies = ["120", "1234.5", "1.234,5", "1,234", "1.234", "1'234", "12 345", ".5", "1e-3", "1,2,3", "12.", "five", ""]
+    sides = ["{}", "-{}", "{}-", "−{}", "({})", "(-{})", "-{}-", "{} -"]
+    sides += ["{} €", "€{}-", "-€ {}", "{} kg", "{}kg-", "{} %", "Fr. {}"]
+    typed = [side.format(body) for side in sides for body in bodies]
+    code = f"{json.dumps(typed)}.map(text => numberOf(text, DATA.columns[0])).map(v => Number.isNaN(v) ? null : v)"
+    found = in_quickjs(exported(tmp_path, model), code)
+    assert dict(zip(typed, found, strict=True)) == {text: format.parse(text) for text in typed}
 
 
 @pytest.mark.parametrize("moment", ["1583-01-01", "1969-12-31T23:59:59.000001", "2020-02-29T06:30", "2099-12-31"])
