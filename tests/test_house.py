@@ -285,6 +285,19 @@ def test_the_extra_for_tests_has_what_the_other_extras_bring():
         assert set(extras[name]) <= set(extras["test"]), f"the extra {name!r} brings more than 'test': add it there"
 
 
+def test_the_extras_that_texts_tell_to_install_exist():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs" / "text").glob("*.md"), *(ROOT / "minigrad").rglob("*.py")]
+    told = {
+        (name, path.name)
+        for path in texts
+        for names in re.findall(r"minigrad-nn\[([\w,]+)\]", path.read_text(encoding="utf-8"))
+        for name in names.split(",")
+    }
+    assert {name for name, _ in told} >= {"plots", "sklearn", "jobs", "mpi"}
+    assert [(name, file) for name, file in sorted(told) if name not in extras] == []
+
+
 def test_a_skip_is_a_failure_unless_an_engine_is_missing(tmp_path):
     (tmp_path / "test_one.py").write_text("import pytest\n\npytest.importorskip('nonesuch')\n")
     (tmp_path / "test_two.py").write_text(
