@@ -20,7 +20,6 @@ from docs.bugs import BUGS
 from minigrad.command.lessons import Lesson, all_lessons, cells
 
 ROOT = Path(__file__).parents[1]
-HOME = "https://github.com/minigrad-nn/minigrad"
 
 
 def write(path: str, text: str) -> None:
@@ -143,10 +142,9 @@ for path in sorted((ROOT / "docs" / "text").glob("*.md")):
         navigation.append(f"* [{title}]({path.name})")
 
 readme = (ROOT / "README.md").read_text(encoding="utf-8")
-raw = HOME.replace("github.com", "raw.githubusercontent.com") + "/main/"
-for link in re.findall(rf"\]\({re.escape(raw)}(\S+)\)", readme):
-    copy(ROOT / link, link)
-write("readme.md", readme.replace(raw, "").replace("](docs/text/", "]("))
+for picture in re.findall(r"!\[[^]]*\]\((\S+)\)", readme):
+    copy(ROOT / picture, picture)
+write("readme.md", readme.replace("](docs/text/", "]("))
 write("changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
 navigation += ["* [README](readme.md)", "* [Changelog](changelog.md)"]
 write("SUMMARY.md", "\n".join(navigation))

@@ -7,6 +7,7 @@ import ast
 import importlib
 import io
 import re
+import runpy
 import subprocess
 import sys
 import tokenize
@@ -247,6 +248,30 @@ def test_the_citation_has_this_version_and_its_date():
     assert f"\nversion: {__version__}\n" in citation
     released = re.search(rf"^## {re.escape(__version__)} - (\S+)$", changelog, re.M)[1]
     assert f"\ndate-released: {released}\n" in citation
+
+
+def test_every_address_follows_from_that_of_the_repository():
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    home = urls["Homepage"]
+    owner, name = home.split("/")[-2:]
+    assert urls == {
+        "Homepage": home,
+        "Documentation": f"https://{owner}.github.io/{name}/",
+        "Changelog": f"{home}/blob/main/CHANGELOG.md",
+        "Issues": f"{home}/issues",
+    }
+    assert f"\nrepository-code: {home}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_a_package_index_can_follow_the_readmes_links(monkeypatch):
+    monkeypatch.chdir("/")
+    setup = runpy.run_path(str(ROOT / "setup.py"))
+    links = [re.findall(r"(!?)\[[^]]*\]\((\S+)\)", text) for text in (README, setup["readme"]())]
+    for (picture, path), (_, address) in zip(*links, strict=True):
+        home = setup["HOME"]
+        start = home.replace("github.com", "raw.githubusercontent.com") if picture else f"{home}/blob"
+        assert address == f"{start}/main/{path}"
+    assert {picture for picture, _ in links[0]} == {"", "!"}
 
 
 def test_ci_runs_what_developers_run():

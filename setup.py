@@ -1,0 +1,35 @@
+"""What pyproject.toml cannot say: the extension, and the whole addresses that the README needs on a package index."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).parent
+HOME = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
+
+
+def readme() -> str:
+    """README.md, whose paths become addresses in the repository; a picture's is that of the file itself."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    raw = HOME.replace("github.com", "raw.githubusercontent.com")
+    text = re.sub(r"(!\[[^]]*\]\()(?!\w+:)", rf"\g<1>{raw}/main/", text)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?!\w+:|#)", rf"\g<1>{HOME}/blob/main/", text)
+
+
+NATIVE = Extension(
+    "minigrad.programs._native",
+    ["minigrad/programs/native.c"],
+    extra_compile_args=["-O3", "-ffp-contract=off"],
+    py_limited_api=True,
+    optional=True,  # without a compiler programs run as Python; the bits are the same
+)
+
+if __name__ == "__main__":
+    setup(
+        long_description=readme(),
+        long_description_content_type="text/markdown",
+        ext_modules=[NATIVE],
+        options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    )
