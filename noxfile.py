@@ -34,14 +34,16 @@ def lowest(session):
 
 @nox.session(python=PYTHONS[-1])
 def package(session):
-    """The wheel and the sdist as an index will have them: metadata, content, first use in an empty environment."""
-    session.install("build", "twine", "check-wheel-contents", "pyroma")
+    """The wheel and the sdist as an index will have them: metadata, content, first use; and the workflows, linted."""
+    session.install("build", "twine", "check-wheel-contents", "abi3audit", "pyroma", "zizmor")
+    session.run("zizmor", "--offline", "--persona=pedantic", ".github")
     shutil.rmtree(DIST, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(DIST))
     files = [str(path) for path in DIST.iterdir()]
     (wheel,) = DIST.glob("*.whl")
     session.run("twine", "check", "--strict", *files)
     session.run("check-wheel-contents", str(wheel))
+    session.run("abi3audit", "--strict", str(wheel))
     session.run("pyroma", "--min", "10", ".")
     session.install("--force-reinstall", str(wheel))
     session.chdir(session.create_tmp())
