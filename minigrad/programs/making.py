@@ -126,7 +126,7 @@ class Trial:
     def __init__(self, work: Recordable, generators: GlobalGenerators | None) -> None:
         self._work, self._generators = work, generators
         double = work.double()
-        self._expected = [(thing, np.array(left)) for thing, left in self._left(double.work, double.work.plain)]
+        self._expected = [np.array(left) for _, left in self._left(double.work, double.work.plain)]
 
     def _left(self, work: Any, run: Callable[[], Any]) -> Iterator[tuple[Any, Any]]:
         """What each run of the work leaves behind, with what that belongs to."""
@@ -145,7 +145,8 @@ class Trial:
 
     def _differs_in(self, work: Any, run: Callable[[], Any]) -> str | None:
         """The name of the first thing of which a run leaves something else than the layers do."""
-        for (thing, expected), (_, found) in zip_longest(self._expected, self._left(work, run), fillvalue=("", None)):
+        nothing: Any = object()
+        for expected, (thing, found) in zip_longest(self._expected, self._left(work, run), fillvalue=("all", nothing)):
             if not same_bits(expected, found):
                 return thing if isinstance(thing, str) else title_of(thing)
         return None
@@ -193,16 +194,18 @@ class Trial:
 
     def blocks_of(self, program: Program) -> Blocks | None:
         """The program in blocks of rows, where that is worth it and gives the same bits."""
-        double = self._work.double()
-        work = double.work
         try:
-            blocks = Blocks(program.on(double.double))
-            with one_blas_thread():
-                run = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
-                same = self._differs_in(work, partial(work.replay, run)) is None
-            return Blocks(program) if same else None
+            return Blocks(program) if self._agree_in_blocks(program) else None
         except Undivided:
             return None
         except Exception as error:  # a fault here costs time, no more
             log.warning(f"no blocks of rows are used: {type(error).__name__}: {error}")
             return None
+
+    def _agree_in_blocks(self, program: Program) -> bool:
+        double = self._work.double()
+        work = double.work
+        blocks = Blocks(program.on(double.double))
+        with one_blas_thread():
+            run = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
+            return self._differs_in(work, partial(work.replay, run)) is None

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,7 +34,7 @@ REPAID = 24
 SECONDS_A_LAYER, SECONDS_A_BYTE, STEPS, SAVED = 0.004, 4e-8, 30, 0.4
 """What recording a step takes, for each layer, for each byte of θ and in steps by hand, and the part of a step that its
 program saves: as `benchmarks.families` shows, with some caution."""
-PROGRAMS_KEPT, BYTES_KEPT = 16, 1 << 24
+PROGRAMS_KEPT, BYTES_KEPT = 16, 1 << 23
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
 
@@ -68,17 +67,6 @@ class Use:
         step = self.seconds / max(1, self.timed)
         return SAVED * step * (self.timed if to_come is None else to_come) >= price(layers, size, step)
 
-    def ready(self, make: Callable[[], StepProgram | Forward | None]) -> Any:
-        """The program, if it holds; None where the layers are to be run.
-
-        It is made when it is first asked for; where that gives None, only the layers are right.
-        """
-        if not self.tried:
-            self.tried, self.program = True, make()
-        if self.program is not None and not self.program.holds():
-            self.count, self.tried, self.program = 0, False, None
-        return self.program
-
 
 class Programs:
     """The programs of one model, a few for each way that it is used."""
@@ -107,15 +95,30 @@ class Programs:
                 self._uses.pop(old, None)
         return found
 
-    def _make_room(self) -> None:
-        """Drop what is oldest until programs are few, and small or no larger than twice the largest together."""
-        tried = [(key, use.program) for key, use in list(self._uses.items()) if use.tried]
-        sizes = [0 if program is None else program.nbytes for _, program in tried]
-        while len(tried) > PROGRAMS_KEPT or (len(tried) > 2 and sum(sizes) > max(2 * max(sizes), BYTES_KEPT)):
-            self._uses.pop(tried.pop(0)[0], None)
+    def _make_room(self, kind: type) -> None:
+        """Drop what is oldest of this kind until its programs are few, and small or no larger than twice the largest.
+
+        So the two batch sizes of an epoch always have theirs, whatever is predicted in between.
+        """
+        made = [(key, use.program) for key, use in list(self._uses.items()) if use.tried and type(use.program) is kind]
+        sizes = [0 if program is None else program.nbytes for _, program in made]
+        while len(made) > PROGRAMS_KEPT or sum(sizes) > max(2 * max(sizes), BYTES_KEPT):
+            self._uses.pop(made.pop(0)[0], None)
             sizes.pop(0)
 
-    def make(self, make: Callable[[], StepProgram | Forward]) -> StepProgram | Forward | None:
+    def ready(self, use: Use, make: Callable[[], StepProgram | Forward]) -> Any:
+        """The program of a use, if it holds; None where the layers are to be run.
+
+        It is made when it is first asked for; where that fails, only the layers are right.
+        """
+        if not use.tried:
+            use.tried, use.program = True, self._made(make)
+            self._make_room(type(use.program))
+        if use.program is not None and not use.program.holds():
+            use.count, use.tried, use.program = 0, False, None
+        return use.program
+
+    def _made(self, make: Callable[[], StepProgram | Forward]) -> StepProgram | Forward | None:
         """A program, or None where only the layers are right; what runs as it is, and why, is told once."""
         program, notes = None, []
         try:
@@ -129,7 +132,6 @@ class Programs:
             if note not in self._told:
                 self._told.add(note)
                 log.warning(note)
-        self._make_room()
         return program
 
 
@@ -187,8 +189,10 @@ def accelerated(objective: Objective, optimizer: Optimizer, epochs: int | None) 
             yield batches[number]
 
     def ready(use: Use, source: Any, number: int | None) -> Any:
-        record = partial(_recorded, objective, optimizer, source, number)
-        program = use.ready(partial(programs.make, record))
+        def record() -> StepProgram:
+            return StepProgram(_step_of(objective, optimizer, source, number))
+
+        program = programs.ready(use, record)
         return None if program is None or not program.serve(optimizer) else program
 
     with steady_blas_threads():
@@ -220,14 +224,15 @@ def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None
     return (*marks, objective.l2, objective.l1, ByIdentity(objective.ranks))
 
 
-def _recorded(objective: Objective, optimizer: Optimizer, source: Any, number: int | None) -> StepProgram:
-    """The program of a batch, or of one of some batches: then it is tried on the next one, too."""
-    batch, then = (source, None) if number is None else (source[number], source[(number + 1) % len(source)])
-    x = objective.model.admit(batch.x)
-    other = None
-    if then is not None and then.weight and len(source) > 1:
-        other = [array for array in (objective.model.admit(then.x), then.t, then.w) if array is not None]
-    return StepProgram(Step(objective, optimizer, x, batch.t, batch.w, other))
+def _step_of(objective: Objective, optimizer: Optimizer, source: Any, number: int | None) -> Step:
+    """The step of a batch, or of one of some batches: then its program is tried on the next one, too."""
+    model = objective.model
+    batch, then = source if number is None else source[number], None
+    if number is not None and len(source) > 1:
+        following = source[(number + 1) % len(source)]
+        if following.weight:
+            then = [array for array in (model.admit(following.x), following.t, following.w) if array is not None]
+    return Step(objective, optimizer, model.admit(batch.x), batch.t, batch.w, then)
 
 
 def program(
@@ -263,7 +268,7 @@ def predict(model: Model, x: Array) -> Array:
         programs = programs_of(model)
         use = programs.use((threading.get_ident(), x.shape, x.dtype))
         if use.is_due(REPAID * model.steps_by_hand) and (use.tried or not programs.is_full):
-            forward = use.ready(lambda: programs.make(lambda: Forward(model, x)))
+            forward = programs.ready(use, lambda: Forward(model, x))
             if forward is not None:
                 try:
                     y: Array = forward(x)

@@ -103,10 +103,15 @@ def given(line: Line, operands: Sequence[Array]) -> list[Any]:
 
 
 def random_array(view: View, rng: np.random.Generator) -> Array:
-    """An array of a view's shape and strides: numbers around 0 and both zeros, over and over."""
+    """An array of a view's shape and strides: numbers at random, over and over."""
     low, high = view.span
-    numbers = rng.normal(size=1021)
-    numbers[rng.integers(0, 1021, 200)] *= 0.0
-    numbers = np.resize(numbers, max(high - low, 1)).astype(view.dtype)
+    numbers = random_numbers(max(high - low, 1), view.dtype, rng)
     strides = [stride * view.dtype.itemsize for stride in view.strides]
     return np.lib.stride_tricks.as_strided(numbers[view.offset - low :], view.shape, strides)
+
+
+def random_numbers(count: int, dtype: np.dtype[Any], rng: np.random.Generator) -> Array:
+    """Numbers around 0 and both zeros, over and over."""
+    numbers = rng.normal(size=1021)
+    numbers[rng.integers(0, 1021, 200)] *= 0.0
+    return np.resize(numbers.astype(dtype), count)

@@ -8,7 +8,6 @@ Python can run, such as random draws. The rows of a whole program may be divided
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -28,7 +27,7 @@ from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.rows import Row, table_of
 from minigrad.programs.spreading import Operand, spot_of
 from minigrad.programs.threads import blas_threads, one_blas_thread
-from minigrad.programs.trials import same_bits
+from minigrad.programs.trials import random_numbers, same_bits
 from minigrad.programs.unread import without_unread
 from minigrad.programs.writers.numpy_source import Source
 from minigrad.programs.writers.unwritable import Unwritable
@@ -279,7 +278,7 @@ def _same_in_parts(row: Row, parts: list[list[Row]], lowering: Lowering) -> bool
     origin = dict.fromkeys((memory for memory, _ in row.spots), 0)
     rng, bases, operands = np.random.default_rng(0), dict[int, int](), list[Array]()
     for number, ((low, high), item) in enumerate(zip(row.touched(origin), row.items, strict=True)):
-        operands.append(rng.normal(size=(high - low) // item).astype(f"f{item}"))
+        operands.append(random_numbers((high - low) // item, np.dtype(f"f{item}"), rng))
         bases[number] = address(operands[-1]) - low
     rooms = {memory: address(array) for memory, array in lowering.constants.items()}
     memories, apart = [memory for memory, _ in row.spots], []
@@ -288,15 +287,15 @@ def _same_in_parts(row: Row, parts: list[list[Row]], lowering: Lowering) -> bool
         own = range(3) if each.kind == "product" else (2, 2, 2)
         spots = ((n if m in memories else m, offset) for n, (m, offset) in zip(own, each.spots, strict=True))
         apart.append(replace(each, spots=tuple(spots)))
-    found = []
-    for rows in (apart[:1], apart[1:]):
-        operands[-1][:] = 0
-        with nullcontext(True) if rows == apart[:1] else one_blas_thread() as able:
-            if not able:
-                return False
-            executor.run(executor.raw_bytes(table_of(rows, rooms | bases)))
-        found.append(operands[-1].copy())
-    return same_bits(found[0], found[1])
+    result = operands[-1]
+    result[:] = 0
+    executor.run(executor.raw_bytes(table_of(apart[:1], rooms | bases)))
+    whole = result.copy()
+    result[:] = 0
+    with one_blas_thread() as able:
+        if able:
+            executor.run(executor.raw_bytes(table_of(apart[1:], rooms | bases)))
+    return able and same_bits(whole, result)
 
 
 def function_of(lines: Iterable[Line], array_of: Callable[[View], Array]) -> Callable[[], None] | None:

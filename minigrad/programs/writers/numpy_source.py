@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isfinite, prod
 from types import FunctionType
 from typing import Any
 
@@ -35,6 +35,7 @@ PROMISE = "same bits"
 
 EXTREMA = (np.maximum, np.minimum)
 """NumPy deprecates their out as a third argument. Against a single number they take up to four times as long (2.4)."""
+FILLED = 256  # numbers, at least, that stand for a single one: so many to a call of NumPy's loop are enough
 HEADINGS = {"value": "loss"}
 
 
@@ -174,7 +175,7 @@ class Source:
                 texts.append(self.name(value))
             elif line.function in EXTREMA:
                 number = np.array(value, dtype)
-                texts.append(self._number(f"_{_label(number)}s", np.full(line.out.shape, number)))
+                texts.append(self._number(f"_{_label(number)}s", np.full(_innermost(line.out.shape), number)))
             else:
                 number = np.asarray(value)[()] if _typed(value) else np.array(value, dtype)[()]
                 texts.append(self._number(f"_{_label(value)}", np.asarray(number)))
@@ -217,6 +218,12 @@ def _identity(value: Any) -> Any:
     except TypeError:
         return id(value)
     return type(value), value
+
+
+def _innermost(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The last axes of a shape, as few as have `FILLED` numbers."""
+    axis = next((n for n in reversed(range(len(shape))) if prod(shape[n:]) >= FILLED), 0)
+    return shape[axis:]
 
 
 def _label(number: Any) -> str:
