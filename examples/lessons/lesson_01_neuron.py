@@ -56,7 +56,9 @@ print(np.tanh(table @ w + b).round(3))
 #
 # Write `forward`: put the formula in the place of the line that raises. Keep x and y on `self`: `backward` uses both.
 # Then run the cell below it. `check_layer` compares the given `backward` with what your `forward` really does, so it
-# notices if you leave something out. Try that, too: forget the bias, and read what it says.
+# notices if you leave something out. Try that, too: forget the bias, and read what it says. It takes `forward` for what
+# you mean, so it may propose another `backward`; in this lesson `backward` is right, and it is `forward` that has to
+# fit.
 
 
 # %%

@@ -17,11 +17,15 @@
 # Neuron o of a layer has the weights W_1o … W_Io. So W is a table with a column for each neuron, and for all rows at
 # once z = x W + b, or z_bo = Σ_i x_bi W_io + b_o. Now ask of each number where it takes part, as in lesson 2:
 #
-# * W_io takes part in z_bo for every row b, with the factor x_bi:     dW_io = Σ_b x_bi dz_bo.     As tables: dW = xᵀ
-#   dz
-# * b_o takes part in z_bo for every row b, with the factor 1:         db_o = Σ_b dz_bo
-# * x_bi takes part in z_bo for every neuron o, with the factor W_io:  dx_bi = Σ_o dz_bo W_io.     As tables: dx = dz
-#   Wᵀ
+# * W_io takes part in z_bo for every row b, with the factor x_bi;
+# * b_o takes part in z_bo for every row b, with the factor 1;
+# * x_bi takes part in z_bo for every neuron o, with the factor W_io.
+#
+# Each sum is over what it takes part in, and the first and the last are products of tables:
+#
+#     dW_io = Σ_b x_bi dz_bo        dW = xᵀ dz
+#     db_o  = Σ_b dz_bo             db = the sum of dz over its rows
+#     dx_bi = Σ_o dz_bo W_io        dx = dz Wᵀ
 #
 # Shapes help to remember it: dW must have the shape of W, (I, O), and xᵀ dz is the one product that gives it.
 #

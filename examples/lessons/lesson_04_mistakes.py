@@ -46,8 +46,11 @@ print("the tutorial's accuracy:", (answers[np.arange(1000), labels] > 0.5).mean(
 print("rows whose largest output is the right one:", (answers.argmax(axis=1) == labels).mean())
 
 # %% [markdown]
-# **5. A logarithm of zero.** The cost of an output p = s(z) for a target t, 0 or 1, is the *cross-entropy* -t log p -
-# (1 - t) log(1 - p). Once z is beyond 37, p *is* 1 in 16 digits, and the logarithm of 1 - p is gone:
+# **5. A logarithm of zero.** The cost of an output p = s(z) for a target t, 0 or 1, is the *cross-entropy*:
+#
+#     -t log p - (1 - t) log(1 - p)
+#
+# Once z is beyond 37, p *is* 1 in 16 digits, and the logarithm of 1 - p is gone:
 
 # %%
 for z in (1.0, 20.0, 40.0):
@@ -70,14 +73,17 @@ for z in (1.0, 20.0, 40.0):
 #
 # ## Your turn
 #
-# Write both methods. To see the tutorial's mistake found, first put its cost in, computed from p: `p = 1 / (1 +
-# np.exp(-z))`, and `-(t * np.log(p) + (1 - t) * np.log(1 - p))`. `np.log1p(e)` is log(1 + e) with all its digits where
-# e is small.
+# Write both methods; the target is `self.t`. To see the tutorial's mistake found, first put its cost in, computed from
+# p: `p = 1 / (1 + np.exp(-z))`, and `-(t * np.log(p) + (1 - t) * np.log(1 - p))`. `np.log1p(e)` is log(1 + e) with all
+# its digits where e is small.
+#
+# A target between 0 and 1 is allowed, too ("30 % a yes"), and the answer below is tried with one: with 0 or 1, half of
+# the cost is multiplied by 0, and nobody would see a mistake there.
 
 
 # %%
 class Cost(Layer):
-    """y = -t log s(z) - (1 - t) log(1 - s(z)) of every number z, for one target t, which is 0 or 1"""
+    """y = -t log s(z) - (1 - t) log(1 - s(z)) of every number z, for one target t from 0 to 1"""
 
     def __init__(self, t):
         self.t = t
@@ -90,7 +96,7 @@ class Cost(Layer):
 
 
 # %%
-answer, example = Cost(0), np.array([[-800.0, -40.0, -1.0], [0.0, 0.5, 1.0], [2.0, 40.0, 800.0]])
+answer, example = Cost(0.3), np.array([[-800.0, -40.0, -1.0], [0.0, 0.5, 1.0], [2.0, 40.0, 800.0]])
 try:
     print(check_layer(answer, example))
 except AssertionError as sentence:

@@ -54,7 +54,7 @@ class Convolution(Layer):
 
     def __init__(self, size):
         self.size = size
-        self.w, self.b = np.linspace(-1, 1, size), 0.0
+        self.w, self.b = np.linspace(-1, 2, size), 0.0
 
     def forward(self, x):
         self.x = x

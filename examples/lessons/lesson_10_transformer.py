@@ -55,7 +55,8 @@ from minigrad.testing import check_layer
 # ## Your turn
 #
 # Write the block's `backward`. Each layer in it has a `backward` of its own, which sets its gradients: call them in
-# reverse order, and add what comes by the direct way. First forget one of the two direct ways.
+# reverse order, and add what comes by the direct way. First forget one of the two direct ways. (A sentence calls the
+# parameters by the place of their layer in `self.layers`: `1.bo` is an array of the attention, `3.b` the bias of wide.)
 
 
 # %%

@@ -1,8 +1,9 @@
 """`minigrad lesson N [FILE]`: print a lesson, or grade its exercise as it is solved in FILE.
 
 A lesson is a script in `examples/lessons/`, and its solution one of the same name in `solutions/` beside it. Both end
-with `answer = …`, the layer that is asked for, and `example = …`, an input of it. An answer is right if `check_layer`
-proves it, and if its forward is the solution's: a right derivative of something else is no answer.
+with `answer = …`, the layer that is asked for, and `example = …`, an input of it. An answer is right if its forward is
+the solution's, since a right derivative of something else is no answer, and if `check_layer` proves it. In this order:
+`check_layer` believes forward, and would have a learner whose forward is wrong change a backward that is right.
 
 The lessons are texts to read and to copy, no code of the package. So they lie where a reader of the repository looks
 for them, once, and installing puts them beside the package's other shared files (`data-files` in pyproject.toml): there
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.functions import sigmoid
 from minigrad.layer import Layer
 from minigrad.parameter import walk
 from minigrad.testing import GradientError, check_layer
@@ -154,7 +156,7 @@ def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
     """Grade FILE, and say so."""
     try:
         print(grade(lesson, Path(options.file)))
-    except (WrongAnswer, GradientError) as sentence:
+    except WrongAnswer as sentence:
         print(f"minigrad: {options.file}, {lesson.title}: not yet.\n{sentence}", file=sys.stderr)
         return 1
     further = f"`minigrad lesson {options.number + 1} --out FILE` goes on"
@@ -164,53 +166,96 @@ def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
 
 
 def grade(lesson: Lesson, path: Path) -> str:
-    """The report on a right answer. Raises WrongAnswer, or the GradientError that says what is wrong with it."""
-    names = _run(code_of(path), str(path))
-    asked = _run(lesson.solution.read_text(encoding="utf-8"), str(lesson.solution))
+    """The report on a right answer. Raises WrongAnswer with what is wrong, mostly in `check_layer`'s words."""
+    names, raised = _run(code_of(path), str(path))
+    asked, _ = _run(lesson.solution.read_text(encoding="utf-8"), str(lesson.solution))
     wanted, example = asked["answer"], asked["example"]
     answer = names.get("answer")
     if not isinstance(answer, Layer):
-        raise WrongAnswer(f"it sets no layer `answer`: keep the lesson's line `answer = {wanted!r}`")
+        raise WrongAnswer(raised or f"it sets no layer `answer`: keep the lesson's line `answer = {wanted!r}`")
     with np.errstate(all="ignore"):  # an answer that overflows is told by a sentence
-        report = check_layer(answer, example)
         _compare(answer, wanted, example)
+        try:
+            report = check_layer(answer, example)
+        except GradientError as error:
+            raise WrongAnswer("\n".join(filter(None, [str(error), _place(error.__cause__, path)]))) from error
+    if raised:
+        raise WrongAnswer(raised)
     return str(report)
 
 
-def _run(code: str, name: str) -> dict[str, Any]:
-    """The names that a script leaves, which is run as it would be alone, but prints nothing."""
+def _run(code: str, name: str) -> tuple[dict[str, Any], str]:
+    """The names that a script leaves, which is run as it would be alone, but prints nothing; and what it raised."""
     names: dict[str, Any] = {"__name__": "__main__", "__file__": name}
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(code, name, "exec"), names)
     except SyntaxError as error:
-        raise WrongAnswer(f"line {error.lineno}: {type(error).__name__}: {error.msg}") from error
+        return names, f"line {error.lineno}: {type(error).__name__}: {error.msg}"
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
         where = f"line {lines[-1]}: " if lines else ""
-        raise WrongAnswer(f"{where}{type(error).__name__}: {error}") from error
-    return names
+        return names, f"{where}{type(error).__name__}: {error}"
+    return names, ""
+
+
+def _place(error: BaseException | None, path: Path) -> str:
+    """The line of the answer that raised, as a line of the sentence; empty where none did."""
+    frames = traceback.extract_tb(error.__traceback__) if error else []
+    lines = [frame.lineno for frame in frames if frame.filename == str(path) and frame.lineno]
+    if not lines:
+        return ""
+    return f"  raised by:  {code_of(path).splitlines()[lines[-1] - 1].strip()}   ({path.name}, line {lines[-1]})"
 
 
 def _compare(answer: Layer, wanted: Layer, example: Any) -> None:
-    """Raise WrongAnswer where forward is not the one that was asked for, with the same parameters."""
+    """Raise WrongAnswer where forward is not the one that was asked for, with the same parameters.
+
+    First with those that the lesson begins with, so that a learner sees the same numbers, then with random ones. A
+    forward that raises is for `check_layer` to tell.
+    """
     answer, wanted = copy.deepcopy(answer), copy.deepcopy(wanted)
     given, asked = _parameters(answer), _parameters(wanted)
     shapes, wanted_shapes = ({name: array.shape for name, array in some.items()} for some in (given, asked))
     if shapes != wanted_shapes:
         raise WrongAnswer(f"{answer!r} has the parameters {shapes}; the lesson asks for {wanted_shapes}")
     rng = np.random.default_rng(0)
+    for where in ("for its example", "for its example and other parameters"):
+        for name in asked:
+            asked[name][...] = asked[name] if where == "for its example" else rng.normal(size=asked[name].shape)
+            given[name][...] = asked[name]
+        try:
+            y = answer.forward(example.copy())
+        except Exception:
+            return
+        right = wanted.forward(example.copy())
+        if not isinstance(y, np.ndarray) or y.shape != right.shape:
+            returns = f"an array of shape {y.shape}" if isinstance(y, np.ndarray) else repr(type(y).__name__)
+            raise WrongAnswer(f"{answer!r}: {where}, forward returns {returns}; the lesson asks for {right.shape}")
+        off = ~np.isclose(y, right, rtol=1e-6, atol=1e-9)
+        if off.any():
+            place = tuple(int(i) for i in np.argwhere(off)[0])
+            raise WrongAnswer(
+                f"{answer!r}: forward is another function than the lesson asks for. {where.capitalize()}, "
+                f"y{list(place)} is {y[place]:.6g}, but should be {right[place]:.6g}"
+                f"{_likely(answer, wanted, example, y, right)}"
+            )
+
+
+def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any) -> str:
+    """What a wrong forward seems to leave out, as a line of the sentence; empty where that is not known."""
+    for name, function in (("tanh", np.tanh), ("the sigmoid", sigmoid)):
+        if np.allclose(function(y), right):
+            return f"\n  likely bug: {name} is left out"
+    given, asked = _parameters(answer), _parameters(wanted)
     for name in asked:
-        given[name][...] = asked[name][...] = rng.normal(size=asked[name].shape)
-    y, right = np.asarray(answer.forward(example.copy())), wanted.forward(example.copy())
-    if y.shape != right.shape:
-        raise WrongAnswer(f"{answer!r} is proved, but its y has the shape {y.shape}; the lesson asks for {right.shape}")
-    if not np.allclose(y, right, rtol=1e-6, atol=1e-9):
-        place = tuple(int(i) for i in np.unravel_index(np.argmax(abs(y - right)), right.shape))
-        raise WrongAnswer(
-            f"{answer!r} is proved, but it is another function than the lesson asks for: "
-            f"y{list(place)} is {y[place]:.6g}, but should be {right[place]:.6g}"
-        )
+        given[name][...] += 1
+        asked[name][...] += 1
+        if np.allclose(answer.forward(example), y) and not np.allclose(wanted.forward(example), right):
+            return f"\n  likely bug: y does not change with {name}: forward leaves it out"
+        given[name][...] -= 1
+        asked[name][...] -= 1
+    return ""
 
 
 def _parameters(layer: Layer) -> dict[str, Any]:

@@ -19,19 +19,25 @@ each = pytest.mark.parametrize("lesson", LESSONS, ids=ids)
 # Of each lesson: a line of the solution, a mistake in its place, and words of the sentence that it gets.
 MISTAKES = [
     (1, "x @ self.w + self.b", "x @ self.w", "likely bug: y does not change with b: forward leaves it out"),
-    (1, "np.tanh(x", "np.sin(x", "the gradient of"),
+    (1, "np.tanh(x @ self.w + self.b)", "x @ self.w + self.b", "likely bug: tanh is left out"),
+    (1, "        self.x = x\n", "", "raised by:  self.dw = self.x.T @ dz   (mine.py, line "),
+    (1, "x @ self.w +", "x * self.w +", "forward returns an array of shape (5, 3); the lesson asks for (5,)"),
+    (1, "return self.y\n", "pass\n", "forward returns 'NoneType'; the lesson asks for (5,)"),
     (2, "(dy * self.x).sum(axis=0)", "(dy * self.x).mean(axis=0)", "too small by exactly the batch size"),
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
     (2, "        self.db = dy.sum(axis=0)\n", "", "the gradient of b is identically zero: it is never filled in"),
     (3, "self.a1.T @ dz2", "self.a1.T @ dz2 / len(dy)", "too small by exactly the batch size"),
     (3, "da1 * self.a1 * (1 - self.a1)", "da1", "the gradient of"),
+    (3, "@ self.W1.T", "@ self.W1", "raised by:  return dz1 @ self.W1   (mine.py, line "),
     (
         4,
         "np.maximum(z, 0) + np.log1p(np.exp(-abs(z))) - self.t * z",
-        "-np.log(1 - 1 / (1 + np.exp(-z)))",
-        "forward returns inf",
+        "-(self.t * np.log(1 / (1 + np.exp(-z))) + (1 - self.t) * np.log(1 - 1 / (1 + np.exp(-z))))",
+        "y[0, 0] is inf, but should be 240",
     ),
     (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
+    (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the gradient of x"),
+    (4, "- self.t * z", "", "forward is another function than the lesson asks for. For its example, y["),
     (5, "self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))", "dy * self.y * (1 - self.y)", "the gradient of x"),
     (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=0)", "the gradient of x"),
     (6, "dd + dmean / self.n", "dd", "the gradient of x"),
@@ -123,7 +129,7 @@ def test_another_function_is_no_answer(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text("from minigrad import Tanh\n\nanswer = Tanh()\n")
     status, _, err = graded(5, path, capsys)
-    assert status == 1 and "Tanh() is proved, but it is another function than the lesson asks for: y[" in err
+    assert status == 1 and "Tanh(): forward is another function than the lesson asks for. For its example, y[" in err
     status, _, err = graded(2, path, capsys)
     assert status == 1 and "Tanh() has the parameters {}; the lesson asks for {'w': (3,), 'b': (3,)}" in err
 

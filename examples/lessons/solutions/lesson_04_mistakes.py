@@ -13,7 +13,7 @@ from minigrad.functions import sigmoid
 
 # %%
 class Cost(Layer):
-    """y = -t log s(z) - (1 - t) log(1 - s(z)) of every number z, for one target t, which is 0 or 1"""
+    """y = -t log s(z) - (1 - t) log(1 - s(z)) of every number z, for one target t from 0 to 1"""
 
     def __init__(self, t):
         self.t = t
@@ -27,4 +27,4 @@ class Cost(Layer):
 
 
 # %%
-answer, example = Cost(0), np.array([[-800.0, -40.0, -1.0], [0.0, 0.5, 1.0], [2.0, 40.0, 800.0]])
+answer, example = Cost(0.3), np.array([[-800.0, -40.0, -1.0], [0.0, 0.5, 1.0], [2.0, 40.0, 800.0]])
