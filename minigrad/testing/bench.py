@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.branches import between_branches
-from minigrad.testing.comparison import Prover
+from minigrad.testing.comparison import SECONDS, Prover
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import (
     drawn_from,
@@ -35,14 +35,15 @@ from minigrad.testing.subject import INPUT, Case, Part, Subject
 
 BETWEEN = "x between two thresholds"
 LARGEST = 1000  # numbers in an x that thresholds are looked for with
+ENOUGH = 4000  # numbers in an x; of a larger one most rules take some rows
 
 
 class Bench:
     """What every check has: a report to write into, and a prover that compares gradients with derivatives."""
 
-    def __init__(self, report: Report, directions: np.random.Generator) -> None:
+    def __init__(self, report: Report, directions: np.random.Generator, seconds: float = SECONDS) -> None:
         self.report = report
-        self.prover: Prover = Prover(directions)
+        self.prover: Prover = Prover(directions, seconds)
 
     def reset(self) -> None:
         """Clear up before the next rule."""
@@ -52,8 +53,9 @@ class LayerBench(Bench):
     """The bench for one layer: at inputs of many kinds, or `only_here`, at x itself.
 
     `subject` is the copy under test, in float64, `spare` another for what is not to disturb it, `complex` the same in
-    complex numbers, `x` the first input. Of the parameters there are the layer's `own`, random ones near them, which
-    most rules take (`theta`), and random ones of any sign (`free`).
+    complex numbers, `x` the first input: some rows of `whole`, the x that was given, if that is large. Of the
+    parameters there are the layer's `own`, random ones near them, which most rules take (`theta`), and random ones of
+    any sign (`free`). A proof of gradients is to take no more than about so many `seconds` of the processor.
 
     What a layer says of itself is believed: `domain`, an x that it takes or a Hypothesis strategy of such, keeps all
     inputs to it; `tolerance` is how near an iterative layer comes; and `surrogate(x)` is the function whose derivative
@@ -63,12 +65,14 @@ class LayerBench(Bench):
     varied: Array
     free: Array
 
-    def __init__(self, layer: Layer, x: Any, seed: int, report: Report, only_here: bool = False) -> None:
+    def __init__(
+        self, layer: Layer, x: Any, seed: int, report: Report, only_here: bool = False, seconds: float = SECONDS
+    ) -> None:
         # Independent streams: x and dy from one and the same make xᵀ dy symmetric, which hides a transposed gradient.
         self.rng: np.random.Generator
         self.upstreams: np.random.Generator
         self.rng, self.upstreams, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
-        super().__init__(report, directions)
+        super().__init__(report, directions, seconds)
         self.layer = layer
         self.only_here = only_here
         self.subject: Subject = Subject(layer)
@@ -79,7 +83,8 @@ class LayerBench(Bench):
         self.drawn: list[Array] = drawn_from(domain) if x is None and self.fenced else []
         x = self.drawn[0] if self.drawn else x
         self.given: bool = x is not None
-        self.x: Array = self._rows(find_input(self.subject, self.rng) if x is None else self._given(x))
+        self.whole: Array = self._rows(find_input(self.subject, self.rng) if x is None else self._given(x))
+        self.x: Array = self._some(self.whole)
         self.own: Array = self.subject.theta.copy()
         sizes = [part.span.stop - part.span.start for part in self.parameters()]
         varied, self.free = own_and_random(self.own, sizes, self.rng)
@@ -317,3 +322,12 @@ class LayerBench(Bench):
             return x
         more = with_rows(x, rows_for(self.layer, x, y), self.rng)
         return more if not self.fenced and self.finite(more, self.subject.theta) else x
+
+    def _some(self, x: Array) -> Array:
+        """Rows from all over x, if it is large: at least as many as tell every two axes apart."""
+        least = rows_for(self.layer, x, x[:1])
+        rows = max(least, ENOUGH // max(x[:1].size, 1))
+        if len(x) <= rows or self.only_here:
+            return x
+        some = x[np.linspace(0, len(x) - 1, rows).astype(int)]
+        return some if self.finite(some, self.subject.theta) else x

@@ -20,16 +20,19 @@ from minigrad.testing.rounding import RELATIVE, TINY, UNITS, Noise, measured_noi
 from minigrad.testing.subject import INPUT, Part
 
 JITTERS = 16
+NEAR = 1e-7  # how near to v slopes are compared, beside its own size
 MANY_JITTERS = 64  # so many that each of some equal entries is the middle one at least once
 LOCATED = 64  # entries of each wrong part that are looked at
-SECONDS = 2.0  # of the processor, after which a proof does with fewer directions; half of it may go into the place
+FEW = 2  # entries of each part that are looked at once 0.4 of the time is over
+SECONDS = 2.0  # of the processor, after which a proof does with fewer directions and entries
+LOCATING = 1.0  # of the processor, for the place of what is wrong
 TRUSTED = 2  # complex steps that agreed with differences before they are believed alone
 
 
 class Prover:
     """Compares gradients with derivatives, and learns of the code: its sizes, and whether it takes complex numbers."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, seconds: float = SECONDS) -> None:
         self.rng = rng
         self.complex_safe: bool = True  # as far as is known
         self.by_complex_step: int = 0
@@ -37,12 +40,17 @@ class Prover:
         self.tolerance: float = 0.0
         self.seen: set[str] = set()  # the parts whose gradient could be measured somewhere
         self._sizes: list[tuple[float, dict[str, float]]] = []
-        self._until = time.thread_time() + SECONDS
+        self._seconds = seconds
+        self._start = time.thread_time()
 
     @property
     def late(self) -> bool:
         """Whether the time is up."""
-        return time.thread_time() > self._until
+        return self._spent > self._seconds
+
+    @property
+    def _spent(self) -> float:
+        return time.thread_time() - self._start
 
     def learn(self, point: Point) -> None:
         """Remember how large the gradients of each part get where no number is larger than `reach`."""
@@ -93,7 +101,7 @@ class Prover:
         return point.roughness
 
     def prove(self, point: Point, coordinates: int = 0) -> None:
-        """Raise Mismatch unless the gradient is right along random directions and at that many entries of each part.
+        """Raise Mismatch unless the gradient is right along random directions, and at that many entries of each part.
 
         Two directions are of the whole vector, in proportion to its entries, and one is of each part; where values
         repeat, one more moves equal entries alike. Where those meet a jump, or a kink of a composite, entries are
@@ -118,8 +126,14 @@ class Prover:
                 coordinates = max(coordinates, 12)
             elif not measured.agrees and not self._excused(point, direction, finest, measured):
                 raise self._located(point, direction, measured)
+        self._prove_entries(point, coordinates)
+
+    def _prove_entries(self, point: Point, count: int) -> None:
+        """Raise Mismatch unless that many entries of each part are right; a few are enough if it takes long."""
         for part in point.parts:
-            for position in self._sample(part, coordinates if not self.late else min(coordinates, 4)):
+            for number, position in enumerate(self._sample(part, count)):
+                if number >= FEW and self._spent > 0.4 * self._seconds:
+                    break
                 if point.padded and point.v[position] == 0:
                     continue
                 measured = self.entry(point, position)
@@ -146,16 +160,19 @@ class Prover:
         directions = [found for found in self._directions(point) if found[2]]
         return {parts[0] for direction, finest, parts in directions if self.measure(point, direction, finest).agrees}
 
-    def entry(self, point: Point, position: int) -> Measured:
-        """Compare one entry of the gradient."""
+    def entry(self, point: Point, position: int, wrong: bool = False) -> Measured:
+        """Compare one entry of the gradient; `wrong` as in `measure`."""
         direction, finest = self._axis(point, position)
-        return self.measure(point, direction, finest).per(direction[position])
+        return self.measure(point, direction, finest, wrong).per(direction[position])
 
-    def measure(self, point: Point, direction: Array, finest: float) -> Measured:
-        """Compare the gradient along a direction: by the complex step where it is trusted, else by differences."""
+    def measure(self, point: Point, direction: Array, finest: float, wrong: bool = False) -> Measured:
+        """Compare the gradient along a direction: by the complex step where it is trusted, else by differences.
+
+        The differences have the last word on what is wrong, unless that is known already.
+        """
         exact = self._exact(point, direction)
         by_step = None if exact is None else self._compared(point, direction, exact)
-        if by_step is not None and by_step.agrees and by_step.sure and self.by_complex_step >= TRUSTED:
+        if by_step is not None and self._trusts_steps and by_step.sure and (by_step.agrees or wrong):
             self.by_complex_step += 1
             return by_step
         noise = self.rough(point)
@@ -199,6 +216,11 @@ class Prover:
             self.tolerance = max(self.tolerance, tolerance / size)
         sure = 10 * error <= 1e-3 * size + rounding
         return Measured(analytic, low, high, tolerance, sure, bool(found.jumps[used].any()))
+
+    @property
+    def _trusts_steps(self) -> bool:
+        """Whether the complex step has agreed with the differences as often as it takes."""
+        return self.complex_safe and self.by_complex_step >= TRUSTED
 
     @property
     def method(self) -> str:
@@ -245,17 +267,27 @@ class Prover:
             return list(range(part.span.start, part.span.stop))
         return sorted(part.span.start + int(i) for i in self.rng.choice(size, count, replace=False))
 
-    def _close_by(self, point: Point, direction: Array, finest: float, jitters: int = JITTERS) -> tuple[Array, Array]:
+    def _close_by(
+        self, point: Point, direction: Array, finest: float, jitters: int = JITTERS, size: float = NEAR
+    ) -> tuple[Array, Array]:
         """The smallest and the largest slope of every output at points close to v."""
         slopes, noise = [], self.rough(point)
         for _ in range(jitters):
-            near = point.v + 1e-7 * point.scales * self.rng.standard_normal(point.scales.shape)
-            slopes.append(slope(point.f, near, direction, finest=finest, noise=noise).value)
+            near = point.v + size * point.scales * self.rng.standard_normal(point.scales.shape)
+            exact = complex_slope(point.analytic, near, direction) if point.analytic and self._trusts_steps else None
+            if exact is None:
+                exact = slope(point.f, near, direction, finest=finest, noise=noise).value
+            slopes.append(exact)
         return np.min(slopes, axis=0), np.max(slopes, axis=0)
 
     def _on_a_kink(self, point: Point, direction: Array, finest: float) -> bool:
+        """Whether slopes close by differ, and still do so closer by, where those of a mere bend come together."""
         low, high = self._close_by(point, direction, finest)
-        return bool((high - low > 1e-3 * np.maximum(abs(low), abs(high))).any())
+        kinked = high - low > 1e-3 * np.maximum(abs(low), abs(high))
+        if not kinked.any():
+            return False
+        closer_low, closer_high = self._close_by(point, direction, finest, size=0.01 * NEAR)
+        return bool((kinked & (closer_high - closer_low > 0.1 * (high - low))).any())
 
     def _excused(self, point: Point, direction: Array, finest: float, measured: Measured) -> bool:
         """Whether v lies on a kink that this direction runs along, so that the slopes close by are many.
@@ -263,10 +295,10 @@ class Prover:
         Then every slope between those close by is right: Clarke's derivative. (The median of three equal numbers is
         smooth along (1, 0, 0), where its slope is 0, and yet the gradient (1, 0, 0) is right.)
         """
+        if not np.isfinite(measured.analytic) or not self._on_a_kink(point, direction, finest):
+            return False
         low, high = self._close_by(point, direction, finest, MANY_JITTERS)
         kinked = high - low > 1e-3 * np.maximum(abs(low), abs(high))
-        if not kinked.any() or not np.isfinite(measured.analytic):
-            return False
         found = slope(point.f, point.v, direction, finest=finest, noise=self.rough(point))
         found.low = np.where(kinked, np.minimum(low, found.low), found.low)
         found.high = np.where(kinked, np.maximum(high, found.high), found.high)
@@ -280,12 +312,12 @@ class Prover:
     ) -> Mismatch:
         """The mismatch, with the entries of the gradient that it comes from."""
         found: dict[int, Measured] = {} if position is None else {position: measured}
-        until = time.thread_time() + SECONDS / 2
+        until = time.thread_time() + LOCATING
         for part in reversed(point.parts):
             if direction is None or direction[part.span].any():
                 for other in self._sample(part, LOCATED):
                     if other not in found and time.thread_time() < until:
-                        found[other] = self.entry(point, other)
+                        found[other] = self.entry(point, other, wrong=True)
         if direction is not None and all(each.agrees for each in found.values()):
             found |= self._halved(point, direction, measured)
         part = self._blamed(point, direction, found)
@@ -300,14 +332,14 @@ class Prover:
         while len(positions) > 1 and not measured.agrees:
             for half in np.array_split(positions, 2):
                 part = np.where(np.isin(np.arange(len(direction)), half), direction, 0)
-                measured = self.measure(point, part, point.finest)
+                measured = self.measure(point, part, point.finest, wrong=True)
                 if not measured.agrees and not measured.jumps:
                     positions = half
                     break
             else:
                 return {}
         only = int(positions[0]) if len(positions) else 0
-        return {only: entry} if len(positions) and not (entry := self.entry(point, only)).agrees else {}
+        return {only: entry} if len(positions) and not (entry := self.entry(point, only, wrong=True)).agrees else {}
 
     def _blamed(self, point: Point, direction: Array | None, found: dict[int, Measured]) -> Part:
         """The part that is wrong; a parameter rather than the input, since those are nearer to the bug."""

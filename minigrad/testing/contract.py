@@ -28,6 +28,9 @@ def check_layer(layer: Layer, x: Any = None, *, seed: int = 0) -> Report:
     `features` or channels, or by trying widths 3, 4 and 5. The layer itself is left alone: all is done on deep copies,
     in float64, at its own parameters and at random ones. Returns the report, whose `str()` is a table.
 
+    A small layer takes about 0.05 s of the processor, and one with a large x no more than about 5 s: its gradient is
+    proved at all of x, the other rules take some rows, and the report says what there was no time for.
+
     Raises ValueError where no input can be guessed: then pass x.
     """
     if not isinstance(layer, Layer):

@@ -26,7 +26,7 @@ from minigrad.parameter import Array
 
 EPS = float(np.finfo(np.float64).eps)
 COMPLEX_STEP = 1e-120  # its cube is 0, so that nothing of higher order is left
-BLOCK = 1024  # outputs that are measured at a time: comparing all rungs with all others takes memory
+BLOCK = 1024  # outputs that are measured at a time, for they have some arrays as long as the ladder each
 
 Function = Callable[[Array], Array]
 
@@ -143,14 +143,21 @@ def _extrapolate(slopes: Array, size: Array, noise: Array) -> tuple[Array, Array
     apart = abs(np.diff(extrapolated, axis=0))
     values = extrapolated[1:-1]
     errors = np.maximum(apart[:-1], apart[1:]) + noise[2:-1] + 4 * EPS * abs(slopes[2:-1])
-    # A coarse rung can agree with its neighbours on the far side of a structure that only finer ones see.
-    beyond = abs(values[:, None] - values[None]) - 3 * errors[None]
-    seen = np.tril(np.ones((len(values),) * 2, bool), -1).T[..., None] & np.isfinite(beyond)
-    errors = errors + np.max(np.where(seen, beyond, 0), axis=1, initial=0)
+    # A coarse rung can agree with its neighbours on the far side of a structure that only finer ones see: where one of
+    # those lies beyond three of its own errors, the distance counts as an error.
+    finer = [_largest_after(sign * values - 3 * errors) for sign in (1, -1)]
+    errors = errors + np.maximum(_finite(np.maximum(finer[0] - values, 0)), _finite(np.maximum(finer[1] + values, 0)))
     errors[~np.isfinite(errors)] = np.inf
     best = np.argmin(errors, axis=0)[None]
     value = np.take_along_axis(values, best, axis=0)[0]
     return np.where(np.isfinite(value), value, 0), np.take_along_axis(errors, best, axis=0)[0]
+
+
+def _largest_after(rows: Array) -> Array:
+    """For every row the largest of those after it, entry by entry; NaN and infinities don't count."""
+    rows = np.where(np.isfinite(rows), rows, -np.inf)
+    after = np.maximum.accumulate(rows[::-1], axis=0)[::-1]
+    return np.concatenate([after[1:], np.full_like(rows[:1], -np.inf)])
 
 
 def complex_slope(f: Function, at: Array, direction: Array) -> Array | None:

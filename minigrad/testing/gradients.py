@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import refused
-from minigrad.testing.point import Mismatch, Point
+from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import UNITS, agree, noise_of, same
 from minigrad.testing.rule import Evidence, Skipped, WrongGradient, WrongShape, rule
@@ -111,8 +112,8 @@ def derivative(bench: LayerBench) -> str:
     for number, (case, point) in enumerate(zip(cases, points, strict=True)):
         if prover.late and number > 3:
             skipped.append(case.situation.split(", ")[0])
-            continue
-        _prove(bench, case, point, COORDINATES if number in (0, 2) else 0)
+        else:
+            _prove(bench, case, partial(prover.prove, point, COORDINATES if number in (0, 2) else 0))
     bench.report.method = prover.method
     if bench.x.dtype.kind != "f":
         bench.report.note("the input holds integers, so it is not differentiated")
@@ -126,10 +127,10 @@ def derivative(bench: LayerBench) -> str:
     )
 
 
-def _prove(bench: LayerBench, case: Case, point: Point, coordinates: int) -> None:
-    """Raise the evidence of a wrong gradient."""
+def _prove(bench: LayerBench, case: Case, prove: Callable[[], None]) -> None:
+    """Prove the gradient of a case; raise the evidence where it is wrong."""
     try:
-        bench.prover.prove(point, coordinates)
+        prove()
     except Mismatch as mismatch:
         name, index = mismatch.part.name, mismatch.index
         where = f"{name}{list(index) or ''}" if index is not None else f"{name}, along a random direction,"
@@ -150,7 +151,7 @@ def after_steps(bench: LayerBench) -> Skipped | str:
         return Skipped()
     with bench.advanced(STEPS):
         case = bench.case(f"after {STEPS} steps", bench.x, bench.theta)
-        _prove(bench, case, bench.point(case), 4)
+        _prove(bench, case, partial(bench.prover.prove, bench.point(case), 4))
     return f"{STEPS} steps"
 
 
@@ -162,6 +163,8 @@ def _cases(bench: LayerBench) -> list[Case]:
         ("random parameters of any sign", bench.free if bench.finite(bench.x, bench.free) else bench.theta),
     ]
     tried = [(f"the first input, {name}", bench.x, theta) for name, theta in places]
+    if bench.whole is not bench.x:
+        tried.append(("all rows of x, random parameters", bench.whole, bench.theta))
     for number, (name, x) in enumerate(bench.situations()):
         where, theta = places[1 + number % 2]
         if name.startswith("huge"):
@@ -240,6 +243,7 @@ def _noise_of_several(bench: LayerBench) -> Array:
     return np.array(noise)
 
 
+SIBLING_SECONDS = 0.5
 WIDTHS = ("features", "channels", "units", "hidden", "width")
 
 
@@ -283,7 +287,7 @@ def wider_sibling(bench: LayerBench, config: dict[str, Any]) -> LayerBench:
         x = np.concatenate([x] * (wider[inner] // widths[inner]), axis=-1) * bench.rng.uniform(0.7, 1, wider[inner])
     elif x is not None and inner is not None and x.dtype.kind == "f":
         raise LookupError("no telling which axis of x is the width")
-    return LayerBench(layer, x, 0, Report(repr(layer)), only_here=True)
+    return LayerBench(layer, x, 0, Report(repr(layer)), only_here=True, seconds=SIBLING_SECONDS)
 
 
 def sibling_of(bench: LayerBench, out_features: int) -> LayerBench:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tblib.pickling_support
 
-from minigrad import Dense, Sequential, Tanh
+from minigrad import LSTM, BatchNorm, Dense, Sequential, Tanh
 from minigrad.layer import Layer
 from minigrad.parameter import parameter
 from minigrad.testing import GradientError, check_layer
@@ -122,6 +122,27 @@ def test_check_layer_notes_rows_that_depend_on_each_other():
     assert any("not independent" in note for note in check_layer(layer, x).notes)
     layer, x = LAYERS["ReLU"]()
     assert not check_layer(layer, x).notes
+
+
+def test_what_saturates_before_a_norm_is_no_false_alarm():
+    check_layer(
+        Sequential([LSTM(3, 4), BatchNorm(4), Dense(4, 3)], seed=0), np.random.default_rng(0).normal(size=(6, 5, 3))
+    )
+
+
+class AllButThirty(Layer):
+    def forward(self, x):
+        return 2 * x
+
+    def backward(self, dy):
+        return 2 * dy * (np.arange(len(dy)) % 99 != 30)[:, None]
+
+
+def test_all_rows_of_a_large_x_are_proved():
+    with pytest.raises(GradientError) as caught:
+        check_layer(AllButThirty(), np.random.default_rng(0).normal(size=(40, 500)))
+    assert caught.value.index[0] == 30
+    check_layer(Tanh(), np.random.default_rng(0).normal(size=(40, 500)))
 
 
 def test_check_layer_uses_the_complex_step_where_it_can():
