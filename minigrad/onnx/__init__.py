@@ -158,7 +158,8 @@ def _difference(model: Sequential, data: bytes, case: Case) -> float:
     except Exception as error:  # onnxruntime's exceptions have no base of their own
         hint = "; it lacks some operations in float64: make the model anew with dtype=np.float32"
         hint *= model.theta.dtype == np.float64
-        raise ExportError(f"onnxruntime does not run the graph of {model!r}: {error}{hint}") from error
+        said = " ".join(str(error).split())
+        raise ExportError(f"onnxruntime does not run the graph of {model!r}: {said}{hint}") from error
     largest = 0.0
     for (found, *labels), expected in zip(answers, expectations, strict=True):
         if found.shape != expected.shape or found.dtype != expected.dtype:

@@ -74,6 +74,8 @@ STEPS = {SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, PositionalEnco
 OTHERS = {GLU, SwiGLU, GroupNorm, InstanceNorm, Frozen, Tied, UpSampling2D}
 IMAGES = STEPS | OTHERS | {Conv1D, Conv2D, ConvTranspose2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D}
 INNER = [cls for cls in FORMS if cls not in {Embedding, Reshape} | IMAGES]  # those that take any rows of five numbers
+SWISH = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 31)
+"""Whether onnxruntime runs it in float64: before, it made one operation of two, and lacked that."""
 
 
 def made(cls, rng):
@@ -97,10 +99,9 @@ def test_every_layer_answers_alike(cls, dtype, tmp_path):
     model = Sequential([made(cls, rng)], dtype, input_shape=(5,))
     x = (rng.normal(size=(300, 5)) * np.logspace(-3, 1, 300)[:, None]).astype(dtype)
     x[:, 0] = rng.integers(0, 7, 300)
-    engine = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
-    if (cls, dtype) == (minigrad.Swish, np.float64) and engine < (1, 31):
+    if (cls, dtype) == (minigrad.Swish, np.float64) and not SWISH:
         with pytest.raises(ExportError, match=r"QuickGelu.* make the model anew with dtype=np\.float32"):
-            export(model, tmp_path / "m.onnx", x)  # it makes one operation of two, and lacks that in float64
+            export(model, tmp_path / "m.onnx", x)
         return
     difference = export(model, tmp_path / "m.onnx", x)
     y, found = model.predict(x), answers(tmp_path / "m.onnx", x)
@@ -116,7 +117,11 @@ def test_exact_gelu_in_float32_alone(tmp_path):
         export(Sequential([GELU()], np.float64), tmp_path / "m.onnx", x)
 
 
-@given(kinds=st.lists(st.sampled_from(INNER), max_size=4), rows=st.integers(0, 9), seed=st.integers(0, 99))
+@given(
+    kinds=st.lists(st.sampled_from([cls for cls in INNER if cls is not minigrad.Swish or SWISH]), max_size=4),
+    rows=st.integers(0, 9),
+    seed=st.integers(0, 99),
+)
 def test_networks_answer_alike_for_any_number_of_rows(kinds, rows, seed, tmp_path_factory):
     rng, layers, width = np.random.default_rng(seed), [], 5
     for kind in kinds:

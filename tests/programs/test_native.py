@@ -183,10 +183,13 @@ def test_sums_of_any_length_have_the_bits_of_numpys(n, shape, axis):
     out = Value(0, 0, left, (1,) * len(left), np.dtype(np.float32), "made")
     line = Reduce(np.add.reduce, (value.whole,), {"axis": axis}, out.whole, PART)
     lowering, x, y = Lowering(), np.random.default_rng(0).normal(size=shape).astype("f"), np.zeros(left, "f")
-    table = table_of(
-        lowering.rows(line), {1: address(x), 0: address(y)} | {n: address(a) for n, a in lowering.constants.items()}
-    )
-    executor.run(executor.raw_bytes(table))
+    try:
+        rows = lowering.rows(line)
+    except NotNative:
+        assert np.lib.NumpyVersion(np.__version__) < "2.3.0" and x.size > 8192, "it added up in pieces, until then"
+        return
+    addresses = {1: address(x), 0: address(y)} | {n: address(a) for n, a in lowering.constants.items()}
+    executor.run(executor.raw_bytes(table_of(rows, addresses)))
     assert same_bits(y, np.asarray(x.sum(axis=axis)))
 
 
