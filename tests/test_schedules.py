@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import SGD, ClipByNorm, schedules
-from minigrad.saving.checkpoint import in_words
+from minigrad.saving.settings import in_words
 from minigrad.schedules import (
     ReduceOnPlateau,
     Schedule,

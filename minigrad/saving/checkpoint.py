@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import inspect
 import json
 import math
 import os
-import re
 import time
-from collections.abc import Iterable, Mapping
-from functools import partial
-from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.configured import Configured
-from minigrad.data.examples import NUMBERS_AT_ONCE, Examples
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
@@ -35,10 +27,10 @@ from minigrad.saving.models import (
     loadable,
     tensors_of,
 )
+from minigrad.saving.settings import comparable, described
 
 SECONDS_BETWEEN = 1.0  # writing a checkpoint takes as long as many epochs of a small network
 LARGEST_SHARE = 1 / 20  # of the time of a training that writing may take
-DIGEST = "digest of "  # how the settings are called that are digests of Examples
 LISTS = {"loss", "validation_loss", "seconds"}  # of a History, beside those of its metrics
 
 
@@ -55,10 +47,7 @@ class Checkpoint:
         self.path = path
         self.model = model
         self.optimizer = optimizer
-        self.settings: dict[str, str] = {name: in_words(value) for name, value in settings.items()}
-        for name, value in settings.items():
-            if isinstance(value, Examples):
-                self.settings[DIGEST + name] = _digest(value)
+        self.settings = described(settings)
         self._next = -math.inf
 
     def resume(self) -> tuple[dict[str, Any], Snapshot | None] | None:
@@ -127,91 +116,15 @@ class Checkpoint:
 
     def _compare(self, metadata: dict[str, Any]) -> None:
         """Raise ValueError that names the first difference between the training in the file and this one."""
-        held = metadata["checkpoint"]["settings"]
-        settings = {
-            name: words for name, words in self.settings.items() if name in held or not name.startswith(DIGEST)
-        }  # the first files have no digests of all rows
-        described = {"settings": settings, "model": describe(self.model), "classes": describe_classes(self.model)}
-        now = json.loads(as_json(described))
+        held, settings = comparable(metadata["checkpoint"]["settings"], self.settings)
+        training = {"settings": settings, "model": describe(self.model), "classes": describe_classes(self.model)}
+        now = json.loads(as_json(training))
         then = {"settings": held, "model": metadata["model"], "classes": metadata["classes"]}
         if then != now:
             raise ValueError(
                 f"{self.path} is the checkpoint of another training: {_difference('', then, now)}; "
                 f"give this one another name, or delete the file to begin anew"
             )
-
-
-def in_words(value: Any, around: tuple[Any, ...] = ()) -> str:
-    """A setting in words that are the same in every process.
-
-    A function is told by its name, what it has closed over, and its default arguments; an object that can be called, or
-    has a method that is, by its class and its attributes. What the body of a function does is not looked at. `around`
-    are the values that hold this one.
-    """
-    if any(value is other for other in around):
-        return "…"
-    around = (*around, value)
-
-    def brings(name: str, values: Iterable[Any], named: Mapping[str, Any]) -> str:
-        words = [in_words(each, around) for each in values]
-        words += [f"{key}={in_words(each, around)}" for key, each in named.items()]
-        return f"{name} with {', '.join(words)}" if words else name
-
-    match value:
-        case Configured():
-            arguments = (f"{name}={in_words(argument, around)}" for name, argument in value.config().items())
-            return f"{type(value).__qualname__}({', '.join(arguments)})"
-        case Examples():
-            return repr(_fingerprint(value))
-        case np.ndarray() if value.dtype.kind in "fiubcmMSU":
-            digest = hashlib.sha256(value.tobytes()).hexdigest()[:16]
-            return f"array of {value.shape} {value.dtype}, {digest}"
-        case partial():
-            return brings(in_words(value.func, around), value.args, value.keywords)
-        case MethodType():
-            return brings(in_words(value.__func__, around), [value.__self__], {})
-        case FunctionType():
-            closed = [cell.cell_contents for cell in value.__closure__ or ()]
-            parameters = inspect.signature(value, follow_wrapped=False).parameters.values()
-            defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-            return brings(_name(value), closed, defaults)
-    if hasattr(value, "__qualname__"):
-        return _name(value)
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    without_addresses = re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
-    if callable(value) or (text != without_addresses and hasattr(value, "__dict__")):
-        return brings(_name(type(value)), [], getattr(value, "__dict__", {}))
-    return without_addresses
-
-
-def _name(value: Any) -> str:
-    return f"{value.__module__}.{value.__qualname__}"
-
-
-def _fingerprint(examples: Examples) -> str:
-    """Shapes and a digest of some of the rows, targets and weights, as the first files have them."""
-    rows = examples.order(0, 0, shuffle=False)
-    rows = rows[:: max(1, len(rows) // 256)]
-    x, t, w = examples.x[rows], examples.targets(rows), examples.weights(rows)
-    digest = hashlib.sha256()
-    for array in (x, t) if w is None else (x, t, w):
-        digest.update(array.tobytes())
-    return f"{len(examples)} rows of {x.shape[1:]} {x.dtype} and {t.shape[1:]} {t.dtype}, {digest.hexdigest()[:16]}"
-
-
-def _digest(examples: Examples) -> str:
-    """A digest of all rows, targets and weights; they are gone through block by block, and no more than one is copied.
-
-    It takes as long as reading and SHA-256 do, about a second for each GB, once before the first epoch.
-    """
-    digest, order = hashlib.sha256(), examples.order(0, 0, shuffle=False)
-    step = max(1, NUMBERS_AT_ONCE // max(1, examples.x[:1].size))
-    for part in (examples.x.__getitem__, examples.targets, examples.weights):
-        for start in range(0, len(order), step):
-            block = part(order[start : start + step])
-            if block is not None:
-                digest.update(np.ascontiguousarray(block).data)
-    return digest.hexdigest()[:32]
 
 
 def _difference(place: str, then: Any, now: Any) -> str:

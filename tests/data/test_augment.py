@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minigrad import SGD, BinaryCrossEntropy, Dense, Sequential, Sigmoid
 from minigrad.data.augment import rotations, sample, shifts
-from minigrad.saving.checkpoint import in_words
+from minigrad.saving.settings import in_words
 
 seeds = st.integers(0, 2**32 - 1)
 kinds = pytest.mark.parametrize("change", [shifts(2), shifts(0.7), rotations(15), rotations(180)], ids=repr)

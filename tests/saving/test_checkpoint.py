@@ -46,9 +46,10 @@ from minigrad import (
     Tanh,
     load,
 )
-from minigrad.saving import checkpoint
-from minigrad.saving.checkpoint import Checkpoint, in_words
+from minigrad.saving import checkpoint, settings
+from minigrad.saving.checkpoint import Checkpoint
 from minigrad.saving.format import decode
+from minigrad.saving.settings import in_words
 from minigrad.schedules import cosine, warmup
 from tests.saving.material import Noise, same, small, write_forged
 
@@ -416,6 +417,51 @@ def test_checkpoint_of_another_function_is_refused_by_what_it_brings_along(tmp_p
     with pytest.raises(ValueError, match=f"its augment is .*{words}.*, here it is"):
         begin(tmp_path / "checkpoint", augment=other, epochs=4)
     _, history = begin(tmp_path / "checkpoint", augment=copy.deepcopy(one), epochs=4)
+    assert len(history) == 4
+
+
+AUGMENT = """
+def half(x):
+    return x * 0.5
+
+def augment(x, rng):
+    return half(x) + (0.0 if "a" in {"a", "b"} else 1.0)
+"""
+
+
+def augment_of(source):
+    namespace = {"__name__": "users"}
+    exec(source, namespace)
+    return namespace["augment"]
+
+
+@pytest.mark.parametrize(
+    "then, now", [("{", "{'c', "), ("* 0.5", "* 0.25"), ("+ (", "- ("), ("half(x):", "half(x, y=1):\n    x = x + y")]
+)
+def test_checkpoint_of_a_function_with_another_body_is_refused(tmp_path, then, now):
+    begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT))
+    with pytest.raises(ValueError, match=r"its code of augment \(Python 3\.\d+\) is [0-9a-f]+, here it is"):
+        begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT.replace(then, now)), epochs=4)
+
+
+def test_checkpoint_of_a_schedule_with_another_body_is_refused(tmp_path):
+    begin(tmp_path / "checkpoint", optimizer=SGD(lambda step: 0.1))
+    with pytest.raises(ValueError, match="its code of optimizer"):
+        begin(tmp_path / "checkpoint", optimizer=SGD(lambda step: 0.2), epochs=4)
+
+
+def test_lines_around_a_function_and_its_docstring_are_no_difference(tmp_path):
+    begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT))
+    edited = AUGMENT.replace("rng):\n", 'rng):\n    "Halve them."\n\n')
+    _, history = begin(tmp_path / "checkpoint", augment=augment_of("\n" + edited), epochs=4)
+    assert len(history) == 4
+
+
+def test_code_of_another_version_of_python_is_not_compared(tmp_path, monkeypatch):
+    with monkeypatch.context() as of_then:
+        of_then.setattr(settings, "PYTHON", " (Python 3.99)")
+        begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT))
+    _, history = begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT.replace("0.5", "0.25")), epochs=4)
     assert len(history) == 4
 
 
