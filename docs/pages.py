@@ -144,7 +144,10 @@ for path in sorted((ROOT / "docs" / "text").glob("*.md")):
 readme = (ROOT / "README.md").read_text(encoding="utf-8")
 for picture in re.findall(r"!\[[^]]*\]\((\S+)\)", readme):
     copy(ROOT / picture, picture)
+navigation.append("* [README](readme.md)")
+for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"):
+    write(f"{name.lower()}.md", (ROOT / f"{name}.md").read_text(encoding="utf-8"))
+    navigation.append(f"* [{name.capitalize()}]({name.lower()}.md)")
+    readme = readme.replace(f"]({name}.md)", f"]({name.lower()}.md)")
 write("readme.md", readme.replace("](docs/text/", "]("))
-write("changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
-navigation += ["* [README](readme.md)", "* [Changelog](changelog.md)"]
 write("SUMMARY.md", "\n".join(navigation))
