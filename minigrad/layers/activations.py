@@ -204,9 +204,11 @@ class Swish(Activation):
 class Mish(Activation):
     """y = x τ(x), τ(x) = tanh(log(1 + exp(x)))      dx = dy (τ(x) + x τ'(x))
 
-    With e = exp(x), τ = (e² + 2e) / (e² + 2e + 2) and τ' = 4 e (1 + e) / (e² + 2e + 2)². For x >= 0 both are reduced by
-    e², so that only u = exp(-|x|) appears: τ = n / d with n = 1 + 2u, d = n + 2u², and τ' = 4u² (1 + u) / d². For
-    x < 0, u is e itself.
+    * By the product rule dy/dx = τ + x τ'. Now tanh v = (E² - 1) / (E² + 1) with E = exp(v), which is 1 + e for
+      v = log(1 + e), e = exp(x). So τ = w / (w + 2) with w = (1 + e)² - 1 = e² + 2e.
+    * By the rule for quotients dτ/dw = 2 / (w + 2)², and dw/dx = 2e² + 2e: τ' = 4 e (1 + e) / (w + 2)².
+    * For x >= 0 both are reduced by e², so that only u = exp(-|x|) appears: τ = n / d with n = 1 + 2u, d = n + 2u², and
+      τ' = 4u² (1 + u) / d². For x < 0, u is e itself.
 
     Source: Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
 

@@ -42,6 +42,15 @@ class MultiHeadAttention(Layer):
     the heads does so for its share of the features. With `causal=True`, step t sees itself and those before: s is -∞
     for later ones. With `padding=value`, no step sees one whose features all equal it, and the y of such a step is 0.
 
+    The derivation, for one row and one head, from the last line to the first. In a product C = A B, as in Dense, A gets
+    dC Bᵀ and B gets Aᵀ dC:
+
+    * y = u W_o + b_o is Dense, and gives du.
+    * u = a v: da = du vᵀ, dv = aᵀ du.
+    * a = softmax(s), row by row as in Softmax: ds = a (da - Σ da a). Where s is -∞, a is 0, and so is ds.
+    * s = q kᵀ / √D: dq = ds k / √D; kᵀ gets qᵀ ds / √D, and k the transpose of that.
+    * (q, k, v) = x W + b is Dense, its three parts side by side: x is used by all three, and dx adds them up.
+
     W and W_o are drawn as Glorot and Bengio have it, each of the three parts by itself, from `seed`. Source: Vaswani
     and others, "Attention is all you need", NeurIPS 2017. PyTorch's MultiheadAttention of x with itself.
     """

@@ -26,7 +26,12 @@ class Gate(Layer):
 class GLU(Gate):
     """y = a s(b), (a, b) = x      da = dy s(b),   db = dy a s(b) s(-b),   s(x) = 1 / (1 + exp(-x))
 
-    Shapes: x (…, 2 I), a, b and y (…, I). s(-b) = 1 - s(b). The gate s(b) learns what is to go through, while a keeps a
+    Shapes: x (…, 2 I), a, b and y (…, I).
+
+    In a product each factor gets dy times the other one: da = dy s(b), and s(b) gets dy a. The slope of s is
+    s (1 - s), and 1 - s(b) = s(-b), which keeps its digits: db = dy a s(b) s(-b).
+
+    The gate s(b) learns what is to go through, while a keeps a
     straight path for the gradient. Source: Dauphin, Fan, Auli and Grangier, "Language modeling with gated convolutional
     networks", ICML 2017. PyTorch's GLU.
     """
@@ -50,7 +55,10 @@ class GLU(Gate):
 class SwiGLU(Gate):
     """y = a s(a) b, (a, b) = x      da = dy b s(a) (1 + a s(-a)),   db = dy a s(a),   s(x) = 1 / (1 + exp(-x))
 
-    Shapes: x (…, 2 I), a, b and y (…, I). It is Swish of one half, times the other: in a transformer
+    Shapes: x (…, 2 I), a, b and y (…, I).
+
+    It is Swish of one half, times the other. In a product each factor gets dy times the other one: db = dy a s(a), and
+    a s(a) gets dy b, to be multiplied by Swish's slope, s(a) (1 + a s(-a)), which is derived there. In a transformer
     Dense(64, 256), SwiGLU(), Dense(128, 64). Source: Shazeer, "GLU variants improve transformer", arXiv:2002.05202,
     2020.
     """

@@ -56,8 +56,9 @@ class PReLU(Activation):
 class SELU(Activation):
     """y = λ max(x, 0) + λ α (exp(min(x, 0)) - 1)      dx = λ dy [x > 0] + λ α dy exp(x) [x <= 0]
 
-    λ and α are such that, for weights of variance 1 / fan_in, mean 0 and variance 1 reproduce themselves from layer to
-    layer. Source: Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks", NeurIPS 2017.
+    It is ELU times λ, and so is its slope. λ and α are such that, for weights of variance 1 / fan_in, mean 0 and
+    variance 1 reproduce themselves from layer to layer. Source: Klambauer, Unterthiner, Mayr and Hochreiter,
+    "Self-normalizing neural networks", NeurIPS 2017.
     """
 
     def forward(self, x: Array) -> Array:
@@ -79,6 +80,8 @@ SELU_SCALE_ALPHA = 1.7580993408473768599402175208123  # λ α, with α = 1.67326
 class ReLU6(Activation):
     """y = min(max(x, 0), 6)      dx = dy [0 < x < 6]
 
+    Between 0 and 6, y is x itself, with the slope 1; outside it is constant.
+
     Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
     """
 
@@ -95,7 +98,8 @@ class ReLU6(Activation):
 class HardTanh(Activation):
     """y = min(max(x, low), high)      dx = dy [low < x < high]
 
-    Straight lines in the place of Tanh's curve. Source: Collobert, "Large scale machine learning", 2004.
+    Between the two kinks y is x itself, with the slope 1; outside it is constant. Straight lines in the place of Tanh's
+    curve. Source: Collobert, "Large scale machine learning", 2004.
     """
 
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
@@ -117,8 +121,11 @@ class HardTanh(Activation):
 class HardSwish(Activation):
     """y = x min(max(x + 3, 0), 6) / 6      dx = dy ([x > -3] min(x + 3, 6) / 6 + x / 6 [-3 < x < 3])
 
-    HardSigmoid in the place of Swish's sigmoid; at the two kinks the derivative is that of the flat side, as PyTorch's
-    is. Source: Howard and others, "Searching for MobileNetV3", ICCV 2019, section 5.2.
+    From -3 to 3, y = x (x + 3) / 6, and by the product rule its slope is (x + 3) / 6 + x / 6; to the right y = x, to
+    the left 0. At the two kinks the derivative is that of the flat side, as PyTorch's is.
+
+    HardSigmoid in the place of Swish's sigmoid. Source: Howard and others, "Searching for MobileNetV3", ICCV 2019,
+    section 5.2.
     """
 
     def forward(self, x: Array) -> Array:
@@ -135,6 +142,8 @@ class HardSwish(Activation):
 
 class LogSigmoid(Activation):
     """y = log(1 / (1 + exp(-x))) = -softplus(-x)      dx = dy s(-x), s(x) = 1 / (1 + exp(-x))
+
+    The slope of Softplus is s; both signs of -softplus(-x) take part, and cancel: dy/dx = s(-x).
 
     The logarithm of Sigmoid, finite where that underflows to 0. Source: Dugas, Bengio, Bélisle, Nadeau and Garcia,
     "Incorporating second-order functional knowledge for better option pricing", NIPS 2000.
@@ -153,6 +162,7 @@ class LogSigmoid(Activation):
 class CELU(Activation):
     """y = max(x, 0) + alpha (exp(min(x, 0) / alpha) - 1)      dx = dy [x > 0] + dy exp(x / alpha) [x <= 0]
 
+    To the left, by the chain rule, alpha exp(x / alpha) times the slope 1 / alpha of x / alpha: alpha cancels. It is
     ELU stretched so that its derivative is continuous for every alpha. The rounding of x / alpha costs up to
     |x / alpha| / 2 ulp in the derivative. Source: Barron, "Continuously differentiable exponential linear units",
     arXiv:1704.07483, 2017.

@@ -66,6 +66,15 @@ class LSTM(Recurrent):
     Shapes: x (B, T, I), W (I, 4 H), U (H, 4 H), b (4 H,); y (B, H) or (B, T, H). The gates stand in the order i, f, g,
     o (input, forget, cell, output), which is PyTorch's; PyTorch has two biases, of which b is the sum.
 
+    From the last line to the first, for one step; dh and dc begin as what y and the step after send back:
+
+    * h = o tanh c is a product, and each factor gets dh times the other one: do = dh tanh c, and what tanh c gets
+      becomes dh o (1 - tanh² c) for c, beside what the step after sends through f.
+    * c_t = f c_{t-1} + i g is a sum of two products: df = dc c_{t-1}, dc_{t-1} = dc f, di = dc g and dg = dc i.
+    * i, f, o = σ(z) have the slope y (1 - y), and g = tanh(z) has 1 - y²: that makes dz of di, df, dg and do.
+    * z is a Dense of x_t and one of h_{t-1}: dx_t = dz Wᵀ, dh_{t-1} = dz Uᵀ. Every step uses W, U and b, so their
+      gradients add up over the steps.
+
     The cell c is a sum along the steps, not a product: f near 1 lets its gradient through undiminished. So b of f
     starts at 1 (Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent network architectures", ICML
     2015). Sources: Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; f by Gers,
@@ -127,6 +136,13 @@ class GRU(Recurrent):
     (reset, update, new), and as in PyTorch the reset gate acts after the product with U_n. (In the first version of the
     paper it acts on h before.) c is the last quarter of the layer's b, behind the three of the gates; in PyTorch it is
     the last third of bias_hh, of which the other two thirds add to those of bias_ih.
+
+    From the last line to the first, for one step; a are the sums inside σ and tanh:
+
+    * h_t = (1 - z) n + z h_{t-1}: dn = dh (1 - z), dz = dh (h_{t-1} - n), and h_{t-1} gets dh z.
+    * n = tanh(a_n), a_n = x_t W_n + b_n + r q: da_n = dn (1 - n²), dr = da_n q, dq = da_n r.
+    * r, z = σ(a) have the slope y (1 - y): da_r = dr r (1 - r), da_z = dz z (1 - z).
+    * x_t meets W in a_r, a_z and a_n, but h_{t-1} meets U in a_r, a_z and q: where W has da_n, U has dq.
 
     Source: Cho and others, "Learning phrase representations using RNN encoder-decoder for statistical machine
     translation", EMNLP 2014.

@@ -59,6 +59,8 @@ class Tied(Layer):
 
     Shapes: h (B, …, F), E (V, F), y (B, …, V).
 
+    It is Dense with W = Eᵀ: dh = dy Wᵀ = dy E, and dW = hᵀ dy, whose transpose is dE.
+
     The score of each word is how alike its vector and h are: one array at two places of a model. It is one parameter,
     stands in theta and in files once, and its gradient is the sum of both: Sequential([words := Embedding(50, 16), …,
     Tied(words), Softmax()]). Source: Press and Wolf, "Using the output embedding to improve language models", EACL
