@@ -67,7 +67,7 @@ class Value:
         return f"<{self.role} {self.name or self.number}, {self.shape} {self.dtype}>"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, slots=True)
 class View:
     """Some elements of a value as an array: the first one lies at `offset`, `strides` lead on; both count elements."""
 

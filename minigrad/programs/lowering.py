@@ -69,6 +69,7 @@ class Lowering:
         self._tiles = tiles
         self.constants: dict[int, Array] = {}
         self._known: dict[Any, int] = {}
+        self._shaped: dict[Any, tuple[Row, list[int | None]]] = {}
 
     def rows(self, line: Line) -> list[Row]:
         """The rows of a line. Raises NotNative."""
@@ -140,6 +141,26 @@ class Lowering:
         return [_turned(row, out.dtype) or row]
 
     def _elementwise(self, line: Line) -> list[Row]:
+        """Lines of one function and the same shapes have the same row, but for where it begins; most come again."""
+        views = [*line.inputs, line.out]
+        looks = ((v.shape, v.strides, v.dtype) if isinstance(v, View) else (type(v), repr(v)) for v in views)
+        key = line.function, repr(line.options), *looks
+        if key not in self._shaped:
+            *before, row = self._elementwise_alone(line)
+            if before:
+                return [*before, row]
+            starts = [spot_of(v)[1] if isinstance(v, View) else None for v in views]
+            turned = zip(row.spots, starts, strict=True)
+            self._shaped[key] = row, [None if start is None else offset - start for (_, offset), start in turned]
+        row, offsets = self._shaped[key]
+        spots = list(row.spots)
+        for number, (view, offset) in enumerate(zip(views, offsets, strict=True)):
+            if offset is not None:
+                memory, start = spot_of(view)
+                spots[number] = memory, start + offset
+        return [row.at(tuple(spots))]
+
+    def _elementwise_alone(self, line: Line) -> list[Row]:
         ufunc: Any = line.function
         if not isinstance(ufunc, np.ufunc) or ufunc.nout != 1 or ufunc.nin >= OPERANDS:
             raise NotNative("it is no plain ufunc")

@@ -22,6 +22,7 @@ from minigrad.parameter import walk
 from minigrad.programs.blocks import Blocks, Undivided
 from minigrad.programs.contents import GlobalGenerators, Guards, Unsure, others_draw
 from minigrad.programs.form import Position, Program
+from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.planning import plan
 from minigrad.programs.recording import (
     UNTOUCHED,
@@ -47,16 +48,27 @@ log: logging.Logger = logging.getLogger("minigrad")
 class Made:
     """Some work as a program and as a function, and what they take for granted.
 
-    `opaque` says which parts run as they are, and why; `native` is the same without Python between the lines, where
-    that is possible, and `blocks` do the same for a step of many rows.
+    `layout` is where its results lie; `native` is the program without Python between the lines, where that is possible,
+    and `code` the Python function that is needed where it is not. `opaque` says which parts run as they are, and why;
+    `blocks` do the same for a step of many rows.
     """
 
     program: Program
-    code: Code
+    layout: Layout
+    code: Code | None
     guards: Guards
     opaque: dict[str, str]
     native: Native | Unwritable
     blocks: Blocks | None
+
+    @property
+    def function(self) -> Callable[[], Any]:
+        """What does the work: natively, as far as that is possible."""
+        if isinstance(self.native, Native):
+            return self.native.function
+        assert self.code is not None
+        function: Callable[[], Any] = self.code.function
+        return function
 
 
 def make(work: Recordable, *, in_blocks: bool = False) -> Made:
@@ -73,11 +85,12 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
             raise PartError("all", "it draws from a global generator, and another thread draws from it as well")
         found = plan(recording.tape, recording.value, recording.lasting, recording.names, work.title)
         guards = Guards(_read(work, double, recording, opaque), work.on_tape())
-        code = numpy_source.write(found)
-        program = found.on(double.original)
+        program, layout, code = found.on(double.original), lay_out(found), None
         trial = Trial(work, generators if draws else None)
-        trial.compare(code, found, double)
-        native = trial.native_of(program, code)
+        native = trial.native_of(program, layout)
+        if not (isinstance(native, Native) and native.whole):
+            code = numpy_source.write(program, layout)
+            trial.compare(program, code)
         blocks = trial.blocks_of(program) if in_blocks else None
         titles = work.titles()
     except PartError as error:
@@ -89,7 +102,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
         if draws and not others_draw():
             generators.put_back()
     reasons = {titles[position]: reason for position, reason in opaque.items()}
-    return Made(program, code.on(program, double.original), guards, reasons, native, blocks)
+    return Made(program, layout, code, guards, reasons, native, blocks)
 
 
 def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[Position, str]) -> list[tuple[Any, str]]:
@@ -151,14 +164,10 @@ class Trial:
                 return thing if isinstance(thing, str) else title_of(thing)
         return None
 
-    def compare(self, code: Code, program: Program, recorded: Double) -> None:
+    def compare(self, program: Program, code: Code) -> None:
         """Raise PartError, and warn, where the function of a program differs from the layers."""
         double = self._work.double()
-
-        def there(thing: Any) -> Any:
-            return double.double(recorded.original(thing))
-
-        moved = code.on(program.on(there), there)
+        moved = code.on(program.on(double.double), double.double)
         name = self._differs_in(double.work, partial(double.work.replay, moved.function))
         if name is not None:
             warnings.warn(
@@ -168,11 +177,11 @@ class Trial:
             )
             raise PartError("all", f"the program differs in {name}")
 
-    def native_of(self, program: Program, code: Code) -> Native | Unwritable:
+    def native_of(self, program: Program, layout: Layout) -> Native | Unwritable:
         """The same as tables of native lines, in the same memory, where that gives the same bits; else why not."""
         double = self._work.double()
         try:
-            native = write_native(program, code.layout)
+            native = write_native(program, layout)
             moved = native.on(program.on(double.double))
             name = self._differs_in(double.work, partial(double.work.replay, moved.function))
             if name is not None:

@@ -412,32 +412,33 @@ def _carried_to_predict(work: Recordable, recording: Recording, opaque: Collecti
 
 def difference(first: Recording, second: Recording) -> tuple[Position, str] | None:
     """The first part that did not do the same in both recordings, and in what; None when there is none."""
-    one, two = _comparable(first.tape), _comparable(second.tape)
-    for (position, a), (_, b) in zip(one, two, strict=False):
-        if a != b:
-            return position, "its operations are not the same in every step"
+    one, two = first.tape.lines, second.tape.lines
+    for a, b in zip(one, two, strict=False):
+        same = (type(a), a.function, a.part.verb, a.part.position) == (
+            type(b),
+            b.function,
+            b.part.verb,
+            b.part.position,
+        )
+        if not (same and _alike((a.inputs, a.options, a.out), (b.inputs, b.options, b.out), first.tape, second.tape)):
+            return a.part.position, "its operations are not the same in every step"
     if len(one) != len(two):
         longer = max(one, two, key=len)
-        return longer[min(len(one), len(two))][0], "it does not make the same number of operations in every step"
+        position = longer[min(len(one), len(two))].part.position
+        return position, "it does not make the same number of operations in every step"
     return None
 
 
-def _comparable(tape: Tape) -> list[tuple[Position, Any]]:
-    """The lines in a form to compare: made values by their numbers, given arrays by identity."""
-
-    def seen(value: Any) -> Any:
-        if isinstance(value, View):
-            return value.value.number, tape.origin(value.value), value.offset, value.shape, value.strides
-        if isinstance(value, tuple | list):
-            return type(value), tuple(map(seen, value))
-        if isinstance(value, dict):
-            return tuple((name, seen(item)) for name, item in value.items())
-        return type(value), repr(value)
-
-    return [
-        (
-            line.part.position,
-            (type(line), line.function, *map(seen, (line.inputs, line.options, line.out)), line.part.verb),
-        )
-        for line in tape.lines
-    ]
+def _alike(a: Any, b: Any, one: Tape, two: Tape) -> bool:
+    """Whether arguments of lines of two tapes are the same: made values by their numbers, given ones by identity."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, View):
+        if (a.value.number, a.offset, a.shape, a.strides) != (b.value.number, b.offset, b.shape, b.strides):
+            return False
+        return one.origin(a.value) == two.origin(b.value)
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(_alike(x, y, one, two) for x, y in zip(a, b, strict=True))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(_alike(a[name], b[name], one, two) for name in a)
+    return a is b or repr(a) == repr(b)

@@ -25,9 +25,10 @@ from minigrad.programs.executor import feed, part_of, records
 from minigrad.programs.form import Place, Program, Value
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
+from minigrad.programs.memory import Layout
 from minigrad.programs.steps import Inference, Step, set_coefficients
 from minigrad.programs.threads import Pace, blas_threads, helpers_start, one_blas_thread
-from minigrad.programs.writers import numpy_file
+from minigrad.programs.writers import numpy_file, numpy_source
 from minigrad.programs.writers.native import Native
 from minigrad.programs.writers.numpy_source import Code
 from minigrad.programs.writers.unwritable import Unwritable
@@ -61,7 +62,8 @@ class StepProgram(Program):
         made = make(step, in_blocks=True)
         super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
         self.opaque: dict[str, str] = made.opaque
-        self.code: Code = made.code
+        self.layout: Layout = made.layout
+        self._code = made.code
         self._blocks = made.blocks
         self.native = made.native if isinstance(made.native, Native) else None
         self._way = f"as Python: {made.native.why}" if isinstance(made.native, Unwritable) else str(made.native)
@@ -79,9 +81,16 @@ class StepProgram(Program):
         return [DIVIDED if self.native is not None and self.native.members > 1 else WHOLE, alone]
 
     @property
+    def code(self) -> Code:
+        """The Python function that makes the step. Where all runs natively, it is written when it is asked for."""
+        if self._code is None:
+            self._code = numpy_source.write(self, self.layout)
+        return self._code
+
+    @property
     def buffers(self) -> int:
         """The bytes of its intermediate results."""
-        return self.code.layout.block.nbytes
+        return self.layout.block.nbytes
 
     @property
     def nbytes(self) -> int:
@@ -109,7 +118,7 @@ class StepProgram(Program):
             self.given: Mapping[Value, Array] = program.given
             self.known: dict[Place, Array] = program.known
             vars(self).pop("homes", None)
-            self.code = self.code.on(self, thing)
+            self._code = None if self._code is None else self._code.on(self, thing)
             self.native = None if self.native is None else self.native.on(self)
             self._optimizer, self._memory = optimizer, memory
         return True
@@ -176,10 +185,9 @@ class StepProgram(Program):
         share: float = size
         total, weight = mean.total, mean.weight
         weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
-        natively = replay is not self.code.function
-        with self._fastest_way(len(batches.rows), natively) as way:
+        with self._fastest_way(len(batches.rows)) as way:
             blocks = self._blocks if way == IN_BLOCKS else None
-            if blocks is None and natively and self._runs_whole(batches):
+            if blocks is None and self._natively and self._runs_whole(batches):
                 self._run_natively(batches, mean, divided=way == DIVIDED)
                 return
             if way == DIVIDED and self.native is not None:
@@ -212,9 +220,14 @@ class StepProgram(Program):
         mean.total, mean.weight = total, weight
 
     @property
+    def _natively(self) -> bool:
+        """Whether it runs natively now: not where floating-point errors are to stop it in its middle."""
+        return self.native is not None and executor.only_warns()
+
+    @property
     def _function(self) -> Callable[[], Any]:
-        """What makes the step: natively, unless floating-point errors are to stop it in its middle."""
-        return self.code.function if self.native is None or not executor.only_warns() else self.native.function
+        """What makes the step."""
+        return self.native.function if self.native is not None and self._natively else self.code.function
 
     def _runs_whole(self, batches: Batches) -> bool:
         """Whether no Python is needed between such batches: rows can be copied as they are, and are there."""
@@ -282,10 +295,10 @@ class StepProgram(Program):
         return places, None
 
     @contextmanager
-    def _fastest_way(self, amount: int, natively: bool) -> Iterator[int]:
+    def _fastest_way(self, amount: int) -> Iterator[int]:
         """In here BLAS has the threads of the fastest way for so many rows; gives the way."""
         way, begun = self._pace.way, time.perf_counter()
-        if way == DIVIDED and not (natively and helpers_start()):
+        if way == DIVIDED and not (self._natively and helpers_start()):
             way = WHOLE
         with nullcontext(True) if way == WHOLE else one_blas_thread() as able:
             yield way if able else WHOLE
@@ -318,8 +331,8 @@ class Forward:
         self.opaque: dict[str, str] = made.opaque
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self.native: Native | None = made.native if isinstance(made.native, Native) else None
-        self._function: Callable[[], Any] = made.code.function if self.native is None else self.native.function
-        self.nbytes: int = made.code.layout.block.nbytes + self._x.nbytes
+        self._function: Callable[[], Any] = made.function
+        self.nbytes: int = made.layout.block.nbytes + self._x.nbytes
 
     def holds(self) -> bool:
         """Whether the layers are still as they were recorded, and this is the thread that recorded them."""

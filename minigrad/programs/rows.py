@@ -26,7 +26,7 @@ MANY = 1 << 14
 """Elements of a row that leave the cache before the next row asks for them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of a table. `shape` and `steps` are the axes around the loop: how long, and how far apart for each.
 
@@ -41,6 +41,10 @@ class Row:
     shape: tuple[int, ...] = ()
     steps: tuple[tuple[int, ...], ...] = ()
     kind: Kind = "elements"
+
+    def at(self, spots: tuple[Spot, ...]) -> Row:
+        """The same elsewhere; `replace` takes longer."""
+        return Row(self.loop, spots, self.items, self.sizes, self.strides, self.shape, self.steps, self.kind)
 
     def record(self, bases: Mapping[int, int], run: int) -> tuple[Any, ...]:
         """The row as LINE, where memories begin at these addresses; `run` rows from it on go piece by piece."""
@@ -179,7 +183,7 @@ def runs_in(rows: Sequence[Row | None], bases: Mapping[int, int]) -> list[int]:
     return runs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """The addresses of an operand, how many bytes lead from one element to the next, and whether they are written."""
 

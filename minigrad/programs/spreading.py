@@ -13,7 +13,7 @@ from minigrad.programs.form import View
 from minigrad.programs.rows import Row, Spot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Operand:
     """Where an operand begins, the bytes of an element, and how many lead on along each axis of the operation."""
 

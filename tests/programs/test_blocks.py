@@ -222,7 +222,7 @@ def test_a_layer_that_mixes_rows_or_is_as_wide_as_the_batch_is_right(layer, firs
     rng = np.random.default_rng(0)
     x, step.t[...] = rng.normal(size=(12, 12)).astype("f"), rng.normal(size=(12, 3))
     left = []
-    for run in (lambda: found.blocks(x, np.arange(12)), found.code.function):
+    for run in (lambda: found.blocks(x, np.arange(12)), found.function):
         step.model.theta[...] = np.linspace(-1, 1, step.model.theta.size)
         step.x[...] = x
         left.append((run(), step.model.theta.copy()))

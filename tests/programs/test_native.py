@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,6 +173,23 @@ def test_a_line_has_the_bits_of_numpys_call(line, seed):
 
 
 @native_only
+@given(line=lines())
+def test_a_line_that_comes_again_elsewhere_has_the_same_rows_there(line):
+    lowering = Lowering()
+    further = {view.value: replace(view.value, memory=view.memory + 10) for view in (*line.reads, line.out)}
+    elsewhere = line.with_views(lambda view: replace(view, value=further[view.value], offset=view.offset + 3))
+    try:
+        once, again = lowering.rows(line), lowering.rows(elsewhere)
+    except NotNative:
+        return
+    for row, other in zip(once, again, strict=True):
+        moved = zip(row.spots, row.items, strict=True)
+        spots = [(memory + 10, start + 3 * item) if memory >= 0 else () for (memory, start), item in moved]
+        assert spots == [spot if spot[0] >= 0 else () for spot in other.spots]
+        assert replace(row, spots=()) == replace(other, spots=())
+
+
+@native_only
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 127, 128, 129, 1000, 8191, 8192, 8193, 20000])
 @pytest.mark.parametrize(
     "shape, axis", [((1, 0), None), ((1, 0), 1), ((0, 1), 0), ((3, 0), 1), ((0, 3), 0), ((3, 0), None)]
@@ -194,6 +212,23 @@ def test_sums_of_any_length_have_the_bits_of_numpys(n, shape, axis):
 
 
 # ------------------------------------------------------------------------------------------------------ whole trainings
+@native_only
+def test_the_function_of_a_native_step_is_written_when_it_is_asked_for():
+    model = Sequential([Dense(3, 4), Sigmoid(), Dense(4, 2)], input_shape=(3,), seed=0)
+    program = model.program(MeanSquaredError(), SGD(0.1))
+    assert program._code is None
+    assert "= theta - " in str(program) and program._code is not None
+    found = [arrays(program, function) for function in (program.native.function, program.code.function)]
+    assert same_bits(*found)
+
+
+def arrays(program, function):
+    for value, array in program.given.items():
+        array[...] = np.random.default_rng(value.number).normal(size=array.shape)
+    function()
+    return np.concatenate([array.ravel() for array in program.given.values()])
+
+
 @given(training=trainings())
 def test_a_random_network_trains_to_the_same_bits_with_and_without(training):
     model, optimizer, x, t, options = training

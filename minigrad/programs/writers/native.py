@@ -114,7 +114,7 @@ class Native:
     """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
 
     `reasons` says what Python runs in between, and why. Of a whole program, `table` has all lines, and `result` is what
-    it returns; `before` is for the batches before the last one of a run, if they can do with less.
+    it returns.
     """
 
     def __init__(self, program: Program, layout: Layout) -> None:
@@ -186,11 +186,19 @@ class Native:
         self.function: Callable[[], Any] = source.defined("\n".join(text))
         self.table: Any = tables[0]
         self.result: Array = self._array(program.result) if self.whole else np.zeros(())
-        shorter = without_unread(self.stretches[0].rows, bases) if self.whole else None
-        self.before: Any = None if shorter is None else executor.raw_bytes(table_of(shorter, bases))
+        self._before: Any = ...  # not known yet
         if self.members > 1:
             self._divided = divide(self.stretches[0].rows, self.members, bases, self._fed(), self._product)
             self.tables: list[Any] = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
+
+    @property
+    def before(self) -> Any:
+        """The table for the batches before the last one of a run, if they can do with less."""
+        if self._before is ...:
+            bases = self._bases()
+            shorter = without_unread(self.stretches[0].rows, bases) if self.whole else None
+            self._before = None if shorter is None else executor.raw_bytes(table_of(shorter, bases))
+        return self._before
 
     def _bases(self) -> dict[int, int]:
         """The address of each memory."""
