@@ -143,7 +143,7 @@ def frozen(value):
     if isinstance(value, np.random.Generator):
         return repr(value.bit_generator.state)
     if isinstance(value, np.random.RandomState):
-        return repr(value.get_state())
+        return frozen(value.get_state())
     if isinstance(value, random.Random):
         return value.getstate()
     if isinstance(value, types.SimpleNamespace):
@@ -173,7 +173,7 @@ def left_by(model, optimizer):
         look = getattr(layer, "look", dict)
         found |= {f"{called}'s own {name}": frozen(value) for name, value in look().items()}
         found |= {f"{called}.{name}": why for name, value in vars(layer).items() if (why := remains(value))}
-    found["NumPy's generator"] = repr(np.random.get_state())  # noqa: NPY002
+    found["NumPy's generator"] = frozen(np.random.get_state())  # noqa: NPY002
     found["Python's generator"] = random.getstate()
     return found
 
