@@ -234,13 +234,13 @@ def test_another_number_of_blas_threads_is_another_program(monkeypatch):
     monkeypatch.setattr(Model, "steps_by_hand", 1)
     monkeypatch.setattr(blocks, "WORTH_IT", 0)
     rng = np.random.default_rng(0)
-    x, t = rng.normal(size=(2000, 100)).astype("f"), rng.normal(size=(2000, 32)).astype("f")
+    x, t = rng.normal(size=(1500, 100)).astype("f"), rng.normal(size=(1500, 32)).astype("f")
 
     def model():
-        return Sequential([Dense(100, 200), Tanh(), Dense(200, 32)], seed=0)
+        return Sequential([Dense(100, 60), Tanh(), Dense(60, 32)], seed=0)
 
     def fit(model):
-        model.fit(x, t, loss=MeanSquaredError(), optimizer=optimizer, batch_size=2000, epochs=4)
+        model.fit(x, t, loss=MeanSquaredError(), optimizer=optimizer, batch_size=1500, epochs=4)
 
     one, optimizer = model(), SGD(0.1)
     with one_blas_thread():
@@ -340,24 +340,24 @@ def test_training_begins_when_blas_has_its_threads_back():
 def test_fits_side_by_side_leave_what_each_leaves_alone(monkeypatch):
     monkeypatch.setattr(Model, "steps_by_hand", 1)
     rng = np.random.default_rng(0)
-    big = rng.normal(size=(2000, 100)).astype("f"), rng.normal(size=(2000, 100)).astype("f")
+    big = rng.normal(size=(600, 100)).astype("f"), rng.normal(size=(600, 100)).astype("f")
     x, labels = digits_like(256, np.float32)
 
     def fit_big():
         model = Sequential([Dense(100, 100), Tanh(), Dense(100, 100)], seed=0)
-        model.fit(*big, loss=MeanSquaredError(), optimizer=SGD(0.1), batch_size=2000, epochs=8)
+        model.fit(*big, loss=MeanSquaredError(), optimizer=SGD(0.1), batch_size=600, epochs=8)
         return model.theta
 
     alone, done = in_another_thread(fit_big), threading.Event()
 
     def small():
         while not done.is_set():
-            network(np.float32).fit(x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(), batch_size=64, epochs=5)
+            network(np.float32).fit(x, labels, loss=BinaryCrossEntropy(), optimizer=SGD(), batch_size=64, epochs=9)
 
     found = []
 
     def several():
-        for _ in range(3):
+        for _ in range(2):
             found.append(fit_big())
         done.set()
 
