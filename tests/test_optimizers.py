@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad import (
@@ -182,6 +182,7 @@ def test_the_state_of_an_optimizer_is_a_copy_both_ways(kind, data):
 
 
 @every_optimizer
+@settings(max_examples=settings.default.max_examples // 5)  # each draws one of every kind
 @given(st.data())
 def test_the_state_of_another_optimizer_is_refused_and_changes_nothing(kind, data):
     optimizer, theta, gradients = drawn(data, kind)

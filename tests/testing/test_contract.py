@@ -6,7 +6,7 @@ import pkgutil
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad
@@ -27,7 +27,7 @@ LOSSES = [cls for cls in subclasses(Loss) if cls not in (Loss, minigrad.Gaussian
 
 @pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
 def test_layer_at_every_size(cls):
-    layer_test(lambda draw: draw(layers_of(cls)))()
+    layer_test(lambda draw: draw(layers_of(cls)), max_examples=settings.default.max_examples // 5)()
 
 
 @pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)

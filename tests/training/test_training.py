@@ -55,7 +55,7 @@ from minigrad.model import Model, Snapshot
 from minigrad.schedules import cosine, warmup
 
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=12)  # each example trains several networks
+few = settings(max_examples=settings.default.max_examples // 8)  # each example trains several networks
 OPTIMIZERS: list[Callable[[], Optimizer]] = [
     SGD,
     Adam,
