@@ -4,6 +4,7 @@ The floors stand in CONTRIBUTING.md, the reading order of the textbook in README
 """
 
 import ast
+import functools
 import importlib
 import io
 import re
@@ -63,6 +64,7 @@ def modules_of(package):
     return found
 
 
+@functools.cache
 def imports_of(package):
     """All imports of modules of the package by its modules: at the top, inside functions and for type checkers."""
     modules = modules_of(package)

@@ -32,6 +32,8 @@ RNG = np.random.default_rng(0)
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
 FLOWERS, KINDS = RNG.normal(size=(6, 4)).round(2), np.eye(3)[[0, 1, 2, 0, 1, 2]]
 STEPS = 20
+FEW = {"digits": 1, "regression": 5, "penalty": 5}
+"""Steps in a workbook of these: of the others as many as it has where nothing is said."""
 
 
 def network(*layers, seed=1):
@@ -149,7 +151,7 @@ def test_a_number_says_what_it_is_made_of_and_a_nudge_proves_the_gradient(tmp_pa
 def test_a_workbook_makes_the_layers_own_steps(name, tmp_path):
     model, loss, optimizer, x, t, l2 = CASES[name]()
     path = tmp_path / "step.xlsx"
-    model.lay_open(x, t, loss, optimizer, l2=l2).save(path, steps=2 if name == "digits" else None)
+    model.lay_open(x, t, loss, optimizer, l2=l2).save(path, steps=FEW.get(name))
     stored = openpyxl.load_workbook(path, data_only=True)
     check_workbook(stored, CASES[name]())
     check_workbook(recalculated(path, tmp_path), CASES[name]())
