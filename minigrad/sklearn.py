@@ -414,7 +414,7 @@ class NetworkRegressor(RegressorMixin, Network):
         y = y.astype(X.dtype)
         if not go_on:
             self.loss_: Loss = MeanSquaredError() if self.loss is None else self.loss
-            self.model_ = self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
+            self.model_: Sequential = self._start(X, self.loss_, 1 if y.ndim == 1 else y.shape[1])
         self._train(X, y, sample_weight, epochs)
         return self
 

@@ -178,7 +178,7 @@ def grade(lesson: Lesson, path: Path) -> str:
         try:
             report = check_layer(answer, example)
         except GradientError as error:
-            raise WrongAnswer("\n".join(filter(None, [str(error), _place(error.__cause__, path)]))) from error
+            raise WrongAnswer(_sentence(error, path)) from error
     if raised:
         raise WrongAnswer(raised)
     return str(report)
@@ -199,13 +199,17 @@ def _run(code: str, name: str) -> tuple[dict[str, Any], str]:
     return names, ""
 
 
-def _place(error: BaseException | None, path: Path) -> str:
-    """The line of the answer that raised, as a line of the sentence; empty where none did."""
-    frames = traceback.extract_tb(error.__traceback__) if error else []
+def _sentence(error: GradientError, path: Path) -> str:
+    """What `check_layer` says, with the line of the answer that raised, if one did; of a hole, that it is one."""
+    cause = error.__cause__
+    frames = traceback.extract_tb(cause.__traceback__) if cause else []
     lines = [frame.lineno for frame in frames if frame.filename == str(path) and frame.lineno]
     if not lines:
-        return ""
-    return f"  raised by:  {code_of(path).splitlines()[lines[-1] - 1].strip()}   ({path.name}, line {lines[-1]})"
+        return str(error)
+    if isinstance(cause, NotImplementedError):
+        return f"line {lines[-1]} is still the hole, {cause}"
+    written = code_of(path).splitlines()[lines[-1] - 1].strip()
+    return f"{error}\n  raised by:  {written}   ({path.name}, line {lines[-1]})"
 
 
 def _compare(answer: Layer, wanted: Layer, example: Any) -> None:

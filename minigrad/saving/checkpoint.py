@@ -47,7 +47,7 @@ class Checkpoint:
         self.path = path
         self.model = model
         self.optimizer = optimizer
-        self.settings = described(settings)
+        self.settings: dict[str, str] = described(settings)
         self._next = -math.inf
 
     def resume(self) -> tuple[dict[str, Any], Snapshot | None] | None:
