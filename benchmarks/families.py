@@ -3,8 +3,9 @@
     python -m benchmarks.families [--quick] [--only WORD] [--rounds N]
 
 For each family of networks the ratio of times of a whole `fit` from nothing, with its recording, over few and more
-epochs, and of an epoch once everything is recorded. Above 1 programs cost more than they bring. Processor time counts,
-of all threads; BLAS has one, so that its waiting does not. The last lines say what memory programs take.
+epochs, and of an epoch once everything is recorded; then what a recording takes. Above 1 programs cost more than they
+bring. Processor time counts, of all threads; BLAS has one, so that its waiting does not. The last lines say what memory
+programs take.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from benchmarks.run import UNWANTED
 from minigrad.data.augment import shifts
 from minigrad.model import Model
 from minigrad.programs import running
+from minigrad.programs.replay import StepProgram
+from minigrad.programs.steps import Step
 
 NEVER = 10**9
 EPOCHS = (1, 5, 20)
@@ -166,6 +169,32 @@ def ratio_of_epochs(family: Family, rounds: int) -> float:
     return statistics.median(ratios)
 
 
+def recording(family: Family, rounds: int) -> tuple[float, float]:
+    """How many plain steps a recording takes: all of it, and for each layer."""
+    model, (x, t), options = begun(family)
+    x, t = model.admit(x[: family.batch_size]), t[: family.batch_size]
+    objective = mg.Objective(model, family.loss, options.get("l2", 0.0))
+    optimizer = options["optimizer"]
+    optimizer.bind(model)
+    optimizer.prepare(model.theta)
+
+    def plain() -> None:
+        objective.gradient(x, t)
+        optimizer.step(model.theta, model.dtheta)
+
+    def seconds(do: Callable[[], Any]) -> float:
+        start = time.process_time()
+        do()
+        return time.process_time() - start
+
+    steps = statistics.median(
+        seconds(lambda: StepProgram(Step(objective, optimizer, x, t)))
+        / statistics.median(seconds(plain) for _ in range(20))
+        for _ in range(rounds + 1)
+    )
+    return steps, steps / len(model.layers)
+
+
 def memory() -> Iterator[str]:
     """What programs take: at the peak of a recording, and for many of them."""
     rng = np.random.default_rng(0)
@@ -200,13 +229,15 @@ def main(arguments: list[str] | None = None) -> None:
 
     whole(FAMILIES["mlp"], 1, "at once")  # imports what is needed
     rounds, epochs = (1, EPOCHS[:1]) if options.quick else (options.rounds, EPOCHS)
-    print("| times the plain layers | " + " | ".join(f"fit, epochs={n}" for n in epochs) + " | once recorded |")
-    print("|---" * (len(epochs) + 2) + "|")
+    fits = " | ".join(f"fit, epochs={n}" for n in epochs)
+    print(f"| times the plain layers | {fits} | once recorded | a recording, in plain steps (for each layer) |")
+    print("|---" * (len(epochs) + 3) + "|")
     with threadpool_limits(1):
         for name, family in FAMILIES.items():
             if options.only in name:
                 ratios = [*(ratio_of_fits(family, n, rounds) for n in epochs), ratio_of_epochs(family, 4 * rounds)]
                 cells = [f"**{ratio:.2f}**" if ratio > TOO_SLOW else f"{ratio:.2f}" for ratio in ratios]
+                cells.append("{:.0f} ({:.1f})".format(*recording(family, rounds)))
                 print(f"| {name} | {' | '.join(cells)} |", flush=True)
         if not options.only and not options.quick:
             print(*memory(), sep="\n")
