@@ -11,8 +11,13 @@ import os
 import re
 from collections import Counter
 
+# Other processors have other tests. Where several threads of BLAS are what is tested, `several_blas_threads` has them;
+# those that wait for work sleep at once, not after a while.
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_THREAD_TIMEOUT": "4"}
+
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 from minigrad.programs import running
 
@@ -32,6 +37,13 @@ def programs_are_recorded_at_once(monkeypatch):
     """After `steps_by_hand` steps, few as a test may make: whether they repay it has a test of its own."""
     monkeypatch.setattr(running, "REPAID", 1)
     monkeypatch.setattr(running, "price", lambda layers, size, step: 0.0)
+
+
+@pytest.fixture(scope="module")
+def several_blas_threads():
+    """As many as there are processors, up to four; elsewhere in the tests it is one."""
+    with threadpool_limits(min(os.cpu_count() or 1, 4)):
+        yield
 
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -15,7 +15,7 @@ from tests.fuzz.cases import FAMILIES
 from tests.fuzz.draws import Draws
 from tests.fuzz.habits import HABITS
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet", "several_blas_threads")]
 
 OPEN_HABITS: dict[str, str] = {}
 OPEN_OTHERS: dict[str, str] = {}

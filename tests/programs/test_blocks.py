@@ -35,6 +35,8 @@ from minigrad.programs.panels import in_panels
 from minigrad.programs.steps import Step
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
 
+pytestmark = pytest.mark.usefixtures("several_blas_threads")
+
 
 def written(step, monkeypatch):
     """What is made of a step, and whether there were blocks before they were tried."""

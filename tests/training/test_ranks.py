@@ -17,7 +17,7 @@ from minigrad.command.main import main
 
 ROOT = Path(__file__).parents[2]
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-ON_THIS_MACHINE = {"HYDRA_IFACE": "lo", "FI_TCP_IFACE": "lo", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+ON_THIS_MACHINE = {"HYDRA_IFACE": "lo", "FI_TCP_IFACE": "lo", "PYTHONPATH": str(ROOT)}
 
 
 def launch(ranks, folder, *asked):
