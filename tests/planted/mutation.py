@@ -13,6 +13,7 @@ apart: what `python -m benchmarks.checker` counts.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import linecache
@@ -39,11 +40,19 @@ class Planted:
     words: str = ""
 
 
-def enter(cls: type, name: str, arguments: Any, x: Any, wrong: bool = False, words: str = "") -> None:
-    """Enter one of a class; the family is the file that the class stands in."""
-    family = cls.__module__.split(".")[3]
+def enter(
+    cls: type,
+    name: str,
+    arguments: Any,
+    x: Any,
+    wrong: bool = False,
+    words: str = "",
+    copy: Callable[[], type] | None = None,
+) -> None:
+    """Enter one of a class, or of its `copy`; the family is the file that the class stands in."""
+    family, kind = cls.__module__.split(".")[3], copy or (lambda: cls)
     assert all((other.family, other.name) != (family, name) for other in SET), name
-    make = lambda: (cls(*arguments), x(np.random.default_rng(11)) if x else None)  # noqa: E731
+    make = lambda: (kind()(*arguments), x(np.random.default_rng(11)) if x else None)  # noqa: E731
     SET.append(Planted(family, name, make, wrong, words))
 
 
@@ -67,28 +76,35 @@ def bugs(cls: type, *replacements: tuple[str, ...]) -> None:
     """Wrong copies: (old, new), or (old, new, words), or pairs of old and new that go together."""
     for number, each in enumerate(replacements, 1):
         old, new, *words = each
-        enter(_mutant(cls, old, new, number), f"{cls.__name__}: {_short(old)} -> {_short(new) or 'nothing'}",
-              cls.made_with, cls.checked_at, True, words[0] if words else "")  # fmt: skip
+        name = f"{cls.__name__}: {_short(old)} -> {_short(new) or 'nothing'}"
+        copy = _mutant(cls, old, new, number)
+        enter(cls, name, cls.made_with, cls.checked_at, True, words[0] if words else "", copy)
 
 
 def also(cls: type, *replacements: tuple[str, str]) -> None:
     """Copies that are right too."""
     for number, (old, new) in enumerate(replacements, 1):
-        made = _mutant(cls, old, new, f"also{number}")
-        enter(made, f"{cls.__name__}: {_short(old)} = {_short(new)}", cls.made_with, cls.checked_at)
+        copy = _mutant(cls, old, new, f"also{number}")
+        enter(cls, f"{cls.__name__}: {_short(old)} = {_short(new)}", cls.made_with, cls.checked_at, copy=copy)
 
 
 def _short(code: str) -> str:
     return " ".join(code.split())
 
 
-def _mutant(cls: type, old: str, new: str, number: Any) -> type:
+@functools.cache
+def _source(cls: type) -> str:
     source = getattr(cls, "source", None) or textwrap.dedent(inspect.getsource(cls))
-    source = source[source.index("class ") :]
+    return source[source.index("class ") :]
+
+
+def _mutant(cls: type, old: str, new: str, number: Any) -> Callable[[], type]:
+    """What makes the copy, when it is first needed: most runs of the tests need a few of them."""
+    source = _source(cls)
     assert old in source, f"{cls.__name__} has no {old!r}"
     module = sys.modules[cls.__module__]
     name = f"{cls.__module__}.{cls.__name__}_{number}_{len(SET)}"
-    return defined(source.replace(old, new), {**vars(module), "__name__": name}, cls.__name__)
+    return functools.cache(lambda: defined(source.replace(old, new), {**vars(module), "__name__": name}, cls.__name__))
 
 
 def defined(source: str, names: dict[str, Any], cls: str) -> type:
