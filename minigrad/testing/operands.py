@@ -151,7 +151,8 @@ def shaped(atom: Any) -> list[Any]:
     """What the slopes of functions are made of."""
     one, power = ast.Constant(1), ast.BinOp(atom, ast.Pow(), ast.Constant(2))
     through = [ast.Call(ast.Attribute(ast.Name("np", ast.Load()), f, ast.Load()), [atom], []) for f in ("sign", "tanh")]
-    made = [ast.BinOp(one, ast.Sub(), atom), ast.BinOp(one, ast.Sub(), power), *through]
+    rest = ast.BinOp(one, ast.Sub(), atom)
+    made = [ast.BinOp(atom, ast.Mult(), rest), ast.BinOp(one, ast.Sub(), power), rest, *through]
     squared = ast.BinOp(through[1], ast.Pow(), ast.Constant(2))
     return [*made, ast.BinOp(one, ast.Sub(), squared), ast.Compare(atom, [ast.Gt()], [ast.Constant(0)])]
 
@@ -161,7 +162,17 @@ def missing(slot: Slot, atoms: Mapping[str, Atom], made: Callable[[Any], list[An
     if _may_lack(slot):
         for atom in _spread_over(slot, atoms):
             for new in made(atom.node):
-                yield slot.to(ast.BinOp(slot.node, ast.Mult(), new), f"the factor {code(new)} is missing")
+                yield slot.to(ast.BinOp(slot.node, ast.Mult(), new), f"the factor {code(new)} is missing{_of(new)}")
+
+
+def _of(factor: Any) -> str:
+    """Which function's slope a factor is."""
+    if isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Mult):
+        return ", the slope of a sigmoid"
+    square = (
+        isinstance(factor, ast.BinOp) and isinstance(factor.right, ast.BinOp) and isinstance(factor.left, ast.Constant)
+    )
+    return ", the slope of tanh" if square else ""
 
 
 def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
@@ -193,7 +204,7 @@ def _is_alias(statement: Any) -> bool:
     """Whether a statement but gives names to what self has."""
     value = statement.value if isinstance(statement, ast.Assign) else None
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
-    return all(isinstance(part, ast.Attribute | ast.Name) for part in parts)
+    return all(isinstance(part, ast.Attribute) for part in parts)
 
 
 def _spread_over(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Atom]:

@@ -27,7 +27,8 @@ MISTAKES = [
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
     (2, "        self.db = dy.sum(axis=0)\n", "", "the gradient of b is identically zero: it is never filled in"),
     (3, "self.a1.T @ dz2", "self.a1.T @ dz2 / len(dy)", "too small by exactly the batch size"),
-    (3, "da1 * self.a1 * (1 - self.a1)", "da1", "the gradient of"),
+    (3, "dy * self.y * (1 - self.y)", "dy", "the factor `self.y * (1 - self.y)` is missing, the slope of a sigmoid"),
+    (3, "da1 * self.a1 * (1 - self.a1)", "da1", "the factor `self.a1 * (1 - self.a1)` is missing"),
     (3, "@ self.W1.T", "@ self.W1", "raised by:  return dz1 @ self.W1   (mine.py, line "),
     (
         4,
