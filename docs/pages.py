@@ -16,8 +16,10 @@ from pathlib import Path
 import mkdocs_gen_files
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import minigrad
 from docs.bugs import BUGS
 from minigrad.command.lessons import Lesson, all_lessons, cells
+from minigrad.testing.derived import derive
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,6 +91,15 @@ def floors() -> list[list[str]]:
     return [line.split() for line in block[1].split("\n") if line]  # type: ignore[index]
 
 
+def public() -> dict[str, dict[str, str]]:
+    """The names that `minigrad` has, by the module that they come from, and where the reference has each."""
+    found: dict[str, dict[str, str]] = {module: {} for floor in floors() for module in floor}
+    for name, value in ({name: getattr(minigrad, name) for name in minigrad.__all__} | {"derive": derive}).items():
+        if callable(value):
+            found[value.__module__.split(".")[1]][name] = f"{value.__module__}.{name}"
+    return {module: names for module, names in found.items() if names}
+
+
 navigation = ["* [minigrad](index.md)"]
 
 lessons = all_lessons()
@@ -114,11 +125,12 @@ write("examples/index.md", listed)
 
 
 navigation.append("* [Reference](reference/index.md)")
-listed = (
-    "# Reference\n\nThe modules in the order of their floors: a file imports only from its own floor and from those "
-)
+listed = "# Reference\n\n## The names\n\n`from minigrad import …` has these, most of which are classes:\n\n"
+for module, names in public().items():
+    listed += f"- {module}: " + ", ".join(f"[`{name}`][{place}]" for name, place in names.items()) + "\n"
 listed += (
-    "before it. For most uses, `from minigrad import …` has the names; the page of a module says what it is for.\n\n"
+    "\n## The modules\n\nIn the order of their floors: a file imports only from its own floor and those before it. "
+    "The page of a module says what it is for.\n\n"
 )
 for floor in floors():
     for module in floor:

@@ -4,7 +4,7 @@
 # A digit is a 7 wherever on the paper it stands. A Dense layer would have to learn it for every place anew, with
 # weights of their own. A **convolution** has one small set of weights, the *kernel*, and looks with it at every place:
 #
-#     y_t = b + x_t w_0 + x_{t+1} w_1 + … + x_{t+k-1} w_{k-1}        for every place t that the kernel fits in
+#     y_t = b + x_t w_0 + x_{t+1} w_1 + … + x_{t+k-1} w_{k-1}        for every t that it fits in
 #
 # It is one neuron with k inputs that is moved along. Here it moves along a line; `Conv2D` moves over an image.
 

@@ -21,8 +21,8 @@
 #
 # x is used twice: it goes into norm1, and it is added. Whatever is used twice adds up what comes back:
 #
-#     da comes from y = a + …: directly, dy; and through the second half, from its last layer to its first
-#     dx comes from a = x + …: directly, da; and through the first half
+# * da comes from y = a + …: directly, dy; and through the second half, from its last layer to its first.
+# * dx comes from a = x + …: directly, da; and through the first half.
 #
 # The direct way has the slope 1. However many blocks are stacked, the gradient has a way back that nothing weakens,
 # which is why networks of a hundred layers can be trained at all.
