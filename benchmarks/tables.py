@@ -1,10 +1,10 @@
 """How good the networks of `minigrad train` are on many tables, beside others', all with default settings.
 
-    python -m benchmarks.tables [--folds 5] [--seeds 1] [--tables iris,wine] [--variants] [--json]
+    python -m benchmarks.tables [--folds 5] [--seeds 1] [--tables iris wine] [--variants "--hidden 64"] [--json]
 
 Some tables ship with scikit-learn; the others are made, each for something that tables have: noise, many columns, few
 rows, columns that say nothing, rare classes, bends and interactions. All learn from the same rows and columns of each
-fold: minigrad by the function behind the command (with --variants by other settings, too), scikit-learn by its
+fold: minigrad by the functions behind the command (with --variants by other settings, too), scikit-learn by its
 MLPClassifier or MLPRegressor, logistic or ridge regression, and boosted trees. The score is the accuracy, or R². A
 regression's targets are standardised for scikit-learn too, since without that its defaults do not converge.
 
@@ -18,7 +18,7 @@ import argparse
 import json
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,16 +28,17 @@ import pandas as pd
 from minigrad.command.networks import Split, train_network
 from minigrad.command.settings import FOR_TABLES, Settings
 from minigrad.command.sources import Table
+from minigrad.command.tuning import choose
 from minigrad.metrics import accuracy, r2_score
 
 OWN = "minigrad"
 PEERS = ("scikit-learn MLP", "linear", "boosted trees")
 VARIANTS: dict[str, Callable[[Settings], Settings]] = {
+    "--hidden 64 --epochs 200": lambda given: replace(given, hidden=(64,), epochs=200),  # what was customary before
+    "--hidden 64": lambda given: replace(given, hidden=(64,)),
     "--hidden none": lambda given: replace(given, hidden=()),
     "--ensemble 5": lambda given: replace(given, ensemble=5),
-    "--l2 0.001": lambda given: replace(given, l2=1e-3),
-    "--l2 0.03": lambda given: replace(given, l2=0.03),
-    "--l2 0.03 --ensemble 5": lambda given: replace(given, l2=0.03, ensemble=5),
+    "--hidden 64 --l2 0.03": lambda given: replace(given, hidden=(64,), l2=0.03),
 }
 
 
@@ -98,7 +99,7 @@ def tables() -> dict[str, Callable[[], tuple[pd.DataFrame, pd.Series[Any]]]]:
 
 
 def compare(
-    frame: pd.DataFrame, column: pd.Series[Any], folds: int, seeds: int, variants: bool = False
+    frame: pd.DataFrame, column: pd.Series[Any], folds: int, seeds: int, variants: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The scores of every side on each fold, for every seed of the split."""
     from sklearn.model_selection import KFold, StratifiedKFold
@@ -111,8 +112,10 @@ def compare(
         for train, test in kind(folds, shuffle=True, random_state=seed).split(frame, table.answers):
             split = table.prepare(train, test)
             given = replace(FOR_TABLES, seed=seed)
-            for name, change in ({OWN: lambda same: same} | (VARIANTS if variants else {})).items():
-                model, _ = train_network(split, change(given), progress=False)
+            for name in (OWN, *variants):
+                settings = given if name == OWN else VARIANTS[name](given)
+                chosen = choose(table, split, settings)
+                model, _ = train_network(split, settings if chosen is None else chosen.settings, progress=False)
                 found.setdefault(name, []).append(split.score(model))
             for name in PEERS:
                 found.setdefault(name, []).append(_peer(name, split, classes, seed))
@@ -181,13 +184,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--tables", help="the names of some, parted by commas (default: all)")
-    parser.add_argument("--variants", action="store_true", help="minigrad with other settings, too")
+    parser.add_argument("--tables", nargs="+", help="the names of some (default: all)")
+    parser.add_argument(
+        "--variants", nargs="*", choices=VARIANTS, help="minigrad with these other settings, too (no name: all)"
+    )
     parser.add_argument("--json", action="store_true", help="print the scores of all folds as one JSON object")
     options = parser.parse_args()
     made = tables()
-    chosen = list(made) if options.tables is None else options.tables.split(",")
-    results = {name: compare(*made[name](), options.folds, options.seeds, options.variants) for name in chosen}
+    variants = () if options.variants is None else options.variants or tuple(VARIANTS)
+    results = {name: compare(*made[name](), options.folds, options.seeds, variants) for name in options.tables or made}
     print(json.dumps(results) if options.json else report(results))
 
 

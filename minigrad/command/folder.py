@@ -84,9 +84,9 @@ def writing_model(options: argparse.Namespace) -> Iterator[Path | None]:
     except KeyboardInterrupt:
         if path.exists():
             epochs = len(read(path)[1]["checkpoint.history.loss"])
+            how = "the same command with --resume" + (" and without --final" if options.final else "")
             raise KeyboardInterrupt(
-                f"interrupted; {path} holds the network as it was after {epochs:,} epochs; the same command with "
-                f"--resume goes on"
+                f"interrupted; {path} holds the network as it was after {epochs:,} epochs; {how} goes on"
             ) from None
         if made:
             with suppress(OSError):

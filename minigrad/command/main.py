@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:
-        print(f"minigrad: {interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"minigrad: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Python flushes stdout once more when it ends; now into nothing, so that it does not complain.

@@ -32,7 +32,7 @@ from minigrad.sequential import Sequential
 from minigrad.table_model import Answers
 from minigrad.training.history import History
 
-VALIDATION, PATIENCE = 0.1, 20
+VALIDATION, PATIENCE = 0.1, 20  # epochs, or a tenth of them where they are many
 MEMBERS_APART = 1_000_003  # the seeds of an ensemble's networks, so that no other run has them
 LEAST_VALIDATION = 20  # rows: a loss on fewer is more luck than measure, so training goes on to its end
 
@@ -122,8 +122,9 @@ def train_network(
 ) -> tuple[Sequential, History]:
     """A network trained on the training rows of the split, and what happened; of an ensemble, to its first network.
 
-    Where the recipe is to stop early, a tenth of these rows is kept for that, if that is 20 at least. Else the held-out
-    rows are watched, for the curve alone: nothing is chosen by it. The networks of an ensemble keep different tenths.
+    Where the recipe is to stop early, a tenth of these rows is kept for that, if that is 20 at least, and if there are
+    hidden layers: without them nothing is learned by heart, and L2 is enough. Else the held-out rows are watched, for
+    the curve alone: nothing is chosen by it. The networks of an ensemble keep different tenths.
     """
     facts = split.facts | {"settings": settings.told(len(split.train))} | _kept(split, settings)
     if settings.ensemble == 1:
@@ -148,21 +149,25 @@ def _train_one(
     used, recipe = settings.told(len(split.train)), split.recipe
     x, t = split.x[split.train], split.t[split.train]
     outputs = 1 if recipe is NUMBERS else len(np.unique(t))
-    stack = dense_stack([x.shape[1], *settings.hidden, outputs], ACTIVATIONS[settings.activation])
+    stack = dense_stack([x.shape[1], *settings.widths, outputs], ACTIVATIONS[settings.activation])
     model = Sequential([*stack, *(layer() for layer in recipe.end)], seed=settings.seed)
     model.preparation = facts if facts is None or checkpoint is None else facts | {INTERRUPTED: True}
-    watched: Any = VALIDATION if VALIDATION * len(x) >= LEAST_VALIDATION else None
+    stops = recipe.early_stopping and bool(settings.widths) and VALIDATION * len(x) >= LEAST_VALIDATION
+    watched: Any = VALIDATION if stops else None
     if not recipe.early_stopping:
         watched = split.x[split.held_out], split.t[split.held_out]
+    rows = len(x) if split.blocks is None else split.blocks.rows()
+    rows -= round(VALIDATION * rows) * stops
+    epochs = settings.passes(rows)
     history = model.fit(
         x if split.blocks is None else split.blocks,
         t if split.blocks is None else None,
         loss=recipe.loss(),
-        optimizer=settings.new_optimizer(),
-        epochs=settings.epochs,
+        optimizer=settings.new_optimizer(rows),
+        epochs=epochs,
         batch_size=settings.batch_size,
         validation=watched,
-        patience=PATIENCE if recipe.early_stopping and watched is not None else None,
+        patience=max(PATIENCE, epochs // 10) if stops else None,
         l2=used["l2"],
         class_weight=cast(Any, settings.class_weight),
         seed=settings.seed,

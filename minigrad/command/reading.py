@@ -12,8 +12,9 @@ from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
 from minigrad.command.sources import Choices, Sheets, Source, Table, with_source
 from minigrad.data.cells import read_cells
+from minigrad.data.deciding import Asked
 from minigrad.data.digits import load_digits
-from minigrad.data.table import Asked, Reading
+from minigrad.data.table import Reading
 from minigrad.data.text_file import is_text_file
 from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook
 

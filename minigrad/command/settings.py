@@ -14,6 +14,7 @@ from typing import Any
 from minigrad.layer import Layer
 from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad.schedules import cosine
 
 ACTIVATIONS: dict[str, type[Layer]] = {
     layer.__name__.lower(): layer for layer in (Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Swish, Softplus, Identity)
@@ -26,6 +27,8 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adagrad": Adagrad,
 }
 SGD_RATE = 0.5  # at SGD's own default, 0.01, the default epochs are far too few
+LINEAR_RATE = 0.03  # at first: without hidden layers it falls to 0, and the last steps settle it
+UNITS, EPOCHS, LINEAR_EPOCHS, STEPS = (64,), 200, 10, 5000  # for a table: hidden units, epochs, and steps at least
 
 
 # ------------------------------------------------------------------------------------- what an option's text must be
@@ -39,7 +42,7 @@ def whole(text: str) -> int:
     return _from(0, text)
 
 
-def widths(text: str) -> tuple[int, ...]:
+def layer_widths(text: str) -> tuple[int, ...]:
     """Whole numbers from 1 on, parted by commas; the word "none" stands for no number at all."""
     if text.strip() == "none":
         return ()
@@ -99,14 +102,20 @@ class Settings:
     The default values are those for tables.
     """
 
-    hidden: tuple[int, ...] = _option(
-        (64,),
-        "of hidden layers, as in 64,32 ({0}; for a table {1}); none: linear",
-        type=widths,
+    hidden: tuple[int, ...] | None = _option(
+        None,
+        f"of hidden layers, as in 64,32 ({{0}}; for a table {UNITS[0]}, or none where that is better inside the "
+        "training rows); none: linear",
+        type=layer_widths,
         metavar="WIDTHS",
     )
     activation: str = _option("relu", "of the hidden layers ({0}; for a table {1})", choices=ACTIVATIONS)
-    epochs: int = _option(200, "passes over the training rows ({0}; for a table {1} at most)", type=count, metavar="N")
+    epochs: int | None = _option(
+        None,
+        f"passes over the training rows ({{0}}; for a table {EPOCHS} at most, or {STEPS:,} steps if rows are few)",
+        type=count,
+        metavar="N",
+    )
     batch_size: int = _option(32, "rows per step (default: {1})", type=count, metavar="N")
     optimizer: str = _option("adam", "the rule of the steps ({0}; for a table {1})", choices=OPTIMIZERS)
     learning_rate: float | None = _option(
@@ -127,10 +136,28 @@ class Settings:
     )
     test_size: float = _option(0.2, "share of rows held out (default: {1})", type=fraction, metavar="SHARE")
 
-    def new_optimizer(self) -> Optimizer:
-        """An optimizer at the start of its training."""
-        chosen = SGD_RATE if self.learning_rate is None and self.optimizer == "sgd" else self.learning_rate
-        return OPTIMIZERS[self.optimizer](**({} if chosen is None else {"learning_rate": chosen}))
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths of the hidden layers, of which there may be none."""
+        return UNITS if self.hidden is None else self.hidden
+
+    def passes(self, rows: int) -> int:
+        """How many epochs a training on so many rows has at most."""
+        if self.epochs is not None:
+            return self.epochs
+        return max(EPOCHS if self.widths else LINEAR_EPOCHS, math.ceil(STEPS / self._steps(rows, 1)))
+
+    def _steps(self, rows: int, epochs: int) -> int:
+        return epochs * math.ceil(rows / self.batch_size)
+
+    def new_optimizer(self, rows: int) -> Optimizer:
+        """An optimizer at the start of a training on so many rows."""
+        rate: Any = self.learning_rate
+        if rate is None and self.optimizer == "sgd":
+            rate = SGD_RATE
+        elif rate is None and self.optimizer == "adam" and not self.widths:
+            rate = cosine(LINEAR_RATE, self._steps(rows, self.passes(rows)))
+        return OPTIMIZERS[self.optimizer](**({} if rate is None else {"learning_rate": rate}))
 
     def told(self, rows: int) -> dict[str, Any]:
         """What a report and a model's file say of training on so many rows.
@@ -138,7 +165,8 @@ class Settings:
         Not the epochs: a model that is trained further by --resume is to be the one that was trained on in one go.
         """
         l2 = 1 / rows if self.l2 is None else self.l2
-        told = asdict(self) | {"hidden": list(self.hidden), "learning_rate": self.new_optimizer().rate(0), "l2": l2}
+        rate = self.new_optimizer(rows).rate(0)
+        told = asdict(self) | {"hidden": list(self.widths), "learning_rate": rate, "l2": l2}
         del told["epochs"]
         for name in ("class_weight", "threshold", "ensemble"):
             if told[name] in (None, 1):

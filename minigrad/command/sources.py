@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Split
-from minigrad.data.columns import NumberColumn, moments_of, numbers_of, texts_of
+from minigrad.data.columns import NumberColumn, has_days, moments_of, numbers_of, texts_of
 from minigrad.data.preparation import PLURALS, Preparation, kind_of
 from minigrad.data.split import Rows, split_groups, split_latest, split_rows
 from minigrad.data.table import Reading
@@ -39,10 +39,16 @@ class Source(ABC):
 
     def hold_out(self, test_size: float, seed: int) -> Split:
         """Hold rows out, and prepare all by the others. Raises ValueError where one can't learn, or can't test."""
-        if self.task == "regression":
-            return self.prepare(*split_rows(len(self.answers), test_size, seed=seed))
-        _refuse_impossible_split(len(self.answers), len(np.unique(self.answers)), test_size)
-        return self.prepare(*split_rows(self.answers, test_size, seed=seed))
+        if self.task == "classification":
+            _refuse_impossible_split(len(self.answers), len(np.unique(self.answers)), test_size)
+        return self.prepare(*self.part(np.arange(len(self.answers)), test_size, seed))
+
+    def part(self, rows: Rows, test_size: float, seed: int) -> tuple[Rows, Rows]:
+        """Those of these rows to train on, and those to hold out. Raises ValueError where one side would be empty."""
+        train, held_out = split_rows(
+            len(rows) if self.task == "regression" else self.answers[rows], test_size, seed=seed
+        )
+        return rows[train], rows[held_out]
 
     def cells(self) -> Hashes | None:
         """The digest of every cell that a row has, (m, columns); None where a network gets all of them."""
@@ -164,21 +170,26 @@ class Table(Source):
                 f"learn from"
             )
         by, group = self.choices.split_by, self.choices.group
-        if by is not None:
-            return self._held_out(*self._latest(by, test_size), f"the latest by {by!r} (--split-by)")
-        if group is not None:
-            with with_source(f"--group {group!r}"):
-                parts = split_groups([str(text) for text in texts_of(self.frame[group])], test_size, seed=seed)
-            return self._held_out(*parts, f"whole groups by {group!r} (--group)")
-        return super().hold_out(test_size, seed)
+        if by is None and group is None:
+            return super().hold_out(test_size, seed)
+        drawn = f"the latest by {by!r} (--split-by)" if by is not None else f"whole groups by {group!r} (--group)"
+        return self._held_out(*self.part(np.arange(total), test_size, seed), drawn)
 
-    def _latest(self, name: str, test_size: float) -> tuple[Rows, Rows]:
-        """The rows split by the order of a column."""
-        kind = kind_of(self.frame[name])
-        if kind not in ("date", "number"):
-            raise ValueError(f"--split-by {name!r}: the column holds {PLURALS[kind]}, which have no order in time")
-        with with_source(f"--split-by {name!r}"):
-            return split_latest(self._in_order(self.frame[name]), test_size)
+    def part(self, rows: Rows, test_size: float, seed: int) -> tuple[Rows, Rows]:
+        """As the user chooses: the latest rows, whole groups, or rows at random."""
+        by, group = self.choices.split_by, self.choices.group
+        if by is None and group is None:
+            return super().part(rows, test_size, seed)
+        with with_source(f"--split-by {by!r}" if by is not None else f"--group {group!r}"):
+            if by is not None:
+                kind = kind_of(self.frame[by])
+                if kind not in ("date", "number"):
+                    raise ValueError(f"the column holds {PLURALS[kind]}, which have no order in time")
+                train, held_out = split_latest(self._in_order(self.frame[by].iloc[rows]), test_size)
+            else:
+                groups = [str(text) for text in texts_of(self.frame[group].iloc[rows])]
+                train, held_out = split_groups(groups, test_size, seed=seed)
+        return rows[train], rows[held_out]
 
     def _in_order(self, column: pd.Series[Any]) -> npt.NDArray[Any]:
         """What a column of --split-by, or a part of it, is ordered by; missing values are NaN or NaT."""
@@ -216,7 +227,8 @@ class Table(Source):
             "reading": {name: how for name, how in self.reading.to_json().items() if name in used},
         }
         columns = zip_longest(["columns"], _column_lines(preparation, self.reading), fillvalue="")
-        notes = [("target", f"{target.name}: {self.why}"), *self.said]
+        read = dict(self.reading.notes()).get(target.name)
+        notes = [("target", f"{target.name}: {f'{read}; ' if read else ''}{self.why}"), *self.said]
         if self.without_target:
             notes.append(("rows", f"{self.without_target:,} without a value in column {target.name!r} are left out"))
         return Split(
@@ -230,7 +242,9 @@ class Table(Source):
             names=preparation.features,
             groups=column_groups(preparation),
             target=target,
-            dates=tuple(str(name) for name in self.frame if kind_of(self.frame[name]) == "date"),
+            dates=tuple(
+                str(name) for name in self.frame if kind_of(self.frame[name]) == "date" and has_days(self.frame[name])
+            ),
             notes=(*notes, *columns),
             for_json={"task": self.task, "preparation": dict(preparation.notes())},
         )

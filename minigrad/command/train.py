@@ -18,7 +18,7 @@ from minigrad.command.networks import Split, train_network
 from minigrad.command.reading import read_source
 from minigrad.command.settings import Settings
 from minigrad.command.sources import Source, Table, with_source
-from minigrad.command.tuning import tune
+from minigrad.command.tuning import choose, tune
 from minigrad.data.target import threshold_of
 from minigrad.results.evaluation import evaluate
 from minigrad.results.importance import explain
@@ -42,25 +42,31 @@ def train(options: argparse.Namespace) -> int:
 
     with with_source(source.where):  # what is wrong with the data is said before a folder is made
         split = source.hold_out(settings.test_size, settings.seed)
-        tuned = None
+        tuned = chosen = None
         if options.tune is not None:
             tuned = tune(source, split, settings, options.tune, options.jobs)
-            settings = tuned.settings
+        else:
+            chosen = choose(source, split, settings)
+        settings = next((found.settings for found in (tuned, chosen) if found is not None), settings)
     with writing_model(options) as path:
         model, history = train_network(split, settings, path)
     trained = time.perf_counter()
     seeds = range(settings.seed + 1, settings.seed + options.seeds)
-    others = run_all("other seeds", _score, [(source, replace(settings, seed=seed)) for seed in seeds], options.jobs)
+    asked = options.settings  # each seed chooses by its own training rows
+    others = run_all("other seeds", _score, [(source, replace(asked, seed=seed)) for seed in seeds], options.jobs)
 
     used, notes, for_json = settings.told(len(split.train)), split.notes, split.for_json
     if settings.class_weight is not None:
         notes = (*notes, ("weights", "classes weigh the same in sum, so the probabilities are those of equal classes"))
     if tuned is not None:
         notes, for_json = (*notes, ("tuning", tuned.text())), for_json | {"tuned": asdict(tuned)}
+    if chosen is not None:
+        notes, for_json = (*notes, ("hidden", chosen.text())), for_json | {"chosen": asdict(chosen)}
     if settings.ensemble > 1:
         notes = (*notes, ("ensemble", f"{settings.ensemble} networks, whose answers are averaged; the first's losses"))
     if split.recipe.early_stopping:
-        notes, for_json = (*notes, ("stopping", _stopping(history))), for_json | {"best_epoch": history.best_epoch}
+        notes = (*notes, ("stopping", _stopping(history, settings)))
+        for_json = for_json | {"best_epoch": history.best_epoch}
     result = Result(
         data=source.where,
         evaluation=evaluate(
@@ -110,7 +116,8 @@ def train(options: argparse.Namespace) -> int:
 def _score(source: Source, settings: Settings) -> float:
     """How good a network is that is split, drawn and trained by the seed of the settings."""
     split = source.hold_out(settings.test_size, settings.seed)
-    return split.score(train_network(split, settings)[0])
+    chosen = choose(source, split, settings)
+    return split.score(train_network(split, settings if chosen is None else chosen.settings)[0])
 
 
 def _train_finally(source: Source, split: Split, settings: Settings, measured: Sequential, path: Path) -> int:
@@ -147,8 +154,10 @@ def _keep_interval(model: Sequential, outcome: Classification | Regression, path
     annotate(model, path)
 
 
-def _stopping(history: History) -> str:
+def _stopping(history: History, settings: Settings) -> str:
     """What ended the training, in words."""
+    if not settings.widths:
+        return f"after all {len(history)} epochs; without hidden layers L2 is enough, and no rows are kept to stop by"
     if history.best_epoch is None:
         return f"after all {len(history)} epochs; there were too few rows to watch the validation loss"
     return (

@@ -1,7 +1,8 @@
-"""`--tune N`: settings that are chosen by cross-validation inside the training rows.
+"""Settings that are chosen by hold-outs inside the training rows: hidden layers or none, and all of them by `--tune N`.
 
-The held-out rows have no part in it, so what is measured on them stays honest. scikit-learn's GridSearchCV runs it,
-which works with any backend of joblib.
+The held-out rows have no part in it, so what is measured on them stays honest. The inner hold-outs are drawn as the
+outer one is: at random by class, whole groups, or the latest rows. scikit-learn's GridSearchCV runs `--tune`, which
+works with any backend of joblib.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import numpy as np
 from minigrad.command.jobs import Jobs, cluster
 from minigrad.command.networks import Split, train_network
 from minigrad.command.progress import busy
-from minigrad.command.settings import Settings
+from minigrad.command.settings import UNITS, Settings
 from minigrad.command.sources import Source
 from minigrad.data.labels import LabelEncoder
 from minigrad.data.split import Rows
 from minigrad.metrics import log_loss
 
-FOLDS = 5
+PARTS, PART = 3, 0.2  # so many hold-outs of such a share
+PARTS_APART = 7_000_003  # their seeds, so that no other draw has them
+MANY = 10_000  # training rows: so many can hardly be learned by heart, and hidden layers are taken untried
 WIDTHS: tuple[tuple[int, ...], ...] = ((), (16,), (64,), (128,), (32, 32), (64, 64))
 ACTIVATIONS_TRIED = ("relu", "tanh", "gelu")
 
@@ -35,15 +38,87 @@ class Tuned:
     deviation: float
     before: float
     tried: int
+    parts: int
     measure: str
 
     def text(self) -> str:
         """What was tried and found, in a sentence."""
+        apart = f" (± {self.deviation:.2g} between them)" if self.parts > 1 else ""
         return (
-            f"{self.tried} settings, each by {FOLDS}-fold cross-validation inside the training rows; the best have "
-            f"{self.measure} {self.error:.4g} (± {self.deviation:.2g} between the folds), those to begin with "
-            f"{self.before:.4g}; the held-out rows had no part in it"
+            f"{self.tried} settings, each by {_told(self.parts)} inside the training rows; the best have "
+            f"{self.measure} {self.error:.4g}{apart}, those to begin with {self.before:.4g}; the held-out rows had no "
+            f"part in it"
         )
+
+
+def _told(parts: int) -> str:
+    return "one hold-out" if parts == 1 else f"{parts} hold-outs"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Hidden layers or none: the settings to use, and the mean errors of both by `parts` hold-outs.
+
+    `deviation` is the standard error of their difference.
+    """
+
+    settings: Settings
+    hidden: float
+    linear: float
+    deviation: float
+    parts: int
+    measure: str
+
+    def text(self) -> str:
+        """What was tried and found, in a sentence."""
+        units = f"{', '.join(map(str, UNITS))} units"
+        taken, other = (units, "none") if self.settings.widths else ("none", units)
+        its, others = (self.hidden, self.linear) if self.settings.widths else (self.linear, self.hidden)
+        apart = f" (standard error of the difference: {self.deviation:.2g})" if self.parts > 1 else ""
+        return (
+            f"{taken}: by {_told(self.parts)} inside the training rows that has {self.measure} {its:.4g}, {other} "
+            f"{others:.4g}{apart}; the held-out rows had no part in it (--hidden decides it)"
+        )
+
+
+def choose(source: Source, split: Split, settings: Settings) -> Chosen | None:
+    """Hidden layers or none, where the settings leave that open; None where they don't, and where rows don't tell.
+
+    There are some where they are better by more than a standard error of the difference: else the simpler model is
+    taken. Source: Breiman, Friedman, Olshen and Stone, "Classification and regression trees", 1984, section 3.4.3.
+    """
+    rows = np.sort(split.train)
+    if settings.hidden is not None or split.target is None or split.blocks is not None or len(rows) >= MANY:
+        return None
+    parts = _parts(source, rows, settings.seed)
+    if not parts:
+        return None
+    tried = [replace(settings, hidden=hidden, ensemble=1) for hidden in (UNITS, ())]
+    with busy("choosing hidden layers"):
+        errors = np.array([[error_of(*trained_on(source, train, one), test) for one in tried] for train, test in parts])
+    (hidden, linear), gain = errors.mean(axis=0).tolist(), errors[:, 1] - errors[:, 0]
+    deviation = float(gain.std(ddof=1)) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
+    best = UNITS if linear - hidden > deviation else ()
+    return Chosen(replace(settings, hidden=best), hidden, linear, deviation, len(parts), _measure(source))
+
+
+def _measure(source: Source) -> str:
+    return "log loss" if source.task == "classification" else "a root mean squared error of"
+
+
+def _parts(source: Source, rows: Rows, seed: int) -> list[tuple[Rows, Rows]]:
+    """Different hold-outs inside these rows, as many as there are; none where the rows can't be parted."""
+    found: list[tuple[Rows, Rows]] = []
+    for draw in range(PARTS):
+        try:
+            train, test = source.part(rows, PART, seed + PARTS_APART * (draw + 1))
+        except ValueError:  # too few rows, groups or days
+            return []
+        if source.task == "classification" and len(np.unique(source.answers[train])) < 2:
+            return []
+        if not any(np.array_equal(test, other) for _, other in found):
+            found.append((train, test))
+    return found
 
 
 def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Jobs = 1) -> Tuned:
@@ -52,7 +127,7 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
     Source: Bergstra and Bengio, "Random search for hyper-parameter optimization", JMLR 13, 2012.
     """
     try:
-        from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+        from sklearn.model_selection import GridSearchCV
 
         from minigrad.declared import BaseEstimator
     except ImportError as error:
@@ -65,23 +140,21 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
             self.source, self.settings = source, settings
 
         def fit(self, X: Any, y: Any) -> Candidate:
-            self.split_, self.model_ = _trained(self.source.it, X[:, 0], self.settings.it)
+            self.split_, self.model_ = trained_on(self.source.it, X[:, 0], self.settings.it)
             return self
 
         def score(self, X: Any, y: Any) -> float:
-            return -_error(self.split_, self.model_, X[:, 0])
+            return -error_of(self.split_, self.model_, X[:, 0])
 
     rows = np.sort(split.train)
-    classes = source.task == "classification"
-    smallest = int(np.unique(source.answers[rows], return_counts=True)[1].min()) if classes else FOLDS
-    kind = StratifiedKFold if classes and smallest >= FOLDS else KFold
-    if len(rows) < 2 * FOLDS:
-        raise ValueError(f"--tune: {len(rows)} rows to train on are too few for {FOLDS} folds")
+    parts = _parts(source, rows, settings.seed)
+    if not parts:
+        raise ValueError(f"--tune: the {len(rows):,} rows to train on are too few to hold some of them out, too")
     candidates = _candidates(settings, count)
     search = GridSearchCV(
         Candidate(_Shared(source)),
         {"settings": [_Shared(one) for one in candidates]},
-        cv=kind(FOLDS, shuffle=True, random_state=settings.seed),
+        cv=[(np.searchsorted(rows, train), np.searchsorted(rows, test)) for train, test in parts],
         refit=False,
         n_jobs=jobs if isinstance(jobs, int) else -1,
         error_score="raise",
@@ -95,7 +168,8 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
         float(search.cv_results_["std_test_score"][best]),
         float(errors[0]),
         len(candidates),
-        "log loss" if classes else "a root mean squared error of",
+        len(parts),
+        _measure(source),
     )
 
 
@@ -112,7 +186,7 @@ class _Shared:
 def _candidates(settings: Settings, count: int) -> list[Settings]:
     """The settings as they are, then as many at random as are missing."""
     rng = np.random.default_rng((settings.seed, 0, 5))
-    found = [settings]
+    found = [replace(settings, hidden=settings.widths)]
     while len(found) < count:
         found.append(
             replace(
@@ -128,12 +202,13 @@ def _candidates(settings: Settings, count: int) -> list[Settings]:
     return found
 
 
-def _trained(source: Source, rows: Rows, settings: Settings) -> tuple[Split, Any]:
+def trained_on(source: Source, rows: Rows, settings: Settings) -> tuple[Split, Any]:
+    """These rows alone as a split of the source, and a network that is trained on them."""
     split = source.prepare(rows, rows[:0])
     return split, train_network(split, replace(settings, threshold=None), progress=False)[0]
 
 
-def _error(split: Split, model: Any, rows: Rows) -> float:
+def error_of(split: Split, model: Any, rows: Rows) -> float:
     """The log loss, or the root mean squared error in the target's units, on these rows."""
     outputs = model.predict(split.x[rows])
     if model.classes is None:

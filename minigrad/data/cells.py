@@ -30,7 +30,7 @@ from minigrad.data.text_file import (
     only_column,
 )
 from minigrad.data.words import did_you_mean, number_text, shown
-from minigrad.data.workbook import Sheet, cell_name, read_sheets, sheet_heads
+from minigrad.data.workbook import Sheet, cell_name, hidden_sheets, read_sheets, sheet_heads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,9 +81,15 @@ class Cells:
             what = f" {purpose}" if purpose else ""
             raise TableError(
                 f"{self.where} has no column {name!r}{what}{did_you_mean(name, self.names)}; its columns: "
-                f"{shown(filter(None, self.names))}"
+                f"{shown(filter(None, self.names))}{self._guess()}"
             )
         return self.names.index(name)
+
+    def _guess(self) -> str:
+        """A word on an encoding that was found by the bytes alone."""
+        if self.dialect is None or not self.dialect.guessed:
+            return ""
+        return f" (read as {self.dialect.encoding}, found by its bytes; --encoding overrides this)"
 
     def texts(self, name: str) -> list[Any]:
         """The cells of a column as they are written: a text file is read once more for one of plain numbers."""
@@ -121,12 +127,12 @@ def read_cells(
         if sheet is not None:
             kind = "a text" if is_text_file(path) else f"a {FRAMES[path.suffix.lower()]}"
             raise TableError(f"{path} is {kind} file and has no sheet {sheet!r}")
-        return _from_text(path, encoding, header_row) if is_text_file(path) else _from_frame(path)
+        return _from_text(path, encoding, header_row, wanted) if is_text_file(path) else _from_frame(path)
     return _from_workbook(path, sheet, header_row, wanted)
 
 
-def _from_text(path: Path, encoding: str | None, header_row: int | None) -> Cells:
-    dialect = dialect_of(path, encoding)
+def _from_text(path: Path, encoding: str | None, header_row: int | None, wanted: Collection[str]) -> Cells:
+    dialect = dialect_of(path, encoding, wanted)
     head = head_of(path, dialect)
     header = _header(path, str(path), head, header_row)
     width = len(head[header])
@@ -264,16 +270,21 @@ def _title(head: list[list[Any]], header: int) -> str:
 
 
 def _chosen_sheet(path: Path, wanted: Collection[str]) -> tuple[str | None, str]:
-    """The sheet with the wanted columns, else the only one with a table, else the first; and a word on the others."""
+    """The sheet with the wanted columns, else the only one with a table, else the first; and a word on the others.
+
+    Of several, one that is not hidden.
+    """
     heads = sheet_heads(path, HEAD)
     if len(heads) < 2:
         return None, ""
     names = {sheet: _names_in(head) for sheet, head in heads.items()}
     tables = [sheet for sheet, found in names.items() if found]
     fitting = [sheet for sheet in tables if wanted and set(wanted) <= names[sheet]]
-    chosen = (fitting or tables or list(heads))[0]
-    others = [f"{sheet!r}" + ("" if names[sheet] else " (no table)") for sheet in heads if sheet != chosen]
-    return chosen, ", ".join(others)
+    unseen = hidden_sheets(path)
+    chosen = min(fitting or tables or list(heads), key=lambda sheet: sheet in unseen)
+    words = {sheet: [*["hidden"] * (sheet in unseen), *["no table"] * (not names[sheet])] for sheet in heads}
+    told = {sheet: f"{sheet!r}" + (f" ({', '.join(words[sheet])})" if words[sheet] else "") for sheet in heads}
+    return chosen, ", ".join(told[sheet] for sheet in heads if sheet != chosen)
 
 
 def _names_in(head: list[list[Any]]) -> set[str]:

@@ -28,7 +28,8 @@ class ColumnReading:
     """How the cells of one column are read.
 
     `number` and `date` are how those that are text are written. `lenient`: what is no number is missing, as
-    --as-number says. `markers` are the texts that were found to stand for no value.
+    --as-number says. `codes`: digits that are no numbers, such as 01067. `markers` are the texts that were found to
+    stand for no value.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class ColumnReading:
     lenient: bool = False
     asked: bool = False
     guessed: bool = False
+    codes: bool = False
     markers: tuple[str, ...] = ()
 
     def read(self, cells: Any, refuse: Refuse) -> Any:
@@ -116,6 +118,8 @@ class ColumnReading:
         if self.kind == "date":
             guess = " (a guess, since days and months can't be told apart here; --date-order overrides it)"
             said.append(f"dates, read as {self.date.describe()}{guess if self.guessed else ''}")
+        if self.codes:
+            said.append("digits with a 0 before them, or too many for a number: codes (--as-number overrides this)")
         if self.asked:
             said.append(f"taken as {'numbers' if self.kind == 'number' else 'categories'}, as you asked for")
         if self.markers:

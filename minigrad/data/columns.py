@@ -202,10 +202,10 @@ class DateColumn:
 
     def describe(self) -> str:
         """What is done, in words."""
-        names = {"days": "elapsed days"}
-        listed = ", ".join(names.get(part, part) for part in self.parts)
-        ends = " to ".join(day_text(day) for day in (self.low, self.high))
-        return f"dates from {ends}: {listed}" + ("; missing: 0 and a flag" if self.flagged else "")
+        listed = ", ".join("elapsed days" if part == "days" else part for part in self.parts)
+        what, told = ("times", clock_text) if self.low >= 0 and self.high < 1 else ("dates", day_text)
+        ends = f"{told(self.low)} to {told(self.high)}"
+        return f"{what} from {ends}: {listed}" + ("; missing: 0 and a flag" if self.flagged else "")
 
     def surprises(self, column: pd.Series[Any]) -> list[str]:
         """What is new in these values, in sentences."""
@@ -319,6 +319,16 @@ def parts_of_dates(moments: npt.NDArray[np.datetime64]) -> dict[str, Floats]:
 def day_text(day: float) -> str:
     """A day, counted from 1970-01-01, as text."""
     return str(np.datetime64(int(np.floor(day)), "D"))
+
+
+def clock_text(day: float) -> str:
+    """A time of the day, of 1970-01-01, as text."""
+    return f"{int(1440 * day) // 60:02}:{int(1440 * day) % 60:02}"
+
+
+def has_days(column: pd.Series[Any]) -> bool:
+    """Whether these dates are more than times of the day."""
+    return bool((parts_of_dates(moments_of(column))["days"] // 1).any())
 
 
 def _outside(values: Floats, low: float | None, high: float | None, told: Any) -> list[str]:

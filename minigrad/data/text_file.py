@@ -10,6 +10,7 @@ import codecs
 import csv
 import itertools
 import math
+import re
 import reprlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 MISSING = frozenset({"", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "?"})
 """What stands for no value in a cell of any kind."""
+CODE = re.compile(r"0\d+|\d{16,}")
+CODES = re.compile(rf"^\s*(?:{CODE.pattern})\s*$", re.MULTILINE)
 ROWS_AT_ONCE = 8192
 BYTES_AT_ONCE = 1 << 20
 HEAD = 50  # rows that are looked at to find the header
@@ -56,8 +59,11 @@ def is_text_file(path: Any) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def dialect_of(path: Path, encoding: str | None = None) -> Dialect:
-    """How a file is written. Raises TableError for what is no text, by its bytes, and for an encoding that is wrong."""
+def dialect_of(path: Path, encoding: str | None = None, wanted: Collection[str] = ()) -> Dialect:
+    """How a file is written; of encodings that may be its, one in which the first rows hold the `wanted` words.
+
+    Raises TableError for what is no text, by its bytes, and for an encoding that is wrong.
+    """
     with path.open("rb") as file:
         start = file.read(BYTES_AT_ONCE)
     if start.startswith((b"PK", b"\xd0\xcf\x11\xe0")):
@@ -72,7 +78,7 @@ def dialect_of(path: Path, encoding: str | None = None) -> Dialect:
         if problem := _problem(path, found):
             if found != "utf-8" or b"\0" in start:
                 raise TableError(f"{path}: {problem}; save it as 'CSV UTF-8', or name its --encoding")
-            found, guessed = _detected(path, problem), True
+            found, guessed = _detected(path, problem, start, wanted), True
     else:
         try:
             found = codecs.lookup(found).name
@@ -111,8 +117,12 @@ def _problem(path: Path, encoding: str) -> str | None:
             lines, place = lines + block.count(b"\n"), place + len(block)
 
 
-def _detected(path: Path, problem: str) -> str:
-    """The encoding that the detector finds for a file that is not UTF-8. Raises TableError if it finds none."""
+def _detected(path: Path, problem: str, start: bytes, wanted: Collection[str]) -> str:
+    """The encoding that the detector finds for a file that is not UTF-8. Raises TableError if it finds none.
+
+    On few words it may take one for another: what it finds is passed over where another has the wanted words at the
+    start.
+    """
     from charset_normalizer import from_bytes
 
     sample = bytearray()
@@ -128,7 +138,12 @@ def _detected(path: Path, problem: str) -> str:
         same = {match.encoding, *match.could_be_from_charset}
         best = next((known for known in ENCODINGS if known in same), match.encoding)
         if _problem(path, best) is None:
-            return best
+            known = [
+                each
+                for each in (best, *ENCODINGS)
+                if all(word in start.decode(each, "replace") for word in wanted) and _problem(path, each) is None
+            ]
+            return known[0] if known else best
     raise TableError(f"{path}: {problem}, and no other encoding fits; save it as 'CSV UTF-8', or name its --encoding")
 
 
@@ -248,7 +263,7 @@ def _columns(
 
 
 def _floats(cells: tuple[str, ...]) -> npt.NDArray[np.float64] | None:
-    """Plain numbers, with NaN for missing values; None if a cell is something else."""
+    """Plain numbers, with NaN for missing values; None if a cell is something else, or may be a code such as 01067."""
     try:
         found = np.fromiter(map(float, cells), np.float64, len(cells))
     except ValueError:
@@ -256,7 +271,14 @@ def _floats(cells: tuple[str, ...]) -> npt.NDArray[np.float64] | None:
             found = np.fromiter((math.nan if c.strip() in MISSING else float(c) for c in cells), np.float64, len(cells))
         except ValueError:
             return None
-    return None if any("_" in cell for cell in cells) else found
+    return None if any("_" in cell for cell in cells) or CODES.search("\n".join(cells)) else found
+
+
+def are_codes(texts: Collection[str]) -> bool:
+    """Whether these are digits that lose something as numbers: a 0 before them, or the last of very many digits."""
+    return all(map(str.isdecimal, texts)) and any(
+        CODE.fullmatch(text) and (text[0] == "0" or int(float(text)) != int(text)) for text in texts
+    )
 
 
 def only_column(path: Path, name: str) -> TableError:

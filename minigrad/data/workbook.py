@@ -93,6 +93,14 @@ def sheet_heads(path: str | os.PathLike[str], rows: int) -> dict[str, list[list[
         return {}
 
 
+def hidden_sheets(path: str | os.PathLike[str]) -> set[str]:
+    """The names of the sheets that a spreadsheet program does not show."""
+    from python_calamine import CalamineWorkbook, SheetVisibleEnum
+
+    with CalamineWorkbook.from_path(path) as book:
+        return {sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.Visible}
+
+
 def cell_name(sheet: str, row: int, column: int) -> str:
     """The name of a cell as a formula writes it, `X!B17`; row and column count from 0."""
     from openpyxl.utils import get_column_letter, quote_sheetname

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from minigrad.layer import Layer
 from minigrad.layers.activations import Softmax
+from minigrad.layers.combine import Average
 from minigrad.layers.dense import Dense
 from minigrad.losses import CategoricalCrossEntropy, Loss, MeanSquaredError
 from minigrad.optimizers import Adam
@@ -40,14 +43,16 @@ def class_rivals(simple: Simple, codes: Array, classes: Array, x: Array) -> list
     """
     shares = np.bincount(codes, minlength=len(classes)) / len(codes)
     found = [Rival(f"always answering {classes[shares.argmax()]}", np.tile(shares, (len(x), 1)), "")]
-    found.append(Rival("logistic model", simple.classes(codes, len(classes), x), ADVICE))
+    if simple.linear:
+        found.append(Rival("logistic model", simple.classes(codes, len(classes), x), ADVICE))
     return found + _boosted("HistGradientBoostingClassifier", simple, codes, x)
 
 
 def number_rivals(simple: Simple, t: Array, x: Array) -> list[Rival]:
     """The mean, the linear model and boosted trees, learned from the training rows with targets t (m, outputs)."""
     found = [Rival("always answering the mean", np.tile(t.mean(axis=0), (len(x), 1)), "")]
-    found.append(Rival("linear model", simple.numbers(t, x), ADVICE))
+    if simple.linear:
+        found.append(Rival("linear model", simple.numbers(t, x), ADVICE))
     return found + (_boosted("HistGradientBoostingRegressor", simple, t[:, 0], x) if t.shape[1] == 1 else [])
 
 
@@ -68,6 +73,14 @@ def _boosted(kind: str, simple: Simple, t: Array, x: Array) -> list[Rival]:
     return [Rival("boosted trees", answers, TREES_ADVICE)]
 
 
+def is_linear(model: Iterable[Layer]) -> bool:
+    """Whether a network has no hidden layers: its scores, or those of each network of an ensemble, are one Dense's."""
+    first, *others = [layer for layer in model if not isinstance(layer, Softmax)]
+    if isinstance(first, Average):
+        return not others and all(isinstance(one, Sequential) and is_linear(one) for one in first.layers)
+    return not others and isinstance(first, Dense)
+
+
 def boosting_installed() -> bool:
     """Whether scikit-learn is there to train boosted trees."""
     return importlib.util.find_spec("sklearn") is not None
@@ -76,13 +89,16 @@ def boosting_installed() -> bool:
 class Simple:
     """The training rows for simpler models, and the one without hidden layers: what the network has to beat.
 
-    `trees` says whether boosted trees are trained too, where there are any.
+    `linear` says whether that one is trained, which is the network itself where it has no hidden layers, and `trees`
+    whether boosted trees are, where there are any.
 
     x is standardised by column, or, since the pixels of a picture share one scale, by one number for all of them.
     The rate of learning falls to 0 in a straight line, so that the last steps settle it.
     """
 
-    def __init__(self, x: Array, *, common_scale: bool, l2: float, seed: int, trees: bool = False) -> None:
+    def __init__(
+        self, x: Array, *, common_scale: bool, l2: float, seed: int, linear: bool = True, trees: bool = False
+    ) -> None:
         self.mean: Array = x.mean(axis=0, dtype=np.float64)
         scale = x.std(axis=0, dtype=np.float64)
         if common_scale:
@@ -91,6 +107,7 @@ class Simple:
         self.x: Array = self.scaled(x)
         self.l2 = l2
         self.seed = seed
+        self.linear = linear
         self.trees = trees
 
     def scaled(self, x: Array) -> Array:

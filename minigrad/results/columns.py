@@ -53,7 +53,9 @@ def columns_section(found: Explanation) -> str:
         width = 100 * max(each.drop, 0.0) / largest if largest > 0 else 0.0
         bar = f'<span class="bar" style="width:{width:.0f}%"></span>'
         told = "" if low > 0 else "not shown on these rows"
-        rows.append([each.column, Markup(f"{each.drop:.3f}{bar}<small>{low:.3f} to {high:.3f}</small>"), told])
+        rows.append(
+            [each.column, Markup(f"{round(each.drop, 3) + 0.0:.3f}{bar}<small>{low:.3f} to {high:.3f}</small>"), told]
+        )
     words = (
         f"How much the {found.measure} of {found.score:.3f} falls where a column is shuffled among {found.rows:,} rows "
         "that were not trained on, so that it tells nothing of its row any more. Small figures are 95 % intervals. It "

@@ -13,7 +13,7 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.metrics import classification_report, confusion_matrix, mean_absolute_error, r2_score
 from minigrad.parameter import Array
 from minigrad.plots import first_weights, image_side
-from minigrad.results.baselines import Simple, class_rivals, number_rivals
+from minigrad.results.baselines import Simple, class_rivals, is_linear, number_rivals
 from minigrad.results.cautions import find_cautions
 from minigrad.results.errors import number_figures
 from minigrad.results.intervals import conformal
@@ -67,7 +67,9 @@ def evaluate(
     flat = x.reshape(len(x), -1)
     pictures = image_side(x.shape[1:]) is not None and names is None
     l2 = 1 / len(train) if l2 is None else l2
-    simple = Simple(flat[train], common_scale=pictures, l2=l2, seed=seed, trees=names is not None)
+    table = names is not None
+    linear = not (table and is_linear(model))
+    simple = Simple(flat[train], common_scale=pictures, l2=l2, seed=seed, linear=linear, trees=table)
     outcome: Classification | Regression
     if model.classes is not None:
         outcome, baselines, mistakes = _classes(model, x, t, train, test, simple, first_row, threshold)

@@ -150,7 +150,7 @@ def explanation_as_json(found: Explanation) -> dict[str, Any]:
 def importance_lines(found: Explanation) -> str:
     """Which columns matter, the most important ones first, and which go together."""
     cells = [
-        [each.column, f"{each.drop:.3f}", "{:.3f} to {:.3f}".format(*each.interval)]
+        [each.column, f"{round(each.drop, 3) + 0.0:.3f}", "{:.3f} to {:.3f}".format(*each.interval)]
         for each in found.importances[:COLUMNS_SHOWN]
     ]
     left = len(found.importances) - COLUMNS_SHOWN

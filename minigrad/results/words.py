@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.results.baselines import ADVICE
 from minigrad.results.outcome import Baseline, Classification, Coverage, Evaluation, Measure, Regression
 
 NOT_SHOWN = "; a gain is not shown on these rows"
@@ -73,16 +74,16 @@ def against(found: Evaluation) -> str:
     if simplest.verdict == "better":
         return f"{said}That is clearly better than {simple}{_among(models, found)}"
     if simplest.verdict == "worse":
-        return f"{said}That is worse than {simple}{_among(models, found)}"
+        return f"{said}That is worse than {simple}.{_beside(models, found)}"
     auc = next((measure for measure in outcome.measures if measure.key == "auc"), None)
     if auc is not None and auc.shown:
         low, high = auc.interval
         return (
             f"{said}No more rows are right than by {simple}, but the outputs do tell rows apart: AUC {auc.value:.3f} "
-            f"({low:.3f} to {high:.3f}; chance has 0.5). Rank the rows by them, or answer from another --threshold on"
-            f"{_among(models, found)}"
+            f"({low:.3f} to {high:.3f}; chance has 0.5). Rank the rows by them, or answer from another --threshold on."
+            f"{_beside(models, found)}"
         )
-    return f"{said}That it does better than {simple} is not shown on these rows{_among(models, found)}"
+    return f"{said}That it does better than {simple} is not shown on these rows.{_beside(models, found)}"
 
 
 def winner(found: Evaluation) -> str:
@@ -108,28 +109,48 @@ def _decisive(other: Baseline) -> float:
     return other.auc if other.by_auc and other.auc is not None else other.score
 
 
+def _by_verdict(models: list[Baseline], found: Evaluation) -> list[tuple[list[Baseline], str]]:
+    """The models that the network is better, not clearly better and worse than; with their names in a sentence."""
+    parted = [
+        [other for other in models if other.verdict == word] for word in ("better", "not clearly better", "worse")
+    ]
+    return [
+        (some, " and ".join(f"{_article(other)}{baseline_text(other, found.outcome)}" for other in some))
+        for some in parted
+    ]
+
+
+def _beside(models: list[Baseline], found: Evaluation) -> str:
+    """A sentence about the models, where the network is not better than the simplest answer."""
+    (better, betters), (level, levels), (worse, worses) = _by_verdict(models, found)
+    said = [f"clearly better than {betters}"] if better else []
+    said += [f"not clearly better than {levels}"] if level else []
+    said += [f"worse than {worses}"] if worse else []
+    return f" It is {', and '.join(said)}{_instead(worse)}." if said else ""
+
+
+def _instead(worse: list[Baseline]) -> str:
+    """What is to be taken, where the network is worse than these models."""
+    if not worse:
+        return ""
+    best = max(worse, key=_decisive)
+    what = "use the simpler model" if best.advice == ADVICE else f"{best.name} win on these rows"
+    return f": {what} ({best.advice})" if best.advice else f": {what}"
+
+
 def _among(models: list[Baseline], found: Evaluation) -> str:
-    """The end of a sentence about the simplest answer: what the network is against the models."""
-
-    def named(verdict: str) -> tuple[list[Baseline], str]:
-        some = [other for other in models if other.verdict == verdict]
-        return some, " and ".join(f"{_article(other)}{baseline_text(other, found.outcome)}" for other in some)
-
-    (better, betters), (level, levels), (worse, worses) = map(named, ("better", "not clearly better", "worse"))
+    """The end of a sentence about the simplest answer, which the network is better than."""
+    (better, betters), (level, levels), (worse, worses) = _by_verdict(models, found)
     if not level and not worse:
         return f" and than {betters}." if better else "."
     text = f", and so it is than {betters}" if better else ""
     if worse:
-        best = max(worse, key=_decisive)
-        text += f", but worse than {worses}: use the simpler model" if len(models) == 1 or best is models[0] else (
-            f", but worse than {worses}: {best.name} win on these rows"
-        )  # fmt: skip
-        text += f" ({best.advice})" if best.advice else ""
+        text += f", but worse than {worses}{_instead(worse)}"
         return text + (f"; not clearly better than {levels}." if level else ".")
-    hidden = sum(layer.startswith("Dense") for layer in found.layers) > 1
-    if level[0] is models[0] and hidden:
+    hidden = sum(layer.startswith("Dense") for layer in found.layers) > 1 or found.layers[0].startswith("Average")
+    if level[0].advice == ADVICE and hidden:
         text += f", but not clearly better than {levels}: on these rows, the hidden layers have not earned their place"
-        return f"{text} ({level[0].advice})." if level[0].advice else f"{text}."
+        return f"{text} ({ADVICE})."
     return f"{text}; not clearly better than {levels}."
 
 

@@ -248,10 +248,16 @@ def test_ctrl_c_says_what_is_kept_and_resume_ends_as_if_nothing_had_happened(fol
     run(capsys, *arguments, "--out", whole)
     ended = Checkpoint.write
 
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
     def interrupt(self, history, best):
         ended(self, history, best)
         raise KeyboardInterrupt
 
+    with monkeypatch.context() as patch:  # while hidden layers are chosen, before there is anything to keep
+        patch.setattr("minigrad.command.tuning.trained_on", interrupted)
+        assert run(capsys, *arguments, "--out", parts, status=130) == "minigrad: interrupted\n"
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "write", interrupt)
         err = run(capsys, *arguments, "--out", parts, status=130)
@@ -316,3 +322,13 @@ def test_version_and_words_that_were_meant(folder, tmp_path, capsys):
     sales().to_excel(tmp_path / "a.xlsx", sheet_name="sales", index=False)
     err = run(capsys, "train", tmp_path / "a.xlsx", "--target", "gekauft", "--sheet", "sale", status=2)
     assert "has no sheet 'sale' (did you mean 'sales'?)" in err
+
+
+def test_times_are_no_dates_and_how_a_target_is_written_is_told(tmp_path, capsys):
+    frame = pd.DataFrame({"at": [f"{k % 24:02}:{k % 60:02}" for k in range(60)], "n": np.arange(60) % 7})
+    frame["price"] = [f"{1000 + 37 * k % 800:,}.50 €" for k in range(60)]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    told = run(capsys, "train", tmp_path / "a.csv", "--target", "price", "--hidden", "none", "--epochs", "1")
+    assert "at: dates, read as times of the day; times from 0" in told
+    assert "--split-by" not in told
+    assert "price: numbers written as 1,234.5 €; " in told

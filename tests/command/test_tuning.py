@@ -11,7 +11,7 @@ from minigrad.command import tuning
 from minigrad.command.main import main
 from minigrad.command.networks import MEMBERS_APART, train_network
 from minigrad.command.settings import Settings
-from minigrad.command.sources import Table
+from minigrad.command.sources import Choices, Table
 from tests.command.test_tables import refused
 from tests.tables import plants, write
 
@@ -78,6 +78,37 @@ def test_tune_takes_the_best_settings_by_rows_to_train_on_alone(data, tmp_path, 
     told = run(capsys, "train", data, "--target", "species", "--epochs", "2", "--tune", "2", "--json")
     assert told["tuned"]["tried"] == 2 and any("had no part in it" in note for note in told["notes"])
     assert told["settings"]["hidden"] == told["tuned"]["settings"]["hidden"]
+
+
+@pytest.mark.parametrize("bent", [True, False])
+def test_hidden_layers_are_taken_where_they_are_better_inside_the_training_rows(bent):
+    """Also where the rows held out say nonsense; and where the user says it, nothing is chosen."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3))
+    t = np.abs(x[:, 0]) + x[:, 1] * x[:, 2] if bent else x @ [1, 2, 3] + rng.normal(0, 1, 120)
+    source = Table(pd.DataFrame(x, columns=list("abc")), pd.Series(t, name="t"))
+    split = source.hold_out(0.2, 0)
+    found = tuning.choose(source, split, Settings())
+    assert bool(found.settings.hidden) == bent == (found.linear - found.hidden > found.deviation)
+    assert found.text().startswith("64 units: by 3 hold-outs" if bent else "none: by 3 hold-outs")
+    source.answers = source.answers.copy()
+    source.answers[split.held_out] = -1e6
+    assert tuning.choose(source, split, Settings()) == found
+    assert tuning.choose(source, split, Settings(hidden=(5,))) is None
+
+
+def test_inner_hold_outs_keep_groups_together_and_the_latest_apart():
+    frame = plants(120).assign(family=[f"F{k // 8}" for k in range(120)], day=pd.date_range("2023-01-01", periods=120))
+    column, rows = frame.pop("species"), np.arange(0, 120, 2)
+    for choices, count in ((Choices(group="family"), tuning.PARTS), (Choices(split_by="day"), 1)):
+        source = Table(frame, column, choices=choices)
+        parts = tuning._parts(source, rows, seed=0)
+        assert len(parts) == count
+        for train, test in parts:
+            assert sorted([*train, *test]) == rows.tolist()
+            assert not {*frame["family"].iloc[train]} & {*frame["family"].iloc[test]} or choices.group is None
+            assert choices.split_by is None or frame["day"].iloc[train].max() < frame["day"].iloc[test].min()
+    assert tuning._parts(Table(frame.assign(family="F0"), column, choices=Choices(group="family")), rows, 0) == []
 
 
 def test_settings_are_drawn_by_the_seed_and_the_first_are_those_given():

@@ -144,6 +144,14 @@ def test_an_encoding_is_found_and_told_or_asked_for(tmp_path, encoding):
         read_cells(tmp_path / "a.csv", encoding="klingon")
 
 
+def test_of_few_words_the_encoding_is_the_one_that_has_the_columns_asked_for(tmp_path):
+    text = "重量,购买\n" + "".join(f"{k},{'是否'[k % 2]}\n" for k in range(40))
+    (tmp_path / "a.csv").write_bytes(text.encode("gb18030"))
+    assert read_table(tmp_path / "a.csv", "购买")[1].unique().tolist() == ["是", "否"]
+    with pytest.raises(TableError, match=r"no column '购买量'.*\(read as .*, found by its bytes; --encoding overrides"):
+        read_table(tmp_path / "a.csv", "购买量")
+
+
 def read(path, text, asked=None):
     path.write_text(text, encoding="utf-8")
     cells = read_cells(path)
@@ -188,6 +196,48 @@ def test_as_number_and_as_category_have_the_last_word(tmp_path):
         read(tmp_path / "a.csv", text, Asked(numbers=("dosis",)))
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["01067", "80331", "04109"], "codes"),
+        (["12345678901234567890", "12345678901234567891", ""], "codes"),
+        (["1617235200000000000", "1617235260000000000", "1"], "numbers"),
+        (["0", "10", "-5"], "numbers"),
+        (["0.5", "007", "1.25"], "numbers"),
+    ],
+)
+def test_digits_that_lose_something_as_numbers_are_codes(tmp_path, cells, kind):
+    text = "code,n\n" + "".join(f"{cell},{k}\n" for k, cell in enumerate(cells * 3))
+    frame, told = read(tmp_path / "a.csv", text)
+    if kind == "codes":
+        assert frame["code"].tolist() == [cell or None for cell in cells] * 3
+        assert "codes (--as-number overrides this)" in told["code"]
+        cells = read(tmp_path / "a.csv", text, Asked(numbers=("code",)))[0]["code"]
+        assert cells.dtype.kind == "f"
+    else:
+        assert frame["code"].tolist() == [float(cell) for cell in cells] * 3 and told == {}
+
+
+def test_codes_are_read_as_such_where_another_file_shows_no_zero(tmp_path):
+    (tmp_path / "a.csv").write_text("zip,n\n01067,1\n80331,2\n")
+    reading = Reading.decide(read_cells(tmp_path / "a.csv"))
+    (tmp_path / "b.csv").write_text("zip,n\n80331,1\n80331,2\n")
+    assert reading.frame(read_cells(tmp_path / "b.csv"))[0]["zip"].tolist() == ["80331", "80331"]
+
+
+def test_dates_in_several_forms_or_with_a_slip_are_no_free_text(tmp_path):
+    several = [("2021-03-14", "15.03.2021", "03/16/2021")[k % 3] for k in range(9)]
+    with pytest.raises(TableError, match=r"'day' holds dates in several forms, such as '.*' and '.*'; .*--drop 'day'"):
+        read(tmp_path / "a.csv", "day;n\n" + "".join(f"{day};{k}\n" for k, day in enumerate(several)))
+    days = [f"{k + 1:02}.03.2021" for k in range(20)] + ["31.02.2021"]
+    with pytest.raises(
+        TableError, match=r"row 22, column 'day' holds the text '31.02.2021', where a date \(day, month"
+    ):
+        read(tmp_path / "a.csv", "day;n\n" + "".join(f"{day};{k}\n" for k, day in enumerate(days)))
+    words = ["may 5, 2021", "soon", "later", "never"] * 3
+    assert read(tmp_path / "a.csv", "day;n\n" + "".join(f"{word};1\n" for word in words))[1] == {}
+
+
 def test_units_that_differ_are_an_error_that_counts_them(tmp_path):
     with pytest.raises(TableError, match="column 'w' holds numbers in several units: 'kg' \\(3\\), 'g' \\(1\\)"):
         read(tmp_path / "a.csv", "w,n\n12 kg,1\n3 kg,2\n500 g,3\n7 kg,4\n")
@@ -212,6 +262,12 @@ def test_the_header_and_the_sheet_are_found_and_told(tmp_path):
         "header": "found in row 3, below 'Verkäufe 2024' (--header-row overrides this)",
     }
     assert read_cells(tmp_path / "a.xlsx", "Data", header_row=3).said == ()
+    book = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    shown = book.copy_worksheet(book["Data"])
+    shown.title, book["Data"].sheet_state = "Shown", "hidden"
+    book.save(tmp_path / "b.xlsx")
+    cells = read_cells(tmp_path / "b.xlsx")
+    assert cells.sheet == "Shown" and "'Data' (hidden) (--sheet chooses)" in dict(cells.said)["sheet"]
     with pytest.raises(TableError, match="nothing in row 99, where --header-row says"):
         read_cells(tmp_path / "a.xlsx", "Data", header_row=99)
     with pytest.raises(TableError, match="sheet 'Data': row 2 is empty"):

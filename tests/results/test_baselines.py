@@ -60,6 +60,9 @@ def test_every_verdict_has_words():
         ((-0.1, 0.1), "earned their place"),
     ):
         other = copy.copy(found)
-        gains = [Baseline(simple.name, 0.3, (0.1, 0.2)), Baseline(linear.name, 0.4, gain)]
+        gains = [Baseline(simple.name, 0.3, (0.1, 0.2)), Baseline(linear.name, 0.4, gain, advice=linear.advice)]
         object.__setattr__(other, "baselines", gains)
         assert words in verdict(other)
+        gains[0] = Baseline(simple.name, 0.3, (-0.1, 0.2))
+        end = verdict(other).partition(". It is ")[2]
+        assert end.startswith({"and": "clearly better than a", "sim": "worse than a", "ear": "not clearly"}[words[:3]])
