@@ -4,8 +4,6 @@ import re
 import tomllib
 from pathlib import Path
 
-from setuptools import Extension, setup
-
 ROOT = Path(__file__).parent
 HOME = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
 
@@ -18,18 +16,19 @@ def readme() -> str:
     return re.sub(r"((?<!!)\[[^]]*\]\()(?!\w+:|#)", rf"\g<1>{HOME}/blob/main/", text)
 
 
-NATIVE = Extension(
-    "minigrad.programs._native",
-    ["minigrad/programs/native.c"],
-    extra_compile_args=["-O3", "-ffp-contract=off"],
-    py_limited_api=True,
-    optional=True,  # without a compiler programs run as Python; the bits are the same
-)
-
 if __name__ == "__main__":
+    from setuptools import Extension, setup  # what tests `readme` may have none: Python brings it no more
+
+    native = Extension(
+        "minigrad.programs._native",
+        ["minigrad/programs/native.c"],
+        extra_compile_args=["-O3", "-ffp-contract=off"],
+        py_limited_api=True,
+        optional=True,  # without a compiler programs run as Python; the bits are the same
+    )
     setup(
         long_description=readme(),
         long_description_content_type="text/markdown",
-        ext_modules=[NATIVE],
+        ext_modules=[native],
         options={"bdist_wheel": {"py_limited_api": "cp311"}},
     )
