@@ -143,7 +143,7 @@ class MultiHeadAttention(Layer):
 class PositionalEncoding(Layer):
     """y_t = x_t + p_t,   p_t = (sin(t r_0), cos(t r_0), sin(t r_1), …),   r_i = 10000^(-2i / F)      dx = dy
 
-    Shapes: x (B, T, F), y alike.
+    Shapes: x (B, T, F), y alike. p_t does not depend on x, so each number of y changes as that of x does.
 
     Waves from fast to slow, the features of p_t, tell positions apart; a shift of t is the same rotation everywhere.
     With `learned=Embedding(steps, F)`, p_t is the vector of t in there, for up to as many steps, and the gradient of

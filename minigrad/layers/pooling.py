@@ -95,6 +95,8 @@ class MaxPool2D(Pooling2D):
 class AvgPool2D(Pooling2D):
     """y_rc = Σ_ij x_{r s + i, c s + j} / n      dx_{r s + i, c s + j} += dy_rc / n,   n the number of cells of a window
 
+    Each number takes part in the mean of every window that shows it, with the factor 1 / n, and adds up what all give.
+
     Shapes: x (B, H, W, C), y (B, h, w, C); stride s; ceil_mode as in Windowed. Padding counts as cells with 0, as in
     PyTorch; with count_include_pad=False, and in Keras, and in ONNX unless told otherwise, it is left out of the mean:
     n_rc is the number of cells that show x. What ceil_mode adds is left out anyway. Source: LeCun and others,
@@ -140,6 +142,8 @@ class AvgPool2D(Pooling2D):
 class UpSampling2D(Layer):
     """y_{r k + i, c k + j} = x_rc      dx_rc = Σ_ij dy_{r k + i, c k + j}
 
+    A pixel is copied to all its places with the slope 1, so what comes back from them is added up.
+
     Shapes: x (B, H, W, C), y (B, k H, k W, C): every pixel becomes k x l equal ones, for size=k or (k, l). It is how a
     picture becomes larger again, as behind the narrow place of an autoencoder. Source: Zeiler and Fergus, "Visualizing
     and understanding convolutional networks", ECCV 2014. PyTorch's Upsample in its mode "nearest".
@@ -180,6 +184,8 @@ class UpSampling2D(Layer):
 
 class GlobalAvgPool2D(Layer):
     """y = Σ_rc x_rc / n      dx_rc = dy / n,   n = H W
+
+    Every pixel takes part in its channel's mean with the factor 1 / n.
 
     Shapes: x (B, H, W, C), y (B, C): one number for each channel, whatever the size of the image. Source: Lin, Chen and
     Yan, "Network in network", ICLR 2014.
