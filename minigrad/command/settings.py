@@ -174,6 +174,6 @@ class Settings:
         return told
 
 
-# Customary values, not tuned to any data; benchmarks/tables.py shows how good those for tables are.
+# Customary values; those for tables were chosen by benchmarks/tables.py, and docs/text/tables.md has the comparison.
 FOR_SHEETS = Settings(hidden=(25,), activation="sigmoid", epochs=20, optimizer="sgd", l2=None)
 FOR_TABLES = Settings()
