@@ -131,6 +131,23 @@ def deviation(position: int, g: Value, y: Value, a: Value, axis: Any = None, *_:
     return variance(position, g / (2 * y), y, a, axis, **options)
 
 
+def length(
+    position: int,
+    g: Value,
+    y: Value,
+    a: Value,
+    order: Any = None,
+    axis: Any = None,
+    keepdims: bool = False,
+    **given: Any,
+) -> Value:
+    """y = √(Σ a²)      da = g a / y"""
+    order = given.get("ord", order)
+    if order is not None and not (order == 2 and len(_axes(axis, a.ndim)) == 1):
+        raise NotImplementedError(f"norm of order {order}")
+    return _apart(g / np.where(y == 0, 1, y), a, axis, keepdims) * a  # 0 where all are, which has no derivative
+
+
 def cumulated(position: int, g: Value, y: Value, a: Value, axis: Any = None, *_: Any, **__: Any) -> Value:
     """y_k = a_1 + … + a_k      da_k = g_k + … + g_n"""
     g = spread(g, y)
@@ -315,6 +332,7 @@ RULES: dict[str, Rule] = {
     "mean": mean,
     "var": variance,
     "std": deviation,
+    "norm": length,
     "maximum.reduce": largest,
     "minimum.reduce": largest,
     **dict.fromkeys(("max", "min", "amax", "amin"), largest_of_all),

@@ -48,6 +48,10 @@ class Bench:
     def reset(self) -> None:
         """Clear up before the next rule."""
 
+    def culprit(self) -> str:
+        """Which part of what is checked is wrong by itself, in words, where it has parts."""
+        return ""
+
 
 class LayerBench(Bench):
     """The bench for one layer: at inputs of many kinds, or `only_here`, at x itself.
@@ -252,11 +256,10 @@ class LayerBench(Bench):
             return iter(())
         if self.fenced:
             return situations_within(self.x, self.drawn, self.rng)
-        wider = (
-            []
-            if self.own.size or self.x.ndim < 2 or self.x.dtype.kind != "f"
-            else [("wider rows", widened(self.x, self.rng))]
-        )
+        wider = []
+        if not self.own.size and self.x.ndim > 1 and self.x.dtype.kind == "f":
+            wider = [("wider rows", widened(self.x, self.rng))]
+            wider += [(f"rows of {n}", self.another()[..., :n]) for n in (1, 2) if n < self.x.shape[-1]]
         longer = (
             [("rows of another size", resized(self.x, self.rng))]
             if self.x.ndim > 2 and self.x.dtype.kind == "f"
@@ -278,13 +281,15 @@ class LayerBench(Bench):
         return x if self.finite(x, self.theta) else None
 
     def large(self) -> Iterator[tuple[str, Array]]:
-        """Inputs at which exponentials overflow, where the layer takes numbers of any size."""
+        """Inputs at which exponentials overflow or quotients vanish, where the layer takes numbers of any size."""
         if not self.fenced:
             yield "large inputs (x * 100)", 100 * self.x
             yield "huge inputs (x * 1000)", 1000 * self.x
             if not self.given or bool((self.x < 0).any()):
                 yield "huge inputs of one sign (-1000 |x|)", -1000 * abs(self.x)
             yield "huge inputs of one sign (1000 |x|)", 1000 * abs(self.x)
+            if not self.given or bool((self.x == 0).any() or (self.x < 0).any()):
+                yield "a row of zeros", self.x * (np.arange(len(self.x)) != 1).reshape(-1, *[1] * (self.x.ndim - 1))
 
     @property
     def random(self) -> bool:

@@ -80,7 +80,7 @@ class Prover:
         if point.noise is None:
             y = np.where(np.isfinite(point.y), abs(point.y), 0)
             columns = np.broadcast_to(y.max(axis=0, keepdims=True, initial=0), y.shape) if y.ndim else y
-            floor = Noise(EPS * columns, np.zeros_like(point.v))
+            floor = Noise((EPS + point.tolerance) * columns, np.zeros_like(point.v))
             for part in point.parts:
                 floor.gradient[part.span] = EPS * self.largest(part, point.reach)
             nudge = 1e-6 * point.spread * point.scales

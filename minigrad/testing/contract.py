@@ -17,6 +17,11 @@ from minigrad.testing.report import GradientError, Report
 from minigrad.testing.rule import Evidence, Rule, Skipped
 from minigrad.testing.rules import CONTRACT
 
+NOT_CHECKED = (
+    "whether y is the function that you mean: one over another axis, or without a 1/√d, has a right derivative too. "
+    "Compare a row of y with one worked out by hand"
+)
+
 SomeBench = TypeVar("SomeBench", bound=Bench)
 Result = TypeVar("Result")
 
@@ -30,6 +35,10 @@ def check_layer(layer: Layer, x: Any = None, *, seed: int = 0) -> Report:
 
     A small layer takes about 0.05 s of the processor, and one with a large x no more than about 5 s: its gradient is
     proved at all of x, the other rules take some rows, and the report says what there was no time for.
+
+    What forward computes can be checked only where something else knows it: the layer itself in wider numbers, predict,
+    float32, one row alone. That it is the function which you mean, over the right axis and divided by the right √d, is
+    taken for granted, as the last line of the report says.
 
     Raises ValueError where no input can be guessed: then pass x.
     """
@@ -48,7 +57,7 @@ def check(
     rules: Iterable[Rule[LayerBench]] = CONTRACT,
 ) -> Report:
     """What `check_layer` does, by these rules: at inputs of many kinds, or `only_here`, at x itself."""
-    report = Report(repr(layer))
+    report = Report(repr(layer), not_checked=NOT_CHECKED)
     with _evidence_entered(report, "forward runs"):
         bench = LayerBench(layer, x, seed, report, only_here)
     return run(bench, rules)

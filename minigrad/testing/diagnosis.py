@@ -2,21 +2,25 @@
 
 Some evidence is a symptom of one bug; its sentence stands in `SENTENCES`. A wrong gradient has to be read, in this
 order: what its numbers are instead of the right ones (`signatures`), which one change of the code makes it right
-(`repair`), which way from x to y it leaves out (`paths`), where it is wrong. If nothing fits, the sentence says what
-was ruled out. Beside the line that is wrong stands the right one: the change that was tried, or else what the
-derivative of forward is (`formula`).
+(`repair`), which way from x to y it leaves out (`paths`), which other forward it belongs to (`other_forward`), which
+two changes make it right, where it is wrong (`places`). If nothing fits, the sentence says what was ruled out. Beside
+the line that is wrong stands the right one: the change that was tried, or else what the derivative of forward is
+(`formula`).
 """
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array, Declared
-from minigrad.testing import formula, paths, repair, signatures
+from minigrad.testing import formula, other_forward, paths, places, repair, signatures
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
@@ -30,10 +34,12 @@ SECONDS = 1.0  # of the processor that the experiments of `signatures` may take
 def of(evidence: Evidence, bench: Bench | None = None) -> Diagnosis:
     """The likely bug behind this evidence; empty if none fits. Experiments are made on the bench of a layer."""
     sentence = SENTENCES[evidence.symptom] if evidence.symptom else ""
-    try:
-        read = _read(evidence, bench)
-    except Exception:  # of the layer, at what an experiment gave it
-        read = Diagnosis()
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        warnings.simplefilter("ignore")  # those of the compiler too, about changes that make no sense
+        try:
+            read = _read(evidence, bench)
+        except Exception:  # of the layer, at what an experiment gave it
+            read = Diagnosis()
     text = evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
     return read if read.sentence else Diagnosis(text, read.written, read.right)
 
@@ -46,7 +52,7 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
             return _of_layer(layer_bench, evidence)
         if isinstance(bench, LossBench):
             return _of_loss(bench, evidence)
-        return Diagnosis(_by_numbers(evidence))
+        return Diagnosis((bench.culprit() if bench else "") or _by_numbers(evidence))
     if isinstance(evidence, Refused):
         said = _of_refused_value(evidence.error, evidence.rows)
         return Diagnosis(said or (_of_refusal(layer_bench) if layer_bench else ""))
@@ -58,15 +64,22 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
 def _by_numbers(evidence: WrongGradient) -> str:
     mismatch = evidence.mismatch
     given, wanted = mismatch.given, mismatch.wanted
-    return signatures.unset(mismatch.part.name, given, wanted) or signatures.multiple(given, wanted, evidence.counts)
+    return signatures.unset(mismatch) or signatures.multiple(given, wanted, evidence.counts)
 
 
 def _of_loss(bench: LossBench, evidence: WrongGradient) -> Diagnosis:
-    outcome = repair.of_loss(bench, evidence.facts["p"], evidence.facts["t"], evidence.mismatch)
-    said = outcome.correction.says if outcome.correction else ""
-    if not (said or evidence.symptom):
-        said = f"{NO_MULTIPLE}; {_tried(outcome)}"
-    return _with(_by_numbers(evidence) or said, outcome)
+    p, t = evidence.facts["p"], evidence.facts["t"]
+    if bench.crosses(p, t):
+        return Diagnosis(SENTENCES["every p with every t"])
+    said = _by_numbers(evidence)
+    outcome = repair.of_loss(bench, p, t, evidence.mismatch)
+    found = outcome.correction
+    if not (said or found):
+        said = paths.left_out_of_loss(bench.loss, p, t, evidence.mismatch)
+        said = said or other_forward.of_loss(bench, p, t, evidence.mismatch)
+        found = None if said else outcome.of_two()
+    said = said or (found.says if found else "" if evidence.symptom else f"{NO_MULTIPLE}; {_tried(outcome)}")
+    return _with(said, found)
 
 
 def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
@@ -77,20 +90,34 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
         said = f"the parts of the gradient of {mismatch.part.name} are each possible, but not together"
         tie = ": at a tie it goes to every one of the equal entries instead of to one"
         return Diagnosis(said + tie if "ties" in case.situation or mismatch.point.ties is not None else said)
+    if not np.isfinite(mismatch.given).all():
+        place = (
+            places.where(bench, case, mismatch) or "a quotient of zeros, or a power or an exponential that overflows"
+        )
+        return Diagnosis(f"the gradient is not finite; {place}", "", formula.of(bench, case, mismatch))
     between = case.situation.startswith(BETWEEN)
     said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
     outcome = repair.of_layer(bench, case, mismatch)
-    if outcome.correction and not said:
+    found = outcome.correction
+    if found and not said:
         elementwise = not bench.own.size and mismatch.point.y.shape == case.x.shape
         look = (elementwise or not signatures.is_first(case)) and not between
-        place = BRANCHES if between else signatures.where(bench, case, mismatch) if look else ""
-        said = f"{place}: {outcome.correction.says}" if place else outcome.correction.says
-    said = said or (BRANCHES if between else signatures.unset(mismatch.part.name, mismatch.given, mismatch.wanted))
-    said = said or paths.left_out(bench, case, mismatch) or _first(signatures.partial(bench, case, mismatch))
+        place = BRANCHES if between else places.where(bench, case, mismatch) if look else ""
+        if case.situation.startswith(WIDTHS):
+            place = f"wrong for {case.situation.split(', ')[0]} numbers, right for others"
+        said = f"{place}: {found.says}" if place else found.says
+    said = said or (BRANCHES if between else signatures.unset(mismatch))
+    said = said or paths.left_out(bench, case, mismatch)
+    said = said or ("" if signatures.is_first(case) else places.where(bench, case, mismatch))
+    said = said or other_forward.of_layer(bench, case, mismatch)
+    if not said:
+        found = outcome.of_two()
+        said = found.says if found else _first(places.partial(bench, case, mismatch))
     said = said or f"{NO_MULTIPLE}, no transpose, no exchange of what forward keeps; {_tried(outcome)}"
-    return _with(said, outcome, "" if outcome.correction else formula.of(bench, case, mismatch))
+    return _with(said, found, "" if found else formula.of(bench, case, mismatch))
 
 
+WIDTHS = ("rows of 1,", "rows of 2,")
 BRANCHES = "a threshold in backward is not one in forward, or the other way round"
 NO_MULTIPLE = "none of the usual slips: it is no multiple of the right one"
 
@@ -103,8 +130,7 @@ def _first(texts: Iterator[str]) -> str:
     return ""
 
 
-def _with(said: str, outcome: repair.Outcome, derived: str = "") -> Diagnosis:
-    found = outcome.correction
+def _with(said: str, found: repair.Correction | None, derived: str = "") -> Diagnosis:
     if found is None:
         return Diagnosis(said, "", derived)
     return Diagnosis(said, f"{found.written}   ({found.place})", f"{found.right}   (tried: then it is right)")
@@ -113,11 +139,11 @@ def _with(said: str, outcome: repair.Outcome, derived: str = "") -> Diagnosis:
 def _tried(outcome: repair.Outcome) -> str:
     """What trials without a result have ruled out."""
     if not outcome.count:
-        return "the source of backward can't be read, so that no change of it was tried"
+        return "no change of backward was tried, since its source can't be read, or might write beyond an array"
     all_of_them = "" if outcome.in_time else ", which are not all,"
     return (
-        f"of {outcome.count:,} changes at one place of the code{all_of_them} none makes it right, so look for two "
-        "slips, or for a formula that belongs to another function"
+        f"of {outcome.count:,} changes at one place of the code{all_of_them} none makes it right, nor do two of them "
+        "together, as far as they were tried"
     )
 
 

@@ -1,6 +1,6 @@
 """Changes of a function's source that can be made and taken back, and the places where one can be made.
 
-The slips that changes undo are `minigrad.testing.forms` and `minigrad.testing.operands`; `minigrad.testing.slips` has
+The slips that changes undo are `minigrad.testing.forms`, `axes` and `operands`; `minigrad.testing.slips` has
 their order, and `minigrad.testing.repair` tries them.
 """
 
@@ -27,6 +27,12 @@ class Edit:
     says: str
     statement: Any
     places: tuple[tuple[Any, Any, Any], ...]
+
+    @property
+    def added(self) -> Any:
+        """The statement that is new at the end of a loop, if that is the change."""
+        new = self.places[0][2]
+        return new[-1] if isinstance(new, list) and new and isinstance(new[-1], ast.stmt) else None
 
     @contextmanager
     def made(self) -> Iterator[Any]:

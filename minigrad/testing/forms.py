@@ -1,4 +1,4 @@
-"""Slips of form: loops, lists, indices, axes, transposes, squares, and what comes back through time.
+"""Slips of form: loops, lists, indices, squares, and what comes back through time.
 
 Each function yields, for a place in a function's source, the edits that undo such a slip there, with words for it.
 """
@@ -13,9 +13,6 @@ from typing import Any
 import numpy as np
 
 from minigrad.testing.edits import Atom, Edit, Slot, bodies, carried, code, number
-
-FIRST = ("sum", "mean", "max")
-AXES = (0, 1, -1, -2, 2)
 
 
 def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
@@ -45,14 +42,24 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
                 new_one = ast.Assign([statement.target], statement.value)
                 says = f"{code(statement.target)} is added to where it is to be set"
                 yield Edit(says, statement, ((body, place, new_one),))
-            if isinstance(statement, ast.For) and isinstance(statement.iter, ast.Call):
-                called = getattr(statement.iter.func, "id", "")
-                turned = statement.iter.args[0] if called == "reversed" else _call("reversed", statement.iter)
+            if isinstance(statement, ast.If) and not statement.orelse:
+                says = f"the condition {code(statement.test)} leaves something out: all of it counts"
+                yield Edit(says, statement, ((statement, "test", ast.Constant(True)),))
+            if isinstance(statement, ast.For) and not isinstance(statement.iter, ast.Constant | ast.Tuple):
+                gone_through: Any = statement.iter
+                called = getattr(getattr(gone_through, "func", None), "id", "")
+                turned = gone_through.args[0] if called == "reversed" else _call("reversed", gone_through)
                 says = (
-                    "the order of the loop: backward goes through what forward did from the last step of time to the "
-                    "first, so that what comes back from a step is there when the one before needs it"
+                    "the order of the loop: backward goes through what forward did from the last step, or layer, to "
+                    "the first, so that what comes back from a step is there when the one before needs it"
                 )
-                if called in ("reversed", "range"):
+                ranges: list[Any] = [
+                    each for each in ast.walk(gone_through) if getattr(getattr(each, "func", None), "id", "") == "range"
+                ]
+                if ranges and len(ranges[0].args) == 2:
+                    all_steps = "the loop does not go through all steps: it is to begin at 0"
+                    yield Edit(all_steps, statement, ((ranges[0].args, 0, number(0)),))
+                if called in ("reversed", "range") or isinstance(gone_through, ast.Name | ast.Attribute):
                     yield Edit(says, statement, ((statement, "iter", turned),))
             after = body[place + 1] if place + 1 < len(body) else None
             if after is not None and not isinstance(after, ast.Return | ast.For) and not isinstance(statement, ast.For):
@@ -82,6 +89,7 @@ def _occurs_twice(body: list[Any], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
 
 def _handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """What a loop hands on from pass to pass lacks a factor at its end."""
+    yield from _not_handed_on(body, loop, atoms)
     stored = [
         n for each in body if loop for n in ast.walk(each) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     ]
@@ -94,6 +102,30 @@ def _handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterato
                     f"`{name}` lacks the factor {code(atom.node)} when it is handed on to the step before, at the end"
                 )
                 yield Edit(f"{says} of the loop", body[-1], ((loop, "body", [*body, new]),))
+
+
+def _not_handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """What a loop reads, and no pass of it changes, is to come back from pass to pass through a matrix."""
+    inside = [
+        n for each in body if loop and isinstance(loop, ast.For) for n in ast.walk(each) if isinstance(n, ast.Name)
+    ]
+    stored = {n.id for n in inside if isinstance(n.ctx, ast.Store)}
+    read = dict.fromkeys(
+        n.id for n in inside if n.id not in stored and np.ndim(getattr(atoms.get(n.id), "value", 0)) == 2
+    )
+    matrices = [a for a in atoms.values() if np.ndim(a.value) == 2 and a.text.startswith("self.")]
+    for name in read:
+        for made in (atom for atom in atoms.values() if atom.text in stored and np.ndim(atom.value) == 2):
+            for matrix in matrices:
+                turned = ast.Attribute(matrix.node, "T", ast.Load())
+                for by, shape in ((turned, matrix.value.shape[::-1]), (matrix.node, matrix.value.shape)):
+                    if (made.value.shape[0], shape[1]) == np.shape(atoms[name].value) and made.value.shape[1] == shape[
+                        0
+                    ]:
+                        handed = ast.BinOp(made.node, ast.MatMult(), by)
+                        new = ast.Assign([ast.Name(name, ast.Store())], handed)
+                        says = f"nothing comes back through time: `{name} = {ast.unparse(handed)}` is missing"
+                        yield Edit(f"{says} at the end of the loop", body[-1], ((loop, "body", [*body, new]),))
 
 
 def _call(name: str, *arguments: Any) -> ast.Call:
@@ -146,68 +178,44 @@ def indices(slot: Slot) -> Iterator[Edit]:
             yield slot.to(
                 number(index), f"it is the wrong step, or row: {index} belongs there, not {ast.unparse(node)}"
             )
+    if isinstance(node, ast.Slice) and node.lower is None and node.upper is not None:
+        around = [slot.loop, *(each for above in slot.above for each in getattr(above, "generators", ()))]
+        for name in [each.target for each in around if isinstance(getattr(each, "target", None), ast.Name)]:
+            there = ast.Name(name.id, ast.Load())
+            part = ast.Slice(there, ast.BinOp(there, ast.Add(), node.upper))
+            yield slot.to(part, f"the window does not move: {code(part)} belongs there, not {code(node)}")
     if isinstance(node, ast.Slice):
-        for lower, upper in ((None, None), (node.upper, None), (None, node.lower)):
+        less: Any = [_minus(node.lower), _minus(node.upper)]
+        for lower, upper in ((None, None), (node.upper, None), (None, node.lower), (less[1], None), (None, less[0])):
             part = ast.Slice(lower, upper)
-            yield slot.to(part, f"the wrong part, {code(node)}, where {code(part)} belongs")
+            if ast.unparse(part) != ast.unparse(node):
+                yield slot.to(part, f"the wrong part, or end: {code(part)} belongs there, not {code(node)}")
+
+
+def _minus(place: Any) -> Any:
+    if place is None or isinstance(place, ast.UnaryOp):
+        return getattr(place, "operand", None)
+    return ast.UnaryOp(ast.USub(), place)
+
+
+def spaced(places: list[Slot], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """The places of a window lack a factor: the stride, or the dilation."""
+    held: dict[tuple[int, str], list[Slot]] = {}
+    for slot in places:
+        around = [node for node in slot.above if isinstance(node, ast.Subscript)]
+        if around and isinstance(slot.node, ast.Name) and slot.key != "value":
+            held.setdefault((id(around[0]), slot.node.id), []).append(slot)
+    for several in held.values():
+        name = several[0].node
+        for atom in atoms.values():
+            if type(atom.value) is int and atom.value > 1 and atom.text != name.id:
+                new = ast.BinOp(name, ast.Mult(), atom.node)
+                says = f"the places lack a factor, the stride or the dilation: {code(new)} belongs there"
+                yield Edit(says, several[0].statement, tuple((slot.owner, slot.key, new) for slot in several))
 
 
 def _minus_one(name: Any) -> Any:
     return ast.BinOp(number(-1), ast.Sub(), name)
-
-
-def axes(slot: Slot) -> Iterator[Edit]:
-    """Sums over the wrong axis, means instead of sums."""
-    node = slot.node
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant | ast.UnaryOp):
-        total = ast.Call(ast.Attribute(node.value, "sum", ast.Load()), [], [ast.keyword("axis", number(0))])
-        yield slot.to(
-            total,
-            f"only one row is taken, {code(node)}, where the sum over the rows belongs: right at batch size 1 only",
-        )
-    if not isinstance(node, ast.Call):
-        return
-    for keyword in node.keywords:
-        if keyword.arg == "axis":
-            for axis in AXES:
-                if ast.unparse(keyword.value) != str(axis):
-                    instead = f"not axis={ast.unparse(keyword.value)} (or forward has the wrong one)"
-                    says = f"the wrong axis: axis={axis} belongs there, {instead}"
-                    yield Edit(says, slot.statement, ((keyword, "value", number(axis)),))
-    if isinstance(node.func, ast.Attribute) and node.func.attr == "sum" and isinstance(node.func.value, ast.Subscript):
-        for several in ((0,), (0, 1), (0, 1, 2)):
-            given = [ast.keyword("axis", ast.Tuple([number(axis) for axis in several], ast.Load()))]
-            total = ast.Call(ast.Attribute(node.func.value.value, "sum", ast.Load()), [], given)
-            says = f"only a part is summed, {code(node.func.value)}, where all rows and positions count"
-            yield slot.to(total, says)
-    if isinstance(node.func, ast.Attribute) and node.func.attr in FIRST:
-        for name in FIRST:
-            if name != node.func.attr:
-                says = f"`{node.func.attr}` where `{name}` belongs, which differ by the number of rows or positions"
-                yield Edit(says, slot.statement, ((node.func, "attr", name),))
-        if not any(keyword.arg == "axis" for keyword in node.keywords):
-            for axis, keep in itertools.product((0, -1), (False, True)):
-                given = [ast.keyword("axis", number(axis))]
-                given += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
-                says = f"`{node.func.attr}` goes over everything: it lacks axis={axis}"
-                yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),))
-
-
-def transposed(slot: Slot) -> Iterator[Edit]:
-    """A transpose too much, or too little."""
-    node, says = slot.node, "transposed: {} stands where {} belongs"
-    if isinstance(node, ast.Attribute) and node.attr == "T":
-        yield slot.to(node.value, says.format(code(node), code(node.value)))
-    elif isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.MatMult):
-        swapped = ast.Call(ast.Attribute(node, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
-        for new in (ast.Attribute(node, "T", ast.Load()), swapped):
-            yield slot.to(new, says.format(code(node), code(new)))
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("swapaxes", "transpose")
-    ):
-        yield slot.to(node.func.value, says.format(code(node), code(node.func.value)))
 
 
 def squares(slot: Slot) -> Iterator[Edit]:
@@ -218,9 +226,6 @@ def squares(slot: Slot) -> Iterator[Edit]:
         yield slot.to(
             new, f"the square is missing: {code(node)} where {code(new)} belongs (1 - y² is the slope of tanh)"
         )
-        rest_of_it = ast.BinOp(ast.Constant(1), ast.Sub(), node)
-        if not isinstance(slot.statement, ast.For):
-            yield slot.to(rest_of_it, f"{code(node)} where {code(rest_of_it)} belongs")
     if _is_one_minus(node):
         yield slot.to(node.right, f"{code(node)} where {code(node.right)} belongs")
         yield from _of_tanh(slot)
@@ -263,13 +268,6 @@ def _of_tanh(slot: Slot) -> Iterator[Edit]:
 def through_time(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """What a loop hands on from pass to pass is left out, or a factor belongs to it too."""
     node, statement = slot.node, slot.statement
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        for product, term in ((node.left, node.right), (node.right, node.left)):
-            if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
-                for one, other in ((product.left, product.right), (product.right, product.left)):
-                    new = ast.BinOp(ast.BinOp(one, ast.Add(), term), ast.Mult(), other)
-                    says = f"parentheses: {code(other)} is a factor of {code(term)} too"
-                    yield slot.to(new, says)
     if slot.loop is None or statement is slot.loop or slot.within(ast.Subscript) or slot.key in ("func", "slice"):
         return
     says = "the term {} is missing: what comes back through time, from the step after this one"
@@ -284,6 +282,36 @@ def through_time(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
             if np.shape(atom.value) == np.shape(atoms[name].value):
                 term = ast.BinOp(handed, ast.Mult(), atom.node)
                 yield slot.to(ast.BinOp(node, ast.Add(), term), says.format(code(term)))
+
+
+def grouped(slot: Slot) -> Iterator[Edit]:
+    """Parentheses left out, and 1 - y for y."""
+    node: Any = slot.node
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        for product, term in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
+                for one, other in ((product.left, product.right), (product.right, product.left)):
+                    new = ast.BinOp(ast.BinOp(one, ast.Add(), term), ast.Mult(), other)
+                    yield slot.to(new, f"parentheses: {code(other)} is a factor of {code(term)} too")
+    named = isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(slot.parent, ast.BinOp)
+    if named and not isinstance(slot.statement, ast.For):
+        rest = ast.BinOp(ast.Constant(1), ast.Sub(), node)
+        yield slot.to(rest, f"{code(node)} where {code(rest)} belongs")
+
+
+def layers_left_out(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
+    """An inner layer's backward that is not called on the way back."""
+    node: Any = slot.node
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "backward":
+        for name, value in scope.items():
+            if (
+                name.startswith("self.")
+                and hasattr(value, "backward")
+                and name != ast.unparse(node.func).removesuffix(".backward")
+            ):
+                inner = ast.parse(f"{name}.backward", mode="eval").body
+                says = f"`{name}` is left out on the way back: dy goes through the backward of every layer"
+                yield slot.to(ast.Call(inner, [node], []), says)
 
 
 def _targets(statement: Any) -> list[Any]:

@@ -42,6 +42,8 @@ def inference(bench: LayerBench) -> None:
     if not same(after, expected):
         what = "after predict(other x), backward no longer belongs to the forward before it"
         raise Evidence(what, "predict overwrites what backward needs")
+    if not same(subject.forward(bench.x), y):
+        raise Evidence("after a predict forward gives another y for the same x", "predict changes forward")
     if not subject.stateful:
         value = subject.predict(bench.x)
         if value.shape != y.shape or not bench.alike(value, y):

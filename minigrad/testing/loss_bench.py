@@ -12,6 +12,8 @@ from minigrad.parameter import Array
 from minigrad.testing.bench import Bench
 from minigrad.testing.point import Point
 from minigrad.testing.report import Report
+from minigrad.testing.rounding import agree, noise_of
+from minigrad.testing.rule import Evidence
 from minigrad.testing.subject import Part
 
 
@@ -72,6 +74,7 @@ class LossBench(Bench):
         yield name, p, t
         tried = [
             ("one row", p[:1].copy(), t[:1].copy()),
+            ("twice as many rows", np.concatenate([p, p[::-1]]), np.concatenate([t, t[::-1]])),
             ("one output", p[..., :1].copy(), t[..., :1].copy()),
             ("small p (p * 0.01)", p * 0.01, t),
             ("large p (p * 8)", p * 8, t),
@@ -84,6 +87,18 @@ class LossBench(Bench):
         for words, q, u in tried:
             if q.ndim == p.ndim and q.size and self._accepts(q, u):
                 yield f"{name}, {words}", q, u
+
+    def crosses(self, p: Array, t: Array) -> bool:
+        """Whether forward is the mean over all pairs of a p and a t, and not over the rows."""
+        several = range(min(len(p), 8))
+        p, t = p[: len(several)], t[: len(several)]
+        try:
+            pairs = [self.loss.forward(p[i : i + 1], t[j : j + 1]) for i in several for j in several]
+            own = [pairs[i * (len(several) + 1)] for i in several]
+            value = self.loss.forward(p, t)
+        except Exception:
+            return False
+        return agree(value, float(np.mean(pairs)), noise_of(pairs)) and not agree(value, np.mean(own), noise_of(own))
 
     def _accepts(self, p: Array, t: Array) -> bool:
         try:
@@ -104,6 +119,9 @@ class LossBench(Bench):
         """What the prover compares."""
         value = getattr(self.loss, "value", self.loss.forward)
         dp = np.array(self.loss.backward(p.copy(), t.copy()))
+        if dp.shape != p.shape:
+            what = f"backward returns an array of shape {dp.shape} for p of shape {p.shape}"
+            raise Evidence(what, situation=situation, parameter="p")
         return Point(
             situation,
             lambda v: np.array([self.loss.forward(v.reshape(p.shape), t)]),

@@ -17,8 +17,9 @@ from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import Bench
 from minigrad.testing.contract import check, run
+from minigrad.testing.loss import check_loss
 from minigrad.testing.point import Mismatch, Point
-from minigrad.testing.report import Report
+from minigrad.testing.report import GradientError, Report
 from minigrad.testing.rounding import agree, noise_of, same
 from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, WrongGradient, rule
 from minigrad.testing.subject import Part, Subject
@@ -141,6 +142,44 @@ class ModelBench(Bench):
 
         dy = np.ones(1)
         return Point(situation, value, complex_value, theta.copy(), dy, gradient, self.parts(), run, composite=True)
+
+    def culprit(self) -> str:
+        """The layer, or the loss, that is wrong alone, in words; otherwise what may lie between them."""
+        self.subject.theta[...] = self.places[0][1]
+        self.subject.rewind()
+        x: Any = self.x
+        for number, layer in enumerate(self.subject.layer.layers, 1):
+            said = self._alone(f"layer {number}, {layer!r},", check, layer, x, only_here=True)
+            if said:
+                return said
+            z, x = x, layer.forward(x).copy()
+        said = self._alone(f"the loss, {self.loss!r},", check_loss, self.loss, x, self.t)
+        if not said and self.objective.loss is not self.loss:
+            words = f"the loss on the input of the last layer, which absorb returns, {self.objective.loss!r},"
+            said = self._alone(words, check_loss, self.objective.loss, z, self.t)
+        return said or self._between()
+
+    @staticmethod
+    def _alone(words: str, check_it: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+        try:
+            check_it(*arguments, **options)
+        except GradientError as error:
+            return f"{words} is wrong alone: {error.what}{'; ' if error.diagnosis else ''}{error.diagnosis}"
+        except Exception:  # it takes no such input by itself
+            return ""
+        return ""
+
+    def _between(self) -> str:
+        """What several layers may have in common that they should not."""
+        for layer in walk(self.subject.layer.layers):
+            for name, held in vars(type(layer)).items():
+                if isinstance(held, dict | list | set) and held and not name.startswith("__"):
+                    whose = f"{type(layer).__name__}.{name} is one {type(held).__name__} for all of them"
+                    return f"{whose}: make it in __init__, self.{name} = …"
+        return (
+            "each layer and the loss are right alone, so it lies between them: the order in which backward goes "
+            "through them, an array that one hands on and another changes, or one layer that stands twice"
+        )
 
     def words(self, part: Part) -> str:
         """Such as "W of layer 1, Dense(4, 3)"."""

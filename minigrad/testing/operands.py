@@ -60,6 +60,10 @@ def swapped(places: list[Slot], atoms: Mapping[str, Atom], where: Callable[[Slot
                 yield Edit(f"`{a}` and `{b}` are exchanged", moved[0].statement, swap)
         for name in names:
             same = [slot for slot in several if ast.unparse(slot.node) == name]
+            if isinstance(atoms[name].value, float) and 0 < atoms[name].value < 1:
+                rest = ast.BinOp(ast.Constant(1), ast.Sub(), atoms[name].node)
+                each = tuple((slot.owner, slot.key, rest) for slot in same)
+                yield Edit(f"`{name}` and {code(rest)} are exchanged", same[0].statement, each)
             for atom in atoms.values() if len(same) > 1 else ():
                 if atom.text != name and np.shape(atom.value) == np.shape(atoms[name].value):
                     places_of_it = tuple((slot.owner, slot.key, atom.node) for slot in same)
@@ -182,6 +186,7 @@ def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
             new = atom.node
             yield slot.to(ast.BinOp(slot.node, ast.Div(), new), f"the division by {code(new)} is missing")
             yield slot.to(ast.BinOp(slot.node, ast.Add(), new), f"the term {code(new)} is missing")
+            yield slot.to(ast.BinOp(slot.node, ast.Sub(), new), f"the term -{code(new)} is missing")
     if isinstance(slot.statement, ast.Return | ast.Assign) and slot.parent is slot.statement:
         for index in ("[:, ::-1]", "[::-1]"):
             turned: Any = ast.parse(f"x{index}", mode="eval").body

@@ -86,7 +86,7 @@ def in_place(bench: OptimizerBench) -> None:
         if not same(dtheta, given):
             raise Evidence("step changes dtheta", "dtheta overwritten")
         if not np.isfinite(theta).all():
-            raise Evidence(f"theta is {theta[~np.isfinite(theta)][0]} after one step")
+            raise Evidence(f"theta is {theta[~np.isfinite(theta)][0]} after one step", "zero by zero at once")
         if same(theta, before):
             if bench.rate == 0:
                 return

@@ -20,6 +20,7 @@ from minigrad.derivation.reverse import Reverse
 from minigrad.derivation.rules import rule_name
 from minigrad.derivation.running import traced
 from minigrad.derivation.trace import ENGINE, Node, Trace
+from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, arrays_in
 from minigrad.testing.bench import LayerBench
@@ -95,10 +96,31 @@ class Way:
 def left_out(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     """The way that the gradient leaves out, in words; empty if it is none, or the forward can't be traced."""
     bench.subject.rewind()
-    subject, trace = Subject(bench.subject.layer), Placed()
+    subject = Subject(bench.subject.layer)
     subject.theta[...] = case.theta
-    positions, until = np.array(mismatch.positions), time.thread_time() + SECONDS
-    layer, x = subject.layer, case.x.copy()
+    return _left_out(subject.layer, case.x.copy(), case.dy, mismatch)
+
+
+class _AsLayer(Layer):
+    """The terms of a loss, of which it gives the mean over rows, as a function of p."""
+
+    def __init__(self, loss: Any, t: Array) -> None:
+        self.loss = loss
+        self.t = t
+
+    def forward(self, x: Array) -> Array:
+        """L"""
+        terms = self.loss.terms(x, self.t)
+        return terms.sum() / len(x) if terms.ndim else terms
+
+
+def left_out_of_loss(loss: Any, p: Array, t: Array, mismatch: Mismatch) -> str:
+    """The same for the terms of a loss."""
+    return _left_out(_AsLayer(loss, t), p.copy(), np.ones(()), mismatch) if hasattr(loss, "terms") else ""
+
+
+def _left_out(layer: Layer, x: Array, dy: Array, mismatch: Mismatch) -> str:
+    trace, positions, until = Placed(), np.array(mismatch.positions), time.thread_time() + SECONDS
     try:
         y = traced(layer, type(layer).forward, x, trace)
     except Exception:  # a forward that has no derivative, or none that is known here
@@ -110,7 +132,7 @@ def left_out(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
 
     def gradient(way: Way) -> Array:
         reverse = Blocked(trace, way.nodes, way.edges)
-        reverse.run(y.array, case.dy)
+        reverse.run(y.array, dy)
         found = [reverse.of(array) for array in arrays if array is not x or x.dtype.kind == "f"]
         held = [array for array in arrays if array is not x or x.dtype.kind == "f"]
         whole = [np.zeros(a.size) if g is None else np.ravel(g) for a, g in zip(held, found, strict=True)]
@@ -122,7 +144,7 @@ def left_out(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
         if time.thread_time() > until:
             return ""
         found = gradient(way)
-        if matches(found, mismatch.given) or not (found.any() or mismatch.given.any()):
+        if matches(found, mismatch.given) or not (found.any() or mismatch.point.gradient[mismatch.part.span].any()):
             return way.says
     return ""
 

@@ -2,38 +2,34 @@
 
 The source of `backward`, and of the methods that it calls, is changed at one place at a time
 (`minigrad.testing.slips`), compiled and run on a copy. A change that gives the right gradient where it was wrong, and
-at another input with other parameters, is the `Correction`: it says where the slip is, and what to write instead.
+at another input with other parameters, is the `Correction`: it says where the slip is, and what to write instead. If
+there is none, two changes at once are tried: beside those that bring the gradient nearer to the right one, all others.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
-import linecache
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from types import CodeType, FunctionType, MethodType
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
-from minigrad.derivation.insertion import definition_of
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.edits import Edit
 from minigrad.testing.loss_bench import LossBench
+from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.point import Mismatch, Point
 from minigrad.testing.rounding import matches
 from minigrad.testing.slips import Known, edits
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
 SECONDS = 1.5  # of the processor that all trials may take
+PAIR_SECONDS = 1.5  # and those of two changes at once
+PAIRED = 12  # changes that others are tried beside: those that come nearest
 UNTOUCHED = 0.7071067811865476
-KEPT = ("forward", "predict", "config", "output_shape")  # methods that no gradient is computed in
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Correction:
 
 
 class Trials:
-    """Changes of methods of `holder` that are tried one after the other.
+    """Changes of methods of `holder` that are tried one after the other, and then two at once.
 
     `run` gives the gradient that is wrong with the holder as it is; it is to be `wanted`. `confirm` then says whether
     it is right elsewhere: None if it is not, False if something else is still wrong. A change that leaves nothing wrong
@@ -70,6 +66,8 @@ class Trials:
         self.count: int = 0
         self.in_time: bool = True
         self.partly: Correction | None = None
+        self._nearer: list[tuple[float, int, _Changed]] = []
+        self._distance = self._from_wanted(run())
 
     def correction(self, *starts: str, blamed: str = "", wrong: frozenset[str] = frozenset()) -> Correction | None:
         """The first change that is right, of the methods named and of those that they call.
@@ -77,167 +75,93 @@ class Trials:
         `blamed` is the result of the first of them that is looked at, "return" or "self.dW", `wrong` are all that are
         wrong.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the compiler too
-            for name in _methods(type(self.holder), starts):
-                method = _Method.of(getattr(type(self.holder), name))
-                found = self._first_right(method, name, *((blamed, wrong) if name == starts[0] else ("", ())))
+        for name in methods(type(self.holder), starts):
+            method = Method.of(getattr(type(self.holder), name))
+            if method is not None:
+                known = method.known(self.holder, self.run, *((blamed, wrong) if name == starts[0] else ()))
+                found = self._first_right(_Changed(name, method, known))
                 if found is not None or not self.in_time:
                     return found or self.partly
         return self.partly
 
-    def _first_right(self, method: _Method | None, name: str, blamed: str, wrong: Iterable[str]) -> Correction | None:
-        if method is None:
-            return None
-        known = Known(self._scope(method), method.constants, method.functions, blamed, frozenset(wrong))
-        for edit in edits(method.tree, known):
+    def two(self, until: float) -> Correction | None:
+        """The first pair of changes that is right: one that has brought the gradient nearer, and another after it."""
+        self.until, self.in_time = until, True
+        for _, _, first in sorted(self._nearer)[:PAIRED]:
+            assert first.edit is not None
+            with first.edit.made():
+                found = self._first_right(first)
+            if found is not None or not self.in_time:
+                return found
+        return None
+
+    def _first_right(self, at: _Changed) -> Correction | None:
+        for edit in edits(at.method.tree, at.known):
             if time.thread_time() > self.until:
                 self.in_time = False
                 return None
-            found = self._tried(method, name, edit)
+            found = self._tried(at, edit)
             if found is not None:
                 return found
         return None
 
-    def _tried(self, method: _Method, name: str, edit: Edit) -> Correction | None:
+    def _tried(self, at: _Changed, edit: Edit) -> Correction | None:
         self.count += 1
         try:
             with edit.made() as statement:
-                function = method.compiled()
-                right = _first_line(statement)
-            vars(self.holder)[name] = MethodType(function, self.holder)
-            wholly = self.confirm() if matches(self.run(), self.wanted) else None
+                function = at.method.compiled()
+                right = first_line(statement)
+                added = edit.added
+                right = f"{right};  {first_line(added)}" if added else right
+            vars(self.holder)[at.name] = MethodType(function, self.holder)
+            given = self.run()
+            wholly = self.confirm() if matches(given, self.wanted) else None
+            if wholly is None:
+                self._keep(at, edit, self._from_wanted(given))
         except Exception:  # most changes make no sense
             return None
         finally:
-            vars(self.holder).pop(name, None)
+            vars(self.holder).pop(at.name, None)
         if wholly is None:
             return None
-        found = Correction(edit.says, method.place(edit.statement), _first_line(edit.statement), right)
+        found = Correction(edit.says, at.method.place(edit.statement), first_line(edit.statement), right)
+        if at.edit is not None:
+            found = _both(at, found)
         self.partly = self.partly or found
         return found if wholly else None
 
-    def _scope(self, method: _Method) -> dict[str, Any]:
-        """The values of a method's names when it returns, and of what self has."""
-        seen: dict[str, Any] = {}
+    def _keep(self, at: _Changed, edit: Edit, distance: float) -> None:
+        """Remember a change that has brought the gradient nearer, of those that came equally near the first."""
+        nearer = at.edit is None and distance < 0.999 * self._distance
+        if nearer and all(abs(distance - other) > 1e-9 * other for other, *_ in self._nearer):
+            self._nearer.append((distance, self.count, replace(at, edit=edit)))
 
-        def watch(frame: Any, event: str, _: Any) -> None:
-            if event == "return" and frame.f_code is method.code:
-                seen.update(frame.f_locals)
-
-        before = sys.getprofile()
-        sys.setprofile(watch)
-        try:
-            self.run()
-        except Exception:
-            pass
-        finally:
-            sys.setprofile(before)
-        gradients = [self.holder.gradient_name(name) for name in getattr(self.holder, "params", ())]
-        kept = {key: value for key, value in vars(self.holder).items() if key not in gradients and key[0] != "_"}
-        held = {f"self.{key}": value for key, value in kept.items()}
-        return {key: value for key, value in seen.items() if key != "self"} | held
+    def _from_wanted(self, given: Array) -> float:
+        distance = float(np.linalg.norm(given - self.wanted))
+        return distance if np.isfinite(distance) else np.inf
 
 
-@dataclass
-class _Method:
-    """A method's source as a tree, and what is needed to compile it again."""
+@dataclass(frozen=True)
+class _Changed:
+    """A method, what is known of it, and the change that is made in it already, if one is."""
 
-    function: FunctionType
-    tree: ast.FunctionDef
-    module: ast.Module
-    first: int
-    constants: set[Any]
-    functions: set[str]
-
-    @classmethod
-    def of(cls, function: Any) -> _Method | None:
-        """None where there is no source, or a loop that might not end."""
-        function = inspect.unwrap(function)
-        found = definition_of(function)
-        if found is None or any(isinstance(node, ast.While) for node in ast.walk(found[0])):
-            return None
-        tree, _, first = found
-        tree.decorator_list, tree.returns = [], None
-        for argument in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs):
-            argument.annotation = None
-        _Silent().visit(tree)
-        cells = [ast.arg(name) for name in dict.fromkeys((*function.__code__.co_freevars, "__class__"))]
-        given = ast.arguments([], cells, None, [], [], None, [])
-        made = ast.FunctionDef("made", given, [tree, ast.Return(ast.Name(tree.name, ast.Load()))], [], None)
-        module = ast.fix_missing_locations(ast.Module([made], []))
-        around = _class_of(function)
-        values: set[Any] = {node.value for node in ast.walk(around) if isinstance(node, ast.Constant)}
-        constants = {value for value in values if type(value) in (int, float) and abs(value) < 1e6}
-        calls = [node for node in ast.walk(around) if isinstance(node, ast.Call) and len(node.args) == 1]
-        names = {ast.unparse(call.func) for call in calls if not call.keywords}
-        named = {name for name in names if name.startswith("np.") or name in function.__globals__ or name == "abs"}
-        return cls(function, tree, module, first, constants, named)
-
-    @property
-    def code(self) -> CodeType:
-        """The code that runs now."""
-        return self.function.__code__
-
-    def compiled(self) -> Any:
-        """The function that the tree is now."""
-        made: dict[str, Any] = {}
-        exec(compile(self.module, "<a change of it>", "exec"), self.function.__globals__, made)
-        held = zip(self.code.co_freevars, self.function.__closure__ or (), strict=True)
-        cells = {name: cell.cell_contents for name, cell in held}
-        return made["made"](**{"__class__": None} | cells)
-
-    def place(self, statement: Any) -> str:
-        """The file and the line of a statement."""
-        file, line = Path(self.code.co_filename), f"line {self.first + statement.lineno - 1}"
-        return f"{file.name}, {line}" if file.exists() else line
+    name: str
+    method: Method
+    known: Known
+    edit: Edit | None = None
 
 
-class _Silent(ast.NodeTransformer):
-    """Takes out prints, which would come a thousand times."""
-
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        """Pass, in the place of a print."""
-        printed = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "print"
-        return ast.copy_location(ast.Pass(), node) if printed else node
-
-
-def _class_of(function: Any) -> ast.AST:
-    """The source of the class that a method stands in."""
-    lines, first = linecache.getlines(function.__code__.co_filename), function.__code__.co_firstlineno
-    try:
-        classes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.ClassDef)]
-    except SyntaxError:  # of a notebook's own commands, say
-        classes = []
-    around = [cls for cls in classes if cls.lineno <= first <= (cls.end_lineno or 0)]
-    return around[-1] if around else ast.Module([], [])
-
-
-def _methods(cls: type, starts: tuple[str, ...]) -> Iterator[str]:
-    """Names of methods: these, and those of the class that they call of self."""
-    found, left = dict[str, None](), list(starts)
-    while left:
-        name = left.pop(0)
-        function = getattr(cls, name, None)
-        if name in found or not callable(function):
-            continue
-        found[name] = None
-        code = getattr(inspect.unwrap(function), "__code__", None)
-        left += [called for called in getattr(code, "co_names", ()) if _is_helper(cls, called)]
-    return iter(found)
-
-
-def _is_helper(cls: type, name: str) -> bool:
-    return name not in KEPT and isinstance(inspect.getattr_static(cls, name, None), FunctionType)
-
-
-def _first_line(statement: Any) -> str:
-    if isinstance(statement, ast.Pass):
-        return "nothing: leave the line out"
-    line = ast.unparse(statement).splitlines()[0]
-    if isinstance(statement, ast.Assign | ast.Return) and isinstance(statement.value, ast.Tuple):
-        return line.replace(ast.unparse(statement.value), ast.unparse(statement.value)[1:-1])
-    return line
+def _both(at: _Changed, second: Correction) -> Correction:
+    """Two changes as one correction."""
+    assert at.edit is not None
+    before = first_line(at.edit.statement)
+    with at.edit.made() as statement:
+        after = first_line(statement)
+    place = at.method.place(at.edit.statement)
+    says = f"two slips: {at.edit.says}; and {second.says}"
+    if place == second.place:
+        return Correction(says, place, before, second.right)
+    return Correction(says, f"{place}; {second.place}", f"{before};  {second.written}", f"{after};  {second.right}")
 
 
 @dataclass(frozen=True)
@@ -247,6 +171,11 @@ class Outcome:
     correction: Correction | None
     count: int
     in_time: bool
+    first: Trials | None = None  # those of the method that is blamed
+
+    def of_two(self) -> Correction | None:
+        """Two changes at once, now that no single one was right."""
+        return self.first.two(time.thread_time() + PAIR_SECONDS) if self.first else None
 
 
 def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
@@ -269,17 +198,23 @@ def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
         found = [bench.prover.right_parts(point) for point in _elsewhere(bench, subject)]
         return None if not all(right <= each for each in found) else all(every <= each for each in found)
 
-    count, until, partly = 0, time.thread_time() + SECONDS, None
+    until, partly, tried = time.thread_time() + SECONDS, None, list[Trials]()
     for number in [own, *(n for n in range(len(holders)) if n != own)]:
         trials = Trials(holders[number], run, wanted, confirm, until)
+        tried.append(trials)
         mine = (
             (names.get(mismatch.part.name, ""), frozenset(names.values())) if number == own else ("", frozenset[str]())
         )
         found = trials.correction("backward", blamed=mine[0], wrong=mine[1])
-        count, partly = count + trials.count, partly or found
+        partly = partly or found
         if (found and found is not trials.partly) or not trials.in_time:
-            return Outcome(found or partly, count, trials.in_time)
-    return Outcome(partly, count, True)
+            partly = found or partly
+            break
+    return _outcome(partly, tried)
+
+
+def _outcome(found: Correction | None, tried: list[Trials]) -> Outcome:
+    return Outcome(found, sum(each.count for each in tried), all(each.in_time for each in tried), tried[0])
 
 
 def _result(part: Part) -> str:
@@ -305,7 +240,7 @@ def _wrong(bench: LayerBench, case: Case, mismatch: Mismatch) -> tuple[list[Part
     return wrong, np.array(mismatch.positions), mismatch.wanted
 
 
-ELSEWHERE = ("zeros at the end", "ties", "large", "negative", "rows of another size")
+ELSEWHERE = ("zeros at the end", "ties", "large", "negative", "more rows", "rows of another size")
 
 
 def _elsewhere(bench: LayerBench, subject: Subject) -> Iterator[Point]:
@@ -329,8 +264,8 @@ def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> Outcome
         return np.array(bench.loss.backward(p.copy(), t.copy())).ravel()[positions]
 
     def confirm() -> bool | None:
-        return "p" in bench.prover.right_parts(bench.point("elsewhere", bench.rng.permutation(p), t)) or None
+        others = [("elsewhere", bench.rng.permutation(p), t), *bench.situations("", p, t)]
+        return all("p" in bench.prover.right_parts(bench.point(*other)) for other in others) or None
 
     trials = Trials(bench.loss, run, mismatch.wanted, confirm, time.thread_time() + SECONDS)
-    found = trials.correction("slopes", "backward")
-    return Outcome(found, trials.count, trials.in_time)
+    return _outcome(trials.correction("slopes", "backward"), [trials])

@@ -21,7 +21,11 @@ class Finding:
 
 @dataclass
 class Report:
-    """The rules that were tried on `subject`, in order; `str()` is a table."""
+    """The rules that were tried on `subject`, in order; `str()` is a table.
+
+    `method` says how derivatives were measured, `error` how far they were off, of which `tolerance` is allowed, and
+    `not_checked` what no rule can know.
+    """
 
     subject: str
     findings: list[Finding] = field(default_factory=list)
@@ -29,6 +33,7 @@ class Report:
     method: str = ""
     error: float = 0.0
     tolerance: float = 0.0
+    not_checked: str = ""
 
     def holds(self, rule: str, detail: str = "") -> None:
         """Enter a rule that was tried and kept."""
@@ -56,12 +61,15 @@ class Report:
         lines = [f"{self.subject}: {'wrong' if broken else 'right'}"]
         lines += [f"  {f.rule:<{width}}  {f.verdict:<7}  {f.detail}".rstrip() for f in self.findings]
         lines += [f"  note: {note}" for note in self.notes]
+        if self.not_checked and not broken:
+            lines.append(f"  not checked: {self.not_checked}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         """The same as a table, for notebooks."""
         title, *_ = str(self).partition("\n")
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        notes += f"<p>not checked: {escape(self.not_checked)}</p>" if self.not_checked else ""
         return html_table(("rule", "", ""), ((f.rule, f.verdict, f.detail) for f in self.findings), title) + notes
 
 

@@ -81,6 +81,10 @@ def latest_forward(bench: LayerBench) -> None:
     if not same(bench.gradient(dy), expected):
         what = "another layer of the same class changes what this one's backward returns"
         raise Evidence(what, "kept for all layers of the class")
+    new = Subject(bench.layer)
+    new.theta[...] = bench.theta
+    if not same(new.forward(bench.x), subject.forward(bench.x)):
+        raise Evidence("the first forward of a new copy gives another y for the same x", "undeclared state")
 
 
 @rule("Fortran-ordered, strided and read-only arrays give the same")

@@ -32,6 +32,8 @@ SENTENCES = {
     "give the layer a predict of its own",
     "undeclared randomness": "it draws random numbers from a generator that is not declared, or keeps what it should "
     "not; write rng = state() in the class",
+    "undeclared state": "y depends on how often the layer has run: on something that forward counts or keeps, and that "
+    "is not declared; write steps = state() in the class, or keep nothing from one forward to the next",
     "never set": UNSET,
     "accumulated over calls": "it is accumulated: added to instead of set, so that a second backward gives a factor of "
     "two",
@@ -41,6 +43,8 @@ SENTENCES = {
     "not linear in dy": "backward is not linear in the upstream gradient: it clips, normalises or ignores dy",
     "random inference": "inference is random",
     "predict overwrites what backward needs": "predict overwrites what forward keeps for backward",
+    "predict changes forward": "predict leaves something behind that forward reads, a flag such as self.training = "
+    "False say: forward is training and predict inference, each on its own",
     "predict is another function": "predict and forward compute different functions",
     "statistics of the batch": "inference uses statistics of the batch; keep running ones as state() for it",
     "kept by identity": "what forward keeps is looked up by the identity of x; the same array may hold other numbers",
@@ -48,6 +52,8 @@ SENTENCES = {
     "the result is the same",
     "overflow": "an exponential overflows (or a logarithm gets 0): subtract the maximum before it, as a softmax does, "
     "or write it with exponentials of negative numbers only, as np.logaddexp does",
+    "vanished in float32": "0 / 0, or the logarithm of 0: a small number is 0 in float32 (1e-50), or is lost beside "
+    "another (1e-12 beside 1); take a larger eps, 1e-8 say, or np.finfo(x.dtype).tiny",
     "cancellation": "two large numbers are subtracted that are nearly equal: for a variance use the mean of squared "
     "differences, ((x - mean)**2).mean(), not E[x²] - E[x]²",
     "float32": "a constant or a threshold that float32 can't hold (1e-12 beside 1), or a branch on the dtype",
@@ -75,6 +81,7 @@ SENTENCES = {
     "wrong in this domain": "wrong only for {domain}",
     "summed over the rows": "it is summed over the rows instead of averaged",
     "rows together": "rows of a batch do not count each on its own",
+    "every p with every t": "(B,) against (B, 1) becomes (B, B): every p is compared with every t; give both one shape",
     "averaged over the outputs": "too small by exactly the number of outputs, {outputs}: averaged over them, not "
     "summed",
     "weights counted as rows": "divided by the number of rows instead of Σ w",
@@ -100,7 +107,10 @@ SENTENCES = {
     "state not copied": "state() hands out the memory itself; return copies",
     "state incomplete": "something that a step depends on is not in state(): name every vector in memory, and take "
     "counts from the argument of coefficients(step)",
-    "zero by zero": "0 / 0: a small eps belongs into the denominator",
+    "zero by zero": "zero is divided by zero, the gradient by its own norm say: a small eps belongs into the "
+    "denominator, or a norm of at least some number",
+    "zero by zero at once": "zero is divided by zero in the first step: 1 - β⁰ is 0, and coefficients(step) counts "
+    "from 0, so a bias correction is 1 - β ** (step + 1)",
     "step not from the gradient": "something is added that does not come from the gradient",
     "parameters treated apart": "some of the parameters are left out, or one rule reads a number of another's",
     "goes up": "steps that do not shrink with the gradient, or a sign",

@@ -7,8 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minigrad.testing.axes import axes, counts, transposed, turned_back
 from minigrad.testing.edits import Edit, atoms_of, results_of, slots
-from minigrad.testing.forms import axes, exchanged, indices, squares, statements, through_time, transposed
+from minigrad.testing.forms import (
+    exchanged,
+    grouped,
+    indices,
+    layers_left_out,
+    spaced,
+    squares,
+    statements,
+    through_time,
+)
 from minigrad.testing.operands import (
     dropped,
     functions,
@@ -48,9 +58,10 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     places.sort(key=lambda slot: (not known.wrong <= reached[slot.statement], len(reached[slot.statement])))
     atoms = atoms_of(places, known.scope)
     yield from (edit for edit in statements(function, atoms) if edit.statement in changing)
-    for kind in (exchanged, indices, axes, transposed, squares):
+    for kind in (exchanged, indices, axes, transposed, squares, counts, turned_back):
         for slot in places:
             yield from kind(slot)
+    yield from spaced(places, atoms)
     for slot in places:
         yield from through_time(slot, atoms)
     for slot in places:
@@ -60,6 +71,9 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     for slot in places:
         yield from operators(slot)
         yield from numbers(slot, known.constants)
+    for slot in places:
+        yield from grouped(slot)
+        yield from layers_left_out(slot, known.scope)
     for slot in places:
         yield from functions(slot, known.functions)
     for slot in places:

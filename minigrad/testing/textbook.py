@@ -35,7 +35,7 @@ def named_rule(optimizer: Any, rate: float | None) -> tuple[str, dict[str, Any]]
         return None
     first = " ".join(text.split()[:3])
     for name, needed in NEEDED.items():
-        of_name = name == cls.__name__.lower() or name in first.replace(",", " ").replace(":", " ").split()
+        of_name = cls.__name__.lower().startswith(name) or name in first.replace(",", " ").replace(":", " ").split()
         if of_name and all(isinstance(held.get(each), float | int) for each in needed):
             numbers = {each: float(value) for each, value in held.items() if isinstance(value, float | int)}
             return name, {"weight_decay": 0.0, "momentum": 0.0, "nesterov": 0.0} | numbers | {"rate": rate}
@@ -67,7 +67,7 @@ def _sgd(n: Numbers, t: int, theta: Array, g: Array, v: Array, _: Array) -> Step
 
 def _adam(n: Numbers, t: int, theta: Array, g: Array, m: Array, v: Array) -> Stepped:
     g = g + n["weight_decay"] * theta
-    b1, b2, at = n["beta1"], n["beta2"], max(t + n.get("late", 0), 1)
+    b1, b2, at = n["beta1"], n["beta2"], 1 if n.get("always") else max(t + n.get("late", 0), 1)
     m = b1 * m + n.get("rest1", 1 - b1) * g
     v = b2 * v + n.get("rest2", 1 - b2) * g**2
     first, second = (1 if n.get(raw) else 1 - b**at for raw, b in (("raw_m", b1), ("raw_v", b2)))
@@ -113,6 +113,7 @@ def wrong_variants(name: str, n: Numbers) -> Iterator[tuple[str, str, dict[str, 
         yield "the bias correction of v, division by 1 - β₂ᵗ, is missing", name, {**n, "raw_v": 1}
         yield "√(1 - β₂ᵗ) lacks its root", name, {**n, "squared": 1}
         yield "both bias corrections are missing: division by 1 - βᵗ", name, {**n, "raw_m": 1, "raw_v": 1}
+        yield "the bias correction is 1 - β where 1 - βᵗ belongs: the power t is missing", name, {**n, "always": 1}
         for late in (1, -1):
             yield "the bias correction takes another t: it is 1 in the first step", name, {**n, "late": late}
         yield "m takes g instead of (1 - β₁) g", name, {**n, "rest1": 1.0}

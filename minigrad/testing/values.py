@@ -59,6 +59,9 @@ def _far_apart(bench: LayerBench, small: Subject, attempt: int, sized: Any) -> s
     y64 = bench.spare.at(bench.spare.vector(x64, case.theta), x64)
     y32 = small.forward(x32).copy()
     g32 = small.collect(x32, small.layer.backward(case.dy.astype(np.float32))).copy()
+    # What saturates leaves a gradient of nothing but the rounding of y.
+    entries = slice(0, x64.size if x64.dtype.kind == "f" else 0)
+    noise.gradient[entries] = np.maximum(noise.gradient[entries], EPS * abs(case.dy * y64).max(initial=0))
     if not np.isfinite(y32).all():  # what overflows is judged by another rule
         return None
     coarse = RELATIVE32 if sized is None else 30 * RELATIVE32  # of what was subtracted on the way
@@ -76,7 +79,7 @@ MOVED = 1e-6  # by how much numbers are moved to see how much the true value dep
 
 @rule("forward and backward are finite where the true value is")
 def finite(bench: LayerBench) -> Skipped | str:
-    """In float32 and float64, at large inputs, against the layer itself in the next wider numbers."""
+    """In float32 and float64, for large inputs and a row of zeros, against the layer in the next wider numbers."""
     if bench.only_here or bench.x.dtype.kind != "f":
         return Skipped()
     tried = 0
@@ -111,9 +114,10 @@ def _overflows(bench: LayerBench, narrow: Subject, wide: Subject, situation: str
             position = int(np.argmax(wrong.ravel()))
             given, true = a.ravel()[position], float(b.ravel()[position])
             what = f"in {y.dtype} {method} returns {given}, where the true value is {true:.6g}"
+            zeros, shifted = "zeros" in situation, _shift_invariant(bench)
             raise Evidence(
                 what,
-                "maximum not subtracted" if _shift_invariant(bench) else "overflow",
+                "vanished in float32" if zeros else "maximum not subtracted" if shifted else "overflow",
                 situation=situation,
                 analytic=float(given),
                 numeric=true,

@@ -181,6 +181,7 @@ FUNCTIONS = {  # by the name of their rules: f(x, w), w
     "mean": (lambda x, w: (x * w).mean(axis=-1) * w.mean(), SMALL),
     "var": (lambda x, w: (x * w).var(axis=-1, keepdims=True) + np.var(w) * x, SMALL),
     "std": (lambda x, w: (x * w).std(axis=-1, ddof=1, keepdims=True) * x, SMALL),
+    "norm": (lambda x, w: np.linalg.norm(x * w, axis=1, keepdims=True) * x, SMALL),
     "maximum.reduce": (lambda x, w: (x * w).max(axis=-1), SMALL),
     "minimum.reduce": (lambda x, w: (x + w).min(axis=-1, keepdims=True) * w, SMALL),
     "max": (lambda x, w: np.max(x * w, axis=-1), SMALL),

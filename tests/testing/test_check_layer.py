@@ -145,6 +145,127 @@ def test_all_rows_of_a_large_x_are_proved():
     check_layer(Tanh(), np.random.default_rng(0).normal(size=(40, 500)))
 
 
+class Counting(Layer):
+    def __init__(self):
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * min(self.calls / 3, 1.0)
+
+    def backward(self, dy):
+        return dy
+
+
+class Switched(Layer):
+    """predict leaves a flag that forward reads"""
+
+    training = True
+
+    def forward(self, x):
+        self.slope = 2.0 if self.training else 1.0
+        return x * self.slope
+
+    def predict(self, x):
+        self.training = False
+        return 2.0 * x
+
+    def backward(self, dy):
+        return dy * self.slope
+
+
+class Behind(Layer):
+    """W's transpose is taken once, in __init__"""
+
+    W, dW = parameter()
+
+    def __init__(self):
+        self.W = np.arange(6.0).reshape(3, 2) / 5
+        self.turned = self.W.T.copy()
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.turned
+
+
+class Twice(Layer):
+    """One Dense is run on both halves of x"""
+
+    def __init__(self):
+        self.f = Dense(2, 2, seed=0)
+        self.layers = [self.f]
+
+    def forward(self, x):
+        self.d = self.f.forward(x[:, :2]) * self.f.forward(x[:, 2:])
+        return self.d
+
+    def backward(self, dy):
+        return np.concatenate([self.f.backward(dy), self.f.backward(dy)], axis=1)
+
+
+class Narrow(Layer):
+    """Wrong for rows of two"""
+
+    def forward(self, x):
+        self.y = np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+        return self.y
+
+    def backward(self, dy):
+        dx = self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))
+        return dx if dx.shape[1] != 2 else dy * self.y * (1 - self.y)
+
+
+class Vanishing(Layer):
+    """x / |x| with an eps that is 0 in float32"""
+
+    def forward(self, x):
+        self.n = np.sqrt((x**2).sum(axis=-1, keepdims=True) + x.dtype.type(1e-50))
+        self.y = x / self.n
+        return self.y
+
+    def backward(self, dy):
+        return (dy - self.y * (dy * self.y).sum(axis=-1, keepdims=True)) / self.n
+
+
+@pytest.mark.parametrize(
+    ("cls", "shape", "words"),
+    [
+        (Counting, None, "how often the layer has run"),
+        (Switched, None, "predict leaves something behind"),
+        (Behind, (5, 3), "use self.W itself"),
+        (Twice, (5, 4), "run more than once in one forward"),
+        (Narrow, None, ""),
+        (Vanishing, None, "a larger eps"),
+    ],
+)
+def test_a_rare_bug_is_caught_and_named(cls, shape, words):
+    with pytest.raises(GradientError) as caught:
+        check_layer(cls(), None if shape is None else np.random.default_rng(0).normal(size=shape))
+    assert words in caught.value.diagnosis
+
+
+def test_a_stated_tolerance_is_that_of_y_too():
+    class Single(Layer):
+        tolerance = 1e-3
+
+        def forward(self, x):
+            self.x = x.astype(np.float32)
+            return np.sin(self.x).astype(x.dtype)
+
+        def backward(self, dy):
+            return (dy * np.cos(self.x)).astype(dy.dtype)
+
+    check_layer(Single())
+    with pytest.raises(GradientError):
+        check_layer(
+            type("Wrong", (Single,), {"backward": lambda self, dy: (2 * dy * np.cos(self.x)).astype(dy.dtype)})()
+        )
+
+
 def test_check_layer_uses_the_complex_step_where_it_can():
     assert check_layer(Dense(3, 2)).method == "complex step"
     layer, x = LAYERS["Absolute"]()

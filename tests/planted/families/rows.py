@@ -30,7 +30,7 @@ bugs(
     ("self.y * (dy -", "(dy -"),
     ("axis=-1", "axis=0", "batch"),
     ("x.max(axis=-1, keepdims=True)", "x.max()", "maximum"),
-    ("e.sum(axis=-1, keepdims=True)", "e.sum()", "batch"),
+    ("e.sum(axis=-1, keepdims=True)", "e.sum()", "another forward"),
 )
 also(
     Softmax,

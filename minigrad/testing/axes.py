@@ -1,0 +1,174 @@
+"""Slips of axes: sums over the wrong one, transposes, counts, and what is put back in another order.
+
+Each function yields, for a place in a function's source, the edits that undo such a slip there, with words for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from minigrad.testing.edits import Edit, Slot, code, number
+
+FIRST = ("sum", "mean", "max")
+REDUCING = ("sum", "mean", "max", "min", "var", "std", "prod", "cumsum", "argmax")
+AXES = (0, 1, -1, -2, 2)
+
+
+def axes(slot: Slot) -> Iterator[Edit]:
+    """Sums over the wrong axis, means instead of sums."""
+    node = slot.node
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant | ast.UnaryOp):
+        total = ast.Call(ast.Attribute(node.value, "sum", ast.Load()), [], [ast.keyword("axis", number(0))])
+        yield slot.to(
+            total,
+            f"only one row is taken, {code(node)}, where the sum over the rows belongs: right at batch size 1 only",
+        )
+    if not isinstance(node, ast.Call):
+        return
+    yield from _other_axis(slot)
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "sum" and isinstance(node.func.value, ast.Subscript):
+        for several in ((0,), (0, 1), (0, 1, 2)):
+            given = [ast.keyword("axis", ast.Tuple([number(axis) for axis in several], ast.Load()))]
+            total = ast.Call(ast.Attribute(node.func.value.value, "sum", ast.Load()), [], given)
+            says = f"only a part is summed, {code(node.func.value)}, where all rows and positions count"
+            yield slot.to(total, says)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in FIRST:
+        for name in FIRST:
+            if name != node.func.attr:
+                says = f"`{node.func.attr}` where `{name}` belongs, which differ by the number of rows or positions"
+                yield Edit(says, slot.statement, ((node.func, "attr", name),))
+        if not any(keyword.arg == "axis" for keyword in node.keywords):
+            for axis, keep in itertools.product((0, -1), (False, True)):
+                given = [ast.keyword("axis", number(axis))]
+                given += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
+                says = f"`{node.func.attr}` goes over everything: it lacks axis={axis}"
+                yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),))
+
+
+def _other_axis(slot: Slot) -> Iterator[Edit]:
+    """Another axis, with the axis kept or not, in a call that takes one by name or, of an array, first."""
+    node: Any = slot.node
+    named = [keyword for keyword in node.keywords if keyword.arg == "axis"]
+    first = isinstance(node.func, ast.Attribute) and node.func.attr in REDUCING and len(node.args) == 1
+    given = named[0].value if named else node.args[0] if first else None
+    if given is None or not isinstance(given, ast.Constant | ast.UnaryOp):
+        return
+    for axis in AXES:
+        if ast.unparse(given) != str(axis):
+            instead = f"not axis={ast.unparse(given)} (or forward has the wrong one)"
+            says = f"the wrong axis: axis={axis} belongs there, {instead}"
+            owner, key = (named[0], "value") if named else (node.args, 0)
+            yield Edit(says, slot.statement, ((owner, key, number(axis)),))
+            if not any(keyword.arg == "keepdims" for keyword in node.keywords):
+                kept = [*node.keywords, ast.keyword("keepdims", ast.Constant(True))]
+                both = [(node, "keywords", kept)]
+                if named:
+                    both = [(node, "keywords", [ast.keyword("axis", number(axis)), *kept[len(named) :]])]
+                    yield Edit(says, slot.statement, tuple(both))
+                else:
+                    yield Edit(says, slot.statement, ((owner, key, number(axis)), *both))
+
+
+def counts(slot: Slot) -> Iterator[Edit]:
+    """The number of rows where that of all positions counts, one less (as in an unbiased variance), or another."""
+    node: Any = slot.node
+    length = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len" and len(node.args) == 1
+    if length:
+        array = node.args[0]
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
+        array = node.value.value
+    elif isinstance(node, ast.Attribute) and node.attr == "size":
+        array = node.value
+    else:
+        return
+    if slot.within(ast.Subscript, ast.Slice) or isinstance(slot.statement, ast.For):
+        return
+    text = ast.unparse(array)
+    for other in (
+        f"{text}.size // {text}.shape[-1]",
+        f"len({text})",
+        f"{text}.shape[-1]",
+        f"{text}.size",
+        f"{text}.shape[1]",
+    ):
+        if other != ast.unparse(node):
+            new = ast.parse(other, mode="eval").body
+            yield slot.to(new, f"another number: {code(new)} belongs there, not {code(node)}")
+    less = ast.BinOp(node, ast.Sub(), ast.Constant(1))
+    yield slot.to(less, f"{code(node)} where {code(less)} belongs, as in an unbiased variance (ddof=1)")
+
+
+def transposed(slot: Slot) -> Iterator[Edit]:
+    """A transpose too much, or too little."""
+    node, says = slot.node, "transposed: {} stands where {} belongs"
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        yield slot.to(node.value, says.format(code(node), code(node.value)))
+    elif isinstance(slot.parent, ast.BinOp) and (isinstance(slot.parent.op, ast.MatMult) or _is_square(slot)):
+        swapped = ast.Call(ast.Attribute(node, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
+        for new in (ast.Attribute(node, "T", ast.Load()), swapped):
+            yield slot.to(new, says.format(code(node), code(new)))
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("swapaxes", "transpose")
+    ):
+        yield slot.to(node.func.value, says.format(code(node), code(node.func.value)))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reshape":
+        for one, other in ((1, 2), (-1, -2), (0, 1)):
+            swapped = ast.Call(ast.Attribute(node.func.value, "swapaxes", ast.Load()), [number(one), number(other)], [])
+            says = f"the order of axes: {code(swapped)} belongs before the reshape, which takes numbers as they lie"
+            yield slot.to(ast.Call(ast.Attribute(swapped, "reshape", ast.Load()), node.args, node.keywords), says)
+    yield from _letters(slot)
+    yield from _both_ways(slot)
+
+
+def _letters(slot: Slot) -> Iterator[Edit]:
+    """Two letters of an operand of einsum exchanged: that operand transposed."""
+    node: Any = slot.node
+    called = getattr(slot.parent, "func", None)
+    if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and getattr(called, "attr", "") == "einsum"):
+        return
+    inputs, arrow, output = node.value.replace(" ", "").partition("->")
+    operands = [*inputs.split(","), *([output] if arrow else [])]
+    for place, letters in enumerate(operands):
+        for one, other in itertools.combinations(range(len(letters)), 2):
+            turned = letters.translate({ord(letters[one]): letters[other], ord(letters[other]): letters[one]})
+            new = [*operands[:place], turned, *operands[place + 1 :]]
+            text = ",".join(new[:-1]) + arrow + new[-1] if arrow else ",".join(new)
+            says = f"transposed: the letters of an operand are exchanged, '{letters}' where '{turned}' belongs"
+            yield slot.to(ast.Constant(text), says)
+
+
+def _is_square(slot: Slot) -> bool:
+    return slot.shape is not None and len(slot.shape) == 2 and slot.shape[0] == slot.shape[1] > 1
+
+
+def _both_ways(slot: Slot) -> Iterator[Edit]:
+    """A matrix that acts from both sides, x A x: its transpose has a part in the derivative too."""
+    node: Any = slot.node
+    product = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.MatMult)
+    if _is_square(slot) and product and isinstance(node, ast.Name | ast.Attribute):
+        both = ast.BinOp(node, ast.Add(), ast.Attribute(node, "T", ast.Load()))
+        says = f"{code(node)} acts from both sides, so {code(both)} belongs there: the same only if it is symmetric"
+        yield slot.to(ast.BinOp(both, ast.Div(), ast.Constant(2)), says)
+        yield slot.to(both, says)
+
+
+def turned_back(slot: Slot) -> Iterator[Edit]:
+    """A running sum in forward's order, where it is to run from the end."""
+    node: Any = slot.node
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "cumsum":
+        on: Any = getattr(node.func, "value", None)
+        of_array = not (isinstance(on, ast.Name) and on.id == "np")
+        array = on if of_array else node.args[0]
+        rest = node.args if of_array else node.args[1:]
+        axis = [*rest, *(keyword.value for keyword in node.keywords if keyword.arg == "axis")]
+
+        def through(function: str, what: Any) -> Any:
+            return ast.Call(ast.parse(function, mode="eval").body, [what, *axis[:1]], [])
+
+        new = through("np.flip", through("np.cumsum", through("np.flip", array)))
+        yield slot.to(new, f"a running sum is turned back by one from the end: {code(new)} belongs there")

@@ -1,0 +1,158 @@
+"""The methods of a class as trees that can be changed and compiled again, with what is known of them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+from minigrad.derivation.insertion import definition_of
+from minigrad.testing.slips import Known
+
+KEPT = ("forward", "predict", "config", "output_shape")  # methods that no gradient is computed in
+UNSAFE = ("as_strided", "frombuffer", "ctypes")  # changed arguments of these may read or write anywhere
+
+
+@dataclass
+class Method:
+    """A method's source as a tree, and what is needed to compile it again."""
+
+    function: FunctionType
+    tree: ast.FunctionDef
+    module: ast.Module
+    first: int
+    constants: set[Any]
+    functions: set[str]
+
+    @classmethod
+    def of(cls, function: Any) -> Method | None:
+        """None where there is no source, or a loop that might not end."""
+        function = inspect.unwrap(function)
+        found = definition_of(function)
+        if found is None or any(isinstance(node, ast.While) for node in ast.walk(found[0])):
+            return None
+        tree, _, first = found
+        tree.decorator_list, tree.returns = [], None
+        for argument in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs):
+            argument.annotation = None
+        _Silent().visit(tree)
+        cells = [ast.arg(name) for name in dict.fromkeys((*function.__code__.co_freevars, "__class__"))]
+        given = ast.arguments([], cells, None, [], [], None, [])
+        made = ast.FunctionDef("made", given, [tree, ast.Return(ast.Name(tree.name, ast.Load()))], [], None)
+        module = ast.fix_missing_locations(ast.Module([made], []))
+        around = _class_of(function)
+        values: set[Any] = {node.value for node in ast.walk(around) if isinstance(node, ast.Constant)}
+        constants = {value for value in values if type(value) in (int, float) and abs(value) < 1e6}
+        calls = [node for node in ast.walk(around) if isinstance(node, ast.Call) and len(node.args) == 1]
+        names = {ast.unparse(call.func) for call in calls if not call.keywords}
+        named = {name for name in names if name.startswith("np.") or name in function.__globals__ or name == "abs"}
+        return cls(function, tree, module, first, constants, named)
+
+    @property
+    def code(self) -> CodeType:
+        """The code that runs now."""
+        return self.function.__code__
+
+    def compiled(self) -> Any:
+        """The function that the tree is now."""
+        made: dict[str, Any] = {}
+        exec(compile(self.module, "<a change of it>", "exec"), self.function.__globals__, made)
+        held = zip(self.code.co_freevars, self.function.__closure__ or (), strict=True)
+        cells = {name: cell.cell_contents for name, cell in held}
+        return made["made"](**{"__class__": None} | cells)
+
+    def known(
+        self, holder: Any, run: Callable[[], Any], blamed: str = "", wrong: frozenset[str] = frozenset()
+    ) -> Known:
+        """What is known of it once `run` has run it, as a method of `holder`."""
+        return Known(self._scope(holder, run), self.constants, self.functions, blamed, wrong)
+
+    def _scope(self, holder: Any, run: Callable[[], Any]) -> dict[str, Any]:
+        """The values of its names when it returns, and of what self has."""
+        seen: dict[str, Any] = {}
+
+        def watch(frame: Any, event: str, _: Any) -> None:
+            if event == "return" and frame.f_code is self.code:
+                seen.update(frame.f_locals)
+
+        before = sys.getprofile()
+        sys.setprofile(watch)
+        try:
+            run()
+        except Exception:
+            pass
+        finally:
+            sys.setprofile(before)
+        gradients = [holder.gradient_name(name) for name in getattr(holder, "params", ())]
+        kept = {key: value for key, value in vars(holder).items() if key not in gradients and key[0] != "_"}
+        return {key: value for key, value in seen.items() if key != "self"} | {f"self.{k}": v for k, v in kept.items()}
+
+    def place(self, statement: Any) -> str:
+        """The file and the line of a statement."""
+        file, line = Path(self.code.co_filename), f"line {self.first + statement.lineno - 1}"
+        return f"{file.name}, {line}" if file.exists() else line
+
+
+class _Silent(ast.NodeTransformer):
+    """Takes out prints, which would come a thousand times."""
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        """Pass, in the place of a print."""
+        printed = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "print"
+        return ast.copy_location(ast.Pass(), node) if printed else node
+
+
+def _class_of(function: Any) -> ast.AST:
+    """The source of the class that a method stands in."""
+    lines, first = linecache.getlines(function.__code__.co_filename), function.__code__.co_firstlineno
+    try:
+        classes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.ClassDef)]
+    except SyntaxError:  # of a notebook's own commands, say
+        classes = []
+    around = [cls for cls in classes if cls.lineno <= first <= (cls.end_lineno or 0)]
+    return around[-1] if around else ast.Module([], [])
+
+
+def methods(cls: type, starts: tuple[str, ...]) -> Iterator[str]:
+    """Names of methods: these, and those of the class that they call of self; none where a change may be unsafe."""
+    found, left = dict[str, None](), [] if _is_unsafe(cls) else list(starts)
+    while left:
+        name = left.pop(0)
+        function = getattr(cls, name, None)
+        if name in found or not callable(function):
+            continue
+        found[name] = None
+        left += [called for called in _names(function) if _is_helper(cls, called)]
+    return iter(found)
+
+
+def _names(function: Any) -> tuple[str, ...]:
+    """The names that a function's code reads, but for its own variables."""
+    return getattr(getattr(inspect.unwrap(function), "__code__", None), "co_names", ())
+
+
+def _is_unsafe(cls: type) -> bool:
+    """Whether a method, or a function of its file that it calls, might write beyond an array if it were changed."""
+    own = [value for each in cls.__mro__ for value in vars(each).values() if isinstance(value, FunctionType)]
+    called = [function.__globals__.get(name) for function in own for name in _names(function)]
+    return any(name in UNSAFE for each in (*own, *called) if callable(each) for name in _names(each))
+
+
+def _is_helper(cls: type, name: str) -> bool:
+    return name not in KEPT and isinstance(inspect.getattr_static(cls, name, None), FunctionType)
+
+
+def first_line(statement: Any) -> str:
+    """A statement's first line, as it is shown."""
+    if isinstance(statement, ast.Pass):
+        return "nothing: leave the line out"
+    line = ast.unparse(statement).splitlines()[0]
+    if isinstance(statement, ast.Assign | ast.Return) and isinstance(statement.value, ast.Tuple):
+        return line.replace(ast.unparse(statement.value), ast.unparse(statement.value)[1:-1])
+    return line

@@ -1,0 +1,131 @@
+"""Which other forward a backward belongs to: one change of the source of forward with which the two agree.
+
+The changes are those that are tried of backward (`minigrad.testing.slips`), and backward stays as it is. Where the
+output stays too, forward has kept the wrong thing; otherwise forward and backward are each of another function, and
+only the reader knows which of them is meant.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array, walk
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.edits import Edit
+from minigrad.testing.loss_bench import LossBench
+from minigrad.testing.methods import Method, first_line, methods
+from minigrad.testing.point import Mismatch, rms
+from minigrad.testing.rounding import matches
+from minigrad.testing.slips import edits
+from minigrad.testing.subject import Case, Subject
+
+SECONDS = 1.0  # of the processor
+STEP = 1e-5  # of differences, beside the numbers that go in
+NEAR = 1e-6  # how near these come to a derivative, of the largest
+LIKELY = 1e-3  # and one alone, which may be a small one
+DIRECTIONS = 3
+
+# y and the gradient of Σ dy y with respect to some of v, both at v.
+Run = Callable[[Array], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place at which forward and backward are to agree: v, the entries of it that count, and dy."""
+
+    v: Array
+    span: slice
+    dy: Array
+    run: Run
+
+
+def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
+    """The other forward in words, of the layer that has the part which is wrong; empty if none is found."""
+    bench.subject.rewind()
+    subject, layers = Subject(bench.subject.layer), list(walk([bench.subject.layer]))
+    own = next((number for number, layer in enumerate(layers) if layer is mismatch.part.layer), 0)
+    holder = list(walk([subject.layer]))[own]
+
+    def places() -> Iterator[Place]:
+        for x, theta in ((case.x, case.theta), (bench.another(), bench.theta)):
+            parts = subject.parts(x)
+            blamed = next(part.span for part in parts if part.name == mismatch.part.name)
+            v, rng = subject.vector(x, theta), np.random.default_rng(3)
+            dy = rng.standard_normal(subject.at(v, x).shape)
+            for span in (blamed, slice(None)):
+                yield Place(v, span, dy, lambda v, x=x, dy=dy: subject.run(v, x, dy))  # type: ignore[misc]
+
+    return _agreeing(holder, ("forward",), places)
+
+
+def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> str:
+    """The other forward of a loss, in words; empty if none is found."""
+
+    def places() -> Iterator[Place]:
+        for q in (p, bench.rng.permutation(p)):
+
+            def run(v: Array, shape: tuple[int, ...] = q.shape) -> tuple[Array, Array]:
+                given = v.reshape(shape)
+                return np.array([bench.loss.forward(given, t)]), np.ravel(bench.loss.backward(given.copy(), t))
+
+            yield Place(q.ravel().copy(), slice(None), np.ones(1), run)
+
+    return _agreeing(bench.loss, ("terms", "forward"), places)
+
+
+def _agreeing(holder: Any, starts: tuple[str, ...], places: Callable[[], Iterator[Place]]) -> str:
+    until = time.thread_time() + SECONDS
+    first = next(places())
+    before = first.run(first.v)[0]
+    for name in methods(type(holder), starts):
+        method = Method.of(getattr(type(holder), name))
+        if method is None or type(holder).__module__.startswith("minigrad."):
+            continue
+        for edit in edits(method.tree, method.known(holder, lambda: first.run(first.v))):
+            if time.thread_time() > until:
+                return ""
+            try:
+                with edit.made() as statement:
+                    vars(holder)[name] = MethodType(method.compiled(), holder)
+                    after = first_line(statement)
+                if all(_agree(place) for place in places()):
+                    return _words(edit, method, after, np.array_equal(first.run(first.v)[0], before))
+            except Exception:  # most changes make no sense
+                continue
+            finally:
+                vars(holder).pop(name, None)
+    return ""
+
+
+def _words(edit: Edit, method: Method, after: str, kept_alone: bool) -> str:
+    line, place = first_line(edit.statement), method.place(edit.statement)
+    if kept_alone:
+        return f"forward keeps the wrong thing for backward: {edit.says} ({place}: `{line}`)"
+    other = "without this line" if isinstance(edit.places[0][2], ast.Pass) else f"with `{after}` in its place"
+    return (
+        f"backward is the derivative of another forward: not of this one, `{line}` ({place}), but of one {other}; "
+        f"{edit.says}, or backward has it wrong"
+    )
+
+
+def _agree(place: Place) -> bool:
+    """Whether the gradient is the derivative of y along some directions; nothing agrees where neither is seen."""
+    rng, step = np.random.default_rng(7), STEP * (rms(place.v) or 1.0)
+    gradient = place.run(place.v)[1].copy()
+    given, numeric = [], []
+    for _ in range(DIRECTIONS):
+        direction = np.zeros_like(place.v)
+        direction[place.span] = rng.standard_normal(direction[place.span].shape)
+        up, down = (place.run(place.v + sign * step * direction)[0] for sign in (1, -1))
+        numeric.append(float((place.dy * (up - down)).sum()) / (2 * step))
+        given.append(float(gradient @ direction))
+        if not matches(np.array(given[:1]), np.array(numeric[:1]), LIKELY):
+            return False
+    return matches(np.array(given), np.array(numeric), NEAR) and np.array_equal(gradient, place.run(place.v)[1])
