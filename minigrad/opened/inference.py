@@ -12,6 +12,7 @@ from minigrad.data.preparation import Preparation
 from minigrad.data.table import Reading
 from minigrad.data.target import Target, interval_names, interval_of, is_of_table, table_of, threshold_of
 from minigrad.data.written_numbers import NumberFormat
+from minigrad.layers.combine import Average
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
 from minigrad.parameter import Array, pack
@@ -47,6 +48,8 @@ class Answering:
             self.names = self.features = [f"x{i + 1}" for i in range(int(np.prod(self.row_shape)))]
         if not np.isfinite(self.model.theta).all():
             raise OpenedError(f"{model!r} has weights that are not finite: it has no answers to export")
+        if any(isinstance(layer, Average) for layer in self.model.layers):
+            raise OpenedError("an ensemble is exported as ONNX, not as a page or a workbook; train without --ensemble")
         x = np.zeros((1, *self.row_shape))
         try:
             program = make(Inference(self.model, x)).program
