@@ -274,20 +274,26 @@ class Prover:
         slopes, noise = [], self.rough(point)
         for _ in range(jitters):
             near = point.v + size * point.scales * self.rng.standard_normal(point.scales.shape)
-            exact = complex_slope(point.analytic, near, direction) if point.analytic and self._trusts_steps else None
+            by_step = point.analytic if self.complex_safe and self.by_complex_step else None
+            exact = complex_slope(by_step, near, direction) if by_step else None
             if exact is None:
                 exact = slope(point.f, near, direction, finest=finest, noise=noise).value
             slopes.append(exact)
         return np.min(slopes, axis=0), np.max(slopes, axis=0)
 
-    def _on_a_kink(self, point: Point, direction: Array, finest: float) -> bool:
-        """Whether slopes close by differ, and still do so closer by, where those of a mere bend come together."""
-        low, high = self._close_by(point, direction, finest)
+    def _kinks(
+        self, point: Point, direction: Array, finest: float, jitters: int = JITTERS
+    ) -> tuple[Array, Array, Array]:
+        """Where slopes close by differ, and do so closer by too, where those of a mere bend come together; and both."""
+        low, high = self._close_by(point, direction, finest, jitters)
         kinked = high - low > 1e-3 * np.maximum(abs(low), abs(high))
-        if not kinked.any():
-            return False
-        closer_low, closer_high = self._close_by(point, direction, finest, size=0.01 * NEAR)
-        return bool((kinked & (closer_high - closer_low > 0.1 * (high - low))).any())
+        if kinked.any():
+            closer_low, closer_high = self._close_by(point, direction, finest, jitters, 0.01 * NEAR)
+            kinked &= closer_high - closer_low > 0.1 * (high - low)
+        return kinked, low, high
+
+    def _on_a_kink(self, point: Point, direction: Array, finest: float) -> bool:
+        return bool(self._kinks(point, direction, finest)[0].any())
 
     def _excused(self, point: Point, direction: Array, finest: float, measured: Measured) -> bool:
         """Whether v lies on a kink that this direction runs along, so that the slopes close by are many.
@@ -295,10 +301,11 @@ class Prover:
         Then every slope between those close by is right: Clarke's derivative. (The median of three equal numbers is
         smooth along (1, 0, 0), where its slope is 0, and yet the gradient (1, 0, 0) is right.)
         """
-        if not np.isfinite(measured.analytic) or not self._on_a_kink(point, direction, finest):
+        if not np.isfinite(measured.analytic):
             return False
-        low, high = self._close_by(point, direction, finest, MANY_JITTERS)
-        kinked = high - low > 1e-3 * np.maximum(abs(low), abs(high))
+        kinked, low, high = self._kinks(point, direction, finest, MANY_JITTERS)
+        if not kinked.any():
+            return False
         found = slope(point.f, point.v, direction, finest=finest, noise=self.rough(point))
         found.low = np.where(kinked, np.minimum(low, found.low), found.low)
         found.high = np.where(kinked, np.maximum(high, found.high), found.high)

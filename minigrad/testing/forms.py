@@ -43,7 +43,7 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
                 says = f"{code(statement.target)} is added to where it is to be set"
                 yield Edit(says, statement, ((body, place, new_one),))
             if isinstance(statement, ast.If) and not statement.orelse:
-                says = f"the condition {code(statement.test)} leaves something out: all of it counts"
+                says = f"the condition {code(statement.test)} leaves something out, the first step say: all count"
                 yield Edit(says, statement, ((statement, "test", ast.Constant(True)),))
             if isinstance(statement, ast.For) and not isinstance(statement.iter, ast.Constant | ast.Tuple):
                 gone_through: Any = statement.iter

@@ -103,6 +103,8 @@ def dropped(slot: Slot) -> Iterator[Edit]:
         yield slot.to(node.left, f"{code(node)} loses the sizes of {code(node.left)}, which belong there")
     elif isinstance(node, ast.Call):
         says = f"{code(node.func)} does not belong there"
+        if getattr(node.func, "attr", "") == "astype":
+            says = f"{code(node)} loses digits, in float16 or float32 say, or the part after the point"
         if isinstance(slot.statement, ast.For):
             says = f"the loop does not go through all steps: {code(node)}"
         for inner in [*([node.func.value] if isinstance(node.func, ast.Attribute) else []), *node.args]:

@@ -66,6 +66,12 @@ def test_check_layer_gives_no_false_alarm(name, seed):
     check_layer(layer, x, seed=seed)
 
 
+@pytest.mark.parametrize("seed", [17])
+def test_where_numbers_are_equal_enough_neighbours_are_looked_at(seed):
+    layer, x = LAYERS["Median"]()
+    check_layer(layer, np.ones_like(x) if x is not None else np.ones((6, 3)), seed=seed)
+
+
 @pytest.mark.parametrize("name", independent_layers.BUGS)
 def test_check_layer_catches_a_bug_of_another_kind(name):
     caught(independent_layers.BUGS[name])
