@@ -215,7 +215,9 @@ def linear(bench: LayerBench) -> None:
     y = bench.subject.forward(bench.x)
     one, other = bench.upstream(y), bench.upstream(y)
     g, h = bench.gradient(one), bench.gradient(other)
-    noise = noise + bench.tolerance / UNITS * float(abs(g).max(initial=0))
+    # What saturates leaves a gradient of nothing but the rounding of y.
+    rounded = EPS * float(abs(one * y).max(initial=0))
+    noise = np.maximum(noise, rounded) + bench.tolerance / UNITS * float(abs(g).max(initial=0))
     tried = {"the sum of two": (one + other, g + h)}
     tried |= {f"{factor:g} times a": (factor * one, factor * g) for factor in (-2.0, 1e-8, 1e8)}
     for part in bench.parts():

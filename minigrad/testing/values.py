@@ -59,9 +59,11 @@ def _far_apart(bench: LayerBench, small: Subject, attempt: int, sized: Any) -> s
     y64 = bench.spare.at(bench.spare.vector(x64, case.theta), x64)
     y32 = small.forward(x32).copy()
     g32 = small.collect(x32, small.layer.backward(case.dy.astype(np.float32))).copy()
-    # What saturates leaves a gradient of nothing but the rounding of y.
-    entries = slice(0, x64.size if x64.dtype.kind == "f" else 0)
-    noise.gradient[entries] = np.maximum(noise.gradient[entries], EPS * abs(case.dy * y64).max(initial=0))
+    # What saturates leaves a gradient of nothing but the rounding of y, times x for a parameter.
+    floor = EPS * float(abs(case.dy * y64).max(initial=0)) * max(1.0, float(abs(x64).max(initial=0)))
+    floors = np.full_like(noise.gradient, floor)
+    floors[: x64.size if x64.dtype.kind == "f" else 0] = EPS * float(abs(case.dy * y64).max(initial=0))
+    np.maximum(noise.gradient, floors, out=noise.gradient)
     if not np.isfinite(y32).all():  # what overflows is judged by another rule
         return None
     coarse = RELATIVE32 if sized is None else 30 * RELATIVE32  # of what was subtracted on the way

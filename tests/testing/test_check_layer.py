@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tblib.pickling_support
 
-from minigrad import LSTM, BatchNorm, Dense, Sequential, Tanh
+from minigrad import LSTM, BatchNorm, Dense, Sequential, Softmax, Tanh
 from minigrad.layer import Layer
 from minigrad.parameter import parameter
 from minigrad.testing import GradientError, check_layer
+from minigrad.testing.contract import check
 from tests.planted import independent_layers
 from tests.planted.tricky_layers import LAYERS
 from tests.planted.wrong_layers import BUGS
@@ -64,6 +65,10 @@ def test_the_planted_bugs_show_every_diagnosis_twice():
 def test_check_layer_gives_no_false_alarm(name, seed):
     layer, x = RIGHT[name]()
     check_layer(layer, x, seed=seed)
+
+
+def test_a_saturated_softmax_has_no_gradient_but_rounding():
+    check(Softmax(), np.array([[0.0, 40.0, 0.0]]), only_here=True)
 
 
 @pytest.mark.parametrize("seed", [17])
