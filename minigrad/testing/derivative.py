@@ -118,6 +118,9 @@ def _measure(
     edge = ~np.isfinite(error) & (np.isfinite(right_error) | np.isfinite(left_error))
     sides = right_error + left_error
     kinked = ~edge & (abs(right - left) > 10 * sides + 1e-6 * np.maximum(abs(right), abs(left)))
+    apart = abs(right - left)
+    unclear = ~edge & ~kinked & (apart > 0.01 * np.maximum(abs(right), abs(left)))  # so is what lies between them
+    error = np.where(unclear, np.maximum(error, apart), error)
     one_sided = np.where(right_error <= left_error, right, left)
     value = np.where(edge, one_sided, central)
     low = np.where(kinked, np.minimum(right, left), value)

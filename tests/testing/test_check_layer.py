@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tblib.pickling_support
 
-from minigrad import LSTM, BatchNorm, Dense, Sequential, Softmax, Tanh
+from minigrad import LSTM, BatchNorm, Dense, LeakyReLU, Sequential, Softmax, Tanh
 from minigrad.layer import Layer
 from minigrad.parameter import parameter
 from minigrad.testing import GradientError, check_layer
@@ -69,6 +69,11 @@ def test_check_layer_gives_no_false_alarm(name, seed):
 
 def test_a_saturated_softmax_has_no_gradient_but_rounding():
     check(Softmax(), np.array([[0.0, 40.0, 0.0]]), only_here=True)
+
+
+def test_beside_large_numbers_a_kink_close_by_may_not_be_seen():
+    x = np.array([[0, 1e-12, 0], [0, 40.0, 0], [0, 0, 1.0], [1, 1, 1.0]])
+    check(LeakyReLU(slope=0.0), x, only_here=True)
 
 
 @pytest.mark.parametrize("seed", [17])
