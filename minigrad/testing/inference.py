@@ -12,6 +12,7 @@ from minigrad.testing.bench import LayerBench
 from minigrad.testing.inputs import refused
 from minigrad.testing.rounding import same
 from minigrad.testing.rule import Evidence, Skipped, rule
+from minigrad.testing.subject import Subject
 
 DRAWS = 400
 SETTLED = 300  # steps with one batch after which a running statistic is that of the batch
@@ -52,6 +53,22 @@ def inference(bench: LayerBench) -> None:
             raise Evidence(what, "predict is another function" if rowwise else "statistics of the batch")
     if p.dtype != y.dtype:
         raise Evidence(f"predict returns {p.dtype} where forward returns {y.dtype}")
+    _remembers_nothing(bench)
+
+
+def _remembers_nothing(bench: LayerBench) -> None:
+    """Predict answers from its own x and the parameters of now, whatever was run before."""
+    other, used, fresh = bench.another(), Subject(bench.layer), Subject(bench.layer)
+    used.forward(bench.x)
+    if not same(used.predict(other), fresh.predict(other)):
+        what = "after forward(x), predict of as many other rows is not what it is without"
+        raise Evidence(what, "predict answers from forward")
+    used.theta *= 1 + 1 / 64
+    moved = Subject(bench.layer)
+    moved.theta[...] = used.theta
+    if not same(used.predict(other), moved.predict(other)):
+        what = "after the parameters have changed, predict is not what it is in a layer that has not predicted before"
+        raise Evidence(what, "predict keeps parameters")
 
 
 @rule("output_shape is true")

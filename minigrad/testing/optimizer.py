@@ -87,6 +87,10 @@ def in_place(bench: OptimizerBench) -> None:
             raise Evidence("step changes dtheta", "dtheta overwritten")
         if not np.isfinite(theta).all():
             raise Evidence(f"theta is {theta[~np.isfinite(theta)][0]} after one step", "zero by zero at once")
+        for part, name in optimizer.slots() if isinstance(optimizer, Optimizer) else []:
+            if (held := vars(part)[name]).dtype != dtype:
+                what = f"after a step in {np.dtype(dtype).name} its {name} is {held.dtype}"
+                raise Evidence(what, "memory of another dtype", situation=np.dtype(dtype).name)
         if same(theta, before):
             if bench.rate == 0:
                 return
@@ -130,6 +134,8 @@ def resumed(bench: OptimizerBench) -> Skipped | None:
     if not same(state, kept):
         raise Evidence("a later step changes what state() has returned", "state not copied")
     bench.steps(second, other, bench.gradients[STEPS:])
+    if not same(state, kept):
+        raise Evidence("steps after load_state(state) change the arrays in state", "state kept")
     if not same(theta, other):
         raise Evidence("after load_state the steps are others than without the break", "state incomplete")
     return None

@@ -45,6 +45,10 @@ SENTENCES = {
     "predict overwrites what backward needs": "predict overwrites what forward keeps for backward",
     "predict changes forward": "predict leaves something behind that forward reads, a flag such as self.training = "
     "False say: forward is training and predict inference, each on its own",
+    "predict answers from forward": "predict takes what an earlier forward has kept: compute it from the x that it is "
+    "given",
+    "predict keeps parameters": "predict keeps what an earlier call has made of the parameters; training changes those "
+    "in every step, so compute it anew each time",
     "predict is another function": "predict and forward compute different functions",
     "statistics of the batch": "inference uses statistics of the batch; keep running ones as state() for it",
     "kept by identity": "what forward keeps is looked up by the identity of x; the same array may hold other numbers",
@@ -104,6 +108,9 @@ SENTENCES = {
     "theta rounded": "theta, or the step, goes through float32; let it follow theta's dtype",
     "random optimizer": "it draws random numbers; a step may depend on theta, dtheta and the memory alone",
     "dtheta kept": "the memory is the array dtheta itself; copy the numbers into it, say self.v[...] = dtheta",
+    "memory of another dtype": "np.zeros(n) and NumPy's float64 numbers make it wider: np.zeros_like(theta), and "
+    "Python's floats",
+    "state kept": "load_state keeps the arrays that it is given, so the next steps overwrite them; copy them",
     "state not copied": "state() hands out the memory itself; return copies",
     "state incomplete": "something that a step depends on is not in state(): name every vector in memory, and take "
     "counts from the argument of coefficients(step)",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tblib.pickling_support
 
-from minigrad import LSTM, BatchNorm, Dense, LeakyReLU, Sequential, Softmax, Tanh
+from minigrad import GRU, LSTM, BatchNorm, Dense, LeakyReLU, Sequential, Softmax, Tanh
 from minigrad.layer import Layer
 from minigrad.parameter import parameter
 from minigrad.testing import GradientError, check_layer
@@ -280,6 +280,49 @@ def test_a_stated_tolerance_is_that_of_y_too():
         check_layer(
             type("Wrong", (Single,), {"backward": lambda self, dy: (2 * dy * np.cos(self.x)).astype(dy.dtype)})()
         )
+
+
+class Square(Layer):
+    """y = w² x"""
+
+    w, dw = parameter()
+
+    def __init__(self, start=1.5):
+        self.start = start
+        self.w = start
+
+    def forward(self, x):
+        self.x, self.y = x, x * self.w * self.w
+        return self.y
+
+    def backward(self, dy):
+        self.dw = 2 * self.w * (dy * self.x).sum()
+        return dy * self.w * self.w
+
+
+class AnswersFromForward(Square):
+    def predict(self, x):
+        return self.y.copy() if getattr(self, "y", x[:0]).shape == x.shape else x * self.w * self.w
+
+
+class KeepsParameters(Square):
+    def predict(self, x):
+        self.__dict__.setdefault("square", float(self.w * self.w))
+        return x * self.square
+
+
+@pytest.mark.parametrize(
+    "layer, sentence",
+    [(AnswersFromForward, "what an earlier forward has kept"), (KeepsParameters, "an earlier call has made of the")],
+)
+def test_check_layer_names_what_predict_remembers(layer, sentence):
+    check_layer(Square())
+    with pytest.raises(GradientError, match=sentence):
+        check_layer(layer())
+
+
+def test_slopes_below_the_numbers_of_float32_are_no_error_of_the_layer():
+    check_layer(GRU(1, 1, seed=0), np.array([0.0, 0.0, 0.0, 1000.0]).reshape(1, 4, 1))
 
 
 def test_check_layer_uses_the_complex_step_where_it_can():

@@ -1,8 +1,10 @@
 """`check_loss`: it catches every planted bug, names it, and never flags what is right."""
 
+import numpy as np
 import pytest
 
 from minigrad import MeanSquaredError
+from minigrad.losses import Loss
 from minigrad.testing import GradientError, check_loss
 from tests.planted.losses import BUGS, LOSSES
 
@@ -25,3 +27,39 @@ def test_check_loss_gives_no_false_alarm(name):
 def test_check_loss_refuses_a_class():
     with pytest.raises(TypeError, match=r"write MeanSquaredError\(…\)"):
         check_loss(MeanSquaredError)
+
+
+class TwoForEachTarget(Loss):
+    """(p₁ + p₂ - t)² / 2 for each t"""
+
+    def target_shape(self, shape):
+        return (*shape[:-1], shape[-1] // 2)
+
+    def forward(self, p, t):
+        self.check(p, t)
+        p1, p2 = np.split(p, 2, axis=-1)
+        return float(((p1 + p2 - t) ** 2).sum() / 2 / len(p))
+
+    def backward(self, p, t):
+        self.check(p, t)
+        p1, p2 = np.split(p, 2, axis=-1)
+        return np.concatenate([p1 + p2 - t] * 2, axis=-1) / len(p)
+
+    def check(self, p, t):
+        if not len(p) or t.shape != (len(p), *self.target_shape(p.shape[1:])):
+            raise ValueError(f"p {p.shape} takes t of another shape than {t.shape}")
+
+
+class OneOfTwo(TwoForEachTarget):
+    def backward(self, p, t):
+        dp = super().backward(p, t)
+        dp[:, : dp.shape[1] // 2] = 0
+        return dp
+
+
+def test_check_loss_takes_targets_of_a_shape_of_their_own():
+    rng = np.random.default_rng(0)
+    p, t = rng.normal(size=(5, 4)), rng.normal(size=(5, 2))
+    assert "right" in str(check_loss(TwoForEachTarget(), p, t))
+    with pytest.raises(GradientError, match=r"dp\[\d, [01]\]"):
+        check_loss(OneOfTwo(), p, t)
