@@ -3,7 +3,6 @@
 import collections
 import copy
 import pickle
-import time
 
 import numpy as np
 import pytest
@@ -329,12 +328,6 @@ def test_check_layer_uses_the_complex_step_where_it_can():
     assert check_layer(Dense(3, 2)).method == "complex step"
     layer, x = LAYERS["Absolute"]()
     assert check_layer(layer, x).method.startswith("central differences")
-
-
-def test_check_layer_takes_about_a_tenth_of_a_second_for_a_small_layer():
-    start = time.process_time()
-    check_layer(Dense(3, 2))
-    assert time.process_time() - start < 1.0  # ten times what it takes, for a busy machine
 
 
 class Fussy(Layer):
