@@ -170,6 +170,13 @@ class Prover:
 
         The differences have the last word on what is wrong, unless that is known already.
         """
+        measured = self._measured(point, direction, finest, wrong)
+        if measured.size and measured.made and measured.agrees:
+            self.error = max(self.error, measured.off / measured.size)
+            self.tolerance = max(self.tolerance, measured.tolerance / measured.size)
+        return measured
+
+    def _measured(self, point: Point, direction: Array, finest: float, wrong: bool) -> Measured:
         exact = self._exact(point, direction)
         by_step = None if exact is None else self._compared(point, direction, exact)
         if by_step is not None and self._trusts_steps and by_step.sure and (by_step.agrees or wrong):
@@ -211,9 +218,6 @@ class Prover:
         noise = self.noise(point).gradient
         rounding = UNITS * (float(np.linalg.norm(direction[moved] * noise[moved])) + own)
         tolerance = max(RELATIVE, point.tolerance) * size + 10 * error + rounding
-        if size and tolerance < 0.1 * size and np.isfinite(analytic):
-            self.error = max(self.error, max(low - analytic, analytic - high, 0.0) / size)
-            self.tolerance = max(self.tolerance, tolerance / size)
         sure = 10 * error <= 1e-3 * size + rounding
         return Measured(analytic, low, high, tolerance, sure, bool(found.jumps[used].any()))
 

@@ -114,10 +114,19 @@ class Measured:
         return (self.low + self.high) / 2
 
     @property
+    def size(self) -> float:
+        """The largest of the numbers that are compared."""
+        return max(abs(self.analytic), abs(self.low), abs(self.high))
+
+    @property
+    def off(self) -> float:
+        """How far outside of the interval the gradient lies."""
+        return max(self.low - self.analytic, self.analytic - self.high, 0.0)
+
+    @property
     def made(self) -> bool:
         """Whether there is anything to see: what is allowed is small beside the numbers themselves."""
-        size = max(abs(self.analytic), abs(self.low), abs(self.high))
-        return self.sure and not self.jumps and (self.tolerance <= 0.1 * size or size == 0)
+        return self.sure and not self.jumps and (self.tolerance <= 0.1 * self.size or self.size == 0)
 
     @property
     def agrees(self) -> bool:
