@@ -230,7 +230,7 @@ def linear(bench: LayerBench) -> None:
             raise Evidence(what, "not all from dy", parameter=part.name, numeric=0.0, analytic=worst)
         for name, (dy, expected) in tried.items():
             given = bench.gradient(dy)[part.span]
-            factor = max(abs(dy).max(initial=0) / max(abs(one).max(initial=0), 1e-300), 1e-300)
+            factor = max(float(abs(dy).max(initial=0)) / max(float(abs(one).max(initial=0)), 1e-300), 1e-300)
             if not agree(given, expected[part.span], 2 * factor * noise[part.span]):
                 noise = np.maximum(noise, 8 * _noise_of_several(bench))
             if not agree(given, expected[part.span], 2 * factor * noise[part.span]):

@@ -86,7 +86,7 @@ def _diagonal(bench: LayerBench, mismatch: Mismatch, given: Array) -> str:
     for position, own in list(zip(mismatch.positions, given, strict=True))[:6]:
         direction = (np.arange(len(point.v)) == position) * 1.0
         alone = float((point.dy * slope(point.f, point.v, direction).value).ravel()[position - part.start])
-        if abs(alone - own) > 1e-6 * max(abs(given).max(), 1e-300):
+        if abs(alone - own) > 1e-6 * max(float(abs(given).max()), 1e-300):
             return ""
         seen.append(alone)
     if not np.any(seen) or matches(np.array(seen), mismatch.wanted[: len(seen)], 1e-3):

@@ -28,7 +28,7 @@ def exact(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str
     given, wanted = mismatch.given, mismatch.wanted
     yield _single(bench, case)
     if matches(given, wanted, 1e-5):
-        digits = int(-np.log10(max(abs(given - wanted).max() / abs(wanted).max(), 1e-15)))
+        digits = int(-np.log10(max(float(abs(given - wanted).max() / abs(wanted).max()), 1e-15)))
         yield f"right to about {digits} digits: something is computed in float32, or a small term (eps?) is left out"
     yield _stale(bench, case, positions, wanted)
     yield multiple(given, wanted, counts)
