@@ -101,8 +101,7 @@ def _bytes(array: Any) -> bytes:
 def _of_object(value: Any, within: frozenset[int]) -> Any:
     """A function with its defaults and what it closes over, a bound method, a partial, an object of one's own."""
     if isinstance(value, types.FunctionType):
-        cells = [cell.cell_contents if _filled(cell) else None for cell in value.__closure__ or ()]
-        carried = [value.__defaults__, value.__kwdefaults__, cells, vars(value)]
+        carried = [value.__defaults__, value.__kwdefaults__, closed_over(value), vars(value)]
         return ByIdentity(value.__code__), content(carried, within)
     if isinstance(value, types.MethodType):
         return content(value.__func__, within), content(value.__self__, within)
@@ -119,12 +118,15 @@ def _of_object(value: Any, within: frozenset[int]) -> Any:
     return ByIdentity(value) if isinstance(reduced, str) else content(reduced[:3], within)
 
 
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
+def closed_over(function: types.FunctionType) -> list[Any]:
+    """What a function has closed over; None for a name that has no value yet."""
+    held: list[Any] = []
+    for cell in function.__closure__ or ():
+        try:
+            held.append(cell.cell_contents)
+        except ValueError:
+            held.append(None)
+    return held
 
 
 def found(thing: Any, name: str) -> Any:
@@ -248,7 +250,7 @@ def carried_by_function(value: Any) -> str | None:
         return None if _is_bare(value.__self__) and not isinstance(value.__self__, Configured) else "a bound method"
     if not isinstance(value, types.FunctionType):
         return None
-    cells = [cell.cell_contents for cell in value.__closure__ or () if _filled(cell)]
+    cells = closed_over(value)
     free = all(isinstance(cell, PLAIN) or (_is_bare(cell) and not isinstance(cell, Configured)) for cell in cells)
     defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
     stores = any(step.opname == "STORE_DEREF" for step in dis.get_instructions(value) if value.__closure__)

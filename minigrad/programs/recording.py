@@ -414,13 +414,9 @@ def difference(first: Recording, second: Recording) -> tuple[Position, str] | No
     """The first part that did not do the same in both recordings, and in what; None when there is none."""
     one, two = first.tape.lines, second.tape.lines
     for a, b in zip(one, two, strict=False):
-        same = (type(a), a.function, a.part.verb, a.part.position) == (
-            type(b),
-            b.function,
-            b.part.verb,
-            b.part.position,
-        )
-        if not (same and _alike((a.inputs, a.options, a.out), (b.inputs, b.options, b.out), first.tape, second.tape)):
+        one_does, two_does = ((type(line), line.function, line.part.verb, line.part.position) for line in (a, b))
+        one_takes, two_takes = ((line.inputs, line.options, line.out) for line in (a, b))
+        if one_does != two_does or not _alike(one_takes, two_takes, first.tape, second.tape):
             return a.part.position, "its operations are not the same in every step"
     if len(one) != len(two):
         longer = max(one, two, key=len)

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad.configured import Configured
 from minigrad.data.examples import NUMBERS_AT_ONCE, Examples
+from minigrad.programs.contents import closed_over
 
 DIGEST = "digest of "  # how the settings are called that are digests of Examples
 CODE = "code of "  # and those that are digests of what functions do
@@ -75,10 +76,9 @@ def in_words(value: Any, around: tuple[Any, ...] = ()) -> str:
         case MethodType():
             return brings(in_words(value.__func__, around), [value.__self__], {})
         case FunctionType():
-            closed = [cell.cell_contents for cell in value.__closure__ or ()]
             parameters = inspect.signature(value, follow_wrapped=False).parameters.values()
             defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-            return brings(_name(value), closed, defaults)
+            return brings(_name(value), closed_over(value), defaults)
     if hasattr(value, "__qualname__"):
         return _name(value)
     text = repr(value.item() if isinstance(value, np.generic) else value)
@@ -113,8 +113,7 @@ def _functions(value: Any, around: tuple[Any, ...] = ()) -> Iterator[FunctionTyp
         case FunctionType():
             if not value.__module__.startswith("minigrad."):
                 yield value
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            inner = [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+            inner = [*closed_over(value), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
         case list() | tuple():
             inner = list(value)
         case _ if isinstance(inspect.getattr_static(type(value), "__call__", None), FunctionType):

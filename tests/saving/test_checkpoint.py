@@ -457,6 +457,16 @@ def test_lines_around_a_function_and_its_docstring_are_no_difference(tmp_path):
     assert len(history) == 4
 
 
+def test_a_function_may_name_what_has_no_value_yet(tmp_path):
+    def augment(x, rng):
+        return later(x) if x is None else x
+
+    begin(tmp_path / "checkpoint", augment=augment)
+    _, history = begin(tmp_path / "checkpoint", augment=augment, epochs=4)
+    assert len(history) == 4
+    later = None
+
+
 def test_code_of_another_version_of_python_is_not_compared(tmp_path, monkeypatch):
     with monkeypatch.context() as of_then:
         of_then.setattr(settings, "PYTHON", " (Python 3.99)")
