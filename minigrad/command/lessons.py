@@ -208,8 +208,10 @@ def _sentence(error: GradientError, path: Path) -> str:
         return str(error)
     if isinstance(cause, NotImplementedError):
         return f"line {lines[-1]} is still the hole, {cause}"
-    written = code_of(path).splitlines()[lines[-1] - 1].strip()
-    return f"{error}\n  raised by:  {written}   ({path.name}, line {lines[-1]})"
+    said, place = str(error), f"({path.name}, line {lines[-1]})"
+    if error.written.endswith(place):
+        return said
+    return f"{said}\n  raised by:  {code_of(path).splitlines()[lines[-1] - 1].strip()}   {place}"
 
 
 def _compare(answer: Layer, wanted: Layer, example: Any) -> None:

@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from minigrad.testing.edits import Edit, Slot, code, number
+from minigrad.testing.sentences import UNSUMMED
 
 FIRST = ("sum", "mean", "max")
 REDUCING = ("sum", "mean", "max", "min", "var", "std", "prod", "cumsum", "argmax")
-AXES = (0, 1, -1, -2, 2)
+OR_FORWARD = " (or forward has the wrong one)"
+AXES = (0, -1, 1, -2, 2)
 
 
 def axes(slot: Slot) -> Iterator[Edit]:
-    """Sums over the wrong axis, means instead of sums."""
+    """Sums over the wrong axis or none, means instead of sums, an axis that is not kept or lacks."""
     node = slot.node
+    yield from _unsummed(slot)
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant | ast.UnaryOp):
         total = ast.Call(ast.Attribute(node.value, "sum", ast.Load()), [], [ast.keyword("axis", number(0))])
         yield slot.to(
@@ -44,8 +47,34 @@ def axes(slot: Slot) -> Iterator[Edit]:
             for axis, keep in itertools.product((0, -1), (False, True)):
                 given = [ast.keyword("axis", number(axis))]
                 given += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
-                says = f"`{node.func.attr}` goes over everything: it lacks axis={axis}"
+                says = f"`{node.func.attr}` goes over all of {ast.unparse(node.func.value)}: it lacks axis={axis}"
                 yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),))
+
+
+def _unsummed(slot: Slot) -> Iterator[Edit]:
+    """The gradient of a parameter that is not summed over the rows."""
+    target = getattr(slot.statement, "targets", [getattr(slot.statement, "target", None)])[0]
+    of_self = isinstance(target, ast.Attribute) or isinstance(slot.statement, ast.AugAssign)
+    elements = slot.parent is slot.statement and slot.key == "value"
+    if not of_self and isinstance(target, ast.Tuple):
+        of_self, elements = all(isinstance(each, ast.Attribute) for each in target.elts), slot.key != "value"
+        elements = elements and isinstance(slot.parent, ast.Tuple) and len(slot.above) == 2
+    if not of_self or not elements or slot.shape == () or isinstance(slot.node, ast.Constant | ast.Tuple):
+        return
+    for axes in ([], [ast.keyword("axis", number(0))], [ast.keyword("axis", ast.parse("(0, 1)", mode="eval").body)]):
+        total = ast.Call(ast.Attribute(slot.node, "sum", ast.Load()), [], axes)
+        yield slot.to(total, f"{UNSUMMED}: {code(total)}", kind=f"unsummed {len(axes)}")
+
+
+def spread(slot: Slot) -> Iterator[Edit]:
+    """One number for each row, where a row has several: of those that are multiplied or added entry by entry."""
+    node, parent = slot.node, slot.parent
+    by_entry = isinstance(parent, ast.BinOp) and not isinstance(parent.op, ast.MatMult | ast.Pow)
+    if by_entry and slot.shape and not isinstance(node, ast.Constant):
+        for index in ("[:, None]", "[..., None]")[len(slot.shape) > 1 :][:1]:
+            part: Any = ast.parse(f"x{index}", mode="eval").body
+            new = ast.Subscript(node, part.slice, ast.Load())
+            yield slot.to(new, f"{code(node)} lacks an axis, so that each of its numbers goes to a row: {code(new)}")
 
 
 def _other_axis(slot: Slot) -> Iterator[Edit]:
@@ -56,9 +85,13 @@ def _other_axis(slot: Slot) -> Iterator[Edit]:
     given = named[0].value if named else node.args[0] if first else None
     if given is None or not isinstance(given, ast.Constant | ast.UnaryOp):
         return
+    if not any(keyword.arg == "keepdims" for keyword in node.keywords):
+        kept = [*node.keywords, ast.keyword("keepdims", ast.Constant(True))]
+        says = "keepdims=True is missing, with which the axis that is gone over stays, of length 1, so that shapes fit"
+        yield Edit(says, slot.statement, ((node, "keywords", kept),))
     for axis in AXES:
         if ast.unparse(given) != str(axis):
-            instead = f"not axis={ast.unparse(given)} (or forward has the wrong one)"
+            instead = f"not axis={ast.unparse(given)}{OR_FORWARD}"
             says = f"the wrong axis: axis={axis} belongs there, {instead}"
             owner, key = (named[0], "value") if named else (node.args, 0)
             yield Edit(says, slot.statement, ((owner, key, number(axis)),))
@@ -105,11 +138,15 @@ def transposed(slot: Slot) -> Iterator[Edit]:
     """A transpose too much, or too little."""
     node, says = slot.node, "transposed: {} stands where {} belongs"
     if isinstance(node, ast.Attribute) and node.attr == "T":
-        yield slot.to(node.value, says.format(code(node), code(node.value)))
+        swapped = ast.Call(ast.Attribute(node.value, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
+        yield slot.to(node.value, says.format(code(node), code(node.value)), kind=f"no T of a {slot.key} operand")
+        if slot.shape is None or len(slot.shape) > 2:
+            turned = f"{code(node)} turns all axes round, that of the rows too: {code(swapped)} belongs there"
+            yield slot.to(swapped, turned, kind="T of more than two axes")
     elif isinstance(slot.parent, ast.BinOp) and (isinstance(slot.parent.op, ast.MatMult) or _is_square(slot)):
         swapped = ast.Call(ast.Attribute(node, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
-        for new in (ast.Attribute(node, "T", ast.Load()), swapped):
-            yield slot.to(new, says.format(code(node), code(new)))
+        for new, kind in ((ast.Attribute(node, "T", ast.Load()), "T"), (swapped, "swapaxes")):
+            yield slot.to(new, says.format(code(node), code(new)), kind=f"{kind} of a {slot.key} operand")
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array, Declared
-from minigrad.testing import formula, other_forward, paths, places, repair, signatures
+from minigrad.testing import formula, other_forward, paths, places, refusal, repair, signatures
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, Refused, WrongGradient, WrongShape
 from minigrad.testing.sentences import ONE_ROW, SENTENCES, UNSUMMED
+from minigrad.testing.trials import Correction
 
 SECONDS = 1.0  # of the processor that the experiments of `signatures` may take
 
@@ -55,10 +56,15 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         return Diagnosis((bench.culprit() if bench else "") or _by_numbers(evidence))
     if isinstance(evidence, Refused):
         said = _of_refused_value(evidence.error, evidence.rows)
-        return Diagnosis(said or (_of_refusal(layer_bench) if layer_bench else ""))
+        return _of_refusal(layer_bench, evidence.error, said) if layer_bench else Diagnosis(said)
     if isinstance(evidence, WrongShape) and layer_bench:
-        return Diagnosis(_of_shape(layer_bench, evidence.x, evidence.dx))
-    return Diagnosis()
+        found = refusal.correction(layer_bench, None)
+        said = _of_shape(layer_bench, evidence.x, evidence.dx)
+        return _with(said or (found.says if found else ""), found)
+    if evidence.symptom == "no dx" and layer_bench:
+        found = refusal.correction(layer_bench, None)
+        return _with(SENTENCES["no dx"], found)
+    return Diagnosis(refusal.shapes(evidence.__cause__))
 
 
 def _by_numbers(evidence: WrongGradient) -> str:
@@ -77,7 +83,7 @@ def _of_loss(bench: LossBench, evidence: WrongGradient) -> Diagnosis:
     if not (said or found):
         said = paths.left_out_of_loss(bench.loss, p, t, evidence.mismatch)
         said = said or other_forward.of_loss(bench, p, t, evidence.mismatch)
-        found = None if said else outcome.of_two()
+        found = None if said else outcome.of_several()
     said = said or (found.says if found else "" if evidence.symptom else f"{NO_MULTIPLE}; {_tried(outcome)}")
     return _with(said, found)
 
@@ -99,6 +105,8 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
     outcome = repair.of_layer(bench, case, mismatch)
     found = outcome.correction
+    if found and said.startswith("a factor of two"):
+        said = f"{said.partition(':')[0]}: {found.says}"
     if found and not said:
         elementwise = not bench.own.size and mismatch.point.y.shape == case.x.shape
         look = (elementwise or not signatures.is_first(case)) and not between
@@ -109,9 +117,10 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     said = said or (BRANCHES if between else signatures.unset(mismatch))
     said = said or paths.left_out(bench, case, mismatch)
     said = said or ("" if signatures.is_first(case) else places.where(bench, case, mismatch))
+    said = said or places.not_seen(mismatch)
     said = said or other_forward.of_layer(bench, case, mismatch)
     if not said:
-        found = outcome.of_two()
+        found = outcome.of_several()
         said = found.says if found else _first(places.partial(bench, case, mismatch))
     said = said or f"{NO_MULTIPLE}, no transpose, no exchange of what forward keeps; {_tried(outcome)}"
     return _with(said, found, "" if found else formula.of(bench, case, mismatch))
@@ -130,10 +139,11 @@ def _first(texts: Iterator[str]) -> str:
     return ""
 
 
-def _with(said: str, found: repair.Correction | None, derived: str = "") -> Diagnosis:
+def _with(said: str, found: Correction | None, derived: str = "") -> Diagnosis:
     if found is None:
         return Diagnosis(said, "", derived)
-    return Diagnosis(said, f"{found.written}   ({found.place})", f"{found.right}   (tried: then it is right)")
+    tried = "then it is right" if found.wholly else "then this is right, and something else still wrong"
+    return Diagnosis(said, f"{found.written}   ({found.place})", f"{found.right}   (tried: {tried})")
 
 
 def _tried(outcome: repair.Outcome) -> str:
@@ -158,18 +168,28 @@ def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
     return _square(bench)
 
 
-def _of_refusal(bench: LayerBench) -> str:
-    """The likely bug of a backward that raises, by what other shapes it takes."""
-    square = _square(bench)
-    if square:
-        return square
+def _of_refusal(bench: LayerBench, error: Exception, said: str) -> Diagnosis:
+    """The likely bug of a backward that raises: the change that mends it, shapes, or what other shapes it takes."""
+    found = refusal.correction(bench, error)
+    does_not_fit = refusal.shapes(error)
+    if found:
+        only = square if (square := _square(bench)) == SENTENCES["square shapes only"] else ""
+        words = [found.says if said in ("", ONE_NUMBER, KEPT_AXIS) else said, does_not_fit, only]
+        return _with("; ".join(each for each in words if each), found)
+    said = said or does_not_fit or _square(bench)
+    if said:
+        return Diagnosis(said)
     try:
         bench.reset()
         y = bench.subject.forward(bench.x[:1])
         bench.subject.layer.backward(bench.upstream(y))
     except Exception:
-        return ""
-    return ONE_ROW if len(bench.x) > 1 else ""
+        return Diagnosis()
+    return Diagnosis(ONE_ROW if len(bench.x) > 1 else "")
+
+
+ONE_NUMBER = "one number stands where one for every entry belongs: a bias's is the sum over the rows, axis=0"
+KEPT_AXIS = "there is an axis too much: a sum over the batch has kept its axis, or one more axis is to be summed over"
 
 
 def _of_refused_value(error: Exception, rows: int) -> str:
@@ -182,11 +202,11 @@ def _of_refused_value(error: Exception, rows: int) -> str:
         if value.shape == (rows,) != shape and len(shape) == 1:
             return "summed over the outputs, one number for every row: sum over the rows, with axis=0"
         if value.shape == () and shape:
-            return "it is the sum of all of dy, one number: sum over the rows only, dy.sum(axis=0)"
+            return ONE_NUMBER
         if len(shape) == 2 and value.shape == shape[::-1]:
             return "transposed: the gradient has the two axes of its parameter exchanged"
         if value.ndim == len(shape) + 1 and value.shape[1:] == shape:
-            return "the sum over the batch has kept its axis; sum with axis=0 and without keepdims"
+            return KEPT_AXIS
     if f"input array from shape ({rows}," in str(error):
         return UNSUMMED
     if "read-only" in str(error):

@@ -1,12 +1,13 @@
 """Changes of a function's source that can be made and taken back, and the places where one can be made.
 
-The slips that changes undo are `minigrad.testing.forms`, `axes` and `operands`; `minigrad.testing.slips` has
-their order, and `minigrad.testing.repair` tries them.
+The slips that changes undo are `minigrad.testing.forms`, `axes`, `slopes` and `operands`; `minigrad.testing.slips`
+has their order, and `minigrad.testing.trials` tries them.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,25 +15,38 @@ from typing import Any
 
 import numpy as np
 
-HARMLESS = ("sum", "mean", "max", "tanh", "exp", "sign", "swapaxes", "reshape", "transpose", "concatenate", "maximum")
+HARMLESS = (
+    *("sum", "mean", "max", "tanh", "exp", "sign", "abs", "sqrt", "maximum", "where", "outer", "zeros_like"),
+    *("swapaxes", "reshape", "transpose", "concatenate"),
+)
 
 
 @dataclass(frozen=True)
 class Edit:
     """A change: at each of the `places`, a field of a node or a position in a list, another node. Words name the slip.
 
-    `statement` is the one in which it lies; `says` are the words.
+    `statement` is the one in which it lies; `says` are the words. The same slip may be made at several places: then the
+    edits have one `kind`, if they do not have the same words. `without` is what the line loses by the edit, if that is
+    all it does.
     """
 
     says: str
     statement: Any
     places: tuple[tuple[Any, Any, Any], ...]
+    kind: str = ""
+    without: str = ""
+
+    @property
+    def slip(self) -> str:
+        """What edits that undo the same slip have in common."""
+        return self.kind or self.says
 
     @property
     def added(self) -> Any:
         """The statement that is new at the end of a loop, if that is the change."""
         new = self.places[0][2]
-        return new[-1] if isinstance(new, list) and new and isinstance(new[-1], ast.stmt) else None
+        last = new[-1] if isinstance(new, list) and new else None
+        return last if isinstance(last, ast.stmt) and last is not self.statement else None
 
     @contextmanager
     def made(self) -> Iterator[Any]:
@@ -71,15 +85,23 @@ def _put(owner: Any, key: Any, new: Any) -> Any:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place where an expression stands: `key` of `owner`. `above` are the nodes around it, from the statement in."""
+    """A place where an expression stands: `key` of `owner`. `above` are the nodes around it, from the statement in.
+
+    `loops` are the loops that it lies in, the outermost first.
+    """
 
     owner: Any
     key: Any
     node: Any
     statement: Any
     above: tuple[Any, ...]
-    loop: Any
+    loops: tuple[Any, ...]
     shape: tuple[int, ...] | None = None  # of its value, if that is known
+
+    @property
+    def loop(self) -> Any:
+        """The innermost loop."""
+        return self.loops[-1] if self.loops else None
 
     @property
     def parent(self) -> Any:
@@ -90,46 +112,55 @@ class Slot:
         """Whether one of the nodes around it is such."""
         return any(isinstance(node, kinds) for node in self.above)
 
-    def to(self, new: Any, says: str) -> Edit:
+    def to(self, new: Any, says: str, kind: str = "", without: str = "") -> Edit:
         """The edit that puts `new` here."""
-        return Edit(says, self.statement, ((self.owner, self.key, new),))
+        return Edit(says, self.statement, ((self.owner, self.key, new),), kind, without)
 
 
 def slots(function: ast.FunctionDef, scope: Mapping[str, Any]) -> list[Slot]:
     """Every place of an expression that is read; `scope` has the values of names, and of what `self` has."""
     found: list[Slot] = []
 
-    def within(node: Any, statement: Any, above: tuple[Any, ...], loop: Any) -> None:
+    def within(node: Any, statement: Any, above: tuple[Any, ...], loops: tuple[Any, ...]) -> None:
         for key, value in ast.iter_fields(node):
             for owner, place, inner in (
                 [(value, i, each) for i, each in enumerate(value)] if isinstance(value, list) else [(node, key, value)]
             ):
                 if isinstance(inner, ast.stmt):
-                    within(inner, inner, (inner,), inner if isinstance(inner, ast.For) else loop)
+                    within(inner, inner, (inner,), (*loops, inner) if isinstance(inner, ast.For) else loops)
                 elif isinstance(inner, ast.AST) and not isinstance(inner, ast.arguments):
                     if isinstance(inner, ast.expr) and not isinstance(getattr(inner, "ctx", None), ast.Store):
-                        found.append(Slot(owner, place, inner, statement, above, loop))
-                    within(inner, statement, (*above, inner), loop)
+                        found.append(Slot(owner, place, inner, statement, above, loops))
+                    within(inner, statement, (*above, inner), loops)
 
-    within(function, function, (), None)
+    within(function, function, (), ())
     return [replace(slot, shape=_shape(slot.node, scope)) for slot in found if slot.statement is not function]
 
 
 def _shape(node: Any, scope: Mapping[str, Any]) -> tuple[int, ...] | None:
     """The shape of an expression's value: of one that changes nothing when it is evaluated."""
-    calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
-    if any(not isinstance(call, ast.Attribute) or call.attr not in HARMLESS for call in calls):
-        return None
+    value = value_of(node, scope)
     try:
-        shape = np.shape(_value(ast.unparse(node), scope))
-        return shape if isinstance(shape, tuple) else None
-    except Exception:  # of names that have no value, or a step that is past the end
+        shape = np.shape(value)
+    except Exception:  # of a list of unequal ones
         return None
+    return shape if value is not None and isinstance(shape, tuple) else None
 
 
 def _value(text: str, scope: Mapping[str, Any]) -> Any:
     inside = {"self": _Attributes(scope), **{name: value for name, value in scope.items() if "." not in name}}
-    return eval(text, {"np": np, "__builtins__": {}}, inside)
+    return eval(text, {"np": np, "math": math, "__builtins__": {}}, inside)
+
+
+def value_of(node: Any, scope: Mapping[str, Any]) -> Any:
+    """An expression's value, if it changes nothing when it is evaluated; None if it may, or has none."""
+    calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    if any(not isinstance(call, ast.Attribute) or call.attr not in HARMLESS for call in calls):
+        return None
+    try:
+        return _value(ast.unparse(node), scope)
+    except Exception:  # of names that have no value, or a step that is past the end
+        return None
 
 
 def bodies(function: Any) -> Iterator[tuple[list[Any], Any]]:
@@ -178,6 +209,40 @@ def atoms_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
     return {  # of self, a 0 would leave things out; a local name may be 0 in the last step alone
         text: atom for text, atom in usable.items() if np.any(atom.value) or "." not in text
     }
+
+
+def steps_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
+    """What a list of self holds for the step that a loop is at, and for the one after it."""
+    counted = {slot.loop.target.id for slot in places if slot.loop and isinstance(slot.loop.target, ast.Name)}
+    lists = [
+        name
+        for name, value in scope.items()
+        if name.startswith("self.") and isinstance(value, list) and value and isinstance(value[0], np.ndarray)
+    ]
+    found: dict[str, Atom] = {}
+    for name in lists:
+        for step in sorted(counted):
+            for text in (f"{name}[{step}]", f"{name}[{step} + 1]"):
+                try:
+                    value = _value(text, scope)
+                except Exception:  # of a step that is past the end, or no number
+                    continue
+                if isinstance(value, np.ndarray):
+                    found[text] = Atom(ast.parse(text, mode="eval").body, value)
+    return found
+
+
+def scalars_of(expressions: list[Any], scope: Mapping[str, Any]) -> dict[str, Atom]:
+    """Those of the expressions that are one number, such as √features, and no plain name or constant."""
+    found: dict[str, Atom] = {}
+    for node in expressions:
+        try:
+            value = _value(ast.unparse(node), scope)
+        except Exception:  # of other names than self and those of the scope
+            continue
+        if isinstance(value, float) and np.isfinite(value) and value not in (0.0, 1.0):
+            found[ast.unparse(node)] = Atom(node, float(value))
+    return found
 
 
 class _Attributes:

@@ -1,4 +1,4 @@
-"""Slips of form: loops, lists, indices, squares, and what comes back through time.
+"""Slips of form: loops, lists, indices, and what comes back through time.
 
 Each function yields, for a place in a function's source, the edits that undo such a slip there, with words for it.
 """
@@ -16,11 +16,13 @@ from minigrad.testing.edits import Atom, Edit, Slot, bodies, carried, code, numb
 
 
 def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """= where += belongs, the order of a loop, two lines exchanged, an index that occurs twice."""
+    """= where += belongs, the order of a loop, two lines exchanged, an index that occurs twice, a return that lacks."""
+    yield from _returned(function, atoms)
     for body, loop in bodies(function):
         yield from _handed_on(body, loop, atoms)
         yield from _occurs_twice(body, atoms)
         for place, statement in enumerate(body):
+            yield from _one_entry(body, place, loop)
             if _changes_what_it_reads(statement):
                 says = f"this line is too much: {code(statement)}"
                 yield Edit(says, statement, ((body, place, ast.Pass()),))
@@ -65,6 +67,44 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
             if after is not None and not isinstance(after, ast.Return | ast.For) and not isinstance(statement, ast.For):
                 says = f"two lines are in the wrong order: {code(after)} has to come before it"
                 yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)))
+
+
+def _returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """No return, or one in a loop, which it ends."""
+    body, last = function.body, function.body[-1]
+    if isinstance(last, ast.Expr):
+        says = f"`return` is missing before {code(last)}"
+        yield Edit(says, last, ((body, len(body) - 1, ast.Return(last.value)),))
+    if not any(isinstance(node, ast.Return) for node in ast.walk(function)):
+        for atom in [atom for text, atom in atoms.items() if "." not in text and np.ndim(atom.value)]:
+            given = ast.Return(atom.node)
+            says = f"{code(given)} is missing at the end"
+            yield Edit(says, last, ((function, "body", [*body, given]),))
+    for place, loop in enumerate(body):
+        if isinstance(loop, ast.For) and isinstance(loop.body[-1], ast.Return) and len(loop.body) > 1:
+            given = loop.body[-1]
+            says = f"{code(given)} stands in the loop, which ends with its first pass: it belongs after it"
+            moved = [*body[: place + 1], given, *body[place + 1 :]]
+            yield Edit(says, given, ((function, "body", moved), (loop, "body", loop.body[:-1])))
+
+
+def _one_entry(body: list[Any], place: int, loop: Any) -> Iterator[Edit]:
+    """Each pass of a loop sets all of an array, where one entry of it is its own."""
+    statement, counted = body[place], getattr(loop, "target", None)
+    if not isinstance(statement, ast.Assign | ast.AugAssign) or not isinstance(counted, ast.Name):
+        return
+    target = _targets(statement)[0]
+    array: Any = target.value if isinstance(target, ast.Subscript) and _is_all(target.slice) else target
+    if isinstance(array, ast.Name | ast.Attribute) and len(_targets(statement)) == 1:
+        read: Any = ast.parse(ast.unparse(array), mode="eval").body
+        entry = ast.Subscript(read, ast.Name(counted.id, ast.Load()), ast.Store())
+        new = ast.Assign([entry], statement.value)
+        says = f"each pass of the loop sets all of {code(array)}, where its own entry belongs, {code(entry)}"
+        yield Edit(says, statement, ((body, place, new),))
+
+
+def _is_all(index: Any) -> bool:
+    return ast.unparse(index) in (":", "...")
 
 
 def _changes_what_it_reads(statement: Any) -> bool:
@@ -165,6 +205,7 @@ def indices(slot: Slot) -> Iterator[Edit]:
                 other = ast.Tuple(new, ast.Load()) if isinstance(node, ast.Tuple) else new[0]
                 says = "turned: the places of the window are counted from the other end"
                 yield slot.to(other, f"{says}, {code(node)} where {code(other)} belongs")
+        yield from _windows(slot, elements)
     if not slot.within(ast.Subscript) or (isinstance(parent, ast.Subscript) and slot.key != "slice"):
         return
     if isinstance(node, ast.Name) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
@@ -179,10 +220,8 @@ def indices(slot: Slot) -> Iterator[Edit]:
                 number(index), f"it is the wrong step, or row: {index} belongs there, not {ast.unparse(node)}"
             )
     if isinstance(node, ast.Slice) and node.lower is None and node.upper is not None:
-        around = [slot.loop, *(each for above in slot.above for each in getattr(above, "generators", ()))]
-        for name in [each.target for each in around if isinstance(getattr(each, "target", None), ast.Name)]:
-            there = ast.Name(name.id, ast.Load())
-            part = ast.Slice(there, ast.BinOp(there, ast.Add(), node.upper))
+        for name in _counted(slot):
+            part = _moved(name, node)
             yield slot.to(part, f"the window does not move: {code(part)} belongs there, not {code(node)}")
     if isinstance(node, ast.Slice):
         less: Any = [_minus(node.lower), _minus(node.upper)]
@@ -190,6 +229,27 @@ def indices(slot: Slot) -> Iterator[Edit]:
             part = ast.Slice(lower, upper)
             if ast.unparse(part) != ast.unparse(node):
                 yield slot.to(part, f"the wrong part, or end: {code(part)} belongs there, not {code(node)}")
+
+
+def _counted(slot: Slot) -> list[str]:
+    """The names that count what is gone through around a place, from the outermost in."""
+    around = [*slot.loops, *(each for above in slot.above for each in getattr(above, "generators", ()))]
+    return [each.target.id for each in around if isinstance(getattr(each, "target", None), ast.Name)]
+
+
+def _moved(name: str, part: Any) -> Any:
+    there = ast.Name(name, ast.Load())
+    return ast.Slice(there, ast.BinOp(there, ast.Add(), part.upper))
+
+
+def _windows(slot: Slot, elements: list[Any]) -> Iterator[Edit]:
+    """A window of several axes of which none moves."""
+    still = [each for each in elements if isinstance(each, ast.Slice) and each.lower is None and each.upper]
+    names = _counted(slot)[-len(still) :]
+    if 1 < len(still) == len(names):
+        moving = {id(part): _moved(name, part) for name, part in zip(names, still, strict=True)}
+        other = ast.Tuple([moving.get(id(each), each) for each in elements], ast.Load())
+        yield slot.to(other, f"the window does not move: {code(other)} belongs there, not {code(slot.node)}")
 
 
 def _minus(place: Any) -> Any:
@@ -216,53 +276,6 @@ def spaced(places: list[Slot], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
 
 def _minus_one(name: Any) -> Any:
     return ast.BinOp(number(-1), ast.Sub(), name)
-
-
-def squares(slot: Slot) -> Iterator[Edit]:
-    """1 - y where 1 - y² belongs; the diagonal of softmax's Jacobian."""
-    node: Any = slot.node
-    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(slot.parent, ast.BinOp):
-        new = ast.BinOp(node, ast.Pow(), ast.Constant(2))
-        yield slot.to(
-            new, f"the square is missing: {code(node)} where {code(new)} belongs (1 - y² is the slope of tanh)"
-        )
-    if _is_one_minus(node):
-        yield slot.to(node.right, f"{code(node)} where {code(node.right)} belongs")
-        yield from _of_tanh(slot)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and _is_one_minus(node.right):
-        complement: Any = node.right
-        p = complement.right
-        factors = _factors(node.left)
-        says = f"the factor {code(p)} is missing: the slope of a sigmoid is y (1 - y)"
-        yield slot.to(ast.BinOp(ast.BinOp(node.left, ast.Mult(), p), ast.Mult(), node.right), says)
-        rest = [factor for factor in factors if ast.unparse(factor) != ast.unparse(p)]
-        if len(rest) + 1 == len(factors) and rest:
-            g = rest[0]
-            for each in rest[1:]:
-                g = ast.BinOp(g, ast.Mult(), each)
-            square = ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(p, ast.Pow(), ast.Constant(2)))
-            yield slot.to(ast.BinOp(g, ast.Mult(), square), f"{SLOPES}: {code(p)} is of tanh")
-            for axis in (-1, 1, 0, -2):
-                given = [ast.keyword("axis", number(axis)), ast.keyword("keepdims", ast.Constant(True))]
-                product = ast.BinOp(g, ast.Mult(), p)
-                total = ast.Call(ast.Attribute(product, "sum", ast.Load()), [], given)
-                yield slot.to(
-                    ast.BinOp(p, ast.Mult(), ast.BinOp(g, ast.Sub(), total)),
-                    f"only the diagonal of the Jacobian is used: each {code(p)} depends on all entries of its row, "
-                    "through their sum",
-                )
-
-
-SLOPES = "the slope of tanh is 1 - y², that of a sigmoid y (1 - y), and one stands where the other belongs"
-
-
-def _of_tanh(slot: Slot) -> Iterator[Edit]:
-    """1 - y² where y (1 - y) belongs."""
-    square: Any = slot.node.right
-    if isinstance(square, ast.BinOp) and isinstance(square.op, ast.Pow):
-        y = square.left
-        new = ast.BinOp(y, ast.Mult(), ast.BinOp(ast.Constant(1), ast.Sub(), y))
-        yield slot.to(new, f"{SLOPES}: {code(y)} is of a sigmoid")
 
 
 def through_time(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
@@ -316,13 +329,3 @@ def layers_left_out(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
 
 def _targets(statement: Any) -> list[Any]:
     return statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", ast.Pass())]
-
-
-def _is_one_minus(node: Any) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and ast.unparse(node.left) in ("1", "1.0")
-
-
-def _factors(node: Any) -> list[Any]:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        return [*_factors(node.left), *_factors(node.right)]
-    return [node]

@@ -29,6 +29,7 @@ class Method:
     first: int
     constants: set[Any]
     functions: set[str]
+    scales: list[Any]
 
     @classmethod
     def of(cls, function: Any) -> Method | None:
@@ -52,7 +53,7 @@ class Method:
         calls = [node for node in ast.walk(around) if isinstance(node, ast.Call) and len(node.args) == 1]
         names = {ast.unparse(call.func) for call in calls if not call.keywords}
         named = {name for name in names if name.startswith("np.") or name in function.__globals__ or name == "abs"}
-        return cls(function, tree, module, first, constants, named)
+        return cls(function, tree, module, first, constants, named, _scales(around))
 
     @property
     def code(self) -> CodeType:
@@ -71,7 +72,7 @@ class Method:
         self, holder: Any, run: Callable[[], Any], blamed: str = "", wrong: frozenset[str] = frozenset()
     ) -> Known:
         """What is known of it once `run` has run it, as a method of `holder`."""
-        return Known(self._scope(holder, run), self.constants, self.functions, blamed, wrong)
+        return Known(self._scope(holder, run), self.constants, self.functions, self.scales, blamed, wrong)
 
     def _scope(self, holder: Any, run: Callable[[], Any]) -> dict[str, Any]:
         """The values of its names when it returns, and of what self has."""
@@ -92,6 +93,16 @@ class Method:
         gradients = [holder.gradient_name(name) for name in getattr(holder, "params", ())]
         kept = {key: value for key, value in vars(holder).items() if key not in gradients and key[0] != "_"}
         return {key: value for key, value in seen.items() if key != "self"} | {f"self.{k}": v for k, v in kept.items()}
+
+    def statement_at(self, line: int) -> Any:
+        """The statement that stands in this line of the file; None if none does."""
+        there = line - self.first + 1
+        around = [
+            node
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.stmt) and node is not self.tree and node.lineno <= there <= (node.end_lineno or 0)
+        ]
+        return max(around, key=lambda node: node.lineno, default=None)
 
     def place(self, statement: Any) -> str:
         """The file and the line of a statement."""
@@ -117,6 +128,33 @@ def _class_of(function: Any) -> ast.AST:
         classes = []
     around = [cls for cls in classes if cls.lineno <= first <= (cls.end_lineno or 0)]
     return around[-1] if around else ast.Module([], [])
+
+
+def _scales(around: ast.AST) -> list[Any]:
+    """What a class multiplies or divides by that is neither a name nor a number: √features, say."""
+    products = [n for n in ast.walk(around) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.Div)]
+    operands = [each for n in products for each in ((n.left, n.right) if isinstance(n.op, ast.Mult) else (n.right,))]
+    held = [each for each in operands if isinstance(each, ast.BinOp | ast.Call)]
+    return list({ast.unparse(each): each for each in held}.values())
+
+
+def source_at(code: CodeType, instruction: int) -> Any:
+    """The expression, or the statement, of an instruction; None where the source is not known."""
+    line, end, column, last = list(code.co_positions())[instruction // 2]
+    if line is None or end is None or column is None or last is None:
+        return None
+    lines = [linecache.getline(code.co_filename, number).encode() for number in range(line, end + 1)]
+    lines[-1] = lines[-1][:last]
+    text = b"".join([lines[0][column:], *lines[1:]]).decode(errors="replace")
+    try:
+        found: Any = ast.parse(f"({text})").body[0]
+        return found.value
+    except SyntaxError:
+        pass
+    try:
+        return ast.parse(text).body[0]
+    except SyntaxError:
+        return None
 
 
 def methods(cls: type, starts: tuple[str, ...]) -> Iterator[str]:

@@ -6,6 +6,7 @@ Each function yields, for a place in a function's source, the edits that undo su
 from __future__ import annotations
 
 import ast
+import difflib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -45,7 +46,7 @@ def replaced(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
 
 
 def swapped(places: list[Slot], atoms: Mapping[str, Atom], where: Callable[[Slot], Any]) -> Iterator[Edit]:
-    """Two names exchanged, or one that stands several times for another, in one statement or throughout."""
+    """Two names exchanged, in one statement or throughout."""
     held: dict[Any, list[Slot]] = {}
     for slot in places:
         if isinstance(slot.node, ast.Name | ast.Attribute) and ast.unparse(slot.node) in atoms:
@@ -64,11 +65,6 @@ def swapped(places: list[Slot], atoms: Mapping[str, Atom], where: Callable[[Slot
                 rest = ast.BinOp(ast.Constant(1), ast.Sub(), atoms[name].node)
                 each = tuple((slot.owner, slot.key, rest) for slot in same)
                 yield Edit(f"`{name}` and {code(rest)} are exchanged", same[0].statement, each)
-            for atom in atoms.values() if len(same) > 1 else ():
-                if atom.text != name and np.shape(atom.value) == np.shape(atoms[name].value):
-                    places_of_it = tuple((slot.owner, slot.key, atom.node) for slot in same)
-                    says = f"`{name}` stands where {code(atom.node)} belongs, {len(same)} times"
-                    yield Edit(says, same[0].statement, places_of_it)
 
 
 def functions(slot: Slot, functions: set[str]) -> Iterator[Edit]:
@@ -96,20 +92,21 @@ def dropped(slot: Slot) -> Iterator[Edit]:
             if isinstance(slot.statement, ast.For):
                 yield slot.to(kept, f"the loop does not go through all steps: {code(slot.statement.iter)}")
             elif isinstance(node.op, ast.Mult | ast.Add) or kept is node.left:
-                yield slot.to(kept, f"the {kind} {code(left_out)} is too much")
+                thing = f"the {kind} {code(left_out)}"
+                yield slot.to(kept, f"{thing} is too much", without=thing)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         yield slot.to(node.operand, f"the sign of {code(node)} is wrong")
     elif isinstance(node, ast.Compare):
         yield slot.to(node.left, f"{code(node)} loses the sizes of {code(node.left)}, which belong there")
     elif isinstance(node, ast.Call):
-        says = f"{code(node.func)} does not belong there"
+        says, without = f"{code(node.func)} does not belong there", code(node.func)
         if getattr(node.func, "attr", "") == "astype":
             says = f"{code(node)} loses digits, in float16 or float32 say, or the part after the point"
         if isinstance(slot.statement, ast.For):
             says = f"the loop does not go through all steps: {code(node)}"
         for inner in [*([node.func.value] if isinstance(node.func, ast.Attribute) else []), *node.args]:
             if not (isinstance(inner, ast.Name) and inner.id == "np"):
-                yield slot.to(inner, says)
+                yield slot.to(inner, says, without=without)
         for keyword in node.keywords:
             rest = [other for other in node.keywords if other is not keyword]
             says = f"`{ast.unparse(keyword)}` does not belong there"
@@ -135,11 +132,23 @@ def operators(slot: Slot) -> Iterator[Edit]:
         yield slot.to(ast.UnaryOp(ast.USub(), node), f"the sign of {code(node)} is wrong")
 
 
-def numbers(slot: Slot, constants: set[Any]) -> Iterator[Edit]:
+def unknown(slot: Slot, atoms: Mapping[str, Atom], scope: Mapping[str, Any]) -> Iterator[Edit]:
+    """A name that there is none of, for one like it."""
+    text = ast.unparse(slot.node)
+    of_self = isinstance(slot.node, ast.Attribute) and text.startswith("self.")
+    if (of_self or isinstance(slot.node, ast.Name)) and text not in scope and text != "self":
+        for other in difflib.get_close_matches(text, atoms, n=len(atoms), cutoff=0.3):
+            yield slot.to(atoms[other].node, f"there is no `{text}`: `{other}` belongs there")
+
+
+def numbers(slot: Slot, constants: set[Any], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """One number for another."""
     value: Any = slot.node.value if isinstance(slot.node, ast.Constant) else None
     if type(value) not in (int, float):
         return
+    for atom in atoms.values():
+        if type(atom.value) is int and atom.value > 1 and atom.value != value and "self." in atom.text:
+            yield slot.to(atom.node, f"the number {value} where {code(atom.node)} belongs")
     for new in dict.fromkeys([value + 1, value - 1, 2 * value, -value, value / 2, 0, 1, *sorted(constants)]):
         if new != value:
             says = f"the number {value} where {new:g} belongs"
@@ -167,7 +176,7 @@ def missing(slot: Slot, atoms: Mapping[str, Atom], made: Callable[[Any], list[An
     """A factor too little."""
     if _may_lack(slot):
         for atom in _spread_over(slot, atoms):
-            for new in made(atom.node):
+            for new in made(atom.node) if made is plain or np.ndim(atom.value) else ():
                 yield slot.to(ast.BinOp(slot.node, ast.Mult(), new), f"the factor {code(new)} is missing{_of(new)}")
 
 
@@ -183,10 +192,12 @@ def _of(factor: Any) -> str:
 
 def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """A divisor or a term too little, or the order turned back."""
-    if _may_lack(slot):
-        for atom in _spread_over(slot, atoms):
-            new = atom.node
+    as_factor, as_term = _may_lack(slot), _may_lack(slot, ast.Add, ast.Sub)
+    for atom in _spread_over(slot, atoms) if as_factor or as_term else ():
+        new = atom.node
+        if as_factor:
             yield slot.to(ast.BinOp(slot.node, ast.Div(), new), f"the division by {code(new)} is missing")
+        if as_term and atom.text != ast.unparse(slot.node):
             yield slot.to(ast.BinOp(slot.node, ast.Add(), new), f"the term {code(new)} is missing")
             yield slot.to(ast.BinOp(slot.node, ast.Sub(), new), f"the term -{code(new)} is missing")
     if isinstance(slot.statement, ast.Return | ast.Assign) and slot.parent is slot.statement:
@@ -196,15 +207,19 @@ def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
             yield slot.to(after, f"the order is to be turned back: {code(after)} belongs there")
 
 
-def _may_lack(slot: Slot) -> bool:
-    """Whether a factor put here is not the same as one put elsewhere, and this is an array, or may be."""
+def _may_lack(slot: Slot, *same: type) -> bool:
+    """Whether a factor (or a term) put here is not the same as one put elsewhere, and this is an array, or may be.
+
+    `same` are the operations in which it is: those of products, or of sums.
+    """
     node, parent = slot.node, slot.parent
-    product = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult | ast.Div | ast.Pow)
-    if product or slot.shape == () or isinstance(node, ast.Tuple | ast.Constant | ast.Slice):
+    elsewhere = isinstance(parent, ast.BinOp) and isinstance(parent.op, same or (ast.Mult, ast.Div, ast.Pow))
+    if elsewhere or slot.shape == () or isinstance(node, ast.Tuple | ast.Constant | ast.Slice):
         return False
     if slot.within(ast.Slice, ast.Compare) or slot.key in ("func", "slice") or isinstance(slot.statement, ast.For):
         return False
-    return (isinstance(node, ast.BinOp) or not isinstance(parent, ast.Attribute)) and not _is_alias(slot.statement)
+    inside = not isinstance(parent, ast.Attribute) or parent.attr in ("sum", "mean")
+    return (isinstance(node, ast.BinOp) or inside) and not _is_alias(slot.statement)
 
 
 def _is_alias(statement: Any) -> bool:
@@ -228,6 +243,7 @@ def scaled(slot: Slot, atoms: Mapping[str, Atom], constants: set[Any]) -> Iterat
     if product or call or isinstance(slot.node, ast.Constant | ast.Tuple) or _is_alias(slot.statement):
         return
     counts = [atom.node for atom in atoms.values() if type(atom.value) is int and atom.value > 1]
-    for count in [*counts, *(number(value) for value in sorted({2, *constants} - {0, 1, -1}))]:
+    likely = {2} | {value for value in constants if abs(value) > 1e-3} - {0, 1, -1}
+    for count in [*counts, *(number(value) for value in sorted(likely))]:
         yield slot.to(ast.BinOp(slot.node, ast.Mult(), count), f"the factor {code(count)} is missing")
         yield slot.to(ast.BinOp(slot.node, ast.Div(), count), f"the division by {code(count)} is missing")

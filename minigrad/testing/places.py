@@ -30,13 +30,18 @@ def partial(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
 
 
 def _without_part(mismatch: Mismatch) -> str:
-    """Whether y does not depend on what has a gradient: on the whole part, or on some rows of it."""
-    part, wrong = mismatch.part, np.array([not m.agrees for m in mismatch.measured])
-    if not wrong.any() or mismatch.wanted[wrong].any():
+    """Whether y does not depend on the part at all."""
+    if mismatch.wanted.any() or all(m.agrees for m in mismatch.measured):
         return ""
-    if not mismatch.wanted.any():
-        return f"y does not change with {part.name}: forward leaves it out, or its gradient is to be 0"
-    where = f"{part.name}{list(mismatch.index or ())}"
+    return f"y does not change with {mismatch.part.name}: forward leaves it out, or its gradient is to be 0"
+
+
+def not_seen(mismatch: Mismatch) -> str:
+    """Whether just those entries of a part have a gradient too much that y does not depend on."""
+    wrong = np.array([not m.agrees for m in mismatch.measured])
+    if not wrong.any() or not mismatch.wanted.any() or mismatch.wanted[wrong].any():
+        return ""
+    where = f"{mismatch.part.name}{list(mismatch.index or ())}"
     return (
         f"y does not depend on {where}, so that its gradient is 0: what forward leaves out (padding, what is masked) "
         "has no part in the gradient either"

@@ -29,7 +29,15 @@ MISTAKES = [
     (3, "self.a1.T @ dz2", "self.a1.T @ dz2 / len(dy)", "too small by exactly the batch size"),
     (3, "dy * self.y * (1 - self.y)", "dy", "the factor `self.y * (1 - self.y)` is missing, the slope of a sigmoid"),
     (3, "da1 * self.a1 * (1 - self.a1)", "da1", "the factor `self.a1 * (1 - self.a1)` is missing"),
-    (3, "@ self.W1.T", "@ self.W1", "raised by:  return dz1 @ self.W1   (mine.py, line "),
+    (3, "@ self.W1.T", "@ self.W1", "`dz1` has the shape (5, 4), `self.W1` (3, 4): @ goes along the last axis of the"),
+    (3, "dz1 @ self.W1.T", "dz @ self.W1.T", "there is no `dz`: `dz1` belongs there"),
+    (3, ".sum(axis=0)", ".sum(axis=1)", "then this is right, and something else still wrong"),
+    (
+        3,
+        "da1 * self.a1 * (1 - self.a1)",
+        "da1 * sigmoid(self.a1) * (1 - sigmoid(self.a1))",
+        "not belong there: at 2",
+    ),
     (
         4,
         "np.maximum(z, 0) + np.log1p(np.exp(-abs(z))) - self.t * z",
@@ -37,7 +45,7 @@ MISTAKES = [
         "y[0, 0] is inf, but should be 240",
     ),
     (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
-    (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the gradient of x"),
+    (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the term -`self.t` is missing"),
     (4, "- self.t * z", "", "forward is another function than the lesson asks for. For its example, y["),
     (
         5,
@@ -45,7 +53,9 @@ MISTAKES = [
         "dy * self.y * (1 - self.y)",
         "only the diagonal of the Jacobian",
     ),
-    (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=0)", "the gradient of x"),
+    (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=0)", "the wrong axis: axis=-1"),
+    (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=-1)", "keepdims=True is missing"),
+    (5, "(dy * self.y).sum(", "dy.sum(", "the derivative of softmax: with p = `self.y` and g = `dy` it is"),
     (6, "dd + dmean / self.n", "dd", "what is done through `x.sum(axis=0)` (line "),
     (6, "-0.5 * self.r**3 * dr", "0 * dr", "what is done through `(self.d**2).sum(axis=0)` (line "),
     (
@@ -56,9 +66,26 @@ MISTAKES = [
     ),
     (7, "(dy * self.x[:, i : i + self.n]).sum()", "(dy * self.x[:, : self.n]).sum()", "the gradient of w"),
     (8, "            dV += self.h[t].T @ dz", "            dV = self.h[t].T @ dz", "each pass of the loop puts `dV`"),
+    (8, "dh * (1 - self.h[t + 1] ** 2)", "dh", "the factor `1 - self.h[t + 1] ** 2` is missing, the slope of tanh"),
+    (8, "        return dx", "        dx", "likely bug: backward does not return dx\n  written:    dx "),
     (8, "reversed(range(self.x.shape[1]))", "[self.x.shape[1] - 1]", "comes back through time"),
     (9, "self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True))", "dP * self.P * (1 - self.P)", "only the diagonal"),
+    (9, "self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True))", "dP", "the Jacobian of softmax is left out: `dP`"),
+    (9, "self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True))", "self.P * (1 - self.P) * dP", "only the diagonal"),
+    (9, ".T +", " +", "transposed: `self.Wq` stands where `self.Wq.T` belongs; transposed: `self.Wk` stands where"),
     (9, " + dV @ self.Wv.T", "", "what is done through `x @ self.Wv` (line "),
+    (
+        10,
+        "self.relu.backward(self.narrow.backward(dy))",
+        "self.narrow.backward(dy)",
+        "`self.relu` is left out",
+    ),
+    (
+        10,
+        "return da + self.norm1.backward(self.attention.backward(da))",
+        "return (da + self.norm1.backward(self.attention.backward(da))) / 2",
+        "written:    return (da + self.norm1",
+    ),
     (10, "return da + self", "return self", "the term `da` is missing"),
 ]
 

@@ -1,0 +1,165 @@
+"""Why backward raises, or returns no dx of x's shape: the shapes that do not fit, and a change with which it is right.
+
+What is tried are the changes of `minigrad.testing.trials`, first of the line that raised. The gradient that is wanted
+is the numerical derivative of forward, which ran.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from traceback import walk_tb
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array, walk
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.derivative import slope
+from minigrad.testing.edits import code, results_of, value_of
+from minigrad.testing.methods import Method, source_at
+from minigrad.testing.repair import UNTOUCHED, elsewhere, is_ours, result_of
+from minigrad.testing.subject import INPUT, Case, Part, Subject
+from minigrad.testing.trials import Correction, Trials
+
+PACKAGE = str(Path(__file__).parents[1])
+ENTRIES = 8  # of each part that are compared
+SECONDS = 0.7  # of the processor; most trials end soon
+
+
+def correction(bench: LayerBench, error: Exception | None) -> Correction | None:
+    """The change with which backward runs and is right; None if no such is found."""
+    layers = list(walk([bench.subject.layer]))
+    number, name, line = _place(error, layers) or (0, "backward", 0)
+    bench.reset()
+    y = bench.subject.forward(bench.x.copy())
+    case = Case("", bench.x, bench.theta, bench.upstream(y), np.zeros(bench.subject.vector(bench.x, bench.theta).size))
+    point, parts = bench.point(case), bench.parts()
+    concerned = _concerned(bench, layers[number], name, line, parts)
+    places = [n for part in concerned for n in _spread(part)]
+    wanted = np.array([_numeric(point.f, point.v, point.dy, n) for n in places])
+    wrong = Raised(number, name, line, isinstance(error, NameError | AttributeError))
+    return _mended(bench, case, wrong, concerned, np.array(places, int), wanted)
+
+
+def _concerned(bench: LayerBench, holder: Any, name: str, line: int, parts: list[Part]) -> list[Part]:
+    """The parts of a gradient that a line of a layer's backward has a part in; all, where that is not known."""
+    method = Method.of(getattr(type(holder), name)) if name == "backward" else None
+    statement = method.statement_at(line) if method else None
+    results = results_of(method.tree).get(statement, frozenset()) if method else frozenset()
+    found = [part for part in parts if (part.layer is holder or part.name == INPUT) and result_of(part) in results]
+    return found if found and holder is bench.subject.layer else parts
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Where a backward raises: the layer's number in the walk, the method, the line; `there` if that line is wrong."""
+
+    number: int
+    name: str
+    line: int
+    there: bool = False
+
+
+def _mended(
+    bench: LayerBench, case: Case, at: Raised, parts: list[Part], positions: Array, wanted: Array
+) -> Correction | None:
+    """Try changes of a backward that raises, or returns no dx.
+
+    The gradient is to be `wanted` at the positions, which lie in the parts.
+    """
+    bench.subject.rewind()
+    subject = Subject(bench.subject.layer)
+    parts_right, every = {part.name for part in parts}, {part.name for part in bench.parts()}
+
+    def run() -> Array:
+        subject.dtheta[...] = UNTOUCHED
+        subject.theta[...] = case.theta
+        subject.forward(case.x.copy())
+        try:
+            dx = subject.layer.backward(case.dy.copy())
+        except Exception:  # in a later line perhaps, when what is asked for is set already
+            dx = None
+        fits = isinstance(dx, np.ndarray) and dx.shape == case.x.shape
+        return subject.collect(case.x, dx if fits else np.full_like(case.x, UNTOUCHED))[positions]
+
+    def confirm() -> bool | None:
+        try:
+            found = [bench.prover.right_parts(point) for point in elsewhere(bench, subject)]
+        except Exception:
+            return False
+        return None if not all(parts_right <= each for each in found) else all(every <= each for each in found)
+
+    holder, until = list(walk([subject.layer]))[at.number], time.thread_time() + SECONDS
+    trials = Trials(holder, run, wanted, confirm, until)
+    found = trials.correction_at(at.name, at.line)
+    return found if found or at.there else trials.correction("backward")
+
+
+def _spread(part: Part) -> Iterator[int]:
+    """Positions from all over a part."""
+    count = min(part.span.stop - part.span.start, ENTRIES)
+    return iter(np.linspace(part.span.start, part.span.stop - 1, count).astype(int).tolist())
+
+
+def _numeric(f: Any, v: Array, dy: Array, position: int) -> float:
+    return float((dy * slope(f, v, (np.arange(len(v)) == position) * 1.0).value).sum())
+
+
+def _place(error: Exception | None, layers: list[Any]) -> tuple[int, str, int] | None:
+    """The last method of a layer on the way to an error: which layer, the method's name, and the line there."""
+    found = None
+    for frame, line in walk_tb(error.__traceback__ if error else None):
+        for number, layer in enumerate(layers):
+            if frame.f_locals.get("self") is layer and (number == 0 or not is_ours(layer)):
+                found = (number, frame.f_code.co_name, line)
+    return found
+
+
+def shapes(error: BaseException | None) -> str:
+    """The shapes that do not fit each other in the expression that raised, in words; empty where none are known."""
+    trace, held = error.__traceback__ if error else None, None
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith((PACKAGE, str(Path(np.__file__).parent))):
+            held = trace
+        trace = trace.tb_next
+    node = source_at(held.tb_frame.f_code, held.tb_lasti) if held else None
+    if held is None or not isinstance(node, ast.BinOp | ast.AugAssign):
+        return ""
+    left, right = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
+    scope = _scope(held.tb_frame)
+    a, b = (getattr(value_of(each, scope), "shape", None) for each in (left, right))
+    if a is None or b is None:
+        return ""
+    if isinstance(node.op, ast.MatMult):
+        return _of_product(code(left), a, code(right), b)
+    pairs = list(zip(a[::-1], b[::-1], strict=False))
+    apart = [(n, m) for n, m in pairs if n != m and 1 not in (n, m)]
+    if not apart:
+        return ""
+    n, m = apart[0]
+    return (
+        f"{code(left)} has the shape {a}, {code(right)} {b}: axes are matched from the last one on, and {n} is not {m}"
+    )
+
+
+def _of_product(left: str, a: tuple[int, ...], right: str, b: tuple[int, ...]) -> str:
+    text = f"{left} has the shape {a}, {right} {b}"
+    if not a or not b:
+        return f"{text}: @ multiplies arrays, for a number use *"
+    inner, which = (b[-2], "last but one" if len(b) > 2 else "first") if len(b) > 1 else (b[-1], "last")
+    if a[-1] != inner:
+        return (
+            f"{text}: @ goes along the last axis of the one, {a[-1]}, and the {which} of the other, {inner}, which "
+            "have to be equal"
+        )
+    return f"{text}: the axes before the last two have to be equal"
+
+
+def _scope(frame: FrameType) -> dict[str, Any]:
+    held = frame.f_locals.get("self")
+    return {**frame.f_locals, **{f"self.{name}": value for name, value in getattr(held, "__dict__", {}).items()}}

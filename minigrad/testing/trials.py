@@ -1,0 +1,256 @@
+"""Trials of changes of code: one at a time, one at several places, two at once.
+
+A method's source is changed (`minigrad.testing.slips`), compiled and run on a copy. A change that gives the right
+gradient where it was wrong, and at another input with other parameters, is the `Correction`. If there is none, the same
+slip is looked for at several places, at all where it can be or at some that bring the gradient nearer to the right one;
+then two changes at once are tried: beside those that bring it nearer, all others.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+from minigrad.parameter import Array
+from minigrad.testing.edits import Edit
+from minigrad.testing.methods import Method, first_line, methods
+from minigrad.testing.rounding import matches
+from minigrad.testing.slips import Known, edits
+
+PAIRED = 12  # changes that others are tried beside: those that come nearest
+ALIKE = 24  # places of one slip, of which some are chosen
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A change with which the gradient is right: words for the slip, its line, that line and what is to stand there.
+
+    `wholly` says whether all gradients are right then.
+    """
+
+    says: str
+    place: str
+    written: str
+    right: str
+    wholly: bool = True
+
+
+class Trials:
+    """Changes of methods of `holder` that are tried one after the other, and then several at once.
+
+    `run` gives the gradient that is wrong with the holder as it is; it is to be `wanted`. `confirm` then says whether
+    it is right elsewhere: None if it is not, False if something else is still wrong. A change that leaves nothing wrong
+    is looked for, and one that mends this gradient alone is the second best.
+    """
+
+    def __init__(
+        self,
+        holder: Any,
+        run: Callable[[], Array],
+        wanted: Array,
+        confirm: Callable[[], bool | None],
+        until: float,
+    ) -> None:
+        self.holder = holder
+        self.run = run
+        self.wanted = wanted
+        self.confirm = confirm
+        self.until = until
+        self.count: int = 0
+        self.in_time: bool = True
+        self.partly: Correction | None = None
+        self._nearer: list[tuple[float, int, _Changed]] = []
+        self._alike: dict[tuple[str, str], list[Edit]] = {}
+        self._distance = self._of_trial()
+
+    def correction(self, *starts: str, blamed: str = "", wrong: frozenset[str] = frozenset()) -> Correction | None:
+        """The first change that is right, of the methods named and of those that they call.
+
+        `blamed` is the result of the first of them that is looked at, "return" or "self.dW", `wrong` are all that are
+        wrong.
+        """
+        for name in methods(type(self.holder), starts):
+            method = Method.of(getattr(type(self.holder), name))
+            if method is not None:
+                known = method.known(self.holder, self.run, *((blamed, wrong) if name == starts[0] else ()))
+                at = _Changed(name, method, known)
+                found = self._first_right(at) or self._everywhere(at)
+                if found is not None or not self.in_time:
+                    return found or self.partly
+        return self.partly
+
+    def correction_at(self, name: str, line: int) -> Correction | None:
+        """The first change that is right, of the statement in this line of a method."""
+        method = Method.of(getattr(type(self.holder), name))
+        statement = method.statement_at(line) if method else None
+        if method is None or statement is None:
+            return None
+        at = _Changed(name, method, replace(method.known(self.holder, self.run), only=statement))
+        return self._first_right(at) or self._everywhere(at) or self.partly
+
+    def several(self, until: float) -> Correction | None:
+        """The first changes at once that are right: of one slip, or one that has come nearer and another after it."""
+        self.until, self.in_time = until, True
+        nearest = [first for _, _, first in sorted(self._nearer, key=lambda each: each[:2])]
+        for first in {(each.name, each.edits[0].slip): each for each in reversed(nearest)}.values():
+            found = self._some_alike(first)
+            if found is not None or not self.in_time:
+                return found
+        for first in nearest[:PAIRED]:
+            first = replace(first, before=first_line(first.edits[0].statement))
+            with first.made():
+                found = self._first_right(first)
+            if found is not None or not self.in_time:
+                return found
+        return None
+
+    def _first_right(self, at: _Changed) -> Correction | None:
+        for edit in edits(at.method.tree, at.known):
+            if self._is_late():
+                return None
+            if not at.edits:
+                self._alike.setdefault((at.name, edit.slip), []).append(edit)
+            found = self._tried(replace(at, edits=(*at.edits, edit)), made=at.edits)
+            if found is not None:
+                return found
+        return None
+
+    def _everywhere(self, at: _Changed) -> Correction | None:
+        """The same change at all places, of a statement or of the method."""
+        for (name, _), alike in self._alike.items():
+            if name != at.name or len(alike) < 2:
+                continue
+            places = list({(id(edit.places[0][0]), edit.places[0][1]): edit for edit in reversed(alike)}.values())[::-1]
+            groups = [[edit for edit in places if edit.statement is each] for each in _statements(places)]
+            for group in [places, *(each for each in groups if len(each) < len(places))]:
+                if self._is_late():
+                    return None
+                found = self._tried(replace(at, edits=tuple(group))) if len(group) > 1 else None
+                if found is not None:
+                    return found
+        return None
+
+    def _some_alike(self, first: _Changed) -> Correction | None:
+        """A change at one place after the other, as long as each comes nearer."""
+        alike = self._alike[first.name, first.edits[0].slip]
+        at, nearest = first, np.inf
+        while len(alike) <= ALIKE and not self._is_late():
+            tried: list[tuple[float, int, _Changed]] = []
+            for edit in alike:
+                if all(edit is not other for other in at.edits):
+                    here = replace(at, edits=(*at.edits, edit))
+                    found = self._tried(here)
+                    if found is not None:
+                        return found
+                    tried.append((self._last, len(tried), here))
+            closest = min(tried, key=lambda each: each[:2], default=None)
+            if closest is None or not closest[0] < 0.999 * min(nearest, self._distance):
+                return None
+            nearest, _, at = closest
+        return None
+
+    def _is_late(self) -> bool:
+        late = time.thread_time() > self.until
+        self.in_time = self.in_time and not late
+        return late
+
+    def _tried(self, at: _Changed, made: tuple[Edit, ...] = ()) -> Correction | None:
+        """Try changes at once, of which those `made` are made already."""
+        self.count += 1
+        self._last = np.inf
+        here = replace(at, edits=at.edits[len(made) :])
+        try:
+            with here.made():
+                function = at.method.compiled()
+            vars(self.holder)[at.name] = MethodType(function, self.holder)
+            given = self.run()
+            wholly = self.confirm() if matches(given, self.wanted) else None
+            if wholly is None:
+                self._last = self._from_wanted(given)
+                self._keep(at)
+                return None
+            with here.made():
+                after = [first_line(each) for each in here.changed()]
+        except Exception:  # most changes make no sense
+            return None
+        finally:
+            vars(self.holder).pop(at.name, None)
+        found = _correction(here, after)
+        if made:
+            found = _both(replace(at, edits=made), found)
+        found = replace(found, wholly=wholly)
+        self.partly = self.partly or found
+        return found if wholly else None
+
+    def _keep(self, at: _Changed) -> None:
+        """Remember a change that has brought the gradient nearer, of those that came equally near the first."""
+        nearer = len(at.edits) == 1 and self._last < 0.999 * self._distance
+        if nearer and all(abs(self._last - other) > 1e-9 * other for other, *_ in self._nearer):
+            self._nearer.append((self._last, self.count, at))
+
+    def _of_trial(self) -> float:
+        try:
+            return self._from_wanted(self.run())
+        except Exception:  # of a backward that raises as it is
+            return np.inf
+
+    def _from_wanted(self, given: Array) -> float:
+        distance = float(np.linalg.norm(given - self.wanted))
+        return distance if np.isfinite(distance) else np.inf
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A method, what is known of it, and the changes that are to be made in it, of a line that was as `before`."""
+
+    name: str
+    method: Method
+    known: Known
+    edits: tuple[Edit, ...] = ()
+    before: str = ""
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """In here they are made."""
+        with ExitStack() as stack:
+            for edit in self.edits:
+                stack.enter_context(edit.made())
+            yield
+
+    def changed(self) -> list[Any]:
+        """The statements that stand in the place of those changed, while the changes are made, and what is added."""
+        whole = {id(edit.statement): edit.places[0][2] for edit in self.edits}
+        made = [new if isinstance(new := whole[id(each)], ast.stmt) else each for each in _statements(self.edits)]
+        return made + [edit.added for edit in self.edits if edit.added]
+
+
+def _statements(edits: Sequence[Edit]) -> list[Any]:
+    """The statements that edits lie in, in their order."""
+    return list({id(edit.statement): edit.statement for edit in edits}.values())
+
+
+def _correction(at: _Changed, after: list[str]) -> Correction:
+    """The changes as a correction; `after` has the lines as they are then."""
+    statements = _statements(at.edits)
+    says = list(dict.fromkeys(edit.says for edit in at.edits))
+    words = "; ".join(says) + (f": at {len(at.edits)} places" if len(says) < len(at.edits) else "")
+    places = dict.fromkeys(at.method.place(each) for each in statements)
+    before, right = (";  ".join(lines) for lines in (map(first_line, statements), after))
+    return Correction(words, "; ".join(places), before, f"{right}, in another place" if right == before else right)
+
+
+def _both(at: _Changed, second: Correction) -> Correction:
+    """A change that is made already and a second one as one correction."""
+    (edit,), before, place = at.edits, at.before, at.method.place(at.edits[0].statement)
+    says = f"two slips: {edit.says}; and {second.says}"
+    if place == second.place:
+        return Correction(says, place, before, second.right)
+    after = ";  ".join(map(first_line, at.changed()))
+    return Correction(says, f"{place}; {second.place}", f"{before};  {second.written}", f"{after};  {second.right}")
