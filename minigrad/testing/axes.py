@@ -57,8 +57,8 @@ def _unsummed(slot: Slot) -> Iterator[Edit]:
     of_self = isinstance(target, ast.Attribute) or isinstance(slot.statement, ast.AugAssign)
     elements = slot.parent is slot.statement and slot.key == "value"
     if not of_self and isinstance(target, ast.Tuple):
-        of_self, elements = all(isinstance(each, ast.Attribute) for each in target.elts), slot.key != "value"
-        elements = elements and isinstance(slot.parent, ast.Tuple) and len(slot.above) == 2
+        of_self = all(isinstance(each, ast.Attribute) for each in target.elts)
+        elements = len(slot.above) == 2 and (isinstance(slot.parent, ast.Tuple) or slot.key == "elt")
     if not of_self or not elements or slot.shape == () or isinstance(slot.node, ast.Constant | ast.Tuple):
         return
     for axes in ([], [ast.keyword("axis", number(0))], [ast.keyword("axis", ast.parse("(0, 1)", mode="eval").body)]):
@@ -100,9 +100,9 @@ def _other_axis(slot: Slot) -> Iterator[Edit]:
                 both = [(node, "keywords", kept)]
                 if named:
                     both = [(node, "keywords", [ast.keyword("axis", number(axis)), *kept[len(named) :]])]
-                    yield Edit(says, slot.statement, tuple(both))
+                    yield Edit(says, slot.statement, tuple(both), f"{says}, kept")
                 else:
-                    yield Edit(says, slot.statement, ((owner, key, number(axis)), *both))
+                    yield Edit(says, slot.statement, ((owner, key, number(axis)), *both), f"{says}, kept")
 
 
 def counts(slot: Slot) -> Iterator[Edit]:
@@ -141,8 +141,8 @@ def transposed(slot: Slot) -> Iterator[Edit]:
         swapped = ast.Call(ast.Attribute(node.value, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
         yield slot.to(node.value, says.format(code(node), code(node.value)), kind=f"no T of a {slot.key} operand")
         if slot.shape is None or len(slot.shape) > 2:
-            turned = f"{code(node)} turns all axes round, that of the rows too: {code(swapped)} belongs there"
-            yield slot.to(swapped, turned, kind="T of more than two axes")
+            all_axes = f"{code(node)} turns all axes round, that of the rows too: {code(swapped)} belongs there"
+            yield slot.to(swapped, all_axes, kind="T of more than two axes")
     elif isinstance(slot.parent, ast.BinOp) and (isinstance(slot.parent.op, ast.MatMult) or _is_square(slot)):
         swapped = ast.Call(ast.Attribute(node, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
         for new, kind in ((ast.Attribute(node, "T", ast.Load()), "T"), (swapped, "swapaxes")):
@@ -158,6 +158,15 @@ def transposed(slot: Slot) -> Iterator[Edit]:
             swapped = ast.Call(ast.Attribute(node.func.value, "swapaxes", ast.Load()), [number(one), number(other)], [])
             says = f"the order of axes: {code(swapped)} belongs before the reshape, which takes numbers as they lie"
             yield slot.to(ast.Call(ast.Attribute(swapped, "reshape", ast.Load()), node.args, node.keywords), says)
+    if (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.MatMult)
+        and (slot.shape is None or len(slot.shape) == 2)
+    ):
+        left: Any = node.left
+        first = left.value if getattr(left, "attr", "") == "T" else ast.Attribute(left, "T", ast.Load())
+        turned = ast.BinOp(ast.Attribute(node.right, "T", ast.Load()), ast.MatMult(), first)
+        yield slot.to(turned, f"transposed: {code(node)} stands where {code(turned)} belongs")
     yield from _letters(slot)
     yield from _both_ways(slot)
 

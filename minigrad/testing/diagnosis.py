@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array, Declared
-from minigrad.testing import formula, other_forward, paths, places, refusal, repair, signatures
+from minigrad.testing import formula, other_forward, overwritten, paths, places, refusal, repair, signatures
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
@@ -61,9 +61,13 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         found = refusal.correction(layer_bench, None)
         said = _of_shape(layer_bench, evidence.x, evidence.dx)
         return _with(said or (found.says if found else ""), found)
-    if evidence.symptom == "no dx" and layer_bench:
+    if evidence.symptom in BY_REPAIR and layer_bench:
         found = refusal.correction(layer_bench, None)
-        return _with(SENTENCES["no dx"], found)
+        said = SENTENCES[evidence.symptom].format(**vars(evidence))
+        return _with(f"{said}; {found.says}" if found and evidence.symptom == "never set" else said, found)
+    if evidence.symptom in OVERWRITTEN and layer_bench:
+        found = overwritten.correction(layer_bench, OVERWRITTEN[evidence.symptom])
+        return _with(f"{SENTENCES[evidence.symptom]}; {found.says}", found) if found else Diagnosis()
     return Diagnosis(refusal.shapes(evidence.__cause__))
 
 
@@ -126,6 +130,8 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     return _with(said, found, "" if found else formula.of(bench, case, mismatch))
 
 
+BY_REPAIR = ("no dx", "never set", "accumulated over calls", "left behind by an earlier call", "several returned")
+OVERWRITTEN = {"dy overwritten": "backward", "x overwritten": "forward", "y overwritten": "backward"}
 WIDTHS = ("rows of 1,", "rows of 2,")
 BRANCHES = "a threshold in backward is not one in forward, or the other way round"
 NO_MULTIPLE = "none of the usual slips: it is no multiple of the right one"
@@ -164,7 +170,7 @@ def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
     if dx.size == x.size:
         return "dx has the right number of entries in another shape; return dx.reshape(self.x.shape)"
     if dx.shape == x.shape[1:]:
-        return "dx is summed over the batch; every row has a gradient of its own"
+        return "dx has the shape of one row, but every row has a gradient of its own"
     return _square(bench)
 
 

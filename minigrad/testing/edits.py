@@ -7,6 +7,7 @@ has their order, and `minigrad.testing.trials` tries them.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ class Edit:
 
     `statement` is the one in which it lies; `says` are the words. The same slip may be made at several places: then the
     edits have one `kind`, if they do not have the same words. `without` is what the line loses by the edit, if that is
-    all it does.
+    all it does, and `added` a statement that is new.
     """
 
     says: str
@@ -35,18 +36,12 @@ class Edit:
     places: tuple[tuple[Any, Any, Any], ...]
     kind: str = ""
     without: str = ""
+    added: Any = None
 
     @property
-    def slip(self) -> str:
+    def slips(self) -> tuple[str, ...]:
         """What edits that undo the same slip have in common."""
-        return self.kind or self.says
-
-    @property
-    def added(self) -> Any:
-        """The statement that is new at the end of a loop, if that is the change."""
-        new = self.places[0][2]
-        last = new[-1] if isinstance(new, list) and new else None
-        return last if isinstance(last, ast.stmt) and last is not self.statement else None
+        return (self.says, self.kind) if self.kind else (self.says,)
 
     @contextmanager
     def made(self) -> Iterator[Any]:
@@ -97,6 +92,7 @@ class Slot:
     above: tuple[Any, ...]
     loops: tuple[Any, ...]
     shape: tuple[int, ...] | None = None  # of its value, if that is known
+    room: tuple[int, ...] | None = None  # that of the sum it is a term of, or else its own
 
     @property
     def loop(self) -> Any:
@@ -134,7 +130,15 @@ def slots(function: ast.FunctionDef, scope: Mapping[str, Any]) -> list[Slot]:
                     within(inner, statement, (*above, inner), loops)
 
     within(function, function, (), ())
-    return [replace(slot, shape=_shape(slot.node, scope)) for slot in found if slot.statement is not function]
+    shapes = {id(slot.node): _shape(slot.node, scope) for slot in found}
+    made = []
+    for slot in found:
+        if slot.statement is not function:
+            own, is_term = shapes[id(slot.node)], isinstance(getattr(slot.parent, "op", None), ast.Add | ast.Sub)
+            made.append(
+                replace(slot, shape=own, room=((own and shapes.get(id(slot.parent))) or own) if is_term else own)
+            )
+    return made
 
 
 def _shape(node: Any, scope: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -181,6 +185,18 @@ def number(value: Any) -> Any:
     """A number as a node."""
     negative = isinstance(value, int | float) and value < 0
     return ast.UnaryOp(ast.USub(), ast.Constant(-value)) if negative else ast.Constant(value)
+
+
+def factors_of(node: Any) -> list[Any]:
+    """The factors of a product, from the first to the last; of anything else, it itself."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*factors_of(node.left), *factors_of(node.right)]
+    return [node]
+
+
+def product_of(factors: list[Any]) -> Any:
+    """The product of factors."""
+    return functools.reduce(lambda left, right: ast.BinOp(left, ast.Mult(), right), factors)
 
 
 @dataclass(frozen=True)

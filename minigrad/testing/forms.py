@@ -16,8 +16,7 @@ from minigrad.testing.edits import Atom, Edit, Slot, bodies, carried, code, numb
 
 
 def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """= where += belongs, the order of a loop, two lines exchanged, an index that occurs twice, a return that lacks."""
-    yield from _returned(function, atoms)
+    """= where += belongs, the order of a loop, two lines exchanged, an index that occurs twice."""
     for body, loop in bodies(function):
         yield from _handed_on(body, loop, atoms)
         yield from _occurs_twice(body, atoms)
@@ -67,25 +66,6 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
             if after is not None and not isinstance(after, ast.Return | ast.For) and not isinstance(statement, ast.For):
                 says = f"two lines are in the wrong order: {code(after)} has to come before it"
                 yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)))
-
-
-def _returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """No return, or one in a loop, which it ends."""
-    body, last = function.body, function.body[-1]
-    if isinstance(last, ast.Expr):
-        says = f"`return` is missing before {code(last)}"
-        yield Edit(says, last, ((body, len(body) - 1, ast.Return(last.value)),))
-    if not any(isinstance(node, ast.Return) for node in ast.walk(function)):
-        for atom in [atom for text, atom in atoms.items() if "." not in text and np.ndim(atom.value)]:
-            given = ast.Return(atom.node)
-            says = f"{code(given)} is missing at the end"
-            yield Edit(says, last, ((function, "body", [*body, given]),))
-    for place, loop in enumerate(body):
-        if isinstance(loop, ast.For) and isinstance(loop.body[-1], ast.Return) and len(loop.body) > 1:
-            given = loop.body[-1]
-            says = f"{code(given)} stands in the loop, which ends with its first pass: it belongs after it"
-            moved = [*body[: place + 1], given, *body[place + 1 :]]
-            yield Edit(says, given, ((function, "body", moved), (loop, "body", loop.body[:-1])))
 
 
 def _one_entry(body: list[Any], place: int, loop: Any) -> Iterator[Edit]:
@@ -141,7 +121,7 @@ def _handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterato
                 says = (
                     f"`{name}` lacks the factor {code(atom.node)} when it is handed on to the step before, at the end"
                 )
-                yield Edit(f"{says} of the loop", body[-1], ((loop, "body", [*body, new]),))
+                yield Edit(f"{says} of the loop", body[-1], ((loop, "body", [*body, new]),), added=new)
 
 
 def _not_handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
@@ -165,7 +145,9 @@ def _not_handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Ite
                         handed = ast.BinOp(made.node, ast.MatMult(), by)
                         new = ast.Assign([ast.Name(name, ast.Store())], handed)
                         says = f"nothing comes back through time: `{name} = {ast.unparse(handed)}` is missing"
-                        yield Edit(f"{says} at the end of the loop", body[-1], ((loop, "body", [*body, new]),))
+                        yield Edit(
+                            f"{says} at the end of the loop", body[-1], ((loop, "body", [*body, new]),), added=new
+                        )
 
 
 def _call(name: str, *arguments: Any) -> ast.Call:
@@ -310,21 +292,6 @@ def grouped(slot: Slot) -> Iterator[Edit]:
     if named and not isinstance(slot.statement, ast.For):
         rest = ast.BinOp(ast.Constant(1), ast.Sub(), node)
         yield slot.to(rest, f"{code(node)} where {code(rest)} belongs")
-
-
-def layers_left_out(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
-    """An inner layer's backward that is not called on the way back."""
-    node: Any = slot.node
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "backward":
-        for name, value in scope.items():
-            if (
-                name.startswith("self.")
-                and hasattr(value, "backward")
-                and name != ast.unparse(node.func).removesuffix(".backward")
-            ):
-                inner = ast.parse(f"{name}.backward", mode="eval").body
-                says = f"`{name}` is left out on the way back: dy goes through the backward of every layer"
-                yield slot.to(ast.Call(inner, [node], []), says)
 
 
 def _targets(statement: Any) -> list[Any]:

@@ -44,9 +44,14 @@ def runs(bench: LayerBench) -> str:
 
 
 def _dx_like_x(x: Array, dx: Any, situation: str) -> None:
+    what = "backward returns {} instead of the gradient of x"
+    if dx is None:
+        raise Evidence(what.format(dx), "no dx", situation=situation, parameter=INPUT)
+    if isinstance(dx, tuple | list):
+        several = f"{type(dx).__name__!r} of {len(dx)}"
+        raise Evidence(what.format(several), "several returned", situation=situation, parameter=INPUT)
     if not isinstance(dx, np.ndarray):
-        what = f"backward returns {dx!r} instead of the gradient of x"
-        raise Evidence(what, "no dx" if dx is None else "", situation=situation, parameter=INPUT)
+        raise Evidence(what.format(repr(dx)), situation=situation, parameter=INPUT)
     if dx.shape != x.shape:
         raise WrongShape(x, dx, situation)
     if dx.dtype != np.float64:

@@ -72,7 +72,9 @@ class Method:
         self, holder: Any, run: Callable[[], Any], blamed: str = "", wrong: frozenset[str] = frozenset()
     ) -> Known:
         """What is known of it once `run` has run it, as a method of `holder`."""
-        return Known(self._scope(holder, run), self.constants, self.functions, self.scales, blamed, wrong)
+        gradients = frozenset(holder.gradient_name(name) for name in getattr(holder, "params", ()))
+        scope = self._scope(holder, run)
+        return Known(scope, self.constants, self.functions, self.scales, blamed, wrong, gradients)
 
     def _scope(self, holder: Any, run: Callable[[], Any]) -> dict[str, Any]:
         """The values of its names when it returns, and of what self has."""

@@ -13,31 +13,37 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, code, fits, number
+from minigrad.testing.edits import Atom, Edit, Slot, code, factors_of, fits, number, product_of
 
 SECOND: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
     ast.Mult: ast.Div,
     ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Div,
+    ast.MatMult: ast.Mult,
 }
 OTHER: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE}
+WHOLE = "a name for an expression"
 WITHOUT: dict[type[ast.operator], str] = {
     ast.Mult: "factor",
     ast.Div: "divisor",
+    ast.FloorDiv: "divisor",
     ast.Add: "term",
     ast.Sub: "term",
     ast.Pow: "power",
 }
 
 
-def replaced(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """One name for another of the same shape."""
+def replaced(slot: Slot, atoms: Mapping[str, Atom], of_any_shape: bool = False) -> Iterator[Edit]:
+    """One name for another of the same shape, or of one that is spread over it, or of any."""
     own = atoms.get(ast.unparse(slot.node)) if isinstance(slot.node, ast.Name | ast.Attribute | ast.Subscript) else None
     if own is None or isinstance(own.value, bool):
         return
     for atom in atoms.values():
-        if atom.text != own.text and np.shape(atom.value) == np.shape(own.value):
+        shape, whole = np.shape(atom.value), np.shape(own.value)
+        alike = shape == whole or (() not in (shape, whole) and (fits(shape, whole) or fits(whole, shape)))
+        if atom.text != own.text and (alike or of_any_shape):
             if slot.within(ast.Compare):
                 says = f"the condition, or mask, is taken of {code(own.node)}, where {code(atom.node)} belongs"
             else:
@@ -80,7 +86,7 @@ def whole(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     whole = isinstance(slot.node, ast.BinOp | ast.Call | ast.Subscript)
     for atom in atoms.values() if whole and not slot.within(ast.Slice) else ():
         if slot.shape == np.shape(atom.value) or (slot.shape is None and np.ndim(atom.value) > 1):
-            yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs")
+            yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs", WHOLE)
 
 
 def dropped(slot: Slot) -> Iterator[Edit]:
@@ -93,9 +99,7 @@ def dropped(slot: Slot) -> Iterator[Edit]:
                 yield slot.to(kept, f"the loop does not go through all steps: {code(slot.statement.iter)}")
             elif isinstance(node.op, ast.Mult | ast.Add) or kept is node.left:
                 thing = f"the {kind} {code(left_out)}"
-                yield slot.to(kept, f"{thing} is too much", without=thing)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        yield slot.to(node.operand, f"the sign of {code(node)} is wrong")
+                yield slot.to(kept, f"{thing} is too much", f"a {kind} too much", without=thing)
     elif isinstance(node, ast.Compare):
         yield slot.to(node.left, f"{code(node)} loses the sizes of {code(node.left)}, which belong there")
     elif isinstance(node, ast.Call):
@@ -115,19 +119,39 @@ def dropped(slot: Slot) -> Iterator[Edit]:
         yield slot.to(node.value, f"only a part is taken, {code(node)}, where all of {code(node.value)} belongs")
 
 
+def dropped_two(slot: Slot) -> Iterator[Edit]:
+    """Two factors too much."""
+    factors = factors_of(slot.node)
+    if 3 <= len(factors) <= 6 and not (isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.Mult)):
+        for one, other in itertools.combinations(factors, 2):
+            rest = [factor for factor in factors if factor is not one and factor is not other]
+            says = f"the factors {code(one)} and {code(other)} are too much"
+            yield slot.to(product_of(rest), says)
+
+
+def signs(slot: Slot) -> Iterator[Edit]:
+    """A minus too much."""
+    if isinstance(slot.node, ast.UnaryOp) and isinstance(slot.node.op, ast.USub):
+        yield slot.to(slot.node.operand, f"the sign of {code(slot.node)} is wrong")
+
+
 def operators(slot: Slot) -> Iterator[Edit]:
     """Plus for minus, times for divided by, less for greater, a sign."""
     node, called = slot.node, slot.key == "func"
     if slot.parent is slot.statement and not isinstance(node, ast.Tuple | ast.Compare):
         yield slot.to(ast.UnaryOp(ast.USub(), node), f"the sign of {code(node)} is wrong")
     if isinstance(node, ast.BinOp) and type(node.op) in SECOND:
-        new: Any = ast.BinOp(node.left, SECOND[type(node.op)](), node.right)
-        yield slot.to(new, f"the operation in {code(node)}: {code(new)} belongs there")
+        others: list[type[ast.operator]] = [SECOND[type(node.op)]]
+        others += [ast.Add, ast.MatMult] if isinstance(node.op, ast.Mult) else []
+        for other in others:
+            new: Any = ast.BinOp(node.left, other(), node.right)
+            yield slot.to(new, f"the operation in {code(node)}: {code(new)} belongs there")
     elif isinstance(node, ast.Compare) and type(node.ops[0]) in OTHER:
         zero = ast.Compare(node.left, node.ops, [ast.Constant(0)])
         yield slot.to(zero, f"the threshold in {code(node)}: {code(zero)} belongs there")
-        new = ast.Compare(node.left, [OTHER[type(node.ops[0])]()], node.comparators)
-        yield slot.to(new, f"the condition, or mask, {code(node)} is the wrong way round: {code(new)} belongs there")
+        turned = ast.Compare(node.left, [OTHER[type(node.ops[0])]()], node.comparators)
+        says = f"the condition, or mask, {code(node)} is the wrong way round: {code(turned)} belongs there"
+        yield slot.to(turned, says)
     elif isinstance(node, ast.Name | ast.Attribute) and isinstance(slot.parent, ast.Call | ast.BinOp) and not called:
         yield slot.to(ast.UnaryOp(ast.USub(), node), f"the sign of {code(node)} is wrong")
 
@@ -172,10 +196,12 @@ def shaped(atom: Any) -> list[Any]:
     return [*made, ast.BinOp(one, ast.Sub(), squared), ast.Compare(atom, [ast.Gt()], [ast.Constant(0)])]
 
 
-def missing(slot: Slot, atoms: Mapping[str, Atom], made: Callable[[Any], list[Any]]) -> Iterator[Edit]:
+def missing(
+    slot: Slot, atoms: Mapping[str, Atom], made: Callable[[Any], list[Any]], of_any_shape: bool = False
+) -> Iterator[Edit]:
     """A factor too little."""
     if _may_lack(slot):
-        for atom in _spread_over(slot, atoms):
+        for atom in _spread_over(slot, atoms, of_any_shape):
             for new in made(atom.node) if made is plain or np.ndim(atom.value) else ():
                 yield slot.to(ast.BinOp(slot.node, ast.Mult(), new), f"the factor {code(new)} is missing{_of(new)}")
 
@@ -229,10 +255,10 @@ def _is_alias(statement: Any) -> bool:
     return all(isinstance(part, ast.Attribute) for part in parts)
 
 
-def _spread_over(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Atom]:
+def _spread_over(slot: Slot, atoms: Mapping[str, Atom], of_any_shape: bool = False) -> Iterator[Atom]:
     for atom in atoms.values():
         number = isinstance(atom.value, np.ndarray | float) and np.asarray(atom.value).dtype.kind in "fb"
-        if number and (slot.shape is None or fits(np.shape(atom.value), slot.shape)):
+        if number and (of_any_shape or slot.room is None or fits(np.shape(atom.value), slot.room)):
             yield atom
 
 

@@ -96,8 +96,7 @@ def _mended(
 
     holder, until = list(walk([subject.layer]))[at.number], time.thread_time() + SECONDS
     trials = Trials(holder, run, wanted, confirm, until)
-    found = trials.correction_at(at.name, at.line)
-    return found if found or at.there else trials.correction("backward")
+    return trials.correction_at(at.name, at.line, at.there)
 
 
 def _spread(part: Part) -> Iterator[int]:
@@ -115,7 +114,8 @@ def _place(error: Exception | None, layers: list[Any]) -> tuple[int, str, int] |
     found = None
     for frame, line in walk_tb(error.__traceback__ if error else None):
         for number, layer in enumerate(layers):
-            if frame.f_locals.get("self") is layer and (number == 0 or not is_ours(layer)):
+            is_method = hasattr(type(layer), frame.f_code.co_name)  # and no generator in one
+            if frame.f_locals.get("self") is layer and is_method and (number == 0 or not is_ours(layer)):
                 found = (number, frame.f_code.co_name, line)
     return found
 

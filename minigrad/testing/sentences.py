@@ -19,6 +19,7 @@ SENTENCES = {
     "constant of another dtype": "a constant of another dtype: use Python's floats (float(np.sqrt(2)), not "
     "np.sqrt(2)), and declare arrays with parameter() or state()",
     "no dx": "backward does not return dx",
+    "several returned": "return dx alone; the gradients of the parameters are set, self.dW = …",
     "x overwritten": "the input is overwritten in place; work on a copy, say x = x * … instead of x *= …",
     "x overwritten by predict": "the input is overwritten in place; work on a copy",
     "dy overwritten": "the upstream gradient is overwritten in place; work on a copy",

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigrad.testing.axes import axes, counts, spread, transposed, turned_back
+from minigrad.testing.calls import layers, returned, stored
 from minigrad.testing.edits import Edit, atoms_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
     grouped,
     indices,
-    layers_left_out,
     spaced,
     statements,
     through_time,
 )
 from minigrad.testing.operands import (
     dropped,
+    dropped_two,
     functions,
     lacking,
     missing,
@@ -29,6 +30,7 @@ from minigrad.testing.operands import (
     replaced,
     scaled,
     shaped,
+    signs,
     swapped,
     unknown,
     whole,
@@ -42,7 +44,8 @@ class Known:
 
     `scope` has the values of its names and of what `self` has; `constants`, `functions` of one argument, and factors
     and divisors (`scales`) stand elsewhere in its class. `blamed` is the result to be mended, "return" or "self.dW"
-    say, `wrong` are all that are. Of one statement alone, that is `only`.
+    say, `wrong` are all that are; `gradients` are the names of those that are to be set. Of one statement alone, that
+    is `only`; `of_any_shape` where shapes are wrong.
     """
 
     scope: Mapping[str, Any]
@@ -51,7 +54,9 @@ class Known:
     scales: list[Any]
     blamed: str = ""
     wrong: frozenset[str] = frozenset()
+    gradients: frozenset[str] = frozenset()
     only: Any = None
+    of_any_shape: bool = False
 
 
 def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
@@ -66,8 +71,11 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     scaling = atoms | scalars_of(known.scales, known.scope)
     for slot in places if known.only else ():
         yield from unknown(slot, atoms, known.scope)
+    if known.only is None:
+        yield from returned(function, atoms)
+        yield from stored(function, known.scope, known.gradients)
     yield from (edit for edit in statements(function, atoms) if edit.statement in changing)
-    for kind in (exchanged, indices, axes, spread, transposed, squares, counts, turned_back):
+    for kind in (signs, exchanged, indices, axes, spread, transposed, squares, counts, turned_back):
         for slot in places:
             yield from kind(slot)
     yield from spaced(places, atoms)
@@ -76,19 +84,20 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     for slot in sorted(places, key=lambda slot: not isinstance(slot.node, ast.Name)):
         yield from softmaxes(slot, atoms, known.scope)
     for slot in places:
-        yield from replaced(slot, scaling)
+        yield from replaced(slot, scaling, known.of_any_shape)
     for slot in places:
         yield from dropped(slot)
+        yield from dropped_two(slot)
     for slot in places:
         yield from operators(slot)
         yield from numbers(slot, known.constants, atoms)
     for slot in places:
         yield from grouped(slot)
-        yield from layers_left_out(slot, known.scope)
+        yield from layers(slot, known.scope)
     for slot in places:
         yield from functions(slot, known.functions)
     for slot in places:
-        yield from missing(slot, scaling, plain)
+        yield from missing(slot, scaling, plain, known.of_any_shape)
     yield from swapped(places, atoms, lambda slot: slot.statement)
     for slot in places:
         yield from whole(slot, scaling)

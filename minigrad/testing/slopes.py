@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, code, number, value_of
+from minigrad.testing.edits import Atom, Edit, Slot, code, factors_of, number, product_of, value_of
 
 SLOPES = "the slope of tanh is 1 - y², that of a sigmoid y (1 - y), and one stands where the other belongs"
 DIAGONAL = "only the diagonal of the Jacobian is used: each {} depends on all entries of its row, through their sum"
@@ -31,7 +31,7 @@ def squares(slot: Slot) -> Iterator[Edit]:
         yield slot.to(node.right, f"{code(node)} where {code(node.right)} belongs")
         yield from _of_tanh(slot)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        factors = _factors(node)
+        factors = factors_of(node)
         for complement in [factor for factor in factors if _is_one_minus(factor)]:
             p = complement.right
             others = [factor for factor in factors if factor is not complement]
@@ -46,9 +46,7 @@ def squares(slot: Slot) -> Iterator[Edit]:
 
 def _of_product(slot: Slot, p: Any, rest: list[Any]) -> Iterator[Edit]:
     """p (1 - p) and the rest of a product: where 1 - p² belongs, or the whole Jacobian."""
-    g = rest[0]
-    for each in rest[1:]:
-        g = ast.BinOp(g, ast.Mult(), each)
+    g = product_of(rest)
     square = ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(p, ast.Pow(), ast.Constant(2)))
     yield slot.to(ast.BinOp(g, ast.Mult(), square), f"{SLOPES}: {code(p)} is of tanh")
     for axis in (-1, 1, 0, -2):
@@ -71,7 +69,8 @@ def softmaxes(slot: Slot, atoms: Mapping[str, Atom], scope: Mapping[str, Any]) -
         if axis is None or np.shape(table.value) != slot.shape or ast.unparse(node) == table.text:
             continue
         p = table.node
-        if not (isinstance(slot.parent, ast.Attribute) or slot.key == "func" or _in_product(slot, table.text)):
+        used = table.text in ast.unparse(node) or _in_product(slot, table.text)
+        if not (isinstance(slot.parent, ast.Attribute) or slot.key == "func" or used):
             new = _jacobian(p, node, axis)
             yield slot.to(new, LEFT_OUT.format(g=code(node), p=code(p), new=code(new)))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Sub):
@@ -110,9 +109,3 @@ def _of_tanh(slot: Slot) -> Iterator[Edit]:
 
 def _is_one_minus(node: Any) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and ast.unparse(node.left) in ("1", "1.0")
-
-
-def _factors(node: Any) -> list[Any]:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        return [*_factors(node.left), *_factors(node.right)]
-    return [node]

@@ -86,21 +86,26 @@ class Trials:
                     return found or self.partly
         return self.partly
 
-    def correction_at(self, name: str, line: int) -> Correction | None:
-        """The first change that is right, of the statement in this line of a method."""
+    def correction_at(self, name: str, line: int, alone: bool) -> Correction | None:
+        """The first change that is right where shapes are wrong: of the statement in this line, or else of any."""
         method = Method.of(getattr(type(self.holder), name))
-        statement = method.statement_at(line) if method else None
-        if method is None or statement is None:
+        if method is None:
             return None
-        at = _Changed(name, method, replace(method.known(self.holder, self.run), only=statement))
-        return self._first_right(at) or self._everywhere(at) or self.partly
+        known = replace(method.known(self.holder, self.run), of_any_shape=True)
+        for only in (method.statement_at(line), None)[: 1 if alone else 2]:
+            at = _Changed(name, method, replace(known, only=only))
+            found = self._first_right(at) or self._everywhere(at) or self.partly
+            if found or not self.in_time:
+                return found
+        return None
 
     def several(self, until: float) -> Correction | None:
         """The first changes at once that are right: of one slip, or one that has come nearer and another after it."""
         self.until, self.in_time = until, True
         nearest = [first for _, _, first in sorted(self._nearer, key=lambda each: each[:2])]
-        for first in {(each.name, each.edits[0].slip): each for each in reversed(nearest)}.values():
-            found = self._some_alike(first)
+        firsts = {(each.name, slip): each for each in reversed(nearest) for slip in each.edits[0].slips}
+        for (_, slip), first in firsts.items():
+            found = self._some_alike(first, slip)
             if found is not None or not self.in_time:
                 return found
         for first in nearest[:PAIRED]:
@@ -115,8 +120,8 @@ class Trials:
         for edit in edits(at.method.tree, at.known):
             if self._is_late():
                 return None
-            if not at.edits:
-                self._alike.setdefault((at.name, edit.slip), []).append(edit)
+            for slip in edit.slips if not at.edits else ():
+                self._alike.setdefault((at.name, slip), []).append(edit)
             found = self._tried(replace(at, edits=(*at.edits, edit)), made=at.edits)
             if found is not None:
                 return found
@@ -137,9 +142,9 @@ class Trials:
                     return found
         return None
 
-    def _some_alike(self, first: _Changed) -> Correction | None:
+    def _some_alike(self, first: _Changed, slip: str) -> Correction | None:
         """A change at one place after the other, as long as each comes nearer."""
-        alike = self._alike[first.name, first.edits[0].slip]
+        alike = self._alike[first.name, slip]
         at, nearest = first, np.inf
         while len(alike) <= ALIKE and not self._is_late():
             tried: list[tuple[float, int, _Changed]] = []
@@ -228,7 +233,8 @@ class _Changed:
         """The statements that stand in the place of those changed, while the changes are made, and what is added."""
         whole = {id(edit.statement): edit.places[0][2] for edit in self.edits}
         made = [new if isinstance(new := whole[id(each)], ast.stmt) else each for each in _statements(self.edits)]
-        return made + [edit.added for edit in self.edits if edit.added]
+        added = [edit.added for edit in self.edits if edit.added]
+        return added + made if isinstance(made[-1], ast.Return) else made + added
 
 
 def _statements(edits: Sequence[Edit]) -> list[Any]:

@@ -1,0 +1,76 @@
+"""Slips of calls: what is returned, what is kept for the optimizer, and which backward of inner layers is called.
+
+Each function yields, for a place in a function's source, the edits that undo such a slip there, with words for it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.testing.edits import Atom, Edit, Slot, code
+
+
+def returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """No return, or one in a loop, which it ends."""
+    body, last = function.body, function.body[-1]
+    if isinstance(last, ast.Expr):
+        says = f"`return` is missing before {code(last)}"
+        yield Edit(says, last, ((body, len(body) - 1, ast.Return(last.value)),))
+    if isinstance(last, ast.Return) and isinstance(last.value, ast.Tuple):
+        for each in last.value.elts:
+            says = f"{code(each)} alone is to be returned, not {code(last.value)}"
+            yield Edit(says, last, ((last, "value", each),))
+    if not any(isinstance(node, ast.Return) for node in ast.walk(function)):
+        for atom in [atom for text, atom in atoms.items() if "." not in text and np.ndim(atom.value)]:
+            given = ast.Return(atom.node)
+            says = f"{code(given)} is missing at the end"
+            yield Edit(says, last, ((function, "body", [*body, given]),), added=given)
+    for place, loop in enumerate(body):
+        if isinstance(loop, ast.For) and isinstance(loop.body[-1], ast.Return) and len(loop.body) > 1:
+            given = loop.body[-1]
+            says = f"{code(given)} stands in the loop, which ends with its first pass: it belongs after it"
+            moved = [*body[: place + 1], given, *body[place + 1 :]]
+            yield Edit(says, given, ((function, "body", moved), (loop, "body", loop.body[:-1])))
+
+
+def stored(function: ast.FunctionDef, scope: Mapping[str, Any], gradients: frozenset[str]) -> Iterator[Edit]:
+    """Gradients that have their names, dW say, and are not set on self."""
+    written = {ast.unparse(n) for n in ast.walk(function) if isinstance(n, ast.Attribute)}
+    names = [name for name in scope if name in gradients and f"self.{name}" not in written]
+    if names:
+        body = function.body
+        place = len(body) - isinstance(body[-1], ast.Return)
+        targets, values = (", ".join(f"{of}{name}" for name in names) for of in ("self.", ""))
+        new = ast.parse(f"{targets} = {values}").body
+        says = f"`{targets} = {values}` is missing: what backward does not set, the optimizer does not see"
+        yield Edit(says, body[-1], ((function, "body", [*body[:place], *new, *body[place:]]),), added=new[0])
+
+
+def layers(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
+    """An inner layer's backward that is not called on the way back, or in the wrong order, or its forward is."""
+    node: Any = slot.node
+    called = getattr(getattr(node, "func", None), "attr", "")
+    if called == "forward":
+        says = f"{code(node.func)} is called on the way back, where `backward` belongs"
+        yield Edit(says, slot.statement, ((node.func, "attr", "backward"),))
+    if called != "backward":
+        return
+    inner = node.args[0] if len(node.args) == 1 else None
+    if isinstance(inner, ast.Call) and getattr(inner.func, "attr", "") == "backward":
+        says = f"the order: {code(node.func)} comes before {code(inner.func)} on the way back"
+        yield Edit(says, slot.statement, ((node, "func", inner.func), (inner, "func", node.func)))
+    for name, value in scope.items():
+        if (
+            name.startswith("self.")
+            and hasattr(value, "backward")
+            and name != ast.unparse(node.func).removesuffix(".backward")
+        ):
+            other = ast.parse(f"{name}.backward", mode="eval").body
+            says = f"`{name}` is left out on the way back: dy goes through the backward of every layer"
+            yield slot.to(ast.Call(other, [node], []), says)
+            says = f"{code(node.func)} is called where `{name}.backward` belongs"
+            yield Edit(says, slot.statement, ((node, "func", other),))
