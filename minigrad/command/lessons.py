@@ -1,9 +1,7 @@
-"""`minigrad lesson N [FILE]`: print a lesson, or grade its exercise as it is solved in FILE.
+"""`minigrad lesson N [FILE …]`: print a lesson, write it to a file, or grade its exercise as it is solved in files.
 
 A lesson is a script in `examples/lessons/`, and its solution one of the same name in `solutions/` beside it. Both end
-with `answer = …`, the layer that is asked for, and `example = …`, an input of it. An answer is right if its forward is
-the solution's, since a right derivative of something else is no answer, and if `check_layer` proves it. In this order:
-`check_layer` believes forward, and would have a learner whose forward is wrong change a backward that is right.
+with `answer = …`, the layer that is asked for, and `example = …`, an input of it; `minigrad.command.grading` grades.
 
 The lessons are texts to read and to copy, no code of the package. So they lie where a reader of the repository looks
 for them, once, and installing puts them beside the package's other shared files (`data-files` in pyproject.toml): there
@@ -13,26 +11,21 @@ nothing imports or compiles them.
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
-import copy
 import importlib.metadata
-import io
 import json
+import re
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from minigrad.functions import sigmoid
-from minigrad.layer import Layer
-from minigrad.parameter import walk
-from minigrad.testing import GradientError, check_layer
+from minigrad.command.grading import Verdict, grade
 
 DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
 MARKDOWN = "# %% [markdown]"
+PICTURE = re.compile(r"\((pictures/[^)]+)\)")
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,12 @@ class Lesson:
     @property
     def elsewhere(self) -> str:
         """The script as it reads away from its folder: the link to its picture is a whole address."""
-        return self.text.replace("(pictures/", f"({self.path.parent.as_uri()}/pictures/")
+        return PICTURE.sub(lambda link: f"({(self.path.parent / link[1]).as_uri()})", self.text)
+
+    @property
+    def whole(self) -> str:
+        """The script with its picture in it: JupyterLab shows no file from outside of the notebook's folder."""
+        return PICTURE.sub(lambda link: f"({_within(self.path.parent / link[1])})", self.text)
 
     @property
     def title(self) -> str:
@@ -63,7 +61,7 @@ class Lesson:
 
 
 def lesson(options: argparse.Namespace) -> int:
-    """`minigrad lesson [N [FILE]]`: the list of lessons, a lesson, or what is to be said of an answer to it."""
+    """`minigrad lesson [N [FILE …]]`: the list of lessons, a lesson, or what is to be said of answers to it."""
     lessons = all_lessons()
     if options.number is None and options.out is not None:
         raise ValueError(f"which lesson? `minigrad lesson 1 --out {options.out}` writes the first one")
@@ -73,9 +71,11 @@ def lesson(options: argparse.Namespace) -> int:
     if not 1 <= options.number <= len(lessons):
         raise ValueError(f"there is no lesson {options.number}; they are 1 to {len(lessons)}")
     chosen = lessons[options.number - 1]
-    if options.file is not None and options.out is not None:
+    if options.files and options.out is not None:
         raise ValueError("FILE is an answer to grade, --out a file to write the lesson to: give one of them")
-    if options.file is not None:
+    if len(options.files) > 1:
+        return _list(options, chosen)
+    if options.files:
         return _tell(options, len(lessons), chosen)
     if options.out is None:
         print(chosen.elsewhere, end="")
@@ -88,6 +88,36 @@ def lesson(options: argparse.Namespace) -> int:
     out.write_text(notebook(chosen) if out.suffix.lower() == ".ipynb" else chosen.elsewhere, encoding="utf-8")
     print(f"{out}: {chosen.title}. Solve it there; `minigrad lesson {options.number} {out}` grades it")
     return 0
+
+
+def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
+    """Grade FILE, and say so."""
+    (file,) = options.files
+    verdict = grade(lesson.solution, Path(file))
+    if not verdict.right:
+        print(f"{verdict.printed}minigrad: {file}, {lesson.title}: not yet.\n{verdict.sentence}", file=sys.stderr)
+        return 1
+    further = f"`minigrad lesson {options.number + 1} --out FILE` goes on."
+    print(f"{verdict.printed}{lesson.title}: right. {verdict.sentence}")
+    print("That was the last lesson." if options.number == last else further)
+    return 0
+
+
+def _list(options: argparse.Namespace, lesson: Lesson) -> int:
+    """Grade several FILEs, those of a class say: each under its name, and how many are right."""
+    right = 0
+    for file in options.files:
+        try:
+            verdict = grade(lesson.solution, Path(file))
+        except OSError as error:
+            verdict = Verdict(False, f"It can't be read: {error.strerror}")
+        except ValueError as error:
+            verdict = Verdict(False, str(error))
+        right += verdict.right
+        first, *further = verdict.sentence.splitlines()
+        print("\n  ".join([f"{file}: {'right' if verdict.right else 'not yet'}. {first}", *further]), flush=True)
+    print(f"{lesson.title}: {right} of {len(options.files)} right")
+    return 0 if right == len(options.files) else 1
 
 
 def all_lessons() -> list[Lesson]:
@@ -122,7 +152,7 @@ def cells(text: str) -> list[tuple[str, str]]:
 def notebook(lesson: Lesson) -> str:
     """The lesson as a Jupyter notebook."""
     made = []
-    for number, (kind, text) in enumerate(cells(lesson.elsewhere)):
+    for number, (kind, text) in enumerate(cells(lesson.whole)):
         cell: dict[str, Any] = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}}
         if kind == "code":
             cell |= {"execution_count": None, "outputs": []}
@@ -132,142 +162,6 @@ def notebook(lesson: Lesson) -> str:
     return json.dumps(whole, ensure_ascii=False, indent=1)
 
 
-def code_of(path: Path) -> str:
-    """The code in a script or a notebook. Raises ValueError for what is none."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() != ".ipynb":
-            return text
-        made = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a notebook") from error
-    lines = "\n\n".join(source if isinstance(source, str) else "".join(source) for source in made).splitlines()
-    return "\n".join("pass" if line.startswith(("%", "!")) else line for line in lines)  # the notebook's own commands
-
-
-# ------------------------------------------------------------------------------------------------------------- grading
-class WrongAnswer(Exception):
-    """An answer that is none, or not the one that was asked for; in words for the learner."""
-
-
-def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
-    """Grade FILE, and say so."""
-    try:
-        print(grade(lesson, Path(options.file)))
-    except WrongAnswer as sentence:
-        print(f"minigrad: {options.file}, {lesson.title}: not yet.\n{sentence}", file=sys.stderr)
-        return 1
-    further = f"`minigrad lesson {options.number + 1} --out FILE` goes on"
-    following = "That was the last one" if options.number == last else further
-    print(f"\n{lesson.title}: right. {following}.")
-    return 0
-
-
-def grade(lesson: Lesson, path: Path) -> str:
-    """The report on a right answer. Raises WrongAnswer with what is wrong, mostly in `check_layer`'s words."""
-    names, raised = _run(code_of(path), str(path))
-    asked, _ = _run(lesson.solution.read_text(encoding="utf-8"), str(lesson.solution))
-    wanted, example = asked["answer"], asked["example"]
-    answer = names.get("answer")
-    if not isinstance(answer, Layer):
-        raise WrongAnswer(raised or f"it sets no layer `answer`: keep the lesson's line `answer = {wanted!r}`")
-    with np.errstate(all="ignore"):  # an answer that overflows is told by a sentence
-        _compare(answer, wanted, example)
-        try:
-            report = check_layer(answer, example)
-        except GradientError as error:
-            raise WrongAnswer(_sentence(error, path)) from error
-    if raised:
-        raise WrongAnswer(raised)
-    return str(report)
-
-
-def _run(code: str, name: str) -> tuple[dict[str, Any], str]:
-    """The names that a script leaves, which is run as it would be alone, but prints nothing; and what it raised."""
-    names: dict[str, Any] = {"__name__": "__main__", "__file__": name}
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(code, name, "exec"), names)
-    except SyntaxError as error:
-        return names, f"line {error.lineno}: {type(error).__name__}: {error.msg}"
-    except (Exception, SystemExit) as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
-        where = f"line {lines[-1]}: " if lines else ""
-        return names, f"{where}{type(error).__name__}: {error}"
-    return names, ""
-
-
-def _sentence(error: GradientError, path: Path) -> str:
-    """What `check_layer` says, with the line of the answer that raised, if one did; of a hole, that it is one."""
-    cause = error.__cause__
-    frames = traceback.extract_tb(cause.__traceback__) if cause else []
-    lines = [frame.lineno for frame in frames if frame.filename == str(path) and frame.lineno]
-    if not lines:
-        return str(error)
-    if isinstance(cause, NotImplementedError):
-        return f"line {lines[-1]} is still the hole, {cause}"
-    said, place = str(error), f"({path.name}, line {lines[-1]})"
-    if error.written.endswith(place):
-        return said
-    return f"{said}\n  raised by:  {code_of(path).splitlines()[lines[-1] - 1].strip()}   {place}"
-
-
-def _compare(answer: Layer, wanted: Layer, example: Any) -> None:
-    """Raise WrongAnswer where forward is not the one that was asked for, with the same parameters.
-
-    First with those that the lesson begins with, so that a learner sees the same numbers, then with random ones. A
-    forward that raises is for `check_layer` to tell.
-    """
-    answer, wanted = copy.deepcopy(answer), copy.deepcopy(wanted)
-    given, asked = _parameters(answer), _parameters(wanted)
-    shapes, wanted_shapes = ({name: array.shape for name, array in some.items()} for some in (given, asked))
-    if shapes != wanted_shapes:
-        raise WrongAnswer(f"{answer!r} has the parameters {shapes}; the lesson asks for {wanted_shapes}")
-    rng = np.random.default_rng(0)
-    for where in ("for its example", "for its example and other parameters"):
-        for name in asked:
-            asked[name][...] = asked[name] if where == "for its example" else rng.normal(size=asked[name].shape)
-            given[name][...] = asked[name]
-        try:
-            y = answer.forward(example.copy())
-        except Exception:
-            return
-        right = wanted.forward(example.copy())
-        if not isinstance(y, np.ndarray) or y.shape != right.shape:
-            returns = f"an array of shape {y.shape}" if isinstance(y, np.ndarray) else repr(type(y).__name__)
-            raise WrongAnswer(f"{answer!r}: {where}, forward returns {returns}; the lesson asks for {right.shape}")
-        off = ~np.isclose(y, right, rtol=1e-6, atol=1e-9)
-        if off.any():
-            place = tuple(int(i) for i in np.argwhere(off)[0])
-            raise WrongAnswer(
-                f"{answer!r}: forward is another function than the lesson asks for. {where.capitalize()}, "
-                f"y{list(place)} is {y[place]:.6g}, but should be {right[place]:.6g}"
-                f"{_likely(answer, wanted, example, y, right)}"
-            )
-
-
-def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any) -> str:
-    """What a wrong forward seems to leave out, as a line of the sentence; empty where that is not known."""
-    for name, function in (("tanh", np.tanh), ("the sigmoid", sigmoid)):
-        if np.allclose(function(y), right):
-            return f"\n  likely bug: {name} is left out"
-    given, asked = _parameters(answer), _parameters(wanted)
-    for name in asked:
-        given[name][...] += 1
-        asked[name][...] += 1
-        if np.allclose(answer.forward(example), y) and not np.allclose(wanted.forward(example), right):
-            return f"\n  likely bug: y does not change with {name}: forward leaves it out"
-        given[name][...] -= 1
-        asked[name][...] -= 1
-    return ""
-
-
-def _parameters(layer: Layer) -> dict[str, Any]:
-    """All parameters by name, also those of the layers within."""
-    return {
-        f"{position}.{name}" if position else name: array
-        for position, each in enumerate(walk([layer]))
-        for name, array in each.params.items()
-    }
+def _within(picture: Path) -> str:
+    """A picture as an address that contains it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.read_bytes()).decode('ascii')}"

@@ -118,10 +118,11 @@ def _parser() -> _Parser:
         "lesson",
         "learn backpropagation: print a lesson, or grade its exercise",
         "Ten lessons, from one neuron to a small transformer. Without N, their titles; with N, the lesson; with FILE,\n"
-        "what is to be said of the exercise as it is solved there: exit status 1 where it is wrong.",
+        "what is to be said of the exercise as it is solved there; with several, as of a class, of each, and how\n"
+        "many are right. The exit status is 1 where one is not right. A loop without an end is stopped after 10 s.",
     )
     command.add_argument("number", metavar="N", type=count, nargs="?", help="the lesson, from 1 on")
-    command.add_argument("file", metavar="FILE", nargs="?", help="the script or notebook with your answer")
+    command.add_argument("files", metavar="FILE", nargs="*", help="the script or notebook with your answer, or several")
     command.add_argument("--out", metavar="FILE", help="write the lesson to FILE: .py, or .ipynb for a notebook")
     _add_force(command)
 

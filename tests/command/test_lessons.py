@@ -1,15 +1,18 @@
 """Every lesson runs, is solved by its solution, and says of a stub and of the usual mistakes what it promises."""
 
+import base64
 import json
 import re
 import runpy
+import textwrap
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
 
-from minigrad.command.lessons import all_lessons, cells, code_of
+from minigrad.command import watch
+from minigrad.command.lessons import all_lessons, cells
 from minigrad.command.main import main
 
 LESSONS = all_lessons()
@@ -21,8 +24,8 @@ MISTAKES = [
     (1, "x @ self.w + self.b", "x @ self.w", "likely bug: y does not change with b: forward leaves it out"),
     (1, "np.tanh(x @ self.w + self.b)", "x @ self.w + self.b", "likely bug: tanh is left out"),
     (1, "        self.x = x\n", "", "raised by:  self.dw = self.x.T @ dz   (mine.py, line "),
-    (1, "x @ self.w +", "x * self.w +", "forward returns an array of shape (5, 3); the lesson asks for (5,)"),
-    (1, "return self.y\n", "pass\n", "forward returns 'NoneType'; the lesson asks for (5,)"),
+    (1, "x @ self.w +", "x * self.w +", "the shape (5, 3); the lesson asks for an array of the shape (5,)"),
+    (1, "return self.y\n", "pass\n", "forward returns nothing"),
     (2, "(dy * self.x).sum(axis=0)", "(dy * self.x).mean(axis=0)", "too small by exactly the batch size"),
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
     (2, "        self.db = dy.sum(axis=0)\n", "", "the gradient of b is identically zero: it is never filled in"),
@@ -42,7 +45,7 @@ MISTAKES = [
         4,
         "np.maximum(z, 0) + np.log1p(np.exp(-abs(z))) - self.t * z",
         "-(self.t * np.log(1 / (1 + np.exp(-z))) + (1 - self.t) * np.log(1 - 1 / (1 + np.exp(-z))))",
-        "y[0, 0] is inf, but should be 240",
+        "forward is right where it is finite, but y[0, 0] is inf, but should be 240",
     ),
     (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
     (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the term -`self.t` is missing"),
@@ -93,7 +96,7 @@ MISTAKES = [
 def solved(lesson):
     """The lesson's own text with the solution's classes in the place of those with the hole."""
     text, solution = lesson.text, lesson.solution.read_text(encoding="utf-8")
-    name = code_of(lesson.path).split("\nanswer, example = ")[1].partition("(")[0]
+    name = lesson.text.split("\nanswer, example = ")[1].partition("(")[0]
     start, end = f"class {name}(Layer):", "\n\n\n# %%\nanswer"
     (hole, full) = (each[each.index(start) : each.index(end)] for each in (text, solution))
     return text.replace(hole, full)
@@ -165,11 +168,79 @@ def test_a_usual_mistake_gets_its_sentence(number, line, mistake, words, tmp_pat
 
 def test_another_function_is_no_answer(tmp_path, capsys):
     path = tmp_path / "mine.py"
-    path.write_text("from minigrad import Tanh\n\nanswer = Tanh()\n")
+    path.write_text(
+        "import numpy as np\nfrom minigrad import Layer\n\n\nclass Mine(Layer):\n"
+        "    def forward(self, x):\n        return x**2\n\n"
+        "    def backward(self, dy):\n        return dy\n\n\nanswer = Mine()\n"
+    )
     status, _, err = graded(5, path, capsys)
-    assert status == 1 and "Tanh(): forward is another function than the lesson asks for. For its example, y[" in err
+    assert status == 1 and "Mine(): forward is another function than the lesson asks for. For its example, y[" in err
     status, _, err = graded(2, path, capsys)
-    assert status == 1 and "Tanh() has the parameters {}; the lesson asks for {'w': (3,), 'b': (3,)}" in err
+    assert status == 1 and "Mine() has the parameters {}; the lesson asks for {'w': (3,), 'b': (3,)}" in err
+
+
+def changed(number, line, other):
+    """A lesson's solution with another line in the place of one."""
+    text = LESSONS[number - 1].solution.read_text(encoding="utf-8")
+    assert line in text
+    return text.replace(line, other)
+
+
+@each
+def test_who_writes_no_backward_or_calls_minigrads_has_not_answered(lesson, tmp_path, capsys):
+    """A layer without one has one, derived, which is right: nothing would be the learner's."""
+    path, number = tmp_path / "mine.py", LESSONS.index(lesson) + 1
+    text = lesson.solution.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"    def backward.*?\n(?=    def |\n\n)", "", text, flags=re.S), encoding="utf-8")
+    status, _, err = graded(number, path, capsys)
+    assert status == 1 and " has no backward of its own in this file. The lesson asks for one" in err
+    if number == 5:
+        line = "        return self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))"
+        theirs = "inner = minigrad.Softmax()\ninner.forward(np.log(self.y))\nreturn inner.backward(dy)"
+        path.write_text("import minigrad\n" + changed(5, line, textwrap.indent(theirs, " " * 8)), encoding="utf-8")
+        status, _, err = graded(5, path, capsys)
+        assert status == 1 and "`inner.forward(np.log(self.y))`, hands over to the forward of minigrad's Softmax" in err
+
+
+def test_what_no_lesson_speaks_of_is_a_remark(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(changed(8, "np.zeros_like(self.x)", "np.zeros(self.x.shape)"), encoding="utf-8")
+    status, out, _ = graded(8, path, capsys)
+    assert status == 0 and "A remark, for layers beyond the lessons: in float32 backward returns float64; np.zer" in out
+    line = "self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))"
+    by_rows = "np.array([y * (g - (g * y).sum()) for y, g in zip(self.y, dy)])"
+    path.write_text(changed(5, line, by_rows), encoding="utf-8")
+    status, out, _ = graded(5, path, capsys)
+    assert status == 0 and "for x of shape (0, 4) dx has the shape (0,); no rows are a batch, too" in out
+
+
+def test_what_is_printed_is_shown_once_and_a_loop_without_an_end_is_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(watch, "CALL", 0.3)
+    path, line = tmp_path / "mine.py", "        da1 = dz2 @ self.W2.T"
+    path.write_text(changed(3, line, f"{line}\n        print('da1', da1.shape)"), encoding="utf-8")
+    status, out, _ = graded(3, path, capsys)
+    assert status == 0 and out.count("da1") == 6 and out.startswith("It prints:\n  da1 (5, 4)\n")
+    path.write_text(changed(3, line, f"{line}\n        while len(da1):\n            da1 = da1 + 1"), encoding="utf-8")
+    status, out, err = graded(3, path, capsys)
+    assert (status, out) == (1, "") and re.search(
+        r"backward does not come to an end: .* it is still in line \d+, `", err
+    )
+
+
+def test_a_class_is_graded_by_one_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("a", ".mean"), ("b", ".sum")):
+        Path(f"{name}.py").write_text(changed(2, "(dy * self.x).sum", f"(dy * self.x){text}"), encoding="utf-8")
+    Path("d.ipynb").write_text("{}")
+    assert main(["lesson", "2", "a.py", "b.py", "c.py", "d.ipynb"]) == 1
+    out, err = capsys.readouterr()
+    verdicts = [line for line in out.splitlines() if line[0] != " "]
+    assert [line.partition(". ")[0] for line in verdicts] == [
+        *("a.py: not yet", "b.py: right", "c.py: not yet", "d.ipynb: not yet"),
+        f"{LESSONS[1].title}: 1 of 4 right",
+    ]
+    assert err == "" and "\n    likely bug: too small by exactly the batch size" in out and "No such file" in out
+    assert main(["lesson", "2", "b.py", "b.py"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -234,11 +305,36 @@ def test_a_lesson_is_a_notebook_too(lesson, tmp_path, capsys):
     code = [text for kind, text in cells(lesson.text) if kind == "code"]
     assert ["".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "code"] == code
     assert made["cells"][0]["source"][0].startswith(f"# Lesson {number}: ")
-    if number == "5":
-        source = cells(lesson.solution.read_text(encoding="utf-8"))
-        made["cells"] = [{"cell_type": "code", "source": ["%matplotlib inline\n", text]} for _, text in source[1:]]
-        path.write_text(json.dumps(made), encoding="utf-8")
-        assert main(["lesson", number, str(path)]) == 0
+    (first,) = re.findall(r"\]\(data:image/svg\+xml;base64,(.*?)\)", path.read_text(encoding="utf-8"))
+    assert base64.b64decode(first).decode("utf-8").count("<svg ") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "other"),
+    [
+        ("dx[:, i : i + self.n] += dy", "dx[:, i : i + self.n] = dy"),
+        ("self.db = dy.sum()", "self.db = db"),
+        ("        self.db = dy.sum()", "        raise NotImplementedError('your turn: all')"),
+        ("        self.db = dy.sum()", "        self.db = (dy.sum()"),
+        ("        self.db = dy.sum()", "        self.db = dy.sum()"),
+    ],
+)
+def test_a_notebook_is_graded_as_the_script_is(line, other, tmp_path, capsys):
+    """With the same sentences, also with commands of the notebook in it; a place is that in its cell."""
+    text = changed(7, line, other)
+    script, book = tmp_path / "mine.py", tmp_path / "mine.ipynb"
+    script.write_text(text, encoding="utf-8")
+    code = [cell for kind, cell in cells(text) if kind == "code"]
+    made = [{"cell_type": "code", "source": ["%matplotlib inline\n", *cell.splitlines(True)]} for cell in code]
+    book.write_text(json.dumps({"cells": made}), encoding="utf-8")
+    status, out, err = graded(7, script, capsys)
+    (number,) = [number for number, cell in enumerate(code, start=1) if other in cell]
+    before = text[: text.index(code[number - 1])].count("\n") - 1
+    told = re.sub(
+        r"(mine\.py, )?line (\d+)", lambda line: f"code cell {number}, line {int(line[2]) - before}", out + err
+    ).replace("mine.py", "mine.ipynb")
+    assert status == (other != line)
+    assert (status, told) == (graded(7, book, capsys)[0], "".join(graded(7, book, capsys)[1:]))
 
 
 def test_the_pictures_are_drawn(tmp_path, capsys):

@@ -1,0 +1,94 @@
+"""Whether a learner's forward is the one that a lesson asks for, and in words what it is if it is not."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from minigrad.functions import sigmoid
+from minigrad.layer import Layer
+from minigrad.parameter import walk
+
+
+class WrongAnswer(Exception):
+    """An answer that is none, or not the one that was asked for; in words for the learner."""
+
+
+def compare(answer: Layer, wanted: Layer, example: Any) -> None:
+    """Raise WrongAnswer where forward is not the one that was asked for, with the same parameters.
+
+    First with those that the lesson begins with, so that a learner sees the same numbers, then with random ones. A
+    forward that raises is for `check_layer` to tell.
+    """
+    answer, wanted = copy.deepcopy(answer), copy.deepcopy(wanted)
+    given, asked = _parameters(answer), _parameters(wanted)
+    shapes, wanted_shapes = ({name: array.shape for name, array in some.items()} for some in (given, asked))
+    if shapes != wanted_shapes:
+        raise WrongAnswer(f"{answer!r} has the parameters {shapes}; the lesson asks for {wanted_shapes}")
+    rng = np.random.default_rng(0)
+    for where in ("for its example", "for its example and other parameters"):
+        for name in asked:
+            asked[name][...] = asked[name] if where == "for its example" else rng.normal(size=asked[name].shape)
+            given[name][...] = asked[name]
+        try:
+            y = answer.forward(example.copy())
+        except Exception:
+            return
+        right = wanted.forward(example.copy())
+        if not isinstance(y, np.ndarray) or y.shape != right.shape:
+            returns = f"{where}, forward {_returned(y)}; the lesson asks for an array of the shape {right.shape}"
+            raise WrongAnswer(f"{answer!r}: {returns}{_form(y, example)}")
+        off = ~np.isclose(y, right, rtol=1e-6, atol=1e-9)
+        if off.any():
+            place = tuple(int(i) for i in np.argwhere(off)[0])
+            numbers = f"y{list(place)} is {y[place]:.6g}, but should be {right[place]:.6g}"
+            if np.isfinite(y[off]).any():
+                what = f"forward is another function than the lesson asks for. {where.capitalize()}, {numbers}"
+                raise WrongAnswer(f"{answer!r}: {what}{_likely(answer, wanted, example, y, right)}")
+            at = f", where x is {example[place]:.6g}" if example.shape == y.shape else ""
+            what = f"forward is right where it is finite, but {numbers}{at}: something overflows on the way"
+            raise WrongAnswer(f"{answer!r}: {what}; the lesson has a form in which nothing does")
+
+
+def _returned(y: Any) -> str:
+    if y is None:
+        return "returns nothing"
+    if isinstance(y, np.ndarray) and y.ndim:
+        return f"returns an array of the shape {y.shape}"
+    return "returns a single number" if np.ndim(y) == 0 and not callable(y) else f"returns {type(y).__name__!r}"
+
+
+def _form(y: Any, example: Any) -> str:
+    """What seems to have led to another form of y, as a line of the sentence; empty where that is not known."""
+    if y is None:
+        return "\n  likely bug: its line `return …` is missing"
+    if np.shape(y) == example.shape[1:] and np.shape(y) != ():
+        return "\n  likely bug: rows are taken for columns: x[0] is the first row of x, x[:, 0] its first column"
+    return ""
+
+
+def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any) -> str:
+    """What a wrong forward seems to leave out, as a line of the sentence; empty where that is not known."""
+    for name, function in (("tanh", np.tanh), ("the sigmoid", sigmoid)):
+        if np.allclose(function(y), right):
+            return f"\n  likely bug: {name} is left out"
+    given, asked = _parameters(answer), _parameters(wanted)
+    for name in asked:
+        given[name][...] += 1
+        asked[name][...] += 1
+        if np.allclose(answer.forward(example), y) and not np.allclose(wanted.forward(example), right):
+            return f"\n  likely bug: y does not change with {name}: forward leaves it out"
+        given[name][...] -= 1
+        asked[name][...] -= 1
+    return ""
+
+
+def _parameters(layer: Layer) -> dict[str, Any]:
+    """All parameters by name, also those of the layers within."""
+    return {
+        f"{position}.{name}" if position else name: array
+        for position, each in enumerate(walk([layer]))
+        for name, array in each.params.items()
+    }

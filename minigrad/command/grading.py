@@ -1,0 +1,268 @@
+"""An answer to a lesson, graded: run as it is written, compared with the solution, and proved by the checker.
+
+It is right if its forward is the solution's, since a right derivative of something else is no answer; if each method
+that the solution's class writes is the learner's own; and if `check_layer`'s rules hold. In this order: the checker
+believes forward, and would have a learner whose forward is wrong change a backward that is right. Two of its rules no
+lesson speaks of: what breaks them is a remark.
+
+A notebook is graded like a script. Its cells are written to files for it, whose names are what a learner calls them:
+so everything that quotes a line says where it stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import json
+import linecache
+import re
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.command.asked_forward import WrongAnswer, compare
+from minigrad.command.watch import TooLong, watched
+from minigrad.layer import Layer
+from minigrad.losses import Loss
+from minigrad.testing import GradientError, Report
+from minigrad.testing.contract import check
+from minigrad.testing.rules import CONTRACT, zero_rows
+from minigrad.testing.values import single_precision
+
+PACKAGE = str(Path(__file__).parents[1])
+REMARKS = {
+    single_precision.promise: "np.zeros(…) is float64 whatever x is, while np.zeros_like(self.x) is of x's kind",
+    zero_rows.promise: "no rows are a batch, too: np.zeros_like(self.x) has x's shape always; fill that",
+}
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, what is to be said of it, and what it printed meanwhile, to stand before that."""
+
+    right: bool
+    sentence: str
+    printed: str = ""
+
+
+def grade(solution: Path, path: Path) -> Verdict:
+    """What is to be said of the answer in `path`. Raises ValueError or OSError for a file that is none."""
+    asked, _ = _run([solution])
+    printed = _Printed()
+    with tempfile.TemporaryDirectory() as folder:
+        answer = _Answer(path, _files(path, Path(folder)))
+        try:
+            with watched(answer.files):
+                names, raised = _run(answer.files)
+                with (
+                    contextlib.redirect_stdout(printed),
+                    np.errstate(all="ignore"),
+                ):  # an overflow is told by a sentence
+                    sentence = _proved(answer, names, asked["answer"], asked["example"], raised)
+        except WrongAnswer as error:
+            return Verdict(False, str(error), str(printed))
+        except TooLong as error:
+            return Verdict(False, answer.endless(error), str(printed))
+    return Verdict(True, sentence, str(printed))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A learner's script, or the files of a notebook's cells."""
+
+    path: Path
+    files: list[Path]
+
+    def place(self, frames: traceback.StackSummary) -> tuple[str, int]:
+        """The file and the line of it that these calls have come from last; ("", 0) if none."""
+        own = {str(file) for file in self.files}
+        return next(((f.filename, f.lineno) for f in reversed(frames) if f.filename in own and f.lineno), ("", 0))
+
+    def called(self, file: str, line: int) -> str:
+        """A line as a learner calls it."""
+        return f"line {line}" if file == str(self.path) else f"{Path(file).name}, line {line}"
+
+    def endless(self, error: TooLong) -> str:
+        """What is said of a loop that does not end."""
+        if not error.line:
+            return f"it does not come to an end: it was stopped after {error.seconds:.0f} s"
+        line = linecache.getline(error.file, error.line).strip()
+        return (
+            f"{error.function} does not come to an end: after {error.seconds:.0f} s it is still in "
+            f"{self.called(error.file, error.line)}, `{line}`. Does its loop ever stop?"
+        )
+
+
+# ----------------------------------------------------------------------------------------------------- running a file
+def _files(path: Path, folder: Path) -> list[Path]:
+    """A script itself; of a notebook, a file in `folder` for each cell of code. Raises ValueError for what is none."""
+    linecache.checkcache()
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() != ".ipynb":
+            return [path]
+        made = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a notebook") from error
+    files = []
+    for number, source in enumerate(made, start=1):
+        files.append(folder / f"code cell {number}")
+        files[-1].write_text(_as_python(source if isinstance(source, str) else "".join(source)), encoding="utf-8")
+    return files
+
+
+def _as_python(cell: str) -> str:
+    """A cell without the notebook's own commands: %magic, !shell and name?."""
+    if re.match(r"%%(?!time|capture)", cell):
+        return "pass\n" * len(cell.splitlines())
+    return re.sub(r"^([%!].*|\?*[\w.]+\?+|\?+[\w.]+)$", "pass", cell, flags=re.M)
+
+
+def _run(files: list[Path]) -> tuple[dict[str, Any], str]:
+    """The names that a script, or a notebook's cells, leave, run as alone, but printing nothing; and what it raised."""
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": str(files[0]) if files else "", "display": print}
+    answer = _Answer(files[0] if len(files) == 1 else Path(), files)
+    for file in files:
+        try:
+            with contextlib.redirect_stdout(_Printed()):
+                exec(compile(file.read_text(encoding="utf-8-sig"), str(file), "exec"), names)
+        except SyntaxError as error:
+            where = answer.called(error.filename or "", error.lineno or 0)
+            return names, f"{where}: {type(error).__name__}: {error.msg}"
+        except (Exception, SystemExit) as error:
+            found, line = answer.place(traceback.extract_tb(error.__traceback__))
+            where = f"{answer.called(found, line)}: " if found else ""
+            return names, f"{where}{type(error).__name__}: {error}"
+    return names, ""
+
+
+class _Printed:
+    """A stream that keeps the first lines and counts the others: the checker calls a layer a thousand times."""
+
+    def __init__(self) -> None:
+        self.kept, self.lines = "", 0
+
+    def write(self, text: str) -> int:
+        """Take a text."""
+        if self.lines < SHOWN:
+            self.kept += text[:2000]
+        self.lines += text.count("\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def __str__(self) -> str:
+        if not self.kept:
+            return ""
+        lines = self.kept.splitlines()[:SHOWN]
+        more = self.lines - len(lines)
+        lines += [f"… and {more:,} lines more: it is tried with many inputs"] if more > 0 else []
+        return "It prints:\n" + "".join(f"  {line}\n" for line in lines)
+
+
+# ------------------------------------------------------------------------------------------------------------- proving
+def _proved(answer: _Answer, names: dict[str, Any], wanted: Layer, example: Any, raised: str) -> str:
+    """What is said of a right answer. Raises WrongAnswer with what is wrong, mostly in the checker's words."""
+    layer = names.get("answer")
+    if not isinstance(layer, Layer):
+        raise WrongAnswer(raised or f"it sets no layer `answer`: keep the lesson's line `answer = {wanted!r}`")
+    own = [name for name, value in vars(type(wanted)).items() if inspect.isfunction(value) and name[0] != "_"]
+    for name in own:
+        code = getattr(inspect.unwrap(getattr(layer, name)), "__code__", None)
+        if code is None or code.co_filename not in map(str, answer.files):
+            raise WrongAnswer(
+                f"{type(layer).__name__} has no {name} of its own in this file. The lesson asks for one: where a layer "
+                f"has none, minigrad's stands in, and there is nothing to grade"
+            )
+    compare(layer, wanted, example)
+    remarks, rules = [], list(CONTRACT)
+    while True:
+        try:
+            report = check(layer, example, rules=rules)
+            break
+        except GradientError as error:
+            if error.rule not in REMARKS:
+                raise WrongAnswer(_sentence(answer, layer, error)) from error
+            remarks.append(f"\nA remark, for layers beyond the lessons: {error.what}; {REMARKS[error.rule]}.")
+            rules = [rule for rule in rules if rule.promise != error.rule]
+    _by_hand(answer, layer, wanted, example)
+    if raised:
+        raise WrongAnswer(raised)
+    return _summary(report) + "".join(remarks)
+
+
+def _summary(report: Report) -> str:
+    """A report in one line."""
+    held = [finding for finding in report.findings if finding.verdict == "holds"]
+    proved = next(finding for finding in held if finding.rule.startswith("gradients equal"))
+    return f"Its {proved.rule} ({proved.detail}), and {len(held) - 1} more rules hold."
+
+
+def _sentence(answer: _Answer, layer: Layer, error: GradientError) -> str:
+    """What `check_layer` says, with the line of the answer that raised, if one did; of a hole, that it is one."""
+    written_in = inspect.unwrap(layer.forward).__code__.co_filename
+    said = re.sub(r"\(line (\d+)\)", lambda line: f"({answer.called(written_in, int(line[1]))})", str(error))
+    said = said.replace("print(minigrad.derive(layer)) writes it", f"{_derive(answer.path)} writes it")
+    cause = error.__cause__
+    file, line = answer.place(traceback.extract_tb(cause.__traceback__)) if cause else ("", 0)
+    if not file:
+        return said
+    if isinstance(cause, NotImplementedError):
+        return f"{answer.called(file, line)} is still the hole, {cause}"
+    place = f"({Path(file).name}, line {line})"
+    if error.written.endswith(place):
+        return said
+    return f"{said}\n  raised by:  {linecache.getline(file, line).strip()}   {place}"
+
+
+def _derive(path: Path) -> str:
+    """What shows the backward of the answer, derived from its forward."""
+    if path.suffix == ".py" and path.stem.isidentifier() and path.resolve().parent == Path.cwd():
+        return f"`minigrad derive {path.stem}:answer`"
+    return "`import minigrad; print(minigrad.derive(answer))` in its last line"
+
+
+def _by_hand(answer: _Answer, layer: Layer, wanted: Layer, example: Any) -> None:
+    """Raise WrongAnswer where a method leaves its work to one of minigrad's that the solution does not call."""
+    known = {method for method, _ in _handed_over(wanted, example)}
+    for (name, of), frames in _handed_over(layer, example):
+        file, line = answer.place(frames)
+        if file and (name, of) not in known:
+            raise WrongAnswer(
+                f"{answer.called(file, line)}, `{linecache.getline(file, line).strip()}`, hands over to the {name} of "
+                f"minigrad's {of}. It is right, but the lesson is to write it yourself"
+            )
+
+
+def _handed_over(layer: Layer, example: Any) -> list[Any]:
+    """The methods of minigrad's layers and losses that forward and backward call: (name, class), and the calls."""
+    layer, found = copy.deepcopy(layer), list[Any]()
+
+    def called(frame: Any, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event != "call" or code.co_name[0] == "_" or not code.co_filename.startswith(PACKAGE):
+            return
+        holder = frame.f_locals.get("self")
+        if isinstance(holder, Layer | Loss) and (type(holder).__module__ + ".").startswith("minigrad."):
+            found.append(((code.co_name, type(holder).__name__), traceback.extract_stack(frame)))
+
+    def of(method: Any, argument: Any) -> Any:
+        before = sys.getprofile()
+        sys.setprofile(called)
+        try:
+            return method(argument)
+        finally:
+            sys.setprofile(before)
+
+    of(layer.backward, np.ones_like(of(layer.forward, example.copy())))
+    return found
