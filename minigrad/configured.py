@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class Configured:
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by which the object is made again: `type(it)(**it.config())`."""
         try:
-            return {name: getattr(self, name) for name in _arguments(type(self))}
+            return {name: getattr(self, name) for name in _arguments(self)}
         except AttributeError as error:
             raise AttributeError(
                 f"{type(self).__name__}.__init__ must keep its argument {error.name!r} as self.{error.name}, "
@@ -30,7 +31,7 @@ class Configured:
 
     def __repr__(self) -> str:
         shown = []
-        for name, argument in _arguments(type(self)).items():
+        for name, argument in _arguments(self).items():
             required = argument.default is argument.empty
             value: Any = getattr(self, name, ... if required else argument.default)
             if required:
@@ -51,6 +52,12 @@ def require(name: str, value: Any, kind: type[Configured], example: str) -> None
         raise TypeError(f"{name}={value!r} is no {kind.__name__.lower()}; {advice}")
 
 
-def _arguments(cls: type) -> dict[str, inspect.Parameter]:
+def _arguments(thing: Configured) -> dict[str, inspect.Parameter]:
+    cls: type = type(thing)
+    return _of_constructor(cls)
+
+
+@cache
+def _of_constructor(cls: type) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}

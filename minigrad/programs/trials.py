@@ -112,6 +112,6 @@ def random_array(view: View, rng: np.random.Generator) -> Array:
 
 def random_numbers(count: int, dtype: np.dtype[Any], rng: np.random.Generator) -> Array:
     """Numbers around 0 and both zeros, over and over."""
-    numbers = rng.normal(size=1021)
-    numbers[rng.integers(0, 1021, 200)] *= 0.0
+    numbers = rng.normal(size=min(count, 1021))
+    numbers[rng.random(len(numbers)) < 0.2] *= 0.0
     return np.resize(numbers.astype(dtype), count)
