@@ -25,7 +25,7 @@ import numpy as np
 from minigrad.parameter import Array
 
 EPS = float(np.finfo(np.float64).eps)
-COMPLEX_STEP = 1e-120  # its cube is 0, so that nothing of higher order is left
+COMPLEX_STEP = 1e-30  # its square is below the rounding of any slope, and a small slope times it is no denormal
 BLOCK = 1024  # outputs that are measured at a time, for they have some arrays as long as the ladder each
 
 Function = Callable[[Array], Array]
