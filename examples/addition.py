@@ -37,7 +37,7 @@ from minigrad import (
 from minigrad.schedules import one_cycle
 
 QUICK = "--quick" in sys.argv[1:]
-DIGITS, LEARNED, UNSEEN = (2, 4000, 500) if QUICK else (3, 20_000, 2000)
+DIGITS, LEARNED, UNSEEN = (2, 3000, 300) if QUICK else (3, 20_000, 2000)
 CHARACTERS = "0123456789+="
 BATCH = 64
 
@@ -82,7 +82,7 @@ questions, truth = codes[LEARNED:, : 2 * DIGITS + 2], codes[LEARNED:, 2 * DIGITS
 print(f"{LEARNED:,} sums to learn from, {UNSEEN:,} others to answer, such as {sums[-1]}")
 
 found = {}
-trainings = (("LSTM", lstm(), 30 if QUICK else 25, 0.01), ("transformer", transformer(), 12 if QUICK else 5, 0.003))
+trainings = (("LSTM", lstm(), 24 if QUICK else 25, 0.01), ("transformer", transformer(), 12 if QUICK else 5, 0.003))
 for name, layers, epochs, rate in trainings:
     model, began, worked = Sequential(layers, seed=0), time.perf_counter(), time.process_time()
     optimizer = Adam(one_cycle(rate, epochs * math.ceil(LEARNED / BATCH)))

@@ -81,8 +81,9 @@ def imports_of(package):
                 names = [name if (name := f"{source}.{alias.name}") in modules else source for alias in node.names]
             elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
                 names = [first.value for first in node.args[:1] if isinstance(first, ast.Constant)]
-            place = f"{path.relative_to(package.parent)}:{getattr(node, 'lineno', 0)}"
-            found += [Import(place, module, name) for name in dict.fromkeys(names) if name in modules]
+            if known := [name for name in dict.fromkeys(names) if name in modules]:
+                place = f"{path.relative_to(package.parent)}:{node.lineno}"
+                found += [Import(place, module, name) for name in known]
     return found
 
 

@@ -57,6 +57,11 @@ NUMBERS = (NUMBERS - NUMBERS.mean()) / NUMBERS.std()
 NOISY = [Dense(4, 8), BatchNorm(8), LeakyReLU(), Dropout(0.2), Dense(8, 3), Softmax()]
 
 
+@pytest.fixture(autouse=True)
+def programs_are_recorded_at_once():
+    """Not here, where some five hundred networks are fitted for a few steps each: they are recorded where it pays."""
+
+
 NOTHING_TO_CHECK = {
     "SCIPY_ARRAY_API is not set: not checking array_api input",  # the estimators compute with NumPy alone
     "NetworkClassifier does not have a decision_function method.",  # it has predict_proba

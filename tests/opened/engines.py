@@ -1,18 +1,17 @@
 """The engines that pages and workbooks are meant for: a browser and an office suite, where they are installed."""
 
 import html
-import io
 import json
 import re
 import shutil
 import subprocess
-import warnings
 import zipfile
 from pathlib import Path
 
-import openpyxl
 import pytest
 import quickjs
+from openpyxl.utils.cell import coordinate_to_tuple
+from python_calamine import CalamineWorkbook
 
 OFFICE = shutil.which("soffice") or shutil.which("libreoffice")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -68,8 +67,21 @@ def stripped(source, target):
             new.writestr(name, data)
 
 
+def values(path):
+    """The values of each sheet, as rows; None for an empty cell. openpyxl takes eight times as long to read them."""
+    book = CalamineWorkbook.from_path(path)
+    sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
+    return {name: [[None if v == "" else v for v in row] for row in sheet] for name, sheet in sheets.items()}
+
+
+def area(sheet, first, rows=1, columns=1):
+    """The values of so many rows and columns from this cell on."""
+    row, column = coordinate_to_tuple(first)
+    return [each[column - 1 : column - 1 + columns] for each in sheet[row - 1 : row - 1 + rows]]
+
+
 def recalculated(path, folder):
-    """The workbook as LibreOffice calculates it, as openpyxl reads it."""
+    """The values of the workbook as LibreOffice calculates them."""
     if OFFICE is None:
         pytest.skip("LibreOffice: it is not installed")
     (folder / "out").mkdir(exist_ok=True)
@@ -80,6 +92,4 @@ def recalculated(path, folder):
     done = subprocess.run(convert, capture_output=True, text=True, timeout=300)
     made = Path(folder / "out" / "bare.xlsx")
     assert made.exists(), done.stderr
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # LibreOffice writes extensions that openpyxl leaves out
-        return openpyxl.load_workbook(io.BytesIO(made.read_bytes()), data_only=True)
+    return values(made)

@@ -6,7 +6,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from engines import recalculated
+from engines import recalculated, values
 from trained import of_digits, of_table, with_interval, with_threshold
 
 from minigrad import Conv2D, Dense, Flatten, Sequential, TableModel
@@ -26,11 +26,9 @@ CASES = {
 
 
 def answers_in(book, count, inputs, columns):
-    sheet = book["Rows"]
-    header = [cell.value for cell in sheet[1]]
-    assert header[inputs : inputs + len(columns)] == columns
-    rows = sheet.iter_rows(min_row=2, max_row=1 + count, min_col=inputs + 1, max_col=inputs + len(columns))
-    return [[cell.value for cell in row] for row in rows]
+    header, *rows = (row[inputs : inputs + len(columns)] for row in book["Rows"][: 1 + count])
+    assert header == columns
+    return rows
 
 
 def in_float64(model, rows):
@@ -46,7 +44,7 @@ def test_a_workbook_answers_as_the_network_does(name, tmp_path):
     export(model, path, rows)
     expected, a = in_float64(model, rows)
     said = TableModel(model).answer(rows) if a.preparation else Answers.of(model, rows)
-    for book in (openpyxl.load_workbook(path, data_only=True), recalculated(path, tmp_path)):
+    for book in (values(path), recalculated(path, tmp_path)):
         found = answers_in(book, len(rows), len(a.names), a.columns())
         if a.regression:
             np.testing.assert_allclose(np.array(found, float), np.array(expected), rtol=1e-12, atol=1e-12)

@@ -147,7 +147,7 @@ def test_a_step_is_shown_or_refused_by_name(name, tmp_path):
             model.lay_open(x, T, loss, optimizer)
         return
     opened = model.lay_open(x, T, loss, optimizer)
-    opened.save(tmp_path / "step.xlsx", steps=2)
+    opened.save(tmp_path / "step.xlsx", steps=1)
     opened.save(tmp_path / "step.html")
     if name == "Dropout":
         return  # the layers draw anew in every step
