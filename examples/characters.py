@@ -39,7 +39,7 @@ from minigrad import (
 from minigrad.schedules import one_cycle
 
 QUICK = "--quick" in sys.argv[1:]
-LEARNED, UNSEEN, EPOCHS, SAMPLES = (600, 60, 5, 10) if QUICK else (6000, 500, 12, 200)
+LEARNED, UNSEEN, EPOCHS, SAMPLES = (500, 60, 4, 10) if QUICK else (6000, 500, 12, 200)
 LONGEST, WIDTH, BATCH = 16, 64, 32
 END = "\n"
 CHARACTERS = END + " ,.abcdefghijklmnopqrstuvwxyz"
