@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from minigrad.functions import sigmoid
 from minigrad.layer import Layer
 from minigrad.parameter import walk
+from minigrad.testing import repair
 
 
 class WrongAnswer(Exception):
@@ -82,7 +84,29 @@ def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any) -> s
             return f"\n  likely bug: y does not change with {name}: forward leaves it out"
         given[name][...] -= 1
         asked[name][...] -= 1
-    return ""
+    return _mended(answer, wanted, example)
+
+
+def _mended(answer: Layer, wanted: Layer, example: Any) -> str:
+    """The one change with which a forward is the one that was asked for, with two sets of parameters."""
+    rng = np.random.default_rng(1)
+    sets = [{name: rng.normal(size=array.shape) for name, array in _parameters(wanted).items()} for _ in range(2)]
+
+    def of(layer: Layer) -> Any:
+        results = []
+        for parameters in sets:
+            for name, array in _parameters(layer).items():
+                array[...] = parameters[name]
+            results.append(np.ravel(layer.forward(example.copy())))
+        return np.concatenate(results)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the compiler, about changes that make no sense
+        found = repair.of_forward(answer, lambda: of(answer), of(wanted))
+    if found is None:
+        return ""
+    said = f"\n  likely bug: {found.says}\n  written:    {found.written}   ({found.place})"
+    return f"{said}\n  right:      {found.right}   (tried: then it is right)"
 
 
 def _parameters(layer: Layer) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def transposed(slot: Slot) -> Iterator[Edit]:
         if slot.shape is None or len(slot.shape) > 2:
             all_axes = f"{code(node)} turns all axes round, that of the rows too: {code(swapped)} belongs there"
             yield slot.to(swapped, all_axes, kind="T of more than two axes")
-    elif isinstance(slot.parent, ast.BinOp) and (isinstance(slot.parent.op, ast.MatMult) or _is_square(slot)):
+    elif _in_product(slot) or (isinstance(slot.parent, ast.BinOp) and _is_square(slot)):
         swapped = ast.Call(ast.Attribute(node, "swapaxes", ast.Load()), [number(-1), number(-2)], [])
         for new, kind in ((ast.Attribute(node, "T", ast.Load()), "T"), (swapped, "swapaxes")):
             yield slot.to(new, says.format(code(node), code(new)), kind=f"{kind} of a {slot.key} operand")
@@ -169,6 +169,14 @@ def transposed(slot: Slot) -> Iterator[Edit]:
         yield slot.to(turned, f"transposed: {code(node)} stands where {code(turned)} belongs")
     yield from _letters(slot)
     yield from _both_ways(slot)
+
+
+def _in_product(slot: Slot) -> bool:
+    """Whether this is an operand of @, or of np.dot."""
+    parent = slot.parent
+    if isinstance(parent, ast.Call):
+        return getattr(parent.func, "attr", "") in ("dot", "matmul") and slot.owner is parent.args
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.MatMult)
 
 
 def _letters(slot: Slot) -> Iterator[Edit]:

@@ -37,10 +37,10 @@ def returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[E
             yield Edit(says, given, ((function, "body", moved), (loop, "body", loop.body[:-1])))
 
 
-def stored(function: ast.FunctionDef, scope: Mapping[str, Any], gradients: frozenset[str]) -> Iterator[Edit]:
+def stored(function: ast.FunctionDef, scope: Mapping[str, Any], gradients: Mapping[str, str]) -> Iterator[Edit]:
     """Gradients that have their names, dW say, and are not set on self."""
     written = {ast.unparse(n) for n in ast.walk(function) if isinstance(n, ast.Attribute)}
-    names = [name for name in scope if name in gradients and f"self.{name}" not in written]
+    names = [name for name in scope if name in gradients.values() and f"self.{name}" not in written]
     if names:
         body = function.body
         place = len(body) - isinstance(body[-1], ast.Return)
@@ -48,6 +48,17 @@ def stored(function: ast.FunctionDef, scope: Mapping[str, Any], gradients: froze
         new = ast.parse(f"{targets} = {values}").body
         says = f"`{targets} = {values}` is missing: what backward does not set, the optimizer does not see"
         yield Edit(says, body[-1], ((function, "body", [*body[:place], *new, *body[place:]]),), added=new[0])
+
+
+def misnamed(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
+    """A parameter that is set where its gradient belongs."""
+    for statement in ast.walk(function):
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        for node in ast.walk(targets[0]) if isinstance(statement, ast.Assign | ast.AugAssign) else ():
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in gradients:
+                gradient = gradients[node.attr]
+                says = f"{code(node)} is set, where its gradient belongs, `self.{gradient}`"
+                yield Edit(says, statement, ((node, "attr", gradient),))
 
 
 def layers(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:

@@ -56,7 +56,7 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         return Diagnosis((bench.culprit() if bench else "") or _by_numbers(evidence))
     if isinstance(evidence, Refused):
         said = _of_refused_value(evidence.error, evidence.rows)
-        return _of_refusal(layer_bench, evidence.error, said) if layer_bench else Diagnosis(said)
+        return _of_refusal(layer_bench, evidence, said) if layer_bench else Diagnosis(said)
     if isinstance(evidence, WrongShape) and layer_bench:
         found = refusal.correction(layer_bench, None)
         said = _of_shape(layer_bench, evidence.x, evidence.dx)
@@ -130,7 +130,10 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     return _with(said, found, "" if found else formula.of(bench, case, mismatch))
 
 
-BY_REPAIR = ("no dx", "never set", "accumulated over calls", "left behind by an earlier call", "several returned")
+BY_REPAIR = (
+    *("no dx", "several returned", "never set", "parameters changed"),
+    *("accumulated over calls", "left behind by an earlier call"),
+)
 OVERWRITTEN = {"dy overwritten": "backward", "x overwritten": "forward", "y overwritten": "backward"}
 WIDTHS = ("rows of 1,", "rows of 2,")
 BRANCHES = "a threshold in backward is not one in forward, or the other way round"
@@ -174,10 +177,10 @@ def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
     return _square(bench)
 
 
-def _of_refusal(bench: LayerBench, error: Exception, said: str) -> Diagnosis:
+def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
     """The likely bug of a backward that raises: the change that mends it, shapes, or what other shapes it takes."""
-    found = refusal.correction(bench, error)
-    does_not_fit = refusal.shapes(error)
+    does_not_fit = refusal.shapes(evidence.error, evidence.rows, len(bench.x))  # before anything else runs
+    found = refusal.correction(bench, evidence.error)
     if found:
         only = square if (square := _square(bench)) == SENTENCES["square shapes only"] else ""
         words = [found.says if said in ("", ONE_NUMBER, KEPT_AXIS) else said, does_not_fit, only]
@@ -195,6 +198,7 @@ def _of_refusal(bench: LayerBench, error: Exception, said: str) -> Diagnosis:
 
 
 ONE_NUMBER = "one number stands where one for every entry belongs: a bias's is the sum over the rows, axis=0"
+NO_ROWS = "of no rows a loop, or Python's sum, makes a number and no array: use array.sum(axis=0)"
 KEPT_AXIS = "there is an axis too much: a sum over the batch has kept its axis, or one more axis is to be summed over"
 
 
@@ -208,7 +212,7 @@ def _of_refused_value(error: Exception, rows: int) -> str:
         if value.shape == (rows,) != shape and len(shape) == 1:
             return "summed over the outputs, one number for every row: sum over the rows, with axis=0"
         if value.shape == () and shape:
-            return ONE_NUMBER
+            return ONE_NUMBER if rows else NO_ROWS
         if len(shape) == 2 and value.shape == shape[::-1]:
             return "transposed: the gradient has the two axes of its parameter exchanged"
         if value.ndim == len(shape) + 1 and value.shape[1:] == shape:

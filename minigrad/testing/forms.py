@@ -192,9 +192,7 @@ def indices(slot: Slot) -> Iterator[Edit]:
         return
     if isinstance(node, ast.Name) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
         for sign, words in ((ast.Sub(), "late"), (ast.Add(), "early")):
-            new_one: Any = ast.BinOp(node, sign, ast.Constant(1))
-            if isinstance(node, ast.BinOp) and ast.unparse(node.right) == "1" and type(node.op) is not type(sign):
-                new_one = node.left
+            new_one = _one_step(node, sign)
             yield slot.to(new_one, f"{code(node)} is a step too {words}: {code(new_one)} belongs there")
     if isinstance(node, ast.UnaryOp | ast.Constant) and not slot.within(ast.BinOp):
         for index in (0, -1, 1):
@@ -211,6 +209,16 @@ def indices(slot: Slot) -> Iterator[Edit]:
             part = ast.Slice(lower, upper)
             if ast.unparse(part) != ast.unparse(node):
                 yield slot.to(part, f"the wrong part, or end: {code(part)} belongs there, not {code(node)}")
+
+
+def _one_step(place: Any, sign: ast.operator) -> Any:
+    """A place, one step before it or after it: t + 1 for t, and t for t + 1."""
+    value = getattr(getattr(place, "right", None), "value", None)
+    if type(value) is not int:
+        return ast.BinOp(place, sign, ast.Constant(1))
+    count = (value if isinstance(place.op, ast.Add) else -value) + (1 if isinstance(sign, ast.Add) else -1)
+    other = ast.Add() if count > 0 else ast.Sub()
+    return ast.BinOp(place.left, other, ast.Constant(abs(count))) if count else place.left
 
 
 def _counted(slot: Slot) -> list[str]:

@@ -72,7 +72,7 @@ class Method:
         self, holder: Any, run: Callable[[], Any], blamed: str = "", wrong: frozenset[str] = frozenset()
     ) -> Known:
         """What is known of it once `run` has run it, as a method of `holder`."""
-        gradients = frozenset(holder.gradient_name(name) for name in getattr(holder, "params", ()))
+        gradients = {name: holder.gradient_name(name) for name in getattr(holder, "params", ())}
         scope = self._scope(holder, run)
         return Known(scope, self.constants, self.functions, self.scales, blamed, wrong, gradients)
 

@@ -8,12 +8,13 @@ are left as they are.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.loss_bench import LossBench
@@ -122,6 +123,11 @@ def elsewhere(bench: LayerBench, subject: Subject) -> Iterator[Point]:
             dy = bench.upstream(y)
             gradient = subject.collect(x, subject.layer.backward(dy.copy())).copy()
             yield bench.point(Case(name, x, bench.theta, dy, gradient), subject)
+
+
+def of_forward(layer: Layer, run: Callable[[], Array], wanted: Array) -> Correction | None:
+    """The change of a layer's forward with which `run`, that runs it, gives what is wanted."""
+    return Trials(layer, run, wanted, lambda: True, time.thread_time() + SECONDS).correction("forward")
 
 
 def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> Outcome:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from minigrad.testing.axes import axes, counts, spread, transposed, turned_back
-from minigrad.testing.calls import layers, returned, stored
+from minigrad.testing.calls import layers, misnamed, returned, stored
 from minigrad.testing.edits import Edit, atoms_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
@@ -44,8 +44,8 @@ class Known:
 
     `scope` has the values of its names and of what `self` has; `constants`, `functions` of one argument, and factors
     and divisors (`scales`) stand elsewhere in its class. `blamed` is the result to be mended, "return" or "self.dW"
-    say, `wrong` are all that are; `gradients` are the names of those that are to be set. Of one statement alone, that
-    is `only`; `of_any_shape` where shapes are wrong.
+    say, `wrong` are all that are; `gradients` are the names of those that are to be set, by their
+    parameters'. Of one statement alone, that is `only`; `of_any_shape` where shapes are wrong.
     """
 
     scope: Mapping[str, Any]
@@ -54,7 +54,7 @@ class Known:
     scales: list[Any]
     blamed: str = ""
     wrong: frozenset[str] = frozenset()
-    gradients: frozenset[str] = frozenset()
+    gradients: Mapping[str, str] = field(default_factory=dict)
     only: Any = None
     of_any_shape: bool = False
 
@@ -74,6 +74,7 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     if known.only is None:
         yield from returned(function, atoms)
         yield from stored(function, known.scope, known.gradients)
+        yield from misnamed(function, known.gradients)
     yield from (edit for edit in statements(function, atoms) if edit.statement in changing)
     for kind in (signs, exchanged, indices, axes, spread, transposed, squares, counts, turned_back):
         for slot in places:
