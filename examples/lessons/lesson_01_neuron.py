@@ -26,10 +26,10 @@ from minigrad.testing import check_layer
 # only if both inputs are 1.
 
 # %%
-w, b = np.array([2.0, 2.0]), -3.0
-for x in ([0, 0], [0, 1], [1, 0], [1, 1]):
-    z = x[0] * w[0] + x[1] * w[1] + b
-    print(x, "z =", z, " y =", round(np.tanh(z), 3))
+weights, bias = np.array([2.0, 2.0]), -3.0
+for first, second in ([0, 0], [0, 1], [1, 0], [1, 1]):
+    added = first * weights[0] + second * weights[1] + bias
+    print(first, second, "z =", added, " y =", round(np.tanh(added), 3))
 
 # %% [markdown]
 # ## Many rows at once
@@ -39,12 +39,13 @@ for x in ([0, 0], [0, 1], [1, 0], [1, 1]):
 
 # %%
 table = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-print(np.tanh(table @ w + b).round(3))
+print(np.tanh(table @ weights + bias).round(3))
 
 # %% [markdown]
 # ## A layer
 #
-# minigrad calls a thing that maps rows to rows a *layer*. It has two methods, and this is all there is to know:
+# minigrad calls a thing that maps rows to rows a *layer*. It has two methods, which are enough for five lessons (the
+# sixth adds one, and the tenth puts layers into a layer):
 #
 # * `forward(x)` computes y and keeps on `self` whatever `backward` will need.
 # * `backward(dy)` is told how much the final error changes with each y, and says how much it changes with each
@@ -57,8 +58,8 @@ print(np.tanh(table @ w + b).round(3))
 # Write `forward`: put the formula in the place of the line that raises. Keep x and y on `self`: `backward` uses both.
 # Then run the cell below it. `check_layer` compares the given `backward` with what your `forward` really does, so it
 # notices if you leave something out. Try that, too: forget the bias, and read what it says. It takes `forward` for what
-# you mean, so it may propose another `backward`; in this lesson `backward` is right, and it is `forward` that has to
-# fit.
+# you mean, so it proposes another `backward`, although here `backward` is right. The command at the end of this page
+# knows the lesson, and looks at `forward` first: where the two say different things, believe the command.
 
 
 # %%
@@ -91,4 +92,5 @@ except AssertionError as sentence:
     print(sentence)
 
 # %% [markdown]
-# Saved as `mine.py`, `minigrad lesson 1 mine.py` grades it. `minigrad lesson 2 --out mine2.py` goes on.
+# In a terminal, `minigrad lesson 1 mine.py` grades it, if `mine.py` (or `mine.ipynb`) is the name of this file.
+# `minigrad lesson 2 --out mine2.py` goes on.

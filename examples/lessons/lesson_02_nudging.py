@@ -5,9 +5,10 @@
 #
 #     derivative of f at x  ≈  (f(x + h) - f(x)) / h        for a small nudge h
 #
-# For f(x) = x³ at x = 2, the rule from school says 3 x² = 12: a nudge of 0.001 moves the result by about 0.012. That
-# is all of it. Nobody has to believe a derivative: one can always nudge and look. `check_layer` does nothing else,
-# only very carefully, and this is why it can *prove* what you write.
+# For f(x) = x³ at x = 2, the rule from school says 3 x² = 12: a nudge of 0.001 moves the result by about 0.012. That is
+# all of it. Nobody has to believe a derivative: one can always nudge and look. This is how `check_layer` can *prove*
+# what you write. It nudges very carefully, and where it can with an imaginary h: that is the "complex step" in what it
+# prints, which subtracts nothing and so loses no digits.
 
 # %%
 import numpy as np
@@ -26,40 +27,52 @@ for h in (0.1, 0.001, 0.00001):
     print(f"h = {h:<8g} one side {one_side:.9f}   both sides {both_sides:.9f}")
 
 # %% [markdown]
-# Nudging to both sides is far better: its error shrinks with h², the other one's with h. But h must not be too small:
-# a computer has some 16 digits, and the difference of two nearly equal numbers has few of them left.
+# Nudging to both sides is far better: its error shrinks with h², the other one's with h. But h must not be too small: a
+# computer has some 16 digits, and the difference of two nearly equal numbers has few of them left.
 #
 # ![The error of both ways for nudges of all sizes, on logarithmic axes](pictures/lesson_02.svg)
 #
-# *The error of the derivative of x³ at 2. From the right: it shrinks as h does, until rounding takes over, and it
-# grows again. Nudging to both sides with h = 0.00001 gives ten right digits.*
+# *The error of the derivative of x³ at 2. From the right: it shrinks as h does, until rounding takes over, and it grows
+# again. Nudging to both sides with h = 0.00001 gives ten right digits.*
 #
 # ## Many numbers at once
 #
 # A layer has many inputs and many outputs; a derivative of what by what? Networks have one number at their end, the
-# error L, and all questions are about it: dy means ∂L/∂y, how much L changes with each y. `backward` is given dy, and
-# answers with dx = ∂L/∂x and, for each parameter, dw = ∂L/∂w. This is the **chain rule**: how L changes with w is how
-# L changes with each y, times how that y changes with w, *added up over all y that w takes part in*.
+# error L, and all questions are about it: dy means ∂L/∂y, the derivative of L by each y, while all other numbers stay
+# (that is what the round ∂ says). `backward` is given dy, and answers with dx, which is ∂L/∂x, and for each parameter
+# with dw, ∂L/∂w. This is the **chain rule**: how L changes with w is how L changes with each y, times how that y
+# changes with w, *added up over all y that w takes part in*.
 #
-# As an example, a layer with one weight for a whole table: y = w x. Each of its entries y_bi changes by x_bi when w
-# changes by 1, so
+# As an example, a layer with one weight for a whole table: y = w x. Its entry in row r and column i, y_ri, changes by
+# x_ri when w changes by 1, so
 #
-#     dw = Σ_bi dy_bi x_bi        (w takes part in every entry: the sum runs over all)
-#     dx_bi = dy_bi w             (x_bi takes part in one entry only: there is nothing to add up)
+#     dw = Σ_ri dy_ri x_ri        (w takes part in every entry: the sum runs over all)
+#     dx_ri = dy_ri w             (x_ri takes part in one entry only: there is nothing to add up)
+#
+# To see it by nudging, take any numbers for dy, and the simplest error that changes with each y by just these: the sum
+# L = Σ_ri dy_ri y_ri.
 
 # %%
 rng = np.random.default_rng(0)
-x, dy, w = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), 1.5
+inputs, slopes, weight = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), 1.5
+
+
+def error(weight):
+    outputs = weight * inputs
+    return (slopes * outputs).sum()
+
+
 h = 1e-5
-by_rule = (dy * x).sum()
-by_nudge = ((dy * ((w + h) * x)).sum() - (dy * ((w - h) * x)).sum()) / (2 * h)
+by_rule = (slopes * inputs).sum()
+by_nudge = (error(weight + h) - error(weight - h)) / (2 * h)
 print(f"dw by the rule {by_rule:.9f}, by nudging {by_nudge:.9f}")
 
 # %% [markdown]
 # ## Your turn
 #
 # A line for every column: column i of x is multiplied by w_i, then b_i is added. So w_i takes part in one column, in
-# all of its rows. Write `backward`: set `self.dw` and `self.db`, both of the shape (I,), and return dx, (B, I).
+# all of its rows. Write `backward`: set `self.dw` and `self.db`, both of the shape (I,), and return dx, (B, I). (What
+# belongs to the layer is written with `self.`: `dw = …` alone is forgotten when `backward` returns.)
 #
 # Two mistakes are worth making once, to see what is said: take the mean over the rows instead of their sum; and forget
 # to add up at all.
@@ -67,7 +80,7 @@ print(f"dw by the rule {by_rule:.9f}, by nudging {by_nudge:.9f}")
 
 # %%
 class Line(Layer):
-    """y_bi = x_bi w_i + b_i        x (B, I), w and b (I,), y (B, I)"""
+    """y_ri = x_ri w_i + b_i        x (B, I), w and b (I,), y (B, I)"""
 
     w, dw = parameter()
     b, db = parameter()

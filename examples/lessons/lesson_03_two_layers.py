@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 3: two layers by hand
 #
-# One neuron draws one line. Several neurons side by side are a *layer*, and a second layer that looks at the answers
-# of the first can bend, join and cut those lines. Two layers are enough for nearly every function, if the first one is
+# One neuron draws one line. Several neurons side by side are a *layer*, and a second layer that looks at the answers of
+# the first can bend, join and cut those lines. Two layers are enough for nearly every function, if the first one is
 # wide enough. Here is such a network, with sigmoids s(z) = 1 / (1 + exp(-z)) to squash:
 #
 #     z1 = x W1 + b1        a1 = s(z1)        z2 = a1 W2 + b2        y = s(z2)
@@ -15,17 +15,17 @@
 # ## One layer, index by index
 #
 # Neuron o of a layer has the weights W_1o … W_Io. So W is a table with a column for each neuron, and for all rows at
-# once z = x W + b, or z_bo = Σ_i x_bi W_io + b_o. Now ask of each number where it takes part, as in lesson 2:
+# once z = x W + b, or for row r z_ro = Σ_i x_ri W_io + b_o. Now ask of each number where it takes part, as in lesson 2:
 #
-# * W_io takes part in z_bo for every row b, with the factor x_bi;
-# * b_o takes part in z_bo for every row b, with the factor 1;
-# * x_bi takes part in z_bo for every neuron o, with the factor W_io.
+# * W_io takes part in z_ro for every row r, with the factor x_ri;
+# * b_o takes part in z_ro for every row r, with the factor 1;
+# * x_ri takes part in z_ro for every neuron o, with the factor W_io.
 #
 # Each sum is over what it takes part in, and the first and the last are products of tables:
 #
-#     dW_io = Σ_b x_bi dz_bo        dW = xᵀ dz
-#     db_o  = Σ_b dz_bo             db = the sum of dz over its rows
-#     dx_bi = Σ_o dz_bo W_io        dx = dz Wᵀ
+#     dW_io = Σ_r x_ri dz_ro        dW = xᵀ dz                 in NumPy  x.T @ dz
+#     db_o  = Σ_r dz_ro             db = dz summed over rows             dz.sum(axis=0)
+#     dx_ri = Σ_o dz_ro W_io        dx = dz Wᵀ                           dz @ W.T
 #
 # Shapes help to remember it: dW must have the shape of W, (I, O), and xᵀ dz is the one product that gives it.
 #
@@ -38,15 +38,16 @@ from minigrad import Dense, Layer, Sequential, Sigmoid, parameter
 from minigrad.functions import sigmoid
 from minigrad.testing import check_layer
 
-z, h = np.array(0.7), 1e-5
-y = sigmoid(z)
-print(f"slope of the sigmoid: y (1 - y) = {y * (1 - y):.9f}, nudged: {(sigmoid(z + h) - sigmoid(z - h)) / (2 * h):.9f}")
+point, h = np.array(0.7), 1e-5  # an array, of one number: minigrad's functions take arrays
+value = sigmoid(point)
+nudged = (sigmoid(point + h) - sigmoid(point - h)) / (2 * h)
+print(f"slope of the sigmoid: y (1 - y) = {value * (1 - value):.9f}, nudged: {nudged:.9f}")
 
 # %% [markdown]
 # ## Your turn
 #
-# Write `backward` for all four boxes, from the last to the first. Five quantities on the way: dz2 from dy; dW2 and db2
-# from dz2; da1 from dz2; dz1 from da1; dW1, db1 and dx from dz1.
+# Write `backward`, along the four red arrows from dy to dx: dz2 from dy; dW2, db2 and da1 from dz2; dz1 from da1; dW1,
+# db1 and dx from dz1.
 
 
 # %%
@@ -85,17 +86,37 @@ except AssertionError as sentence:
 # ## The same with minigrad's layers
 #
 # `Dense` is one x W + b, `Sigmoid` one squashing, and `Sequential` runs them forward in order and backward in reverse.
-# With your weights it must give your answers, and once you are right, your gradients.
+# With your weights it must give your answers, and once you are right, your gradients. (float64 has 16 digits; a network
+# of minigrad's computes with 7 unless told.)
 
 # %%
 model = Sequential([Dense(3, 4), Sigmoid(), Dense(4, 2), Sigmoid()], dtype=np.float64)
 for layer, number in ((model[0], 1), (model[2], 2)):
     layer.W, layer.b = getattr(answer, f"W{number}"), getattr(answer, f"b{number}")
-dy = np.random.default_rng(1).normal(size=(5, 2))
+slopes = np.random.default_rng(1).normal(size=(5, 2))
 print("largest difference of y:", abs(model.forward(example) - answer.forward(example)).max())
 try:
-    dx = answer.backward(dy)
-    print("largest difference of dx:", abs(model.backward(dy) - dx).max())
+    given = answer.backward(slopes)
+    print("largest difference of dx:", abs(model.backward(slopes) - given).max())
     print("largest difference of dW1:", abs(model[0].dW - answer.dW1).max())
 except NotImplementedError:
     print("the gradients: once your backward is written")
+
+# %% [markdown]
+# ## It learns
+#
+# The gradient says how the error grows with each weight, so go a little against it, and again: that is the whole of
+# learning. Here, "one of two inputs, but not both", which no single neuron can: no straight line parts these rows. The
+# error is L = Σ (y - t)² / 2 with the targets t, so dy = y - t.
+
+# %%
+network = TwoLayers(2, 4, 1)
+rows, targets = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0], [1], [1], [0]])
+try:
+    for _ in range(2000):
+        network.backward(network.forward(rows) - targets)
+        for name, gradient in network.grads.items():
+            network.params[name] -= gradient
+    print("after 2000 steps:", network.forward(rows).ravel().round(2))
+except NotImplementedError:
+    print("it learns once your backward is written")

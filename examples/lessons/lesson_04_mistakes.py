@@ -1,14 +1,15 @@
 # %% [markdown]
 # # Lesson 4: the tutorial's mistakes
 #
-# A well-known tutorial builds the network of lesson 3 for handwritten digits: 400 pixels, 25 hidden neurons, one
-# output for each digit. It reports 100 % accuracy. It is wrong five times, and nothing told its author. Each of the
-# five is a single line, and you may have written one of them.
+# A well-known tutorial builds the network of lesson 3 for handwritten digits: 400 pixels, 25 hidden neurons, one output
+# for each digit. It reports 100 % accuracy. It is wrong five times, and nothing told its author. Each of the five is a
+# single line, and you may have written one of them.
 #
 # ![The tutorial's cost by epoch, and the right one's](pictures/lesson_04.svg)
 #
 # *The tutorial's own costs jump about and end at 0, and it takes that for success. At 0 there is nothing left to add
-# up: every term of the cost has become NaN or infinite, and was left out. The right network's cost falls slowly.*
+# up: every term of the cost has become NaN or infinite, and was left out. The right network's cost falls slowly: both
+# make one step in an epoch, with all digits at once. (In the README's comparison minigrad makes 125 of them.)*
 #
 # **1. A power that is none.** The weights are drawn between -r and r, with r = √6 / √(inputs + outputs). In Python:
 
@@ -53,29 +54,30 @@ print("rows whose largest output is the right one:", (answers.argmax(axis=1) == 
 # Once z is beyond 37, p *is* 1 in 16 digits, and the logarithm of 1 - p is gone:
 
 # %%
-for z in (1.0, 20.0, 40.0):
-    p = sigmoid(np.array(z))
+for score in (1.0, 20.0, 40.0):
+    chance = sigmoid(np.array(score))
     with np.errstate(divide="ignore"):
-        print(f"z = {z:<5} p = {p:<20} cost for t = 0, from p: {-np.log(1 - p):.9f}")
+        print(f"z = {score:<5} p = {chance:<20} cost for t = 0, from p: {-np.log(1 - chance):.9f}")
 
 # %% [markdown]
 # The true cost at z = 40 is not infinite, it is 40. The cure is not to go through p. From 1 - s(z) = s(-z):
 #
-#     -log s(z)       = log(1 + exp(-z))   = softplus(-z)
-#     -log(1 - s(z))  = log(1 + exp(z))    = softplus(z) = z + softplus(-z)
+#     -log s(z)       = log(1 + exp(-z)) = softplus(-z) = softplus(z) - z
+#     -log(1 - s(z))  = log(1 + exp(z))  = softplus(z)
 #
-# so, for t = 0 as for t = 1, the cost is
+# so, with the weights t and 1 - t, the cost is
 #
-#     y = softplus(z) - t z        with  softplus(z) = max(z, 0) + log(1 + exp(-|z|))
+#     y = t (softplus(z) - z) + (1 - t) softplus(z) = softplus(z) - t z
 #
-# where the exponential can't overflow any more. Its derivative is the nicest formula of this field: dy/dz = s(z) - t,
-# the answer minus the truth.
+# and softplus(z) = max(z, 0) + log(1 + exp(-|z|)), where the exponential can't overflow any more. The derivative is the
+# nicest formula of this field: dy/dz = s(z) - t, the answer minus the truth.
 #
 # ## Your turn
 #
 # Write both methods; the target is `self.t`. To see the tutorial's mistake found, first put its cost in, computed from
-# p: `p = 1 / (1 + np.exp(-z))`, and `-(t * np.log(p) + (1 - t) * np.log(1 - p))`. `np.log1p(e)` is log(1 + e) with all
-# its digits where e is small.
+# p: `p = 1 / (1 + np.exp(-z))`, and `-(t * np.log(p) + (1 - t) * np.log(1 - p))`. Then the stable form: of arrays,
+# `np.maximum(z, 0)` and `np.abs(z)` work number by number, and `np.log1p(e)` is log(1 + e) with all its digits where e
+# is small. `forward` is yours here as in lesson 1: where the cell and `minigrad lesson 4` differ, believe the command.
 #
 # A target between 0 and 1 is allowed, too ("30 % a yes"), and the answer below is tried with one: with 0 or 1, half of
 # the cost is multiplied by 0, and nobody would see a mistake there.

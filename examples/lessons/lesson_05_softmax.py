@@ -18,28 +18,31 @@ from minigrad.testing import check_layer
 
 
 def softmax(x):
-    e = np.exp(x - x.max(axis=-1, keepdims=True))  # the largest exponent is 0: nothing overflows, and y is the same
+    e = np.exp(x - x.max(axis=-1, keepdims=True))  # the largest exponent is 0: nothing overflows
     return e / e.sum(axis=-1, keepdims=True)
 
 
-x, h = np.array([2.0, 1.0, 0.0, -1.0]), 1e-5
-y = softmax(x)
-nudged = np.array([(softmax(x + h * unit) - softmax(x - h * unit)) / (2 * h) for unit in np.eye(4)]).T
-print("y       ", y.round(4))
+scores, h = np.array([2.0, 1.0, 0.0, -1.0]), 1e-5
+chances = softmax(scores)
+nudged = np.array([(softmax(scores + h * unit) - softmax(scores - h * unit)) / (2 * h) for unit in np.eye(4)]).T
+print("y       ", chances.round(4))
 print("J by nudging, ∂y_k/∂x_j in row k:\n", nudged.round(4))
 
 # %% [markdown]
+# (That `softmax` subtracts the largest score m changes nothing: exp(x_k - m) = exp(x_k) / exp(m), and exp(m) cancels.)
+#
 # Now by the rule for quotients. Where j is another output's score, only the denominator has it; for k's own score, the
 # numerator has it, too:
 #
 #     j ≠ k:   ∂y_k/∂x_j = -exp(x_k) exp(x_j) / (Σ exp)²      = -y_k y_j
 #     j = k:   ∂y_k/∂x_k = exp(x_k) / Σ exp - exp(x_k)² / (…)² = y_k - y_k y_k
 #
-# Both in one line: J_kj = y_k ([k = j] - y_j). The diagonal, y (1 - y), looks like the sigmoid's slope, and that is
-# the commonest mistake of all: to stop there. Everything off the diagonal would be missing.
+# Both in one line: J_kj = y_k ([k = j] - y_j), where [k = j] is 1 if k is j, and otherwise 0. The diagonal, y (1 - y),
+# looks like the sigmoid's slope, and that is the commonest mistake of all: to stop there. Everything off the diagonal
+# would be missing.
 
 # %%
-print("J by the rule, off by at most", abs(np.diag(y) - np.outer(y, y) - nudged).max())
+print("J by the rule, off by at most", abs(np.diag(chances) - np.outer(chances, chances) - nudged).max())
 
 # %% [markdown]
 # ![The Jacobian of that row: a positive diagonal, and negative numbers everywhere else](pictures/lesson_05.svg)
@@ -58,12 +61,12 @@ print("J by the rule, off by at most", abs(np.diag(y) - np.outer(y, y) - nudged)
 # ## Your turn
 #
 # Write `backward`. Mind the sum: it belongs to a row, so it runs over the last axis, and `keepdims=True` keeps it
-# beside its row. First try the diagonal alone, `dy * y * (1 - y)`.
+# beside its row. First try the diagonal alone, `dy * self.y * (1 - self.y)`.
 
 
 # %%
 class Softmax(Layer):
-    """y_bk = exp(x_bk) / Σ_j exp(x_bj)        x (B, K), y (B, K); every row of y adds up to 1"""
+    """y_rk = exp(x_rk) / Σ_j exp(x_rj)        x (B, K), y (B, K); every row of y adds up to 1"""
 
     def forward(self, x):
         self.y = softmax(x)

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Lesson 6: BatchNorm, derived in full
 #
-# Layers learn best when the numbers that flow in are neither huge nor tiny. BatchNorm brings every column of a batch
-# to mean 0 and variance 1, and then gives the network a scale gamma and a shift beta to undo it where it knows better.
-# For one column, with its n rows x_1 … x_n:
+# Layers learn best when the numbers that flow in are neither huge nor tiny. BatchNorm brings every column of a batch to
+# mean 0 and variance 1, and then gives the network a scale gamma and a shift beta to undo it where it knows better. For
+# one column, with its n rows x_1 … x_n:
 #
 #     μ = Σ x_i / n              the mean
 #     d_i = x_i - μ              the deviations
@@ -48,8 +48,7 @@
 #     dx_i = dd_i + dμ / n = r (du_i - (Σ_j du_j) / n - u_i (Σ_j du_j u_j) / n)
 #
 # In words: from du, its mean is taken away, and then its share along u. Of course: if x is shifted by a constant, or
-# stretched, y stays as it is, so there is nothing to gain in these two directions. (Stretching is free only up to
-# eps.)
+# stretched, y stays as it is, so there is nothing to gain in these two directions. (Stretching is free only up to eps.)
 
 # %%
 import numpy as np
@@ -57,15 +56,19 @@ import numpy as np
 from minigrad import Layer, parameter, state
 from minigrad.testing import check_layer
 
-x = np.random.default_rng(0).normal(3, 5, size=6)
-u = (x - x.mean()) / x.std()
-print("mean of u", f"{u.mean():.1e}", " variance of u", round(u.var(), 6))
-print("shifted and stretched, u is the same:", np.allclose(u, ((2 * x + 7) - (2 * x + 7).mean()) / (2 * x + 7).std()))
+
+def normalised(column):
+    return (column - column.mean()) / column.std()
+
+
+some = np.random.default_rng(0).normal(3, 5, size=6)
+print("mean of u", f"{normalised(some).mean():.1e}", " variance of u", round(normalised(some).var(), 6))
+print("shifted and stretched, u is the same:", np.allclose(normalised(some), normalised(2 * some + 7)))
 
 # %% [markdown]
 # ## Your turn
 #
-# Write `backward`, for all columns at once: a Σ over the rows is `.sum(axis=0)`. Either box by box, in eight lines, or
+# Write `backward`, for all columns at once: a Σ over the rows is `.sum(axis=0)`. Either box by box, in seven lines, or
 # by the last formula. Then leave out one of its two subtractions, and see whether it is noticed.
 #
 # Whoever uses the network later may have a single row, which has no variance. So `predict` uses averages over the

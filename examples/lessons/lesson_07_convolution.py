@@ -17,15 +17,15 @@ from minigrad.testing import check_layer
 
 digits, labels = load_digits()
 row = digits[labels == 7][0].reshape(20, 20)[10]
-edge = np.array([-1.0, 1.0])  # answers where it gets brighter from left to right
+edge = np.array([-1.0, 1.0])  # answers where ink (1) begins, from left to right
 print("a row of pixels  ", row.round(1))
 print("edges in this row", np.array([row[t : t + 2] @ edge for t in range(19)]).round(1))
 
 # %% [markdown]
 # ![A digit, and where a kernel of two pixels finds edges in it](pictures/lesson_07.svg)
 #
-# *A digit, and the answers of the kernel (-1, 1) in each of its rows: red where it gets brighter to the right, blue
-# where it gets darker. Two weights, used 380 times.*
+# *A digit, and the answers of the kernel (-1, 1) in each of its rows, from left to right: red where ink begins, blue
+# where it ends. Two weights, used 380 times.*
 #
 # ## Weights that are shared
 #
@@ -47,7 +47,7 @@ print("edges in this row", np.array([row[t : t + 2] @ edge for t in range(19)]).
 
 # %%
 class Convolution(Layer):
-    """y_bt = b + Σ_i x_b,t+i w_i        x (B, T), w (k,), b one number, y (B, n) with n = T - k + 1"""
+    """y_rt = b + Σ_i x_r,t+i w_i        x (B, T), w (k,), b one number, y (B, n) with n = T - k + 1"""
 
     w, dw = parameter()
     b, db = parameter()

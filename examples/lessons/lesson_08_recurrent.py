@@ -17,32 +17,33 @@ from minigrad import Layer, parameter
 from minigrad.testing import check_layer
 
 rng = np.random.default_rng(0)
-x, U, b = rng.normal(size=(12, 2)), rng.normal(size=(2, 4)), np.zeros(4)
-direction = rng.normal(size=(4, 4))
-direction = direction / abs(np.linalg.eigvals(direction)).max()
-for scale in (0.5, 1.0, 2.0):
-    h, states = np.zeros(4), []
-    for step in x:
-        h = np.tanh(step @ U + h @ (scale * direction) + b)
-        states.append(h)
-    dh, sizes = np.ones(4), []
-    for h in reversed(states):
-        sizes.append(abs(dh).max())
-        dh = (dh * (1 - h**2)) @ (scale * direction).T
-    print(f"V of size {scale}: how much the result depends on h, from the last step back:", np.round(sizes[::3], 4))
+inputs, into = rng.normal(size=(12, 2)), rng.normal(size=(2, 4))
+mixing = rng.normal(size=(4, 4))
+mixing = mixing / abs(np.linalg.eigvals(mixing)).max()  # so that in the long run it neither grows nor shrinks a state
+for size in (0.5, 1.0, 2.0):
+    state, states = np.zeros(4), []
+    for step in inputs:
+        state = np.tanh(step @ into + state @ (size * mixing))
+        states.append(state)
+    slopes, largest = np.ones(4), []
+    for state in reversed(states):
+        largest.append(abs(slopes).max())
+        slopes = (slopes * (1 - state**2)) @ (size * mixing).T
+    print(f"V of size {size}: how much the result depends on h, from the last step back:", np.round(largest[::3], 4))
 
 # %% [markdown]
 # ![How much the result depends on the states of earlier steps](pictures/lesson_08.svg)
 #
-# *With every step back, dh is multiplied by V and by slopes below 1. It vanishes within a few steps, or where V is
-# large, it can grow. So a plain recurrent network forgets; LSTM and GRU were invented against it.*
+# *With every step back, dh is multiplied by V and by the slopes of tanh, which are at most 1. It vanishes within a few
+# steps, or explodes where V is large and the slopes stay near 1 (dashed: without any input). So a plain recurrent
+# network forgets; LSTM and GRU were invented against it.*
 #
 # ## One step, backward
 #
 # Given dh = ∂L/∂h_t for some step t, with z = x_t U + h_{t-1} V + b:
 #
 #     dz = dh (1 - h_t²)
-#     dU += x_tᵀ dz        dV += h_{t-1}ᵀ dz        db += Σ_b dz        dx_t = dz Uᵀ
+#     dU += x_tᵀ dz        dV += h_{t-1}ᵀ dz        db += dz summed over rows        dx_t = dz Uᵀ
 #     dh for the step before: dz Vᵀ
 #
 # At the last step, dh is the dy that backward is given.
@@ -50,9 +51,10 @@ for scale in (0.5, 1.0, 2.0):
 # ## Your turn
 #
 # Write `backward`: the loop over the steps, from the last to the first. `self.h[t]` is the state *before* step t, and
-# `self.h[t + 1]` the one after it. A gradient must be *set*, and here it is a sum over the steps: begin with zeros, in
-# dU, dV and db of your own, and assign them to `self` at the end. Try also what happens if you stop after the last
-# step: that is called truncated, it runs, and it learns a little. Nobody would notice.
+# `self.h[t + 1]` the one after it; `self.x[:, t]` is x_t. A gradient must be *set*, and here it is a sum over the
+# steps: begin with zeros, `dU = np.zeros_like(self.U)`, and so for dV, db and dx, and assign the first three to `self`
+# at the end. Try also what happens if you stop after the last step: that is called truncated, it runs, and it learns a
+# little. Nobody would notice.
 
 
 # %%

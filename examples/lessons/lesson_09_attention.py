@@ -3,15 +3,16 @@
 #
 # A recurrent network squeezes all that it has read into one state. **Attention** keeps everything, and lets each place
 # of a sequence choose where to look. Every place makes three vectors of its own numbers: a *query* (what am I looking
-# for?), a *key* (what is there to be found here?) and a *value* (what do I tell those who look here?). For one
-# sequence x, with a row for each of its T places:
+# for?), a *key* (what is there to be found here?) and a *value* (what do I tell those who look here?). For one sequence
+# x, with a row for each of its T places:
 #
-#     Q = x Wq        K = x Wk        V = x Wv
+#     Q = x Wq        K = x Wk        V = x Wv        each (T, d), of vectors of d numbers
 #     S = Q Kᵀ / √d            S_ij: how well what i looks for fits what j has, (T, T)
 #     P = softmax(S)           over the last axis: each place has 1 to give away
 #     y = P V                  each place receives a mean of the values, by its own choice of weights
 #
-# The sum in Q Kᵀ has d terms, so it grows like √d; dividing by it keeps the softmax from saturating.
+# The sum in Q Kᵀ has d terms, so it grows like √d. Divided by that, it stays small enough for softmax: among huge
+# scores the largest would get all, and then no small change of a score changes anything, so there is no gradient.
 
 # %%
 import numpy as np
@@ -25,12 +26,12 @@ def softmax(x):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-# Four places, each with a number to tell and one that it asks for: the second number of each is the place it looks for.
-numbers = np.array([10.0, 20.0, 30.0, 40.0])
-queries, keys = np.eye(4)[[1, 2, 3, 0]], np.eye(4)
-P = softmax(8 * queries @ keys.T)
-print("where each place looks:\n", P.round(2))
-print("what each is told:", (P @ numbers).round(1))
+# Four places, each with a number to tell, and a key of its own. The first asks for the second's key, and so on around.
+numbers, keys = np.array([10.0, 20.0, 30.0, 40.0]), np.eye(4)
+queries = keys[[1, 2, 3, 0]]
+looks = softmax(8 * queries @ keys.T)
+print("where each place looks:\n", looks.round(2))
+print("what each is told:", (looks @ numbers).round(1))
 
 # %% [markdown]
 # ![Where each place of a sequence looks](pictures/lesson_09.svg)
@@ -51,8 +52,8 @@ print("what each is told:", (P @ numbers).round(1))
 # ## Your turn
 #
 # Write `backward` for B sequences at once, x (B, T, d). `@` multiplies the last two axes, and `.transpose(0, 2, 1)`
-# exchanges them. Only the weights need care: every sequence *and* every place uses them. `flat(a)` makes one long
-# table of all places, so that `flat(self.x).T @ flat(dQ)` adds up over both.
+# exchanges them, as `.swapaxes(-1, -2)` does. Only the weights need care: every sequence *and* every place uses them.
+# `flat(a)` makes one long table of all places, so that `flat(self.x).T @ flat(dQ)` adds up over both.
 
 
 # %%

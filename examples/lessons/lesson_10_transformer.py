@@ -8,8 +8,7 @@
 #     a = x + attention(norm1(x))
 #     y = a + narrow(relu(wide(norm2(a))))
 #
-# LayerNorm is lesson 6 along each place's own numbers, instead of down a column. "x +" is called a residual
-# connection.
+# LayerNorm is lesson 6 along each place's own numbers, instead of down a column. "x +" is called a residual connection.
 #
 # ![A transformer block, and where each place of a sequence looks once it is trained](pictures/lesson_10.svg)
 #
@@ -46,10 +45,14 @@ from minigrad import (
 from minigrad.testing import check_layer
 
 # %% [markdown]
-# The layers are minigrad's now; you have written most of them. `MultiHeadAttention(features, heads)` is lesson 9's,
-# several side by side, each on a share of the features. `Dense` does the same at every place of x (B, T, d). And
-# `PositionalEncoding` adds to each place a vector that says where it is: attention by itself does not know what comes
-# first; it would answer a shuffled sequence with the same answers, shuffled.
+# The layers are minigrad's now. You know `Dense`, `LayerNorm`, `Softmax` and attention: `MultiHeadAttention(d, heads)`
+# is lesson 9's, several side by side, each on a share of the d features, and `Dense` does the same at every place of x
+# (B, T, d). Three are new:
+#
+# * `ReLU` is max(x, 0), the simplest way not to be a straight line. Its slope is 1 where x > 0, and else 0.
+# * `Embedding` has a row of d numbers for each digit, and puts that row in the digit's place. It is learned like any W.
+# * `PositionalEncoding` adds to each place a vector that says where it is. Attention by itself does not know what comes
+#   first: it would answer a shuffled sequence with the same answers, shuffled.
 
 # %% [markdown]
 # ## Your turn
@@ -91,16 +94,19 @@ except AssertionError as sentence:
 # ## What it can do
 #
 # Once your block is right, this trains two of them to *sort*: from six digits in any order, the same digits in order.
-# It sees 3,000 of the million sequences, and is tried on 500 others.
+# It sees 3,000 of the million sequences, and is tried on 500 others. `fit` is the loop of lesson 3, with 32 sequences
+# for each step (a *batch*), and 20 times through all of them (*epochs*). In the place of `-= gradient`, `Adam` gives
+# every number a step size of its own, by how large its gradients have been. The loss is -log of the probability that
+# the right digit got, as in lesson 4.
 
 # %%
 if right:
     rng = np.random.default_rng(0)
-    x, unseen = rng.integers(0, 10, size=(3000, 6)), rng.integers(0, 10, size=(500, 6))
-    t = np.eye(10)[np.sort(x, axis=1)]
-    layers = [Embedding(10, 16), PositionalEncoding(16), Block(16), Block(16), Dense(16, 10), Softmax()]
-    model = Sequential(layers, seed=0)
-    history = model.fit(x, t, loss=CategoricalCrossEntropy(), optimizer=Adam(0.005), epochs=20, batch_size=32)
+    seen, unseen = rng.integers(0, 10, size=(3000, 6)), rng.integers(0, 10, size=(500, 6))
+    targets = np.eye(10)[np.sort(seen, axis=1)]
+    stack = [Embedding(10, 16), PositionalEncoding(16), Block(16), Block(16), Dense(16, 10), Softmax()]
+    model = Sequential(stack, seed=0)
+    history = model.fit(seen, targets, loss=CategoricalCrossEntropy(), optimizer=Adam(0.005), epochs=20, batch_size=32)
     sorted_by_it = model.predict(unseen).argmax(axis=-1)
     print(f"loss {history.loss[0]:.2f} in the first epoch, {history.loss[-1]:.3f} in the last")
     print(f"sorted rightly: {(sorted_by_it == np.sort(unseen, axis=1)).all(axis=1).mean():.1%} of unseen sequences")
@@ -108,5 +114,5 @@ if right:
 
 # %% [markdown]
 # This is the whole of backpropagation: a derivative for each layer, called in reverse, added up where a number is used
-# more than once. Large networks have more of it, and nothing else. The layers that minigrad brings are written like
-# the ones that you have written; read `minigrad/layers/`, and write your own.
+# more than once. Large networks have more of it, and nothing else. The layers that minigrad brings are written like the
+# ones that you have written; read `minigrad/layers/`, and write your own.

@@ -97,7 +97,8 @@ def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
     if not verdict.right:
         print(f"{verdict.printed}minigrad: {file}, {lesson.title}: not yet.\n{verdict.sentence}", file=sys.stderr)
         return 1
-    further = f"`minigrad lesson {options.number + 1} --out FILE` goes on."
+    following = f"mine{options.number + 1}{Path(file).suffix}"
+    further = f"`minigrad lesson {options.number + 1} --out {following}` goes on."
     print(f"{verdict.printed}{lesson.title}: right. {verdict.sentence}")
     print("That was the last lesson." if options.number == last else further)
     return 0

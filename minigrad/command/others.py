@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -90,7 +92,8 @@ def _imported(place: str) -> Layer:
     arguments, named = _arguments(place, called) if parenthesis else ([], {})
     sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        with contextlib.redirect_stdout(io.StringIO()):  # a lesson's page prints; what is printed here may be pasted
+            module = importlib.import_module(module_name)
     except Exception as error:
         raise ValueError(f"{module_name} can't be imported: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):

@@ -4,11 +4,13 @@ import base64
 import json
 import re
 import runpy
+import sys
 import textwrap
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import numpy as np
 import pytest
 
 from minigrad.command import watch
@@ -169,8 +171,15 @@ def test_a_lesson_runs_as_it_is_and_says_what_is_to_be_done(lesson, capsys):
 def test_a_lesson_runs_when_it_is_solved(lesson, tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(solved(lesson), encoding="utf-8")
-    printed = run(path, capsys)
-    assert "): right\n" in printed
+    names = runpy.run_path(str(path), run_name="__main__")
+    printed, err = capsys.readouterr()
+    assert err == "" and "): right\n" in printed
+    # Who forgets a `self.` must not be given a number of the page's instead: the error would be found far from there.
+    answer = names["answer"]
+    answer.backward(np.zeros_like(answer.forward(names["example"])))
+    methods = [value for key, value in vars(type(answer)).items() if hasattr(value, "__code__") and key[0] != "_"]
+    own = {*vars(answer), *(name for method in methods for name in method.__code__.co_varnames)}
+    assert [name for name, value in names.items() if name in own and isinstance(value, np.ndarray | list | float)] == []
     if "Lesson 3" in lesson.title:
         differences = [float(line.split()[-1]) for line in printed.splitlines() if "largest difference" in line]
         assert len(differences) == 3 and max(differences) < 1e-12
@@ -260,6 +269,17 @@ def test_what_is_printed_is_shown_once_and_a_loop_without_an_end_is_stopped(tmp_
     assert (status, out) == (1, "") and re.search(
         r"backward does not come to an end: .* it is still in line \d+, `", err
     )
+
+
+def test_the_command_of_a_sentence_writes_the_derived_backward(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("for_lesson_6.py").write_text(changed(6, "dd + dmean / self.n", "dd"), encoding="utf-8")
+    _, _, err = graded(6, "for_lesson_6.py", capsys)
+    (command,) = re.findall("`minigrad (.*)` writes it", err)
+    assert main(command.split()) == 0
+    assert capsys.readouterr().out.startswith("def backward(self, dy):")
+    sys.modules.pop("for_lesson_6")
 
 
 def test_a_class_is_graded_by_one_command(tmp_path, monkeypatch, capsys):
@@ -367,7 +387,8 @@ def test_a_notebook_is_graded_as_the_script_is(line, other, tmp_path, capsys):
     before = text[: text.index(code[number - 1])].count("\n") - 1
     told = re.sub(
         r"(mine\.py, )?line (\d+)", lambda line: f"code cell {number}, line {int(line[2]) - before}", out + err
-    ).replace("mine.py", "mine.ipynb")
+    )
+    told = re.sub(r"(mine8?)\.py", r"\1.ipynb", told)
     assert status == (other != line)
     assert (status, told) == (graded(7, book, capsys)[0], "".join(graded(7, book, capsys)[1:]))
 

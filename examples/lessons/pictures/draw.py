@@ -141,18 +141,18 @@ def lesson_05():
 
 
 def lesson_06():
-    figure, ((axes,),) = panels(1, 7.4, 2.6)
-    places = boxes(axes, ["x", "d = x - μ", "u = d r", "y = γ u + β"], 0.6, 2.2, 1.5)
+    figure, ((axes,),) = panels(1, 8.4, 2.6)
+    places = boxes(axes, ["x", "d = x - μ", "u = d r", "y = gamma u + beta"], 0.6, 2.3, 1.7)
     for start, end in pairwise(places):
-        arrow(axes, (start + 0.75, 0.6), (end - 0.75, 0.6), colour=BLUE)
+        arrow(axes, (start + 0.85, 0.6), (end - 0.85, 0.6), colour=BLUE)
     (mean,) = boxes(axes, ["μ"], -0.6, width=0.9)
-    axes.add_patch(plt.Rectangle((2.6, -0.88), 1.7, 0.56, facecolor="#f3f3f3", edgecolor=GREY))
-    axes.text(3.45, -0.6, "v,  r = 1/√v", ha="center", va="center")
+    axes.add_patch(plt.Rectangle((2.5, -0.88), 2.3, 0.56, facecolor="#f3f3f3", edgecolor=GREY))
+    axes.text(3.65, -0.6, "v,  r = 1/√(v + eps)", ha="center", va="center")
     arrow(axes, (0, 0.32), (0, -0.32), colour=RED)
     arrow(axes, (mean + 0.45, -0.45), (places[1] - 0.3, 0.32), "all rows", RED, -0.25, aside=0.2)
-    arrow(axes, (places[1] + 0.3, 0.32), (3.1, -0.32), colour=RED)
-    arrow(axes, (3.9, -0.32), (places[2], 0.32), "all rows", RED, 0.0, aside=0.6)
-    axes.set(xlim=(-0.9, 7.6), ylim=(-1.1, 1.1))
+    arrow(axes, (places[1] + 0.3, 0.32), (3.2, -0.32), colour=RED)
+    arrow(axes, (4.1, -0.32), (places[2], 0.32), "all rows", RED, 0.0, aside=0.6)
+    axes.set(xlim=(-1.0, 7.9), ylim=(-1.1, 1.1))
     axes.axis("off")
     return figure
 
@@ -176,15 +176,17 @@ def lesson_08():
     x, U = rng.normal(size=(12, 2)), rng.normal(size=(2, 4))
     direction = rng.normal(size=(4, 4))
     direction /= abs(np.linalg.eigvals(direction)).max()
-    for scale, colour in ((0.5, BLUE), (1.0, GREY), (2.0, RED)):
+    sizes_of_v = ((0.5, BLUE, "-", 1), (1.0, GREY, "-", 1), (2.0, RED, "-", 1), (2.0, RED, "--", 0))
+    for scale, colour, line, given in sizes_of_v:
         states = [np.zeros(4)]
         for step in x:
-            states.append(np.tanh(step @ U + states[-1] @ (scale * direction)))
+            states.append(np.tanh(given * step @ U + states[-1] @ (scale * direction)))
         dh, sizes = np.ones(4), []
         for h in reversed(states[1:]):
             sizes.append(abs(dh).max())
             dh = (dh * (1 - h**2)) @ (scale * direction).T
-        axes.semilogy(range(12), sizes, color=colour, marker="o", markersize=3, label=f"V of size {scale}")
+        label = f"V of size {scale}" + ("" if given else ", no input")
+        axes.semilogy(range(12), sizes, line, color=colour, marker="o", markersize=3, label=label)
     axes.set(xlabel="steps before the last", ylabel="largest |dh|")
     axes.legend(frameon=False)
     return figure
@@ -209,9 +211,10 @@ def lesson_10():
         if place:
             arrow(left, (0, -place + 0.68), (0, -place + 0.32), colour=BLUE)
     for start, end in ((0, -3), (-3, -6)):
-        arrow(left, (0.3, start), (0.3, end), colour=RED, bend=-0.9)
-    left.text(2.2, -2.0, "the direct way", color=RED, ha="center")
-    left.set(xlim=(-1.9, 3.2), ylim=(-7.5, 0.5))
+        left.plot([0.25, 1.9, 1.9], [start - 0.13, start - 0.13, end + 0.13], color=RED, linewidth=1)
+        arrow(left, (1.9, end + 0.13), (0.2, end + 0.13), colour=RED)
+    left.text(2.1, -3.0, "the direct ways", color=RED, va="center")
+    left.set(xlim=(-1.9, 4.2), ylim=(-7.5, 0.5))
     left.axis("off")
 
     block = solved(10)["Block"]

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Lesson 2, the solution
 #
-# * ∂y_bi/∂w_i = x_bi, and w_i takes part in all rows of column i: dw_i = Σ_b dy_bi x_bi.
-# * ∂y_bi/∂b_i = 1: db_i = Σ_b dy_bi.
-# * ∂y_bi/∂x_bi = w_i, and x_bi takes part in one y only: dx_bi = dy_bi w_i.
+# * ∂y_ri/∂w_i = x_ri, and w_i takes part in all rows of column i: dw_i = Σ_r dy_ri x_ri.
+# * ∂y_ri/∂b_i = 1: db_i = Σ_r dy_ri.
+# * ∂y_ri/∂x_ri = w_i, and x_ri takes part in one y only: dx_ri = dy_ri w_i.
 #
 # It is a sum, never a mean. Where an average over the rows is wanted, the *loss* averages, and its dy is smaller.
 
@@ -15,7 +15,7 @@ from minigrad import Layer, parameter
 
 # %%
 class Line(Layer):
-    """y_bi = x_bi w_i + b_i        x (B, I), w and b (I,), y (B, I)"""
+    """y_ri = x_ri w_i + b_i        x (B, I), w and b (I,), y (B, I)"""
 
     w, dw = parameter()
     b, db = parameter()

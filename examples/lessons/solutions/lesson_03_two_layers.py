@@ -4,9 +4,9 @@
 # From the last box to the first; each line uses the one before it.
 #
 # * y = s(z2): dz2 = dy y (1 - y)
-# * z2 = a1 W2 + b2: dW2 = a1ᵀ dz2, db2 = Σ_b dz2, da1 = dz2 W2ᵀ
+# * z2 = a1 W2 + b2: dW2 = a1ᵀ dz2, db2 = Σ_r dz2, da1 = dz2 W2ᵀ
 # * a1 = s(z1): dz1 = da1 a1 (1 - a1)
-# * z1 = x W1 + b1: dW1 = xᵀ dz1, db1 = Σ_b dz1, dx = dz1 W1ᵀ
+# * z1 = x W1 + b1: dW1 = xᵀ dz1, db1 = Σ_r dz1, dx = dz1 W1ᵀ
 
 # %%
 import numpy as np

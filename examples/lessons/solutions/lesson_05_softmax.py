@@ -16,7 +16,7 @@ def softmax(x):
 
 # %%
 class Softmax(Layer):
-    """y_bk = exp(x_bk) / Σ_j exp(x_bj)        x (B, K), y (B, K); every row of y adds up to 1"""
+    """y_rk = exp(x_rk) / Σ_j exp(x_rj)        x (B, K), y (B, K); every row of y adds up to 1"""
 
     def forward(self, x):
         self.y = softmax(x)

@@ -12,7 +12,7 @@ from minigrad import Layer, parameter
 
 # %%
 class Convolution(Layer):
-    """y_bt = b + Σ_i x_b,t+i w_i        x (B, T), w (k,), b one number, y (B, n) with n = T - k + 1"""
+    """y_rt = b + Σ_i x_r,t+i w_i        x (B, T), w (k,), b one number, y (B, n) with n = T - k + 1"""
 
     w, dw = parameter()
     b, db = parameter()
