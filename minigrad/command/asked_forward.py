@@ -50,8 +50,9 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
                 what = f"forward is another function than the lesson asks for. {where.capitalize()}, {numbers}"
                 raise WrongAnswer(f"{answer!r}: {what}{_likely(answer, wanted, example, y, right)}")
             at = f", where x is {example[place]:.6g}" if example.shape == y.shape else ""
-            what = f"forward is right where it is finite, but {numbers}{at}: something overflows on the way"
-            raise WrongAnswer(f"{answer!r}: {what}; the lesson has a form in which nothing does")
+            what = f"forward is right where it is finite. {where.capitalize()}, {numbers}{at}"
+            likely = "something overflows on the way; the lesson has a form in which nothing does"
+            raise WrongAnswer(f"{answer!r}: {what}\n  likely bug: {likely}")
 
 
 def _returned(y: Any) -> str:

@@ -59,17 +59,17 @@ def grade(solution: Path, path: Path) -> Verdict:
     with tempfile.TemporaryDirectory() as folder:
         answer = _Answer(path, _files(path, Path(folder)))
         try:
-            with watched(answer.files):
+            with watched(answer.files), np.errstate(all="ignore"):  # an overflow is told by a sentence
                 names, raised = _run(answer.files)
-                with (
-                    contextlib.redirect_stdout(printed),
-                    np.errstate(all="ignore"),
-                ):  # an overflow is told by a sentence
+                with contextlib.redirect_stdout(printed):
                     sentence = _proved(answer, names, asked["answer"], asked["example"], raised)
         except WrongAnswer as error:
             return Verdict(False, str(error), str(printed))
         except TooLong as error:
             return Verdict(False, answer.endless(error), str(printed))
+        except SystemExit as error:
+            file, line = answer.place(traceback.extract_tb(error.__traceback__))
+            return Verdict(False, f"{answer.called(file, line)}: SystemExit: {error}", str(printed))
     return Verdict(True, sentence, str(printed))
 
 

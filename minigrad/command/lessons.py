@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import glob
 import importlib.metadata
 import json
 import re
@@ -73,7 +74,7 @@ def lesson(options: argparse.Namespace) -> int:
     chosen = lessons[options.number - 1]
     if options.files and options.out is not None:
         raise ValueError("FILE is an answer to grade, --out a file to write the lesson to: give one of them")
-    if len(options.files) > 1:
+    if len(options.files) > 1 or glob.has_magic("".join(options.files)):
         return _list(options, chosen)
     if options.files:
         return _tell(options, len(lessons), chosen)
@@ -106,8 +107,9 @@ def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
 
 def _list(options: argparse.Namespace, lesson: Lesson) -> int:
     """Grade several FILEs, those of a class say: each under its name, and how many are right."""
+    files = [file for name in options.files for file in sorted(glob.glob(name)) or [name]]  # Windows' shell leaves *
     right = 0
-    for file in options.files:
+    for file in files:
         try:
             verdict = grade(lesson.solution, Path(file))
         except OSError as error:
@@ -117,8 +119,8 @@ def _list(options: argparse.Namespace, lesson: Lesson) -> int:
         right += verdict.right
         first, *further = verdict.sentence.splitlines()
         print("\n  ".join([f"{file}: {'right' if verdict.right else 'not yet'}. {first}", *further]), flush=True)
-    print(f"{lesson.title}: {right} of {len(options.files)} right")
-    return 0 if right == len(options.files) else 1
+    print(f"{lesson.title}: {right} of {len(files)} right")
+    return 0 if right == len(files) else 1
 
 
 def all_lessons() -> list[Lesson]:

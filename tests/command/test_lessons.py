@@ -73,7 +73,7 @@ MISTAKES = [
         4,
         "np.maximum(z, 0) + np.log1p(np.exp(-abs(z))) - self.t * z",
         "-(self.t * np.log(1 / (1 + np.exp(-z))) + (1 - self.t) * np.log(1 - 1 / (1 + np.exp(-z))))",
-        "forward is right where it is finite, but y[0, 0] is inf, but should be 240",
+        "forward is right where it is finite. For its example, y[0, 0] is inf, but should be 240, where x is -800",
     ),
     (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
     (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the term -`self.t` is missing"),
@@ -259,11 +259,14 @@ def test_what_no_lesson_speaks_of_is_a_remark(tmp_path, capsys):
 
 
 def test_what_is_printed_is_shown_once_and_a_loop_without_an_end_is_stopped(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(watch, "CALL", 0.3)
     path, line = tmp_path / "mine.py", "        da1 = dz2 @ self.W2.T"
     path.write_text(changed(3, line, f"{line}\n        print('da1', da1.shape)"), encoding="utf-8")
     status, out, _ = graded(3, path, capsys)
     assert status == 0 and out.count("da1") == 6 and out.startswith("It prints:\n  da1 (5, 4)\n")
+    path.write_text(changed(3, line, "        raise SystemExit"), encoding="utf-8")
+    status, _, err = graded(3, path, capsys)
+    assert status == 1 and re.search(r"line \d+: SystemExit", err)
+    monkeypatch.setattr(watch, "CALL", 0.3)
     path.write_text(changed(3, line, f"{line}\n        while len(da1):\n            da1 = da1 + 1"), encoding="utf-8")
     status, out, err = graded(3, path, capsys)
     assert (status, out) == (1, "") and re.search(
@@ -295,7 +298,8 @@ def test_a_class_is_graded_by_one_command(tmp_path, monkeypatch, capsys):
         f"{LESSONS[1].title}: 1 of 4 right",
     ]
     assert err == "" and "\n    likely bug: too small by exactly the batch size" in out and "No such file" in out
-    assert main(["lesson", "2", "b.py", "b.py"]) == 0
+    assert main(["lesson", "2", "b.py", "[b].py"]) == 0  # a pattern that the shell has not filled in
+    assert capsys.readouterr().out.endswith("2 of 2 right\n")
 
 
 @pytest.mark.parametrize(
