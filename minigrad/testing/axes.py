@@ -59,7 +59,8 @@ def _unsummed(slot: Slot) -> Iterator[Edit]:
     if not of_self and isinstance(target, ast.Tuple):
         of_self = all(isinstance(each, ast.Attribute) for each in target.elts)
         elements = len(slot.above) == 2 and (isinstance(slot.parent, ast.Tuple) or slot.key == "elt")
-    if not of_self or not elements or slot.shape == () or isinstance(slot.node, ast.Constant | ast.Tuple):
+    is_sum = isinstance(slot.node, ast.Call) and getattr(slot.node.func, "attr", "") in REDUCING
+    if not of_self or not elements or is_sum or slot.shape == () or isinstance(slot.node, ast.Constant | ast.Tuple):
         return
     for axes in ([], [ast.keyword("axis", number(0))], [ast.keyword("axis", ast.parse("(0, 1)", mode="eval").body)]):
         total = ast.Call(ast.Attribute(slot.node, "sum", ast.Load()), [], axes)
@@ -163,12 +164,20 @@ def transposed(slot: Slot) -> Iterator[Edit]:
         and isinstance(node.op, ast.MatMult)
         and (slot.shape is None or len(slot.shape) == 2)
     ):
-        left: Any = node.left
-        first = left.value if getattr(left, "attr", "") == "T" else ast.Attribute(left, "T", ast.Load())
-        turned = ast.BinOp(ast.Attribute(node.right, "T", ast.Load()), ast.MatMult(), first)
+        turned = ast.BinOp(_turned(node.right), ast.MatMult(), _turned(node.left))
         yield slot.to(turned, f"transposed: {code(node)} stands where {code(turned)} belongs")
+        if getattr(node.left, "attr", "") == "T":
+            by_entry = ast.BinOp(_turned(node.left), ast.Mult(), node.right)
+            total = ast.Call(ast.Attribute(by_entry, "sum", ast.Load()), [], [ast.keyword("axis", number(0))])
+            yield slot.to(
+                total, f"each column goes with its own one only: {code(total)} belongs there, not {code(node)}"
+            )
     yield from _letters(slot)
     yield from _both_ways(slot)
+
+
+def _turned(node: Any) -> Any:
+    return node.value if getattr(node, "attr", "") == "T" else ast.Attribute(node, "T", ast.Load())
 
 
 def _in_product(slot: Slot) -> bool:
@@ -187,6 +196,12 @@ def _letters(slot: Slot) -> Iterator[Edit]:
         return
     inputs, arrow, output = node.value.replace(" ", "").partition("->")
     operands = [*inputs.split(","), *([output] if arrow else [])]
+    for place, old in enumerate(output):
+        for other in sorted({*inputs} - {*output, ","}):
+            kept = f"{inputs}->{output[:place]}{other}{output[place + 1 :]}"
+            yield slot.to(
+                ast.Constant(kept), f"the wrong axis: the result has the letter '{old}' where '{other}' belongs"
+            )
     for place, letters in enumerate(operands):
         for one, other in itertools.combinations(range(len(letters)), 2):
             turned = letters.translate({ord(letters[one]): letters[other], ord(letters[other]): letters[one]})

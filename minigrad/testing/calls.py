@@ -50,6 +50,20 @@ def stored(function: ast.FunctionDef, scope: Mapping[str, Any], gradients: Mappi
         yield Edit(says, body[-1], ((function, "body", [*body[:place], *new, *body[place:]]),), added=new[0])
 
 
+def emptied(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
+    """A gradient that a loop adds to, and nothing sets to 0 before."""
+    loops = [node for node in ast.walk(function) if isinstance(node, ast.For)]
+    added = [node.target for loop in loops for node in ast.walk(loop) if isinstance(node, ast.AugAssign)]
+    names = dict.fromkeys(ast.unparse(target) for target in added if getattr(target, "attr", "") in gradients.values())
+    if names:
+        new = ast.parse("; ".join(f"{name}[...] = 0" for name in names)).body
+        lines = "; ".join(f"`{name}[...] = 0`" for name in names)
+        says = (
+            f"it is added to, and what an earlier call has left is never cleared: at the beginning {lines} is missing"
+        )
+        yield Edit(says, function.body[0], ((function, "body", [*new, *function.body]),), added=new[0])
+
+
 def misnamed(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
     """A parameter that is set where its gradient belongs."""
     for statement in ast.walk(function):

@@ -96,14 +96,13 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     """The likely bug behind a gradient that differs from the numerical derivative."""
     mismatch, case = evidence.mismatch, evidence.case
     assert case is not None
-    if not mismatch.positions:
+    if not mismatch.positions and np.isfinite(case.gradient[mismatch.part.span]).all():
         said = f"the parts of the gradient of {mismatch.part.name} are each possible, but not together"
         tie = ": at a tie it goes to every one of the equal entries instead of to one"
         return Diagnosis(said + tie if "ties" in case.situation or mismatch.point.ties is not None else said)
-    if not np.isfinite(mismatch.given).all():
-        place = (
-            places.where(bench, case, mismatch) or "a quotient of zeros, or a power or an exponential that overflows"
-        )
+    if not (mismatch.positions and np.isfinite(mismatch.given).all()):
+        place = places.where(bench, case, mismatch) if mismatch.positions else ""
+        place = place or "a quotient of zeros, or a power or an exponential that overflows"
         return Diagnosis(f"the gradient is not finite; {place}", "", formula.of(bench, case, mismatch))
     between = case.situation.startswith(BETWEEN)
     said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
@@ -121,7 +120,7 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     said = said or (BRANCHES if between else signatures.unset(mismatch))
     said = said or paths.left_out(bench, case, mismatch)
     said = said or ("" if signatures.is_first(case) else places.where(bench, case, mismatch))
-    said = said or places.not_seen(mismatch)
+    said = said or places.not_seen(mismatch) or places.few_digits(mismatch)
     said = said or other_forward.of_layer(bench, case, mismatch)
     if not said:
         found = outcome.of_several()

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 HARMLESS = (
-    *("sum", "mean", "max", "tanh", "exp", "sign", "abs", "sqrt", "maximum", "where", "outer", "zeros_like"),
-    *("swapaxes", "reshape", "transpose", "concatenate"),
+    *("sum", "mean", "max", "var", "std", "cumsum", "tanh", "exp", "log", "sign", "abs", "sqrt", "maximum", "minimum"),
+    *("sin", "cos", "cosh", "where", "outer", "dot", "matmul", "einsum", "diag", "zeros_like", "ones_like", "pad"),
+    *("swapaxes", "reshape", "transpose", "concatenate", "stack"),
 )
 
 
@@ -167,12 +168,14 @@ def value_of(node: Any, scope: Mapping[str, Any]) -> Any:
         return None
 
 
-def bodies(function: Any) -> Iterator[tuple[list[Any], Any]]:
-    """The lists of statements, each with the loop that it lies in."""
-    yield function.body, function if isinstance(function, ast.For) else None
-    for node in ast.walk(function):
-        if node is not function and isinstance(node, ast.For | ast.If | ast.With):
-            yield node.body, node if isinstance(node, ast.For) else None
+def bodies(function: Any, loop: Any = None) -> Iterator[tuple[list[Any], Any]]:
+    """The lists of statements, each with the innermost loop that it lies in."""
+    for body in (function.body, getattr(function, "orelse", [])):
+        if body:
+            yield body, loop
+        for node in body:
+            if isinstance(node, ast.For | ast.If | ast.With):
+                yield from bodies(node, node if isinstance(node, ast.For) else loop)
 
 
 def code(node: Any) -> str:

@@ -18,7 +18,7 @@ from minigrad.testing.edits import Atom, Edit, Slot, bodies, carried, code, numb
 def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """= where += belongs, the order of a loop, two lines exchanged, an index that occurs twice."""
     for body, loop in bodies(function):
-        yield from _handed_on(body, loop, atoms)
+        yield from _handed_on(body, loop, atoms) if loop is not None and body is loop.body else ()
         yield from _occurs_twice(body, atoms)
         for place, statement in enumerate(body):
             yield from _one_entry(body, place, loop)

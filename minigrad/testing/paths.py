@@ -24,6 +24,7 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, arrays_in
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.edits import code
 from minigrad.testing.point import Mismatch
 from minigrad.testing.rounding import matches
 from minigrad.testing.subject import Case, Subject
@@ -197,20 +198,24 @@ def _comes_back(trace: Trace, nodes: list[Node], number: int) -> bool:
 
 
 def _text(place: Place) -> str:
+    text = _source(place)
+    return f"`{text if len(text) < 60 else text[:56] + ' …'}`"
+
+
+def _source(place: Place) -> str:
     file, line, end, column, last = place
     lines = [linecache.getline(file, number) for number in range(line, end + 1)]
     if line == end:
         text = lines[0].encode()[column:last].decode(errors="replace")
     else:
         text = " ".join([lines[0][column:], *lines[1:-1], lines[-1][:last]])
-    text = " ".join(text.split())
-    return f"`{text if len(text) < 60 else text[:56] + ' …'}`"
+    return " ".join(text.split())
 
 
 def _operand(place: Place, number: int) -> str:
     """The operand of this number, as it is written."""
     try:
-        node: Any = ast.parse(_text(place).strip("`"), mode="eval").body
+        node: Any = ast.parse(_source(place), mode="eval").body
     except SyntaxError:
         return "an operand"
     parts: list[Any]
@@ -221,4 +226,4 @@ def _operand(place: Place, number: int) -> str:
     else:
         parts = list(ast.iter_child_nodes(node))
     parts = [part for part in parts if not isinstance(part, ast.Constant)]
-    return f"`{ast.unparse(parts[number])}`" if number < len(parts) else "an operand"
+    return code(parts[number]) if number < len(parts) else "an operand"

@@ -19,7 +19,6 @@ from minigrad.testing.subject import INPUT, Case, Part
 def partial(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
     """Where the gradient is wrong, or what else can be said of it."""
     part, given, wanted = mismatch.part, mismatch.given, mismatch.wanted
-    yield _few_digits(given, wanted)
     yield _from_some_place_on(mismatch)
     yield _factor(given, wanted)
     yield _diagonal(bench, mismatch, given)
@@ -48,8 +47,9 @@ def not_seen(mismatch: Mismatch) -> str:
     )
 
 
-def _few_digits(given: Array, wanted: Array) -> str:
+def few_digits(mismatch: Mismatch) -> str:
     """Whether the first digits are right."""
+    given, wanted = mismatch.given, mismatch.wanted
     size = abs(wanted).max(initial=0)
     off = abs(given - wanted)
     if not size or not (off <= 4e-3 * abs(wanted) + 1e-9 * size).all():
@@ -77,7 +77,7 @@ def _at_one_value(case: Case, mismatch: Mismatch) -> str:
 
 
 def _factor(given: Array, wanted: Array) -> str:
-    factor = multiple_of(given, wanted)
+    factor = multiple_of(given, wanted) if len(given) > 1 else 0.0
     sign = "sign flipped, and " if factor < 0 else ""
     return f"{sign}wrong by a constant factor, {abs(factor):.6g}" if factor else ""
 

@@ -26,7 +26,7 @@ SENTENCES = {
     "y overwritten": "the output is overwritten in place by backward; work on a copy",
     "returned array used again": "the layer returns an array that it uses again; return a fresh one",
     "kept for all layers of the class": "what forward keeps is kept for all layers of the class; keep it on self",
-    "parameters changed": "only an optimizer may change them",
+    "parameters changed": "only an optimizer may change them; backward sets their gradients, self.dW = …",
     "state changed by backward": "only forward may change state: keep on self what it has drawn, a mask say, for "
     "backward",
     "state changed by predict": "inference updates statistics or draws random numbers; "

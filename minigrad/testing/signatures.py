@@ -226,7 +226,7 @@ def _gradient(bench: LayerBench, case: Case, factor: float = 1.0) -> Array | Non
 
 
 def _decay(bench: LayerBench, case: Case, part: Part, positions: Array, excess: Array) -> str:
-    if part.name == INPUT:
+    if part.name == INPUT or len(positions) < 2:  # one number is a multiple of any other
         return ""
     values = bench.subject.vector(case.x, case.theta)[positions]
     if values @ values == 0:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minigrad.testing.axes import axes, counts, spread, transposed, turned_back
-from minigrad.testing.calls import layers, misnamed, returned, stored
+from minigrad.testing.calls import emptied, layers, misnamed, returned, stored
 from minigrad.testing.edits import Edit, atoms_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
@@ -74,6 +74,7 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     if known.only is None:
         yield from returned(function, atoms)
         yield from stored(function, known.scope, known.gradients)
+        yield from emptied(function, known.gradients)
         yield from misnamed(function, known.gradients)
     yield from (edit for edit in statements(function, atoms) if edit.statement in changing)
     for kind in (signs, exchanged, indices, axes, spread, transposed, squares, counts, turned_back):

@@ -22,11 +22,10 @@ LEFT_OUT = "the Jacobian of softmax is left out: {g} goes through {p} as {new}"
 def squares(slot: Slot) -> Iterator[Edit]:
     """1 - y where 1 - y² belongs; y (1 - y) that lacks the y; the diagonal of softmax's Jacobian."""
     node: Any = slot.node
-    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(slot.parent, ast.BinOp):
+    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call) and isinstance(slot.parent, ast.BinOp):
         new = ast.BinOp(node, ast.Pow(), ast.Constant(2))
-        yield slot.to(
-            new, f"the square is missing: {code(node)} where {code(new)} belongs (1 - y² is the slope of tanh)"
-        )
+        of_tanh = " (1 - y² is the slope of tanh)" if _is_one_minus(slot.parent) else ""
+        yield slot.to(new, f"the square is missing: {code(node)} where {code(new)} belongs{of_tanh}")
     if _is_one_minus(node):
         yield slot.to(node.right, f"{code(node)} where {code(node.right)} belongs")
         yield from _of_tanh(slot)

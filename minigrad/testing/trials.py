@@ -188,6 +188,8 @@ class Trials:
         finally:
             vars(self.holder).pop(at.name, None)
         found = _correction(here, after)
+        if made and _replaces(here.edits[0], made[0]):
+            return None
         if made:
             found = _both(replace(at, edits=made), found)
         found = replace(found, wholly=wholly)
@@ -235,6 +237,13 @@ class _Changed:
         made = [new if isinstance(new := whole[id(each)], ast.stmt) else each for each in _statements(self.edits)]
         added = [edit.added for edit in self.edits if edit.added]
         return added + made if isinstance(made[-1], ast.Return) else made + added
+
+
+def _replaces(second: Edit, first: Edit) -> bool:
+    """Whether a change puts something in the place of another one, which is no slip then."""
+    changed = {id(new) for _, _, new in first.places if isinstance(new, ast.AST)}
+    replaced = [owner[key] if isinstance(owner, list) else getattr(owner, key) for owner, key, _ in second.places]
+    return any(id(node) in changed for old in replaced if isinstance(old, ast.AST) for node in ast.walk(old))
 
 
 def _statements(edits: Sequence[Edit]) -> list[Any]:

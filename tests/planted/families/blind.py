@@ -33,7 +33,7 @@ class PositionalAxes(Layer):
 bugs(
     PositionalAxes,
     ("du.mean(-1, keepdims=True) - self.u * (du * self.u).mean(-1, keepdims=True)",
-     "du.mean(0) - self.u * (du * self.u).mean(0)", "two slips: the wrong axis"),
+     "du.mean(0) - self.u * (du * self.u).mean(0)", "the wrong axis"),
     ("(dy * self.u).sum(0)", "(dy * self.u).mean(0)", "batch size"),
 )  # fmt: skip
 
@@ -61,7 +61,7 @@ class Bessel(Layer):
 bugs(
     Bessel,
     ("(dy * self.u).sum(axis=0) / (len(dy) - 1)", "(dy * self.u).mean(axis=0)", "another forward"),
-    ("np.sqrt(x.var(axis=0, ddof=1) + 1e-5)", "np.sqrt(x.var(axis=0, ddof=1)) + 0.1", "another forward"),
+    ("np.sqrt(x.var(axis=0, ddof=1) + 1e-5)", "np.sqrt(x.var(axis=0, ddof=1)) + 0.1", "left out in backward"),
 )
 
 
@@ -264,5 +264,5 @@ class Pinball(Loss):
 bugs(
     Pinball,
     ("-self.q, 1 - self.q)", "self.q - 1, self.q)", "exchanged"),
-    ("(self.q - 1) * (t - p))", "(1 - self.q) * (t - p))", "another forward"),
+    ("(self.q - 1) * (t - p))", "(1 - self.q) * (t - p))", "exchanged"),
 )

@@ -54,7 +54,7 @@ bugs(
     ("dy.sum(axis=(0, 1, 2))", "dy.mean(axis=(1, 2)).sum(axis=0)", "position"),
     ("dy.sum(axis=(0, 1, 2))", "dy[:, 0, 0].sum(axis=0)", "position"),
     ("dy.sum(axis=(0, 1, 2))", "dy.sum()"),
-    ("dW[i, j] = np.tensordot(self.x[:, i : i + H, j : j + V], dy,", "dW[i, j] = np.tensordot(self.x[:1, i : i + H, j : j + V], dy[:1],", "row"),
+    ("dW[i, j] = np.tensordot(self.x[:, i : i + H, j : j + V], dy,", "dW[i, j] = np.tensordot(self.x[:1, i : i + H, j : j + V], dy[:1],", "wrong part"),
     ("H, V = dy.shape[1:3]\n", "H = V = min(dy.shape[1:3])\n        dy = dy[:, :H, :V]\n"),
     ("self.x[:, i : i + H, j : j + V], dy,", "self.x[:, :H, :V], dy,"),
 )  # fmt: skip
