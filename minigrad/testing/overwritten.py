@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.edits import Edit
-from minigrad.testing.methods import Method, first_line
+from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.rounding import same
 from minigrad.testing.subject import Case, Subject
 from minigrad.testing.trials import Correction
@@ -18,7 +18,8 @@ SAYS = "a name given to an array is no copy of it: `a += …` changes the array 
 
 def correction(bench: LayerBench, name: str) -> Correction | None:
     """The change of one line of a method, forward or backward, with which it leaves x and dy as they were."""
-    method = Method.of(getattr(type(bench.subject.layer), name))
+    cls = type(bench.subject.layer)
+    method = Method.of(getattr(cls, name)) if name in methods(cls, (name,)) else None
     for edit in _edits(method.tree) if method else ():
         assert method is not None
         subject = Subject(bench.layer)

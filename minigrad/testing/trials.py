@@ -88,7 +88,8 @@ class Trials:
 
     def correction_at(self, name: str, line: int, alone: bool) -> Correction | None:
         """The first change that is right where shapes are wrong: of the statement in this line, or else of any."""
-        method = Method.of(getattr(type(self.holder), name))
+        safe = name in methods(type(self.holder), (name,))
+        method = Method.of(getattr(type(self.holder), name)) if safe else None
         if method is None:
             return None
         known = replace(method.known(self.holder, self.run), of_any_shape=True)

@@ -104,10 +104,27 @@ class Strided(Layer):
         return dx
 
 
-def test_what_could_write_beyond_an_array_is_not_changed():
+class Refusing(Strided):
+    def forward(self, x):
+        return 2 * x
+
+    def backward(self, dy):
+        return 2 * d_y  # noqa: F821
+
+
+class Overwriting(Strided):
+    def backward(self, dy):
+        dy *= 1
+        dy += 1
+        return super().backward(dy)
+
+
+@pytest.mark.parametrize("cls", [Strided, Refusing, Overwriting])
+def test_what_could_write_beyond_an_array_is_not_changed(cls):
     with pytest.raises(GradientError) as caught:
-        check_layer(Strided())
-    assert "no change of backward was tried" in caught.value.diagnosis
+        check_layer(cls())
+    assert not caught.value.written
+    assert cls is not Strided or "no change of backward was tried" in caught.value.diagnosis
 
 
 class Nonsense(Layer):
