@@ -51,9 +51,11 @@ def stored(function: ast.FunctionDef, scope: Mapping[str, Any], gradients: Mappi
 
 
 def emptied(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
-    """A gradient that a loop adds to, and nothing sets to 0 before."""
-    loops = [node for node in ast.walk(function) if isinstance(node, ast.For)]
-    added = [node.target for loop in loops for node in ast.walk(loop) if isinstance(node, ast.AugAssign)]
+    """A gradient that a loop adds to, or np.add.at, and nothing sets to 0 before."""
+    inside = [node for each in ast.walk(function) if isinstance(each, ast.For) for node in ast.walk(each)]
+    added: list[Any] = [node.target for node in inside if isinstance(node, ast.AugAssign)]
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call) and node.args]
+    added += [call.args[0] for call in calls if ast.unparse(call.func) == "np.add.at"]
     names = dict.fromkeys(ast.unparse(target) for target in added if getattr(target, "attr", "") in gradients.values())
     if names:
         new = ast.parse("; ".join(f"{name}[...] = 0" for name in names)).body

@@ -265,7 +265,8 @@ def _spread_over(slot: Slot, atoms: Mapping[str, Atom], of_any_shape: bool = Fal
 def scaled(slot: Slot, atoms: Mapping[str, Atom], constants: set[Any]) -> Iterator[Edit]:
     """A number, or a count, as a factor or a divisor."""
     product = isinstance(slot.parent, ast.BinOp) and not isinstance(slot.parent.op, ast.Add | ast.Sub)
-    call = slot.within(ast.Subscript, ast.Call) or isinstance(slot.statement, ast.For)
+    handed_on = getattr(getattr(slot.parent, "func", None), "attr", "") == "backward" and slot.key != "func"
+    call = (slot.within(ast.Subscript, ast.Call) and not handed_on) or isinstance(slot.statement, ast.For)
     if product or call or isinstance(slot.node, ast.Constant | ast.Tuple) or _is_alias(slot.statement):
         return
     counts = [atom.node for atom in atoms.values() if type(atom.value) is int and atom.value > 1]

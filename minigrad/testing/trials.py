@@ -236,8 +236,11 @@ class _Changed:
         """The statements that stand in the place of those changed, while the changes are made, and what is added."""
         whole = {id(edit.statement): edit.places[0][2] for edit in self.edits}
         made = [new if isinstance(new := whole[id(each)], ast.stmt) else each for each in _statements(self.edits)]
-        added = [edit.added for edit in self.edits if edit.added]
-        return added + made if isinstance(made[-1], ast.Return) else made + added
+        for edit in self.edits:
+            if edit.added:
+                body = edit.places[0][2]
+                made.insert(0 if body.index(edit.added) < body.index(edit.statement) else len(made), edit.added)
+        return made
 
 
 def _replaces(second: Edit, first: Edit) -> bool:
