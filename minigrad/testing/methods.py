@@ -43,10 +43,12 @@ class Method:
         for argument in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs):
             argument.annotation = None
         _Silent().visit(tree)
-        cells = [ast.arg(name) for name in dict.fromkeys((*function.__code__.co_freevars, "__class__"))]
-        given = ast.arguments([], cells, None, [], [], None, [])
-        made = ast.FunctionDef("made", given, [tree, ast.Return(ast.Name(tree.name, ast.Load()))], [], None)
-        module = ast.fix_missing_locations(ast.Module([made], []))
+        cells = dict.fromkeys((*function.__code__.co_freevars, "__class__"))
+        module = ast.parse(f"def made({', '.join(cells)}):\n    return {tree.name}")
+        (made,) = module.body
+        assert isinstance(made, ast.FunctionDef)
+        made.body.insert(0, tree)
+        ast.fix_missing_locations(module)
         around = _class_of(function)
         values: set[Any] = {node.value for node in ast.walk(around) if isinstance(node, ast.Constant)}
         constants = {value for value in values if type(value) in (int, float) and abs(value) < 1e6}
