@@ -257,7 +257,7 @@ FORGERIES = [
     (layer(more=1), "describes no layer"),
     (layer(**{"class": "Convolution9D"}), "holds the layer Convolution9D, which minigrad .* does not have"),
     (layer(**{"class": "os:system"}), "layer system, which is not known yet: import os, which defines it, before"),
-    (layer(**{"class": "__main__:Mine"}), "layer Mine, which is not known yet: define Mine before loading"),
+    (layer(**{"class": "__main__:Unknown"}), "layer Unknown, which is not known yet: define Unknown before loading"),
     (layer(**{"class": ["Dense"]}), "describes no layer"),
     (entry(model=dense(3, 2)), "is a layer and not a model"),
     (entry(model=None), "is not consistent"),
