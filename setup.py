@@ -1,5 +1,6 @@
 """What pyproject.toml cannot say: the extension, and the whole addresses that the README needs on a package index."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -22,7 +23,7 @@ if __name__ == "__main__":
     native = Extension(
         "minigrad.programs._native",
         ["minigrad/programs/native.c"],
-        extra_compile_args=["-O3", "-ffp-contract=off"],
+        extra_compile_args=[] if os.name == "nt" else ["-O3", "-ffp-contract=off"],  # MSVC is told in the file
         py_limited_api=True,
         optional=True,  # without a compiler programs run as Python; the bits are the same
     )

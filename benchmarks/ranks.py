@@ -31,7 +31,20 @@ SIZES = (1, 2570, 10_285, 65_536, 535_818, 1 << 21)
 NETWORKS = {"784-512-256-10": (1024, 8192), "100-64-10": (64, 1024)}
 RANKS, MACHINES = (1, 2), (2, 4, 8)
 LINKS = {"1 Gbit/s": 1e9 / 8, "10 Gbit/s": 10e9 / 8}
-ON_THIS_MACHINE = {"OPENBLAS_NUM_THREADS": "1", "HYDRA_IFACE": "lo", "FI_TCP_IFACE": "lo"}
+LOOPBACK = {"linux": "lo", "darwin": "lo0"}.get(sys.platform)
+ON_THIS_MACHINE = {name: LOOPBACK for name in ("HYDRA_IFACE", "FI_TCP_IFACE") if LOOPBACK is not None}
+
+
+def mpiexec() -> list[str]:
+    """The beginning of the command that starts several processes: pip puts it beside Python, or on Windows apart.
+
+    There `-localonly` does without a service that has to be installed. Raises SystemExit where there is none.
+    """
+    here = [str(Path(sys.executable).parent), str(Path(sys.prefix) / "Library" / "bin")]
+    found = shutil.which("mpiexec", path=os.pathsep.join([*here, os.environ["PATH"]]))
+    if found is None:
+        raise SystemExit("there is no mpiexec: pip install mpich (on Windows impi-rt), or install an MPI")
+    return [found, "-localonly"] if sys.platform == "win32" else [found]
 
 
 def all_reduces(comm: Any, repeats: int) -> list[dict[str, Any]]:
@@ -104,16 +117,12 @@ def modelled(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def measure(out: Path, quick: bool) -> None:
     """Write ranks.csv, and print it."""
-    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if mpiexec is None:
-        raise SystemExit("there is no mpiexec: pip install mpich, or install an MPI")
     found: list[dict[str, Any]] = []
+    environment = os.environ | ON_THIS_MACHINE | {"OPENBLAS_NUM_THREADS": "1"}
     for ranks in RANKS:
         call = f"from benchmarks.ranks import child; child({quick})"
-        command = [mpiexec, "-n", str(ranks), sys.executable, "-m", "mpi4py", "-c", call]
-        done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | ON_THIS_MACHINE, stdout=subprocess.PIPE, text=True, check=True
-        )
+        command = [*mpiexec(), "-n", str(ranks), sys.executable, "-m", "mpi4py", "-c", call]
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         found += json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
     rows = [{**each, "microseconds": round(each["microseconds"], 1)} for each in found]
     rows += [{**each, "times_faster": round(each["times_faster"], 2)} for each in modelled(found)]

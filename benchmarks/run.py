@@ -131,7 +131,7 @@ def about(processes: list[Process]) -> dict[str, Any]:
         "machine": f"{model}, {os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}",
         "blas": processes[0].machine["blas"],
         "versions": {name: found for name in distributions if (found := installed(name))},
-        "load": os.getloadavg()[0],
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "absent": sorted(set(PEERS) - set(present())),
     }
 

@@ -71,8 +71,8 @@ def example_page(path: Path) -> str:
     quick = ["--quick"] if "--quick" in text else []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(path), *quick]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     if done.returncode:
         missing = re.search(r"No module named '(\w+)'|needs (\w+)", done.stderr)
         if missing is None:

@@ -54,7 +54,7 @@ ENGINES = {
     "native": "lines run as Python alone, without the extension, and their bits are not compared",
     "chromium": "pages are tried in QuickJS alone, without their looks and their keys",
     "LibreOffice": "workbooks are tried by the values that they are stored with alone",
-    "fork": "threads in a forked process are not tried",
+    "POSIX": "forked processes, Ctrl-C from a terminal, permissions, links and named pipes are not tried",
     "/proc": "the memory of a training is not measured",
 }
 """What the package works without and no wheel of the extra `test` brings, and what a run without it leaves out."""

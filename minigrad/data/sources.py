@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def _read_ahead(array: np.memmap[Any, Any], start: int, stop: int) -> None:
     Measured on a file larger than the page cache: without it, eleven times the bytes are read.
     """
     mapped, width = getattr(array, "_mmap", None), array.strides[0]
-    if mapped is None or not hasattr(mapped, "madvise") or not array.flags.c_contiguous:
+    if sys.platform == "win32" or mapped is None or not array.flags.c_contiguous:
         return
     begin = array.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data + start * width
     page = begin // mmap.PAGESIZE * mmap.PAGESIZE

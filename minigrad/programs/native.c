@@ -18,13 +18,15 @@
 #include <fenv.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(_WIN32)
 #include <xmmintrin.h>
 #endif
 
 /* A product and a sum are rounded twice, as in NumPy; GCC is told by an option. */
-#if defined(__clang__) || defined(_MSC_VER)
+#if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
 #endif
 
 /* The loops below are compiled for several kinds of vectors; which one runs is found out when this is loaded. */
@@ -354,6 +356,7 @@ static const struct {
 /* -------------------------------------------------------------------------------------------- where threads meet */
 
 #if defined(_MSC_VER)
+#define WIN32_LEAN_AND_MEAN
 #include <intrin.h>
 #include <windows.h>
 typedef volatile long Counter;
@@ -421,8 +424,8 @@ static int run_line(const Line *line) {
 }
 
 /* The floating-point errors since they were cleared. On x86-64 vectors have a register of their own for them, which is
-   read in less time than that of long doubles with it, of which there are none here. */
-#if defined(__x86_64__)
+   read in less time than that of long doubles with it, of which there are none here. (Windows numbers them otherwise.) */
+#if defined(__x86_64__) && !defined(_WIN32)
 #define errors_now() ((int)_mm_getcsr() & FE_ALL_EXCEPT)
 #else
 #define errors_now() fetestexcept(FE_ALL_EXCEPT)

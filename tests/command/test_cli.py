@@ -20,9 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 def python(*arguments, cwd, **options):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-W", "error", *arguments], cwd=cwd, env=environment, text=True, capture_output=True, **options
-    )
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, encoding="utf-8", capture_output=True, **options)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Blocks: every row once an epoch, the same bits from every source and after a kill; windows that differ are told."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -317,7 +315,7 @@ def test_a_reader_that_is_killed_loses_no_more_than_the_time_since_its_checkpoin
         while not path.exists():
             assert child.poll() is None
             time.sleep(0.01)
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
     blocks = Blocks(cut(50), 4)
     options = {"loss": CategoricalCrossEntropy(), "epochs": 12, "batch_size": 32, "validation": 0.2, "patience": 30}
     model = network()

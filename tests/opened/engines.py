@@ -51,7 +51,7 @@ def in_browser(page, code, folder):
     path.write_text(page.replace("</body>", show), encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={folder / 'profile'}"]
     command = [BROWSER, *options, path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
     found = re.search(r"<title>OUT(.*?)END</title>", done.stdout, re.S)
     assert found, done.stderr[-2000:] + done.stdout[:500]
     return json.loads(html.unescape(found[1]))

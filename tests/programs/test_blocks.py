@@ -34,6 +34,7 @@ from minigrad.programs.making import make
 from minigrad.programs.panels import in_panels
 from minigrad.programs.steps import Step
 from minigrad.programs.threads import blas_threads, one_blas_thread, share
+from tests.systems import posix
 
 pytestmark = pytest.mark.usefixtures("several_blas_threads")
 
@@ -445,7 +446,7 @@ def test_tasks_are_done_when_no_thread_can_be_had(monkeypatch):
     assert done == [1, 2]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork: not on this system")
+@posix
 def test_a_forked_process_shares_tasks_with_threads_of_its_own():
     share([lambda: None, lambda: None])
     child = os.fork()
@@ -486,7 +487,7 @@ def trains():
         return blas_threads() == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork: not on this system")
+@posix
 def test_a_process_forked_while_blas_has_one_thread_trains_with_all_of_them(monkeypatch):
     library = Library()
     monkeypatch.setattr(threads, "_libraries", lambda: [library])

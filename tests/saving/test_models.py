@@ -41,6 +41,7 @@ from minigrad import (
 from minigrad.saving.format import decode
 from minigrad.saving.models import class_name
 from tests.saving.material import Noise, everything, same, small, write_forged
+from tests.systems import posix
 
 ROOT = Path(__file__).parents[2]
 
@@ -508,6 +509,7 @@ for owner, name, death in (
 """
 
 
+@posix
 def test_kill_while_saving_leaves_the_old_file_or_the_new(tmp_path):
     command = [sys.executable, "-W", "error", "-c", DYING, str(tmp_path / "model")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -555,6 +557,7 @@ def test_save_into_a_folder_that_cannot_be_synced(tmp_path, monkeypatch):
     load(tmp_path / "model")
 
 
+@posix
 def test_saved_file_has_the_permissions_of_the_old_one_or_of_any_new_one(tmp_path):
     (tmp_path / "any").touch()
     small().save(tmp_path / "model")
@@ -565,6 +568,7 @@ def test_saved_file_has_the_permissions_of_the_old_one_or_of_any_new_one(tmp_pat
         assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == mode
 
 
+@posix
 def test_save_through_a_symbolic_link_keeps_the_link(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "real")
@@ -575,14 +579,18 @@ def test_save_through_a_symbolic_link_keeps_the_link(tmp_path):
     assert [file.name for file in (tmp_path / "folder").iterdir()] == ["real"]
 
 
+@posix
+def test_save_refuses_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is a device or a pipe"):
+        small().save(tmp_path / "pipe")
+
+
 def test_save_refuses_paths_that_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
         small().save(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere; make it first"):
         small().save(tmp_path / "nowhere" / "model")
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="is a device or a pipe"):
-        small().save(tmp_path / "pipe")
     small().save(str(tmp_path / "model"))
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="is protected against writing"):

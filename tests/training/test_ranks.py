@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,25 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.ranks import ON_THIS_MACHINE, mpiexec
 from minigrad import SGD, Dense, MeanSquaredError, Sequential, load
 from minigrad.command.main import main
+from tests.systems import KILL, posix
 
 ROOT = Path(__file__).parents[2]
-MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-ON_THIS_MACHINE = {"HYDRA_IFACE": "lo", "FI_TCP_IFACE": "lo", "PYTHONPATH": str(ROOT)}
 
 
 def launch(ranks, folder, *asked):
-    command = [MPIEXEC, "-n", str(ranks), sys.executable, "-m", "mpi4py"]
+    command = [*mpiexec(), "-n", str(ranks), sys.executable, "-m", "mpi4py"]
     script = str(Path(__file__).with_name("trained_by_ranks.py"))
+    apart = {"start_new_session": True, "preexec_fn": heard} if hasattr(os, "killpg") else {}
     return subprocess.Popen(
         [*command, script, str(folder), *asked],
-        env=os.environ | ON_THIS_MACHINE,
+        env=os.environ | ON_THIS_MACHINE | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
-        preexec_fn=heard,
+        **apart,
     )
 
 
@@ -44,7 +43,7 @@ def run(ranks, folder, *asked):
         try:
             out, err = process.communicate(timeout=100)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            (os.killpg if hasattr(os, "killpg") else os.kill)(process.pid, KILL)
             raise
     return process.returncode, out, err
 
@@ -103,6 +102,7 @@ def test_all_end_with_the_rank_that_ends(how, tmp_path):
         assert "MemoryError: no memory left" in err and "rank 1 of 2: MemoryError" in err
 
 
+@posix
 def test_ctrl_c_ends_all_and_keeps_the_checkpoint(tmp_path):
     path = tmp_path / "killed"
     with launch(2, tmp_path, "goes on", "100000") as process:
@@ -127,7 +127,7 @@ def test_a_rank_that_is_killed_costs_the_time_since_the_checkpoint(tmp_path):
         while not path.exists():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
-        os.kill(int(process.stdout.readline()), signal.SIGKILL)  # of rank 1 alone
+        os.kill(int(process.stdout.readline()), KILL)  # of rank 1 alone
         process.communicate(timeout=60)
         assert process.returncode != 0
     begun = len(load_history(path))

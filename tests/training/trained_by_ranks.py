@@ -5,7 +5,6 @@ mpiexec -n 3 python -m mpi4py tests/training/trained_by_ranks.py FOLDER [CASE â€
 
 import json
 import os
-import signal
 import sys
 import zlib
 from pathlib import Path
@@ -32,6 +31,7 @@ from minigrad.data import Blocks
 from minigrad.programs import running
 from minigrad.programs.replay import StepProgram
 from minigrad.training.ranks import RankError
+from tests.systems import KILL
 
 running.price = lambda *_: 0.0  # programs at once, on some ranks sooner than on others
 comm = MPI.COMM_WORLD
@@ -156,7 +156,7 @@ class Bad(Layer):
             if self.how == "exit":
                 sys.exit(3)
             if self.how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), KILL)
         return x * 1
 
     def backward(self, dy):
