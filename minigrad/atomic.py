@@ -6,6 +6,7 @@ import glob
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 SECONDS_UNTIL_ABANDONED = 600.0  # without a change of a temporary file, which the slowest write makes all the time
+SECONDS_HELD = 2.0  # how long a scanner for viruses, say, may keep a file open that is to be replaced
 
 
 @contextmanager
@@ -20,7 +22,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file in the folder of `path` that takes its place once it is complete, and vanishes if that fails.
 
     A symbolic link stays, and the file that it points to is replaced. The new file has the permissions of the old one;
-    where there was none, those of any new file. Raises what `target_of` raises.
+    where there was none, those of any new file. Raises what `target_of` raises, and on Windows PermissionError for a
+    file that another program has open.
 
     A process that is killed can't clean up: the file that it leaves is removed by the first writing to the same path
     that comes ten minutes later.
@@ -35,7 +38,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())  # or, after a power cut, the new name may stand for nothing yet
-        os.replace(temporary, target)
+        _replace(temporary, target)
         _sync(target.parent)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
@@ -62,6 +65,21 @@ def target_of(path: str | os.PathLike[str]) -> Path:
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(f"{path} is protected against writing; choose another name, or change its permissions")
     return target
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Rename a file; on Windows again and again for a while, since no file is replaced there that somebody has open."""
+    begun = time.monotonic()
+    while True:
+        try:
+            return os.replace(temporary, target)
+        except PermissionError as error:
+            if sys.platform != "win32":
+                raise
+            if time.monotonic() - begun >= SECONDS_HELD:
+                told = "another program, such as Excel, has it open; close it there, or choose another name"
+                raise PermissionError(error.errno, told) from error
+            time.sleep(0.05)
 
 
 def _remove_abandoned(target: Path) -> None:

@@ -254,7 +254,7 @@ def _axes(ax: Axes | None) -> Axes:
     try:
         import matplotlib.pyplot as plt
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("minigrad.plots needs matplotlib: pip install 'minigrad-nn[plots]'") from error
+        raise ModuleNotFoundError('minigrad.plots needs matplotlib: pip install "minigrad-nn[plots]"') from error
     return plt.subplots(layout="constrained")[1]
 
 

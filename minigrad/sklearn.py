@@ -5,7 +5,7 @@
     pipeline = make_pipeline(StandardScaler(), NetworkClassifier(hidden=(64, 32), random_state=0))
     print(cross_val_score(pipeline, X, y))
 
-It needs scikit-learn: `pip install 'minigrad-nn[sklearn]'`.
+It needs scikit-learn: `pip install "minigrad-nn[sklearn]"`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ try:
 
     from minigrad.declared import BaseEstimator, ClassifierMixin, RegressorMixin
 except ModuleNotFoundError as _error:
-    raise ModuleNotFoundError("minigrad.sklearn needs scikit-learn: pip install 'minigrad-nn[sklearn]'") from _error
+    raise ModuleNotFoundError('minigrad.sklearn needs scikit-learn: pip install "minigrad-nn[sklearn]"') from _error
 
 from minigrad.data.labels import LabelEncoder
 from minigrad.functions import sigmoid, softmax

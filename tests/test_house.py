@@ -289,8 +289,8 @@ def test_ci_runs_what_developers_run():
 @pytest.mark.parametrize(
     ("module", "missing", "words"),
     [
-        ("minigrad.sklearn", "sklearn", "minigrad.sklearn needs scikit-learn: pip install 'minigrad-nn[sklearn]'"),
-        ("minigrad.onnx", "onnx", "minigrad.onnx needs onnx and onnxruntime: pip install 'minigrad-nn[onnx]'"),
+        ("minigrad.sklearn", "sklearn", 'minigrad.sklearn needs scikit-learn: pip install "minigrad-nn[sklearn]"'),
+        ("minigrad.onnx", "onnx", 'minigrad.onnx needs onnx and onnxruntime: pip install "minigrad-nn[onnx]"'),
     ],
 )
 def test_a_module_without_its_extra_says_what_to_install(module, missing, words, monkeypatch):

@@ -116,7 +116,7 @@ def test_the_readmes_commands_run_as_written_one_after_the_other(tmp_path, monke
 
 
 def test_the_layer_of_the_readme_is_proved_by_the_command_that_it_names(tmp_path, monkeypatch, capsys):
-    (command,) = re.findall(r"`minigrad (check '[^`]+')`", README)
+    (command,) = re.findall(r'`minigrad (check "[^`]+")`', README)
     (layer,) = [code for language, code in BLOCKS if language == "python" and "class Scale(Layer)" in code]
     (tmp_path / "mylayers.py").write_text(layer, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

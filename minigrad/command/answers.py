@@ -64,7 +64,7 @@ def check_output(source: Path, out: Path, force: bool) -> None:
     if ending in BY_PANDAS:
         module, extra = BY_PANDAS[ending]
         if importlib.util.find_spec(module) is None:
-            raise ValueError(f"{out}: {ending} files are written by {module}: pip install 'minigrad-nn[{extra}]'")
+            raise ValueError(f'{out}: {ending} files are written by {module}: pip install "minigrad-nn[{extra}]"')
     if target_of(out) == source.resolve():
         raise ValueError(f"{out} is the file with the data; choose another name")
     if out.exists() and not force:

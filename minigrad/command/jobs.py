@@ -61,7 +61,7 @@ def _results(
         import joblib
         from joblib.externals.loky.process_executor import TerminatedWorkerError
     except ImportError as error:
-        raise ValueError(f"--jobs needs joblib ({error}): pip install 'minigrad-nn[jobs]'") from error
+        raise ValueError(f'--jobs needs joblib ({error}): pip install "minigrad-nn[jobs]"') from error
     try:
         with cluster(jobs):
             parallel = joblib.Parallel(n_jobs=-1 if isinstance(jobs, str) else jobs, return_as="generator_unordered")
@@ -80,7 +80,7 @@ def cluster(jobs: Jobs) -> Iterator[None]:
         import joblib
         from dask.distributed import Client
     except ImportError as error:
-        raise ValueError(f"--jobs {jobs}: needs Dask ({error}): pip install 'dask[distributed]'") from error
+        raise ValueError(f'--jobs {jobs}: needs Dask ({error}): pip install "dask[distributed]"') from error
     try:
         client = Client(jobs, timeout=10)
     except OSError as error:

@@ -36,8 +36,8 @@ examples:
   minigrad explain penguins test.csv    which columns matter, and how
   minigrad show penguins                its layers, what each column becomes, how it was trained
   minigrad lesson 1 --out mine.py       learn backpropagation; minigrad lesson 1 mine.py grades your answer
-  minigrad check 'mylayers:Scale(3)'    prove the derivatives of a layer of your own
-  minigrad derive 'mylayers:Scale(3)'   write them, from its forward alone
+  minigrad check "mylayers:Scale(3)"    prove the derivatives of a layer of your own
+  minigrad derive "mylayers:Scale(3)"   write them, from its forward alone
   minigrad export penguins model.onnx --data penguins.csv
 """
 
@@ -111,7 +111,7 @@ def _parser() -> _Parser:
         ("derive", "write the backward of a layer from its forward, as NumPy to paste"),
     ):
         command = commands.add_parser(name, help=help)
-        command.add_argument("layer", metavar="MODULE:NAME", help="a layer, or what makes one: 'mylayers:Scale(3)'")
+        command.add_argument("layer", metavar="MODULE:NAME", help='a layer, or what makes one: "mylayers:Scale(3)"')
 
     command = _command(
         commands,

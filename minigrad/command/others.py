@@ -88,7 +88,7 @@ def _imported(place: str) -> Layer:
     module_name, _, called = place.partition(":")
     name, parenthesis, _ = called.partition("(")
     if not module_name or not name:
-        raise ValueError(f"{place!r} does not name a layer: write MODULE:NAME, as in 'mylayers:Scale(3)'")
+        raise ValueError(f'{place!r} does not name a layer: write MODULE:NAME, as in "mylayers:Scale(3)"')
     arguments, named = _arguments(place, called) if parenthesis else ([], {})
     sys.path.insert(0, os.getcwd())
     try:
@@ -106,7 +106,7 @@ def _imported(place: str) -> Layer:
             made = place if parenthesis else f"{place}()"
             raise ValueError(
                 f"{made} failed: {type(error).__name__}: {error}; "
-                f"name an instance, or give the arguments that it takes, as in '{module_name}:{name}(3)'"
+                f'name an instance, or give the arguments that it takes, as in "{module_name}:{name}(3)"'
             ) from error
     if not isinstance(found, Layer):
         raise ValueError(f"{place} is not a layer but {found!r:.100}")
@@ -120,7 +120,7 @@ def _arguments(place: str, called: str) -> tuple[list[Any], dict[str, Any]]:
         named = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
         return [ast.literal_eval(each) for each in call.args], named
     except (SyntaxError, ValueError, AttributeError) as error:
-        raise ValueError(f"{place!r}: arguments are numbers and texts, as in 'mylayers:Scale(3)'") from error
+        raise ValueError(f'{place!r}: arguments are numbers and texts, as in "mylayers:Scale(3)"') from error
 
 
 def export(options: argparse.Namespace) -> int:

@@ -131,7 +131,7 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
 
         from minigrad.declared import BaseEstimator
     except ImportError as error:
-        raise ValueError(f"--tune needs scikit-learn ({error}): pip install 'minigrad-nn[sklearn]'") from error
+        raise ValueError(f'--tune needs scikit-learn ({error}): pip install "minigrad-nn[sklearn]"') from error
 
     class Candidate(BaseEstimator):
         """A network for scikit-learn: X is the numbers of rows of the source, which prepares them anew in each fold."""

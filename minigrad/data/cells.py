@@ -184,7 +184,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path) if kind == "Parquet" else pd.read_feather(path)
     except ImportError as error:
-        raise TableError(f"{path}: {kind} files are read by pyarrow: pip install 'minigrad-nn[parquet]'") from error
+        raise TableError(f'{path}: {kind} files are read by pyarrow: pip install "minigrad-nn[parquet]"') from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path} can't be read as a {kind} file ({' '.join(str(error).split())[:200]})") from error
 

@@ -181,7 +181,7 @@ def row_groups(path: str | os.PathLike[str]) -> tuple[list[Any], list[str], list
         import pyarrow
         from pyarrow import dataset
     except ImportError as error:
-        raise ValueError(f"{path}: Parquet files are read by pyarrow: pip install 'minigrad-nn[parquet]'") from error
+        raise ValueError(f'{path}: Parquet files are read by pyarrow: pip install "minigrad-nn[parquet]"') from error
     try:
         data = dataset.dataset(path, format="parquet")
         groups = [group for fragment in data.get_fragments() for group in fragment.split_by_row_group()]

@@ -7,7 +7,7 @@
 
 A model of a table takes the table's columns as they are: their preparation is part of the graph.
 
-This needs onnx and onnxruntime: `pip install 'minigrad-nn[onnx]'`.
+This needs onnx and onnxruntime: `pip install "minigrad-nn[onnx]"`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ try:
     import onnx
     import onnxruntime
 except ModuleNotFoundError as _error:
-    raise ModuleNotFoundError("minigrad.onnx needs onnx and onnxruntime: pip install 'minigrad-nn[onnx]'") from _error
+    raise ModuleNotFoundError('minigrad.onnx needs onnx and onnxruntime: pip install "minigrad-nn[onnx]"') from _error
 
 from minigrad.atomic import replacing, target_of
 from minigrad.data.target import is_of_table, table_of

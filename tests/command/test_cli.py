@@ -205,7 +205,7 @@ def test_check_says_what_is_wrong(own_layers, capsys):
         ("own_layers:Missing", "own_layers has no 'Missing'"),
         ("own_layers:number", "is not a layer but 3"),
         ("own_layers:broken", "own_layers:broken() failed: RuntimeError: no luck"),
-        ("minigrad:Dense", "name an instance, or give the arguments that it takes, as in 'minigrad:Dense(3)'"),
+        ("minigrad:Dense", 'name an instance, or give the arguments that it takes, as in "minigrad:Dense(3)"'),
         ("minigrad:Dense(3, width)", "arguments are numbers and texts, as in"),
     ],
 )

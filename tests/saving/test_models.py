@@ -33,6 +33,7 @@ from minigrad import (
     RMSNorm,
     Sequential,
     Standardize,
+    atomic,
     initializers,
     load,
     parameter,
@@ -544,6 +545,28 @@ def test_full_disk_while_saving_leaves_the_old_file_and_nothing_else(tmp_path, m
             model.save(tmp_path / "model")
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
     assert (tmp_path / "model").read_bytes() == written
+
+
+@pytest.mark.parametrize("failures", [3, 1000])
+def test_a_file_that_is_open_on_windows_is_replaced_once_it_is_closed(tmp_path, monkeypatch, failures):
+    def replace(*paths, replace=os.replace):
+        tried.append(paths)
+        if len(tried) <= failures:
+            raise PermissionError(13, "Access is denied", str(paths[0]), 5, str(paths[1]))
+        replace(*paths)
+
+    tried = []
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(atomic, "SECONDS_HELD", 0.5)
+    monkeypatch.setattr(os, "replace", replace)
+    if failures == 3:
+        small().save(tmp_path / "model")
+        assert len(tried) == 4
+    else:
+        with pytest.raises(PermissionError, match="such as Excel, has it open; close it there") as caught:
+            small().save(tmp_path / "model")
+        assert caught.value.filename == str(tmp_path / "model")
+    assert [file.name for file in tmp_path.iterdir()] == ["model"] * (failures == 3)
 
 
 def test_save_into_a_folder_that_cannot_be_synced(tmp_path, monkeypatch):
