@@ -18,8 +18,8 @@ from minigrad.testing.rule import Evidence, Rule, Skipped
 from minigrad.testing.rules import CONTRACT
 
 NOT_CHECKED = (
-    "whether y is the function that you mean: one over another axis, or without a 1/√d, has a right derivative too. "
-    "Compare a row of y with one worked out by hand"
+    "whether y is the function that you mean: one over another axis, or without a division by sqrt(d), has a right "
+    "derivative too. Compare a row of y with one worked out by hand"
 )
 
 SomeBench = TypeVar("SomeBench", bound=Bench)
