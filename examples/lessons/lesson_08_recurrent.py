@@ -19,7 +19,8 @@ from minigrad.testing import check_layer
 rng = np.random.default_rng(0)
 inputs, into = rng.normal(size=(12, 2)), rng.normal(size=(2, 4))
 mixing = rng.normal(size=(4, 4))
-mixing = mixing / abs(np.linalg.eigvals(mixing)).max()  # so that in the long run it neither grows nor shrinks a state
+mixing /= abs(np.linalg.eigvals(mixing)).max()  # in the long run it neither grows nor shrinks a state
+print("how much the result depends on h, 0, 3, 6 and 9 steps before the last:")
 for size in (0.5, 1.0, 2.0):
     state, states = np.zeros(4), []
     for step in inputs:
@@ -29,7 +30,7 @@ for size in (0.5, 1.0, 2.0):
     for state in reversed(states):
         largest.append(abs(slopes).max())
         slopes = (slopes * (1 - state**2)) @ (size * mixing).T
-    print(f"V of size {size}: how much the result depends on h, from the last step back:", np.round(largest[::3], 4))
+    print(f"V of size {size}:", " ".join(f"{each:.0e}" for each in largest[::3]))
 
 # %% [markdown]
 # ![How much the result depends on the states of earlier steps](pictures/lesson_08.svg)
