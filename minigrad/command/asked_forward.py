@@ -11,7 +11,8 @@ import numpy as np
 from minigrad.functions import sigmoid
 from minigrad.layer import Layer
 from minigrad.parameter import walk
-from minigrad.testing import repair
+from minigrad.testing import forgotten, repair
+from minigrad.testing.trials import Correction
 
 
 class WrongAnswer(Exception):
@@ -74,6 +75,9 @@ def _form(y: Any, example: Any) -> str:
 
 def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any) -> str:
     """What a wrong forward seems to leave out, as a line of the sentence; empty where that is not known."""
+    forgotten_self = forgotten.in_forward(answer, example, right)
+    if forgotten_self:
+        return _said(forgotten_self)
     for name, function in (("tanh", np.tanh), ("the sigmoid", sigmoid)):
         if np.allclose(function(y), right):
             return f"\n  likely bug: {name} is left out"
@@ -104,8 +108,11 @@ def _mended(answer: Layer, wanted: Layer, example: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the compiler, about changes that make no sense
         found = repair.of_forward(answer, lambda: of(answer), of(wanted))
-    if found is None:
-        return ""
+    return "" if found is None else _said(found)
+
+
+def _said(found: Correction) -> str:
+    """A correction as lines of the sentence."""
     said = f"\n  likely bug: {found.says}\n  written:    {found.written}   ({found.place})"
     return f"{said}\n  right:      {found.right}   (tried: then it is right)"
 

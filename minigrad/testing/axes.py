@@ -48,12 +48,14 @@ def axes(slot: Slot) -> Iterator[Edit]:
                 given = [ast.keyword("axis", number(axis))]
                 given += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
                 says = f"`{node.func.attr}` goes over all of {ast.unparse(node.func.value)}: it lacks axis={axis}"
-                yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),))
+                kind = f"no axis={axis}{', kept' if keep else ''}"
+                yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),), kind)
 
 
 def _unsummed(slot: Slot) -> Iterator[Edit]:
     """The gradient of a parameter that is not summed over the rows."""
     target = getattr(slot.statement, "targets", [getattr(slot.statement, "target", None)])[0]
+    yield from _unsummed_name(slot, target)
     of_self = isinstance(target, ast.Attribute) or isinstance(slot.statement, ast.AugAssign)
     elements = slot.parent is slot.statement and slot.key == "value"
     if not of_self and isinstance(target, ast.Tuple):
@@ -65,6 +67,16 @@ def _unsummed(slot: Slot) -> Iterator[Edit]:
     for axes in ([], [ast.keyword("axis", number(0))], [ast.keyword("axis", ast.parse("(0, 1)", mode="eval").body)]):
         total = ast.Call(ast.Attribute(slot.node, "sum", ast.Load()), [], axes)
         yield slot.to(total, f"{UNSUMMED}: {code(total)}", kind=f"unsummed {len(axes)}")
+
+
+def _unsummed_name(slot: Slot, target: Any) -> Iterator[Edit]:
+    """What is gone on with, and is not summed over the rows."""
+    if isinstance(target, ast.Name) and slot.parent is slot.statement and len(slot.shape or ()) > 1:
+        for function in ("sum", "mean") if isinstance(slot.node, ast.BinOp) else ():
+            given = [ast.keyword("axis", number(0))]
+            total = ast.Call(ast.Attribute(slot.node, function, ast.Load()), [], given)
+            says = f"`{target.id}` is one for each column: the {function} over the rows is missing, {code(total)}"
+            yield slot.to(total, says, kind=f"no {function} over the rows")
 
 
 def spread(slot: Slot) -> Iterator[Edit]:

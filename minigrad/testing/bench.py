@@ -30,7 +30,7 @@ from minigrad.testing.inputs import (
 from minigrad.testing.point import Point
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import RELATIVE, Noise, agree, same
-from minigrad.testing.rule import Evidence, Refused
+from minigrad.testing.rule import Evidence, NotRun, Refused
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
 BETWEEN = "x between two thresholds"
@@ -110,7 +110,7 @@ class LayerBench(Bench):
 
     def forward(self, x: Array, situation: str) -> Array:
         """The copy's forward; what it raises, or returns that is no array of rows, is evidence."""
-        with self.trying(situation, "forward"):
+        with self._running(situation, x):
             y = self.subject.forward(x)
         if not isinstance(y, np.ndarray) or y.ndim == 0 or len(y) != len(x):
             returned = f"an array of shape {y.shape}" if isinstance(y, np.ndarray) else repr(type(y).__name__)
@@ -137,6 +137,14 @@ class LayerBench(Bench):
         except Exception as error:
             raised = f"{what} raises {type(error).__name__}: {error}"
             raise Evidence(raised, symptom, situation=situation) from error
+
+    @contextmanager
+    def _running(self, situation: str, x: Array) -> Iterator[None]:
+        """Whatever a forward of x raises inside is evidence, and x something to experiment with."""
+        try:
+            yield
+        except Exception as error:
+            raise NotRun(f"forward raises {type(error).__name__}: {error}", self.layer, x, situation) from error
 
     @contextmanager
     def advanced(self, steps: int, x: Array | None = None) -> Iterator[None]:
@@ -321,7 +329,7 @@ class LayerBench(Bench):
 
     def _rows(self, x: Array) -> Array:
         """As many rows of x, or like them, as tell every two axes apart."""
-        with self.trying(f"x of shape {x.shape}", "forward"), np.errstate(all="ignore"):
+        with self._running(f"x of shape {x.shape}", x), np.errstate(all="ignore"):
             y = np.asarray(self.subject.forward(x.copy()))
         if self.only_here or len(x) >= rows_for(self.layer, x, y):
             return x

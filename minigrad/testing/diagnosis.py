@@ -19,14 +19,26 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.layer import Layer
 from minigrad.parameter import Array, Declared
-from minigrad.testing import formula, other_forward, overwritten, paths, places, refusal, repair, signatures
+from minigrad.testing import (
+    entrywise,
+    forgotten,
+    formula,
+    other_forward,
+    overwritten,
+    paths,
+    places,
+    refusal,
+    repair,
+    signatures,
+)
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.report import Diagnosis
-from minigrad.testing.rule import Evidence, Refused, WrongGradient, WrongShape
-from minigrad.testing.sentences import ONE_ROW, SENTENCES, UNSUMMED
+from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
+from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
 from minigrad.testing.trials import Correction
 
 SECONDS = 1.0  # of the processor that the experiments of `signatures` may take
@@ -48,6 +60,12 @@ def of(evidence: Evidence, bench: Bench | None = None) -> Diagnosis:
 def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     """What the numbers, the shapes or the exception say, and experiments where there is a layer to make them on."""
     layer_bench = bench if isinstance(bench, LayerBench) else None
+    if isinstance(evidence, NotRun):
+        return _of_forward(evidence)
+    if layer_bench:
+        names = forgotten.correction(layer_bench.layer, layer_bench.x)
+        if names:
+            return _with(names.says, names)
     if isinstance(evidence, WrongGradient):
         if layer_bench and evidence.case:
             return _of_layer(layer_bench, evidence)
@@ -55,6 +73,9 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
             return _of_loss(bench, evidence)
         return Diagnosis((bench.culprit() if bench else "") or _by_numbers(evidence))
     if isinstance(evidence, Refused):
+        numbers = _of_numbers(layer_bench.layer, layer_bench.x, evidence.error) if layer_bench else Diagnosis()
+        if numbers.sentence:
+            return numbers
         said = _of_refused_value(evidence.error, evidence.rows)
         return _of_refusal(layer_bench, evidence, said) if layer_bench else Diagnosis(said)
     if isinstance(evidence, WrongShape) and layer_bench:
@@ -69,6 +90,21 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         found = overwritten.correction(layer_bench, OVERWRITTEN[evidence.symptom])
         return _with(f"{SENTENCES[evidence.symptom]}; {found.says}", found) if found else Diagnosis()
     return Diagnosis(refusal.shapes(evidence.__cause__))
+
+
+def _of_forward(evidence: NotRun) -> Diagnosis:
+    """The likely bug of a forward that raises."""
+    names = forgotten.correction(evidence.layer, evidence.x)
+    if names:
+        return _with(names.says, names)
+    numbers = _of_numbers(evidence.layer, evidence.x, evidence.__cause__)
+    return numbers if numbers.sentence else Diagnosis(refusal.shapes(evidence.__cause__))
+
+
+def _of_numbers(layer: Layer, x: Array, error: BaseException | None) -> Diagnosis:
+    """What takes a single number, if that is why a method raises that has an array."""
+    found = entrywise.correction(layer, x, error)
+    return _with(found.says, found) if found else Diagnosis(entrywise.decides(error))
 
 
 def _by_numbers(evidence: WrongGradient) -> str:
@@ -136,6 +172,11 @@ BY_REPAIR = (
 OVERWRITTEN = {"dy overwritten": "backward", "x overwritten": "forward", "y overwritten": "backward"}
 WIDTHS = ("rows of 1,", "rows of 2,")
 BRANCHES = "a threshold in backward is not one in forward, or the other way round"
+TRIED = {
+    True: "then it is right",
+    False: "then this is right, and something else still wrong",
+    None: "then something else is still wrong",
+}
 NO_MULTIPLE = "none of the usual slips: it is no multiple of the right one"
 
 
@@ -150,7 +191,7 @@ def _first(texts: Iterator[str]) -> str:
 def _with(said: str, found: Correction | None, derived: str = "") -> Diagnosis:
     if found is None:
         return Diagnosis(said, "", derived)
-    tried = "then it is right" if found.wholly else "then this is right, and something else still wrong"
+    tried = TRIED[found.wholly]
     return Diagnosis(said, f"{found.written}   ({found.place})", f"{found.right}   (tried: {tried})")
 
 
@@ -187,13 +228,18 @@ def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
     said = said or does_not_fit or _square(bench)
     if said:
         return Diagnosis(said)
+    return Diagnosis(_one_row(bench) if len(bench.x) > 1 else "")
+
+
+def _one_row(bench: LayerBench) -> str:
+    """What a backward that raises for several rows does for one."""
     try:
         bench.reset()
-        y = bench.subject.forward(bench.x[:1])
-        bench.subject.layer.backward(bench.upstream(y))
+        case = bench.case("a batch of one", bench.x[:1].copy(), bench.theta)
+        right = bench.prover.right_parts(bench.point(case))
     except Exception:
-        return Diagnosis()
-    return Diagnosis(ONE_ROW if len(bench.x) > 1 else "")
+        return ""
+    return ONE_ROW if {part.name for part in bench.subject.parts(case.x)} <= right else ONE_ROW_WRONG
 
 
 ONE_NUMBER = "one number stands where one for every entry belongs: a bias's is the sum over the rows, axis=0"

@@ -22,6 +22,7 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
         yield from _occurs_twice(body, atoms)
         for place, statement in enumerate(body):
             yield from _one_entry(body, place, loop)
+            yield from _begun_anew(function, body, place)
             if _changes_what_it_reads(statement):
                 says = f"this line is too much: {code(statement)}"
                 yield Edit(says, statement, ((body, place, ast.Pass()),))
@@ -85,6 +86,41 @@ def _one_entry(body: list[Any], place: int, loop: Any) -> Iterator[Edit]:
 
 def _is_all(index: Any) -> bool:
     return ast.unparse(index) in (":", "...")
+
+
+def _begun_anew(function: ast.FunctionDef, body: list[Any], place: int) -> Iterator[Edit]:
+    """A sum that each pass of a loop begins anew, where all passes are to add to one."""
+    loop = body[place]
+    if not isinstance(loop, ast.For) or len(loop.body) < 2:
+        return
+    inside = [node for each in loop.body for node in ast.walk(each)]
+    added = {
+        ast.unparse(node.value if isinstance(node, ast.Subscript) else node)
+        for each in inside
+        if isinstance(each, ast.Assign | ast.AugAssign)
+        for node in _targets(each)
+        if isinstance(each, ast.AugAssign) or isinstance(node, ast.Subscript)
+    }
+    made = {
+        node.id for node in [*inside, loop.target] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    for statement in loop.body:
+        first = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        read = {
+            node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+        if isinstance(first, ast.Name) and first.id in added and not read & made:
+            says = (
+                f"each pass of the loop begins {code(first)} anew, and what the passes before have put there is lost: "
+                "this line belongs before the loop"
+            )
+            around = next(
+                node for node in ast.walk(function) if body in (vars(node).get("body"), vars(node).get("orelse"))
+            )
+            key = "body" if vars(around).get("body") is body else "orelse"
+            moved = [*body[:place], statement, *body[place:]]
+            rest = [each for each in loop.body if each is not statement]
+            yield Edit(says, statement, ((around, key, moved), (loop, "body", rest)))
 
 
 def _changes_what_it_reads(statement: Any) -> bool:
@@ -285,21 +321,6 @@ def through_time(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
             if np.shape(atom.value) == np.shape(atoms[name].value):
                 term = ast.BinOp(handed, ast.Mult(), atom.node)
                 yield slot.to(ast.BinOp(node, ast.Add(), term), says.format(code(term)))
-
-
-def grouped(slot: Slot) -> Iterator[Edit]:
-    """Parentheses left out, and 1 - y for y."""
-    node: Any = slot.node
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        for product, term in ((node.left, node.right), (node.right, node.left)):
-            if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
-                for one, other in ((product.left, product.right), (product.right, product.left)):
-                    new = ast.BinOp(ast.BinOp(one, ast.Add(), term), ast.Mult(), other)
-                    yield slot.to(new, f"parentheses: {code(other)} is a factor of {code(term)} too")
-    named = isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(slot.parent, ast.BinOp)
-    if named and not isinstance(slot.statement, ast.For):
-        rest = ast.BinOp(ast.Constant(1), ast.Sub(), node)
-        yield slot.to(rest, f"{code(node)} where {code(rest)} belongs")
 
 
 def _targets(statement: Any) -> list[Any]:

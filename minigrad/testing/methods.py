@@ -15,6 +15,7 @@ from typing import Any
 from minigrad.derivation.insertion import definition_of
 from minigrad.testing.slips import Known
 
+KNOWN = ("sigmoid", "relu", "softplus", "softmax")  # functions that are but a formula
 KEPT = ("forward", "predict", "config", "output_shape")  # methods that no gradient is computed in
 UNSAFE = ("as_strided", "frombuffer", "ctypes")  # changed arguments of these may read or write anywhere
 
@@ -55,7 +56,7 @@ class Method:
         calls = [node for node in ast.walk(around) if isinstance(node, ast.Call) and len(node.args) == 1]
         names = {ast.unparse(call.func) for call in calls if not call.keywords}
         named = {name for name in names if name.startswith("np.") or name in function.__globals__ or name == "abs"}
-        return cls(function, tree, module, first, constants, named, _scales(around))
+        return cls(function, tree, module, first, constants, named | _formulas(function), _scales(around))
 
     @property
     def code(self) -> CodeType:
@@ -132,6 +133,25 @@ def _class_of(function: Any) -> ast.AST:
         classes = []
     around = [cls for cls in classes if cls.lineno <= first <= (cls.end_lineno or 0)]
     return around[-1] if around else ast.Module([], [])
+
+
+def _formulas(function: Any) -> set[str]:
+    """The functions of one argument in a method's file that are but a formula, such as a sigmoid."""
+    found, own = set(), function.__code__.co_filename
+    for name, value in function.__globals__.items():
+        code = getattr(value, "__code__", None) if isinstance(value, FunctionType) else None
+        if code is not None and code.co_argcount == 1 and (code.co_filename == own or name in KNOWN):
+            definition = definition_of(value) if code.co_filename == own else None
+            body = definition[0].body if definition else []
+            calls = [ast.unparse(n.func) for each in body for n in ast.walk(each) if isinstance(n, ast.Call)]
+            formula = bool(body) and isinstance(body[-1], ast.Return) and all(map(_is_text, body[:-1]))
+            if name in KNOWN or (formula and all(call.startswith("np.") or call in ("abs", *KNOWN) for call in calls)):
+                found.add(name)
+    return found
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _scales(around: ast.AST) -> list[Any]:

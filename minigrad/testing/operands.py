@@ -156,6 +156,52 @@ def operators(slot: Slot) -> Iterator[Edit]:
         yield slot.to(ast.UnaryOp(ast.USub(), node), f"the sign of {code(node)} is wrong")
 
 
+def grouped(slot: Slot) -> Iterator[Edit]:
+    """Parentheses left out, and 1 - y for y."""
+    node: Any = slot.node
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        for product, term in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
+                for one, other in ((product.left, product.right), (product.right, product.left)):
+                    new = ast.BinOp(ast.BinOp(one, ast.Add(), term), ast.Mult(), other)
+                    yield slot.to(new, f"parentheses: {code(other)} is a factor of {code(term)} too")
+    named = isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(slot.parent, ast.BinOp)
+    if named and not isinstance(slot.statement, ast.For):
+        rest = ast.BinOp(ast.Constant(1), ast.Sub(), node)
+        yield slot.to(rest, f"{code(node)} where {code(rest)} belongs")
+
+
+def unwrapped(slot: Slot) -> Iterator[Edit]:
+    """Parentheses left out around a sum or a difference, of which a factor then belongs to the first term alone."""
+    node: Any = slot.node
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
+        return
+    terms: list[tuple[ast.operator, Any]] = []
+    first: Any = node
+    total: Any = node
+    while isinstance(first, ast.BinOp) and isinstance(first.op, ast.Add | ast.Sub):
+        terms.insert(0, (first.op, first.right))
+        first = first.left
+    if isinstance(first, ast.BinOp) and isinstance(first.op, ast.Mult | ast.Div | ast.MatMult):
+        total = first.right
+        for op, term in terms:
+            total = ast.BinOp(total, op, term)
+        yield _in_parentheses(slot, ast.BinOp(first.left, first.op, total), first.op, node.op)
+    *before, (op, last) = terms
+    factors = factors_of(last)
+    if len(factors) > 1:
+        total = first
+        for each, term in [*before, (op, factors[0])]:
+            total = ast.BinOp(total, each, term)
+        yield _in_parentheses(slot, product_of([total, *factors[1:]]), ast.Mult(), node.op)
+
+
+def _in_parentheses(slot: Slot, new: Any, product: ast.operator, total: ast.operator) -> Edit:
+    signs = {ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Add: "+", ast.Sub: "-"}
+    first, second = signs[type(product)], signs[type(total)]
+    return slot.to(new, f"parentheses are missing: {first} goes before {second}")
+
+
 def unknown(slot: Slot, atoms: Mapping[str, Atom], scope: Mapping[str, Any]) -> Iterator[Edit]:
     """A name that there is none of, for one like it."""
     text = ast.unparse(slot.node)

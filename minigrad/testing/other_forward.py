@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MethodType
 from typing import Any
 
@@ -95,7 +95,11 @@ def _agreeing(holder: Any, starts: tuple[str, ...], places: Callable[[], Iterato
         method = Method.of(getattr(type(holder), name))
         if method is None or type(holder).__module__.startswith("minigrad."):
             continue
-        for edit in edits(method.tree, method.known(holder, lambda: first.run(first.v))):
+        known = method.known(holder, lambda: first.run(first.v))
+        states = {f"self.{state}" for state in getattr(holder, "states", ())}  # no operand of y: they begin with 0, say
+        known = replace(known, scope={text: value for text, value in known.scope.items() if text not in states})
+        lengths = _lengths(holder)
+        for edit in edits(method.tree, known):
             if time.thread_time() > until:
                 return ""
             if edit.kind == WHOLE:
@@ -104,13 +108,18 @@ def _agreeing(holder: Any, starts: tuple[str, ...], places: Callable[[], Iterato
                 with edit.made() as statement:
                     vars(holder)[name] = MethodType(method.compiled(), holder)
                     after = first_line(statement)
-                if all(_agree(place) for place in places()):
+                if all(_agree(place) for place in places()) and lengths <= _lengths(holder):
                     return _words(edit, method, after, np.array_equal(first.run(first.v)[0], before))
             except Exception:  # most changes make no sense
                 continue
             finally:
                 vars(holder).pop(name, None)
     return ""
+
+
+def _lengths(holder: Any) -> set[str]:
+    """What it keeps that are whole numbers: how many rows there are, say."""
+    return {name for name, value in vars(holder).items() if type(value) is int}
 
 
 def _words(edit: Edit, method: Method, after: str, kept_alone: bool) -> str:

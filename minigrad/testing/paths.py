@@ -44,6 +44,8 @@ REDUCTIONS = {
     "norm",
 }
 
+THROUGH_TIME = "comes back through time, from the later steps to the earlier ones"
+
 Place = tuple[str, int, int, int, int]  # a file, and where an expression begins and ends in it
 
 
@@ -87,11 +89,12 @@ class Blocked(Reverse):
 
 @dataclass
 class Way:
-    """A way that can be blocked, and words for it."""
+    """A way that can be blocked, and words for it, which end with how it comes back `through` a loop, if it does."""
 
     says: str
     nodes: set[int] = field(default_factory=set)
     edges: set[tuple[int, int]] = field(default_factory=set)
+    through: Place | None = None
 
 
 def left_out(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
@@ -146,7 +149,7 @@ def _left_out(layer: Layer, x: Array, dy: Array, mismatch: Mismatch) -> str:
             return ""
         found = gradient(way)
         if matches(found, mismatch.given) or not (found.any() or mismatch.point.gradient[mismatch.part.span].any()):
-            return way.says
+            return way.says + (_back(way.through) if way.through else "")
     return ""
 
 
@@ -165,20 +168,17 @@ def _ways(trace: Placed) -> Iterator[Way]:
             yield Way(f"{says}, but x acts through them too", reductions)
             reductions = set()
         says = f"what is done through {_text(place)} (line {place[1]}) is left out, as if that were a constant"
-        operands = [number for number in range(_most(nodes)) if len(nodes) > 1 and _comes_back(trace, nodes, number)]
+        operands = [number for number in range(_most(nodes)) if _comes_back(trace, nodes, number, place)]
         if operands:
-            says += (
-                f"; {_operand(place, operands[0])} comes back through time, from the later steps to the earlier ones"
-            )
-        yield Way(says, {id(node) for node in nodes})
+            says += f"; {_operand(place, operands[0])} "
+        yield Way(says, {id(node) for node in nodes}, through=place if operands else None)
     for place, nodes in by_place.items():
         for number in range(_most(nodes)):
             edges = {(id(node), id(inputs[number])) for node in nodes if number < len(inputs := _inputs(node))}
             operand = _operand(place, number)
             says = f"what {operand} does through {_text(place)} (line {place[1]}) is left out"
-            if len(nodes) > 1 and _comes_back(trace, nodes, number):
-                says += ": it comes back through time, from the later steps to the earlier ones"
-            yield Way(says, set(), edges)
+            loops = _comes_back(trace, nodes, number, place)
+            yield Way(says + (": it " if loops else ""), set(), edges, through=place if loops else None)
 
 
 def _most(nodes: list[Node]) -> int:
@@ -189,12 +189,40 @@ def _inputs(node: Node) -> list[Array]:
     return list(arrays_in(node.inputs))
 
 
-def _comes_back(trace: Trace, nodes: list[Node], number: int) -> bool:
-    """Whether what one pass of a loop uses here was made by the pass before."""
+def _comes_back(trace: Trace, nodes: list[Node], number: int, place: Place) -> bool:
+    """Whether what one pass of a loop uses here was made by the pass before, and is more than a sum."""
+    if len(nodes) < 2 or _source(place).startswith("sum("):
+        return False
     order = {id(node.out.array): place for place, node in enumerate(trace.nodes)}
     first = order[id(nodes[0].out.array)]
     used = [inputs[number] for node in nodes[1:] if number < len(inputs := _inputs(node))]
     return any(order.get(id(array), -1) > first for array in used)
+
+
+def _back(place: Place) -> str:
+    """How what a loop hands on comes back: through time, if each pass takes one step of an array, the input say."""
+    file, line = place[:2]
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except SyntaxError:  # of a notebook's own commands, say
+        tree = ast.Module([], [])
+    around = [n for n in ast.walk(tree) if isinstance(n, ast.For) and n.lineno <= line <= (n.end_lineno or 0)]
+    methods = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.lineno <= line <= (n.end_lineno or 0)]
+    given = {argument.arg for method in methods for argument in method.args.args}
+    for loop in around:
+        counted = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+        steps = [n for n in ast.walk(loop) if isinstance(n, ast.Subscript) and given & _names(n.value) - {"self"}]
+        if given & _names(loop.iter) - {"self"} and not ast.unparse(loop.iter).startswith("range("):
+            return THROUGH_TIME
+        for each in steps:
+            index = each.slice.elts if isinstance(each.slice, ast.Tuple) else [each.slice]
+            if any(isinstance(part, ast.Name) and part.id in counted for part in index):
+                return THROUGH_TIME
+    return "comes back through the loop, from the later passes to the earlier ones"
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 def _text(place: Place) -> str:

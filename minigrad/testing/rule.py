@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Report
@@ -143,3 +144,12 @@ class Refused(Evidence):
         super().__init__(what, situation=situation)
         self.error = error
         self.rows = rows
+
+
+class NotRun(Evidence):
+    """An exception of the forward under test: of this layer, for this x."""
+
+    def __init__(self, what: str, layer: Layer, x: Array, situation: str = "") -> None:
+        super().__init__(what, situation=situation)
+        self.layer = layer
+        self.x = x

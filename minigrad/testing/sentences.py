@@ -5,6 +5,7 @@ from __future__ import annotations
 from minigrad.trained import NEVER_TRAINED
 
 ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handled each on its own"
+ONE_ROW_WRONG = "for one row it runs, and is wrong there, too"
 UNSUMMED = "not summed over the batch: the gradient of a parameter is the sum of what every row contributes"
 UNSET = "the gradient of {parameter} is identically zero: it is never filled in"
 

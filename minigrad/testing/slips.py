@@ -12,7 +12,6 @@ from minigrad.testing.calls import emptied, layers, misnamed, returned, stored
 from minigrad.testing.edits import Edit, atoms_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
-    grouped,
     indices,
     spaced,
     statements,
@@ -22,6 +21,7 @@ from minigrad.testing.operands import (
     dropped,
     dropped_two,
     functions,
+    grouped,
     lacking,
     missing,
     numbers,
@@ -33,9 +33,10 @@ from minigrad.testing.operands import (
     signs,
     swapped,
     unknown,
+    unwrapped,
     whole,
 )
-from minigrad.testing.slopes import softmaxes, squares
+from minigrad.testing.slopes import of_another, softmaxes, squares
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
         yield from emptied(function, known.gradients)
         yield from misnamed(function, known.gradients)
     yield from (edit for edit in statements(function, atoms) if edit.statement in changing)
-    for kind in (signs, exchanged, indices, axes, spread, transposed, squares, counts, turned_back):
+    for kind in (signs, unwrapped, exchanged, indices, axes, spread, transposed, squares, counts, turned_back):
         for slot in places:
             yield from kind(slot)
     yield from spaced(places, atoms)
@@ -85,6 +86,8 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
         yield from through_time(slot, atoms)
     for slot in sorted(places, key=lambda slot: not isinstance(slot.node, ast.Name)):
         yield from softmaxes(slot, atoms, known.scope)
+    for slot in places:
+        yield from of_another(slot, atoms)
     for slot in places:
         yield from replaced(slot, scaling, known.of_any_shape)
     for slot in places:

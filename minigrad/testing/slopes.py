@@ -43,6 +43,26 @@ def squares(slot: Slot) -> Iterator[Edit]:
                 yield from _of_product(slot, p, rest)
 
 
+def of_another(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """y (1 - y), or 1 - y², of something else than the function's value."""
+    node: Any = slot.node
+    factors = factors_of(node) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) else []
+    for complement in [factor for factor in factors if _is_one_minus(factor)]:
+        p = complement.right
+        places = [place for place, factor in enumerate(factors) if ast.unparse(factor) == ast.unparse(p)]
+        held = atoms.get(ast.unparse(p))
+        for atom in atoms.values() if held and places else ():
+            assert held is not None
+            if atom.text.startswith("self.") and np.shape(atom.value) == np.shape(held.value) and atom is not held:
+                rest = ast.BinOp(complement.left, ast.Sub(), atom.node)
+                for which in (places[-1], places[0]):
+                    new = [rest if f is complement else atom.node if i == which else f for i, f in enumerate(factors)]
+                    says = (
+                        f"the slope y (1 - y) is taken of {code(p)}: y is the value of the function, {code(atom.node)}"
+                    )
+                    yield slot.to(product_of(new), says, kind="slope of another")
+
+
 def _of_product(slot: Slot, p: Any, rest: list[Any]) -> Iterator[Edit]:
     """p (1 - p) and the rest of a product: where 1 - p² belongs, or the whole Jacobian."""
     g = product_of(rest)

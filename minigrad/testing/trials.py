@@ -32,14 +32,14 @@ ALIKE = 24  # places of one slip, of which some are chosen
 class Correction:
     """A change with which the gradient is right: words for the slip, its line, that line and what is to stand there.
 
-    `wholly` says whether all gradients are right then.
+    `wholly` says whether all gradients are right then; None where something is still wrong, perhaps of the same one.
     """
 
     says: str
     place: str
     written: str
     right: str
-    wholly: bool = True
+    wholly: bool | None = True
 
 
 class Trials:
@@ -66,6 +66,7 @@ class Trials:
         self.count: int = 0
         self.in_time: bool = True
         self.partly: Correction | None = None
+        self._partly_at: _Changed | None = None
         self._nearer: list[tuple[float, int, _Changed]] = []
         self._alike: dict[tuple[str, str], list[Edit]] = {}
         self._distance = self._of_trial()
@@ -84,7 +85,7 @@ class Trials:
                 found = self._first_right(at) or self._everywhere(at)
                 if found is not None or not self.in_time:
                     return found or self.partly
-        return self.partly
+        return self._in_other_lines() or self.partly
 
     def correction_at(self, name: str, line: int, alone: bool) -> Correction | None:
         """The first change that is right where shapes are wrong: of the statement in this line, or else of any."""
@@ -143,6 +144,25 @@ class Trials:
                     return found
         return None
 
+    def _in_other_lines(self) -> Correction | None:
+        """The change that mends this gradient alone, also where the others come from: at all places, or one more."""
+        at = self._partly_at
+        if at is None:
+            return None
+        common = set(at.edits[0].slips).intersection(*(edit.slips for edit in at.edits))
+        elsewhere = {id(edit.statement): edit.statement for edit in at.edits}
+        alike = [
+            edit
+            for edit in edits(at.method.tree, replace(at.known, blamed=""))
+            if common & {*edit.slips} and id(edit.statement) not in elsewhere
+        ]
+        others = list({(id(edit.places[0][0]), edit.places[0][1]): edit for edit in reversed(alike)}.values())[::-1]
+        for more in [others, *([other] for other in others)] if len(others) <= ALIKE else ():
+            found = self._tried(replace(at, edits=(*at.edits, *more))) if more and not self._is_late() else None
+            if found is not None:
+                return found
+        return None
+
     def _some_alike(self, first: _Changed, slip: str) -> Correction | None:
         """A change at one place after the other, as long as each comes nearer."""
         alike = self._alike[first.name, slip]
@@ -194,7 +214,8 @@ class Trials:
         if made:
             found = _both(replace(at, edits=made), found)
         found = replace(found, wholly=wholly)
-        self.partly = self.partly or found
+        if self.partly is None:
+            self.partly, self._partly_at = found, None if made else at
         return found if wholly else None
 
     def _keep(self, at: _Changed) -> None:

@@ -1,0 +1,140 @@
+"""A `self.` that is forgotten: a method reads a name of its file where the layer has its own of that name."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import inspect
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from minigrad.derivation.insertion import definition_of
+from minigrad.layer import Layer
+from minigrad.parameter import Array
+from minigrad.testing import rewrites
+from minigrad.testing.edits import Edit, slots
+from minigrad.testing.rewrites import Written
+from minigrad.testing.trials import Correction
+
+
+def correction(layer: Layer, x: Array) -> Correction | None:
+    """The names that lack it, all at once; None if none does, or if that is not what is wrong."""
+    found = _rewritten(layer, "forward", "backward")
+    if not found:
+        return None
+    rewritten, says, surely = found
+    return rewrites.correction(layer, x, rewritten, says, surely)
+
+
+def in_forward(layer: Layer, x: Array, wanted: Array) -> Correction | None:
+    """The same in a forward that runs, and does not give what is wanted of it."""
+    found = _rewritten(layer, "forward")
+    if found and rewrites.mends_forward(layer, found[0], x, wanted):
+        return rewrites.described(found[0], found[1], True)
+    return None
+
+
+def _rewritten(layer: Layer, *starts: str) -> tuple[list[Written], str, bool] | None:
+    """The edits of all methods, words for them, and whether the slip is sure: the name is there for something else."""
+    files, absent, kept, surely = list[str](), list[str](), list[str](), False
+    functions = [inspect.unwrap(getattr(type(holder), name)) for _, holder, name in rewrites.own(layer, *starts)]
+    if not any(True for function in functions for _ in _foreign(function)):
+        return None
+    methods = list(rewrites.written_in(layer, *starts))
+    for each in methods:
+        names = dict(_foreign(each.method.function))
+        has, of_forward = _attributes(each), _of_forward(each) if each.name == "backward" else set()
+        own = [name for name in names if name in has]
+        local = [name for name in names if name in of_forward and name not in has]
+        for slot in slots(each.method.tree, {}):
+            if isinstance(slot.node, ast.Name) and slot.node.id in own + local:
+                new = ast.Attribute(ast.Name("self", ast.Load()), slot.node.id, ast.Load())
+                each.edits.append(slot.to(new, ""))
+        forward = next((other for other in methods if (other.number, other.name) == (each.number, "forward")), None)
+        if local and forward:
+            forward.edits.append(_keeping(forward, local))
+        elif local:
+            return None
+        files += [name for name in own if names[name] is not None]
+        absent += [name for name in own if names[name] is None]
+        kept += local
+        surely = surely or any(names[name] is None or isinstance(names[name], np.ndarray) for name in own + local)
+    rewritten = [each for each in methods if each.edits]
+    return (rewritten, "; ".join(_words(files, absent, kept)), surely) if rewritten else None
+
+
+def _words(files: list[str], absent: list[str], kept: list[str]) -> Iterator[str]:
+    files = list(dict.fromkeys(files))
+    if files:
+        names, own = (_listed([f"`{of}{name}`" for name in files]) for of in ("", "self."))
+        belong = "belongs" if len(files) == 1 else "belong"
+        whose = f"is the file's own {names}" if len(files) == 1 else "are the file's own"
+        yield f"{names} {whose}, not the layer's: {own} {belong} there"
+    for name in dict.fromkeys(absent):
+        yield f"there is no `{name}`: `self.{name}` belongs there"
+    for name in dict.fromkeys(kept):
+        yield f"`{name}` in backward is not forward's, which has to keep it for backward: `self.{name} = {name}`"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
+
+
+def _foreign(function: Any) -> Iterator[tuple[str, Any]]:
+    """The names of numbers, or of nothing at all, that a method reads and does not make, with its value or None."""
+    for name in dict.fromkeys(_global_names(function.__code__)):
+        value = function.__globals__.get(name)
+        numbers = isinstance(value, np.ndarray | np.generic | int | float | list | tuple)
+        if (value is None or numbers) and not hasattr(builtins, name):
+            yield name, value
+
+
+def _global_names(code: CodeType) -> Iterator[str]:
+    """The names in a function's code, and that of its loops in brackets, that are no variables of it."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "LOAD_GLOBAL":
+            yield str(instruction.argval)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _global_names(inner)
+
+
+def _attributes(each: Written) -> set[str]:
+    """What a layer has: what it has kept, and what its methods set on self."""
+    stored = {
+        node.attr
+        for other in vars(type(each.holder)).values()
+        if callable(other) and hasattr(other, "__code__")
+        for node in _stores(other)
+    }
+    return stored | set(vars(each.holder)) | set(each.holder.params)
+
+
+def _stores(function: Any) -> Iterator[ast.Attribute]:
+    found = definition_of(function)
+    for node in ast.walk(found[0]) if found else ():
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            yield node
+
+
+def _of_forward(each: Written) -> set[str]:
+    """The variables of forward."""
+    code = getattr(type(each.holder).forward, "__code__", None)
+    return set(code.co_varnames) - {"self"} if code else set()
+
+
+def _keeping(forward: Written, names: list[str]) -> Edit:
+    """The edit that lets forward keep some of its variables, once they are made."""
+    body, places = forward.method.tree.body, [0]
+    for place, statement in enumerate(body[:-1], start=1):
+        made = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        documents = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        places += [place] if documents or set(made) & set(names) else []
+    targets = ", ".join(f"self.{name}" for name in names)
+    new = ast.parse(f"{targets} = {', '.join(names)}").body[0]
+    changed = [*body[: places[-1]], new, *body[places[-1] :]]
+    return Edit("", body[-1], ((forward.method.tree, "body", changed),), added=new)

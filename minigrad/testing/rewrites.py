@@ -1,0 +1,104 @@
+"""Changes of a layer's methods that are made all at once, and what the rules of gradients say of it then."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+from minigrad.layer import Layer
+from minigrad.parameter import Array, walk
+from minigrad.testing.bench import LayerBench
+from minigrad.testing.edits import Edit
+from minigrad.testing.gradients import try_gradients
+from minigrad.testing.methods import Method, first_line, methods
+from minigrad.testing.repair import is_ours
+from minigrad.testing.report import Report
+from minigrad.testing.rule import Evidence
+from minigrad.testing.trials import Correction
+
+
+@dataclass(frozen=True)
+class Written:
+    """A method that stands in a class of the user's: of which layer, counted as `walk` gives them, and its edits."""
+
+    number: int
+    holder: Any
+    name: str
+    method: Method
+    edits: list[Edit] = field(default_factory=list)
+
+
+def own(layer: Layer, *starts: str) -> Iterator[tuple[int, Any, str]]:
+    """The methods named, and those that they call, of a layer and of those within it, apart from the package's."""
+    for number, holder in enumerate(walk([layer])):
+        for name in () if is_ours(holder) else methods(type(holder), starts):
+            yield number, holder, name
+
+
+def written_in(layer: Layer, *starts: str) -> Iterator[Written]:
+    """Those of which the source can be changed."""
+    for number, holder, name in own(layer, *starts):
+        method = Method.of(getattr(type(holder), name))
+        if method is not None:
+            yield Written(number, holder, name, method)
+
+
+def changed(layer: Layer, rewritten: list[Written]) -> Layer:
+    """A copy of the layer in which the edits are made."""
+    other = copy.deepcopy(layer)
+    holders = list(walk([other]))
+    for each in rewritten:
+        with ExitStack() as stack:
+            for edit in each.edits:
+                stack.enter_context(edit.made())
+            vars(holders[each.number])[each.name] = MethodType(each.method.compiled(), holders[each.number])
+    return other
+
+
+def broken(layer: Layer, x: Array) -> Evidence | None:
+    """What the rules of gradients find at x and at inputs like it."""
+    try:
+        try_gradients(LayerBench(layer, x, 0, Report(""), seconds=1.0))
+    except Evidence as evidence:
+        return evidence
+    except Exception as error:
+        return Evidence(f"{type(error).__name__}: {error}")
+    return None
+
+
+def correction(layer: Layer, x: Array, rewritten: list[Written], says: str, surely: bool) -> Correction | None:
+    """The edits as a correction, if they make the layer right; or another one at least, where the slip is sure."""
+    before, after = broken(layer, x), broken(changed(layer, rewritten), x)
+    if before is None or (after is not None and (not surely or after.what == before.what)):
+        return None
+    return described(rewritten, says, True if after is None else None)
+
+
+def described(rewritten: list[Written], says: str, wholly: bool | None) -> Correction:
+    """The edits as a correction: the lines before and after them."""
+    places, written, right = list[str](), list[str](), list[str]()
+    for each in rewritten:
+        statements = list({id(edit.statement): edit.statement for edit in each.edits if not edit.added}.values())
+        places += [each.method.place(statement) for statement in statements]
+        written += [first_line(statement) for statement in statements]
+        right += [f"{first_line(edit.added)} in {each.name}" for edit in each.edits if edit.added]
+        with ExitStack() as stack:
+            for edit in each.edits:
+                stack.enter_context(edit.made())
+            right += [first_line(statement) for statement in statements]
+    return Correction(says, "; ".join(dict.fromkeys(places)), ";  ".join(written), ";  ".join(right), wholly)
+
+
+def mends_forward(layer: Layer, rewritten: list[Written], x: Array, wanted: Array) -> bool:
+    """Whether forward is what is wanted once the edits are made."""
+    try:
+        y = changed(layer, rewritten).forward(x.copy())
+        return bool(np.shape(y) == wanted.shape and np.allclose(y, wanted))
+    except Exception:  # of what is still wrong
+        return False
