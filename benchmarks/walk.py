@@ -110,7 +110,8 @@ class Walk:
 
     def listed(self) -> list[str]:
         """The functions in the order in which they are read."""
-        return [f"{Path(code.co_filename).relative_to(self.package)}: {code.co_qualname}" for code in self.functions]
+        files = [Path(code.co_filename).relative_to(self.package).as_posix() for code in self.functions]
+        return [f"{file}: {code.co_qualname}" for file, code in zip(files, self.functions, strict=True)]
 
 
 @cache

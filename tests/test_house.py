@@ -82,7 +82,7 @@ def imports_of(package):
             elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
                 names = [first.value for first in node.args[:1] if isinstance(first, ast.Constant)]
             if known := [name for name in dict.fromkeys(names) if name in modules]:
-                place = f"{path.relative_to(package.parent)}:{node.lineno}"
+                place = f"{path.relative_to(package.parent).as_posix()}:{node.lineno}"
                 found += [Import(place, module, name) for name in known]
     return found
 

@@ -1,6 +1,7 @@
 """The analyst's second day: what is said of columns and files that offices really have, from training to evaluation."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import openpyxl
@@ -261,8 +262,9 @@ def test_ctrl_c_says_what_is_kept_and_resume_ends_as_if_nothing_had_happened(fol
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "write", interrupt)
         err = run(capsys, *arguments, "--out", parts, status=130)
+    kept = Path(parts) / "model.safetensors"
     assert err == (
-        f"minigrad: interrupted; {parts}/model.safetensors holds the network as it was after 1 epochs; the same "
+        f"minigrad: interrupted; {kept} holds the network as it was after 1 epochs; the same "
         f"command with --resume goes on\n"
     )
     words = "the training was interrupted, so this is the network as it was then; train with --resume goes on"
