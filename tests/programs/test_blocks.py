@@ -148,6 +148,7 @@ def test_rows_of_any_dtype_and_memory_order_train_alike(monkeypatch):
 @pytest.mark.parametrize("panels", [[(0, 5), (5, 9), (9, 12)], [(0, 6), (6, 12)]])
 def test_what_needs_all_rows_waits_for_them(panels, monkeypatch):
     """Batch normalization needs the mean of all rows in the middle of the forward pass: the rest comes after."""
+    monkeypatch.setattr(blocks, "blas_threads", lambda: 2)
     monkeypatch.setattr(blocks, "_panels", lambda lines, rows: panels)
     layers = [Dense(3, 4), BatchNorm(4), Tanh(), Dense(4, 2)]
     step = Step(
