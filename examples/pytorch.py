@@ -14,7 +14,7 @@ from minigrad.data import load_digits, train_test_split
 
 try:
     import torch
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 except ModuleNotFoundError:
     raise SystemExit("This example needs PyTorch, which is not installed: pip install torch") from None
 
@@ -25,7 +25,7 @@ model.fit(x_train, train_labels, loss=BinaryCrossEntropy(), optimizer=SGD(learni
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "digits.safetensors"
     model.save(path)
-    tensors = load_file(path)
+    tensors = load(path.read_bytes())  # load_file maps it: on Windows the folder could not be removed then
 
 for name, tensor in tensors.items():
     print(f"{name:<10} {tuple(tensor.shape)}")
