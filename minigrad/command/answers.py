@@ -65,7 +65,7 @@ def check_output(source: Path, out: Path, force: bool) -> None:
         module, extra = BY_PANDAS[ending]
         if importlib.util.find_spec(module) is None:
             raise ValueError(f'{out}: {ending} files are written by {module}: pip install "minigrad-nn[{extra}]"')
-    if target_of(out) == source.resolve():
+    if target_of(out).exists() and out.samefile(source):  # by other capitals, too, where a file system has one case
         raise ValueError(f"{out} is the file with the data; choose another name")
     if out.exists() and not force:
         raise ValueError(f"{out} exists already; choose another name, or replace it with --force")

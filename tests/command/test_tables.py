@@ -476,6 +476,14 @@ def test_command_with_a_bad_request_is_one_line_of_error_and_writes_nothing(
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
 
+def test_the_data_is_not_replaced_under_another_name(trained, tmp_path, capsys):
+    data, other = write(tmp_path / "a.csv", plants()), tmp_path / "b.csv"
+    os.link(data, other)  # as A.csv is the same file where capitals make no difference
+    refused(
+        capsys, ["predict", str(trained / "species"), data, "--out", str(other), "--force"], "the file with the data"
+    )
+
+
 def test_benchmark_of_tables_pairs_folds_and_ranks_sides():
     from benchmarks.tables import OWN, PEERS, compare, difference, mean_ranks, report, tables
 
