@@ -92,6 +92,11 @@ class TextColumn:
     kind: Literal["text"] = "text"
 
     @property
+    def flagged(self) -> bool:
+        """Whether its last feature says that there is no value, as for the other kinds of columns."""
+        return self.missing
+
+    @property
     def features(self) -> list[str]:
         """The names of the columns of x that it becomes."""
         extra = [word for word, present in (("(other)", self.other), ("(missing)", self.missing)) if present]

@@ -75,6 +75,12 @@ def column_groups(preparation: Preparation) -> dict[str, list[int]]:
     return groups
 
 
+def _of_values(preparation: Preparation) -> dict[str, list[int]]:
+    """Those of the groups without what says that a value is missing: gaps in the same rows are no correlation."""
+    groups = column_groups(preparation)
+    return {each.name: groups[each.name][: -1 if each.flagged else None] for each in preparation.columns}
+
+
 def explain(
     model: TableModel, frame: pd.DataFrame, known: Any, *, by_auc: bool = False, seed: int = 0, curves: int = CURVES
 ) -> Explanation:
@@ -108,7 +114,7 @@ def explain(
         score,
         len(x),
         found,
-        _together(x, groups),
+        _together(x, _of_values(model.preparation)),
         [_curve(model, some, name, shown) for name in leading],
         names,
     )
@@ -161,7 +167,11 @@ def _together(x: Array, groups: Mapping[str, list[int]]) -> list[tuple[str, str,
     r = np.zeros((x.shape[1], x.shape[1]))
     r[np.ix_(varies, varies)] = abs(np.corrcoef(x[:, varies].astype(np.float64), rowvar=False))
     names = list(groups)
-    pairs = [(a, b, float(r[np.ix_(groups[a], groups[b])].max())) for k, a in enumerate(names) for b in names[k + 1 :]]
+    pairs = [
+        (a, b, float(r[np.ix_(groups[a], groups[b])].max(initial=0)))
+        for k, a in enumerate(names)
+        for b in names[k + 1 :]
+    ]
     return sorted((pair for pair in pairs if pair[2] >= TOGETHER), key=lambda pair: -pair[2])
 
 

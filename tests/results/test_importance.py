@@ -77,6 +77,16 @@ def test_importance_of_classes_and_columns_that_go_together(by_auc):
     assert "not shown on these rows" in page and page.count("<svg") == 2
 
 
+def test_gaps_in_the_same_rows_are_no_correlation():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=99), "b": rng.normal(size=99), "c": ["x", "y", "z"] * 33, "d": list("uv") * 49 + ["u"]}
+    )
+    frame[:9] = None
+    model, _ = linear(frame, np.ones(2 + 2 + 4 + 3))
+    assert explain(model, frame, np.zeros(99)).together == []
+
+
 def test_effects_of_a_linear_model_are_weight_times_distance_from_the_mean():
     frame = table()
     weights = np.array([0.7, 0.4, -0.2, 0.1, 0.0, -1.1])
