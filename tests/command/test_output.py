@@ -56,6 +56,7 @@ def printed(monkeypatch):
 
 
 def test_every_command_prints_whatever_the_encoding_lacks(printed, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     monkeypatch.setattr(others, "load_digits", lambda: (np.zeros((2, 400)), [1, 2]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
