@@ -13,6 +13,8 @@ import numpy as np
 
 from minigrad.testing.edits import Atom, Edit, Slot, code
 
+BACK = "the order of a way back"
+
 
 def returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """No return, or one in a loop, which it ends."""
@@ -77,6 +79,23 @@ def misnamed(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterato
                 yield Edit(says, statement, ((node, "attr", gradient),))
 
 
+def _is_backward(node: Any) -> bool:
+    """Whether this calls a backward."""
+    return isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "backward"
+
+
+def unmultiplied(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """A dx that has not gone through the matrix that x has gone through."""
+    node: Any = slot.node
+    shape = slot.shape or ()
+    if not isinstance(slot.statement, ast.Return) or slot.parent is not slot.statement or len(shape) < 2:
+        return
+    for atom in atoms.values():
+        if atom.text.startswith("self.") and np.ndim(atom.value) == 2 and np.shape(atom.value)[1] == shape[-1]:
+            new = ast.BinOp(node, ast.MatMult(), ast.Attribute(atom.node, "T", ast.Load()))
+            yield slot.to(new, f"the product with `{atom.text}` is missing, through which x goes: {code(new)}")
+
+
 def layers(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
     """An inner layer's backward that is not called on the way back, or in the wrong order, or its forward is."""
     node: Any = slot.node
@@ -86,10 +105,19 @@ def layers(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
         yield Edit(says, slot.statement, ((node.func, "attr", "backward"),))
     if called != "backward":
         return
-    inner = node.args[0] if len(node.args) == 1 else None
-    if isinstance(inner, ast.Call) and getattr(inner.func, "attr", "") == "backward":
+    chain = [node]
+    while _is_backward(inner := chain[-1].args[0] if len(chain[-1].args) == 1 else None):
+        chain.append(inner)
+    outermost = not _is_backward(slot.parent)
+    if len(chain) > 1:
+        inner = chain[1]
         says = f"the order: {code(node.func)} comes before {code(inner.func)} on the way back"
-        yield Edit(says, slot.statement, ((node, "func", inner.func), (inner, "func", node.func)))
+        swapped = ((node, "func", inner.func), (inner, "func", node.func))
+        yield Edit(says, slot.statement, swapped, BACK if outermost and len(chain) == 2 else "")
+    if len(chain) > 2 and outermost:
+        turned = tuple((one, "func", other.func) for one, other in zip(chain, chain[::-1], strict=True))
+        says = f"the order: on the way back comes first what is last in forward: {code(node.func)} innermost"
+        yield Edit(says, slot.statement, turned, BACK)
     for name, value in scope.items():
         if (
             name.startswith("self.")

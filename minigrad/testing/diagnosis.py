@@ -63,7 +63,7 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     if isinstance(evidence, NotRun):
         return _of_forward(evidence)
     if layer_bench:
-        names = forgotten.correction(layer_bench.layer, layer_bench.x)
+        names = forgotten.correction(layer_bench.layer, layer_bench.x, getattr(evidence, "error", None))
         if names:
             return _with(names.says, names)
     if isinstance(evidence, WrongGradient):
@@ -85,7 +85,8 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     if evidence.symptom in BY_REPAIR and layer_bench:
         found = refusal.correction(layer_bench, None)
         said = SENTENCES[evidence.symptom].format(**vars(evidence))
-        return _with(f"{said}; {found.says}" if found and evidence.symptom == "never set" else said, found)
+        names_it = found and evidence.symptom in ("never set", "left behind by an earlier call")
+        return _with(f"{said}; {found.says}" if found and names_it else said, found)
     if evidence.symptom in OVERWRITTEN and layer_bench:
         found = overwritten.correction(layer_bench, OVERWRITTEN[evidence.symptom])
         return _with(f"{SENTENCES[evidence.symptom]}; {found.says}", found) if found else Diagnosis()
@@ -192,7 +193,8 @@ def _with(said: str, found: Correction | None, derived: str = "") -> Diagnosis:
     if found is None:
         return Diagnosis(said, "", derived)
     tried = TRIED[found.wholly]
-    return Diagnosis(said, f"{found.written}   ({found.place})", f"{found.right}   (tried: {tried})")
+    written = f"{found.written}   ({found.place})" if found.written else ""
+    return Diagnosis(said, written, f"{found.right}   (tried: {tried})")
 
 
 def _tried(outcome: repair.Outcome) -> str:
@@ -213,8 +215,16 @@ def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
     if dx.size == x.size:
         return "dx has the right number of entries in another shape; return dx.reshape(self.x.shape)"
     if dx.shape == x.shape[1:]:
-        return "dx has the shape of one row, but every row has a gradient of its own"
+        ignored = "; dy has no part in it" if _ignores_dy(bench, dx) else ""
+        return f"dx has the shape of one row, but every row has a gradient of its own{ignored}"
     return _square(bench)
+
+
+def _ignores_dy(bench: LayerBench, dx: Array) -> bool:
+    """Whether another dy gives the same dx."""
+    bench.reset()
+    y = bench.subject.forward(bench.x.copy())
+    return all(np.array_equal(bench.subject.layer.backward(bench.upstream(y)), dx) for _ in range(2))
 
 
 def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:

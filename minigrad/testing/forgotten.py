@@ -21,9 +21,13 @@ from minigrad.testing.rewrites import Written
 from minigrad.testing.trials import Correction
 
 
-def correction(layer: Layer, x: Array) -> Correction | None:
-    """The names that lack it, all at once; None if none does, or if that is not what is wrong."""
-    found = _rewritten(layer, "forward", "backward")
+def correction(layer: Layer, x: Array, error: BaseException | None = None) -> Correction | None:
+    """The names that lack it, all at once; None if none does, or if that is not what is wrong.
+
+    If backward raises that there is no `self.y`, say, and forward has a y, forward is to keep that.
+    """
+    unkept = str(error.name) if isinstance(error, AttributeError) and error.name else ""
+    found = _rewritten(layer, "forward", "backward", unkept=unkept)
     if not found:
         return None
     rewritten, says, surely = found
@@ -38,11 +42,11 @@ def in_forward(layer: Layer, x: Array, wanted: Array) -> Correction | None:
     return None
 
 
-def _rewritten(layer: Layer, *starts: str) -> tuple[list[Written], str, bool] | None:
+def _rewritten(layer: Layer, *starts: str, unkept: str = "") -> tuple[list[Written], str, bool] | None:
     """The edits of all methods, words for them, and whether the slip is sure: the name is there for something else."""
-    files, absent, kept, surely = list[str](), list[str](), list[str](), False
+    files, absent, kept, missing, surely = list[str](), list[str](), list[str](), list[str](), bool(unkept)
     functions = [inspect.unwrap(getattr(type(holder), name)) for _, holder, name in rewrites.own(layer, *starts)]
-    if not any(True for function in functions for _ in _foreign(function)):
+    if not any(True for function in functions for _ in _foreign(function)) and not unkept:
         return None
     methods = list(rewrites.written_in(layer, *starts))
     for each in methods:
@@ -54,20 +58,22 @@ def _rewritten(layer: Layer, *starts: str) -> tuple[list[Written], str, bool] | 
             if isinstance(slot.node, ast.Name) and slot.node.id in own + local:
                 new = ast.Attribute(ast.Name("self", ast.Load()), slot.node.id, ast.Load())
                 each.edits.append(slot.to(new, ""))
+        lost = [unkept] if unkept in of_forward and unkept not in has and f"self.{unkept}" in each.method.text else []
         forward = next((other for other in methods if (other.number, other.name) == (each.number, "forward")), None)
-        if local and forward:
-            forward.edits.append(_keeping(forward, local))
-        elif local:
+        if local + lost and forward:
+            forward.edits.append(_keeping(forward, local + lost))
+        elif local + lost:
             return None
+        missing += lost
         files += [name for name in own if names[name] is not None]
         absent += [name for name in own if names[name] is None]
         kept += local
         surely = surely or any(names[name] is None or isinstance(names[name], np.ndarray) for name in own + local)
     rewritten = [each for each in methods if each.edits]
-    return (rewritten, "; ".join(_words(files, absent, kept)), surely) if rewritten else None
+    return (rewritten, "; ".join(_words(files, absent, kept, missing)), surely) if rewritten else None
 
 
-def _words(files: list[str], absent: list[str], kept: list[str]) -> Iterator[str]:
+def _words(files: list[str], absent: list[str], kept: list[str], missing: list[str]) -> Iterator[str]:
     files = list(dict.fromkeys(files))
     if files:
         names, own = (_listed([f"`{of}{name}`" for name in files]) for of in ("", "self."))
@@ -78,6 +84,8 @@ def _words(files: list[str], absent: list[str], kept: list[str]) -> Iterator[str
         yield f"there is no `{name}`: `self.{name}` belongs there"
     for name in dict.fromkeys(kept):
         yield f"`{name}` in backward is not forward's, which has to keep it for backward: `self.{name} = {name}`"
+    for name in missing:
+        yield f"forward does not keep `{name}`, which backward reads: `self.{name} = {name}` is missing there"
 
 
 def _listed(words: list[str]) -> str:

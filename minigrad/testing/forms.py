@@ -224,6 +224,10 @@ def indices(slot: Slot) -> Iterator[Edit]:
                 says = "turned: the places of the window are counted from the other end"
                 yield slot.to(other, f"{says}, {code(node)} where {code(other)} belongs")
         yield from _windows(slot, elements)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and node.slice.id in _counted(slot):
+        second: Any = ast.parse(f"x[:, {node.slice.id}]", mode="eval").body
+        new_one = ast.Subscript(node.value, second.slice, ast.Load())
+        yield slot.to(new_one, f"{code(node)} is a row, where a step of all rows belongs, {code(new_one)}")
     if not slot.within(ast.Subscript) or (isinstance(parent, ast.Subscript) and slot.key != "slice"):
         return
     if isinstance(node, ast.Name) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
@@ -235,6 +239,9 @@ def indices(slot: Slot) -> Iterator[Edit]:
             yield slot.to(
                 number(index), f"it is the wrong step, or row: {index} belongs there, not {ast.unparse(node)}"
             )
+    if isinstance(node, ast.Slice) and isinstance(node.lower, ast.Name) and node.upper is not None:
+        part = ast.Slice(node.lower, ast.BinOp(node.lower, ast.Add(), node.upper))
+        yield slot.to(part, f"the end of the window does not move: {code(part)} belongs there, not {code(node)}")
     if isinstance(node, ast.Slice) and node.lower is None and node.upper is not None:
         for name in _counted(slot):
             part = _moved(name, node)

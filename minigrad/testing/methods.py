@@ -63,6 +63,11 @@ class Method:
         """The code that runs now."""
         return self.function.__code__
 
+    @property
+    def text(self) -> str:
+        """The source of the tree."""
+        return ast.unparse(self.tree)
+
     def compiled(self) -> Any:
         """The function that the tree is now."""
         made: dict[str, Any] = {}

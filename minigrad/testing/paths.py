@@ -177,6 +177,8 @@ def _ways(trace: Placed) -> Iterator[Way]:
             edges = {(id(node), id(inputs[number])) for node in nodes if number < len(inputs := _inputs(node))}
             operand = _operand(place, number)
             says = f"what {operand} does through {_text(place)} (line {place[1]}) is left out"
+            if len(nodes) == 1 and isinstance(getattr(_parsed(place), "op", None), ast.Add):
+                says += ": a sum hands dy on to each of its terms"
             loops = _comes_back(trace, nodes, number, place)
             yield Way(says + (": it " if loops else ""), set(), edges, through=place if loops else None)
 
@@ -240,13 +242,18 @@ def _source(place: Place) -> str:
     return " ".join(text.split())
 
 
+def _parsed(place: Place) -> Any:
+    try:
+        return ast.parse(_source(place), mode="eval").body
+    except SyntaxError:
+        return None
+
+
 def _operand(place: Place, number: int) -> str:
     """The operand of this number, as it is written."""
-    try:
-        node: Any = ast.parse(_source(place), mode="eval").body
-    except SyntaxError:
+    node, parts = _parsed(place), list[Any]()
+    if node is None:
         return "an operand"
-    parts: list[Any]
     if isinstance(node, ast.BinOp):
         parts = [node.left, node.right]
     elif isinstance(node, ast.Call):

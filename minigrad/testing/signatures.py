@@ -179,11 +179,22 @@ def _exchanged(bench: LayerBench, case: Case, part: Part, positions: Array, want
             if _right_after(bench, case, positions, wanted, replace):
                 if np.allclose(held, value, rtol=5e-3, atol=0):
                     return f"self.{name} has but some digits of what belongs there: it is kept in float16 or float32"
-                now = "the output" if np.array_equal(held, y) else "the input" if np.array_equal(held, case.x) else ""
-                target = next((w for w in ("the input", "the output") if np.array_equal(replacements[w], value)), words)
+                same = [other for other, array in kept.items() if np.array_equal(array, value)]
+                ends = ["the input", *([] if _apart(bench, same) else ["the output"])]
+                now = next((end for end in ends[::-1] if np.array_equal(replacements[end], held)), "")
+                others = [other for other in replacements if other[:4] == "self" and other != f"self.{name}"]
+                target = next((w for w in [*ends, *others] if np.array_equal(replacements[w], value)), words)
                 now = f"self.{name}, {now}," if now else f"self.{name}"
                 return _misplaced(now, target)
     return ""
+
+
+def _apart(bench: LayerBench, names: list[str]) -> bool:
+    """Whether one of these arrays that forward keeps is not its output at other parameters, with a scale of 1 say."""
+    subject = Subject(bench.subject.layer)
+    subject.theta[...] = bench.free
+    y = np.array(subject.forward(bench.x.copy()))
+    return any(not np.array_equal(vars(subject.layer)[name], y) for name in names)
 
 
 def _misplaced(now: str, target: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minigrad.testing.axes import axes, counts, spread, transposed, turned_back
-from minigrad.testing.calls import emptied, layers, misnamed, returned, stored
+from minigrad.testing.calls import emptied, layers, misnamed, returned, stored, unmultiplied
 from minigrad.testing.edits import Edit, atoms_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
@@ -93,6 +93,8 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     for slot in places:
         yield from dropped(slot)
         yield from dropped_two(slot)
+    for slot in places if known.of_any_shape else ():
+        yield from unmultiplied(slot, atoms)
     for slot in places:
         yield from operators(slot)
         yield from numbers(slot, known.constants, atoms)

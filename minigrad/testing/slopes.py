@@ -81,6 +81,12 @@ def _jacobian(p: Any, g: Any, axis: int) -> Any:
 def softmaxes(slot: Slot, atoms: Mapping[str, Atom], scope: Mapping[str, Any]) -> Iterator[Edit]:
     """What is no derivative of a softmax, or leaves it out, where a table of probabilities has one."""
     node: Any = slot.node
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("softmax") and len(node.args) == 1:
+        for table in atoms.values():
+            axis = _of_probabilities(table.value)
+            if axis is not None:
+                words = WHOLE.format(p=code(table.node), g=code(node.args[0]))
+                yield slot.to(_jacobian(table.node, node.args[0], axis), f"{code(node)} is no derivative; {words}")
     if slot.shape is None or isinstance(node, ast.Tuple) or slot.within(ast.Compare, ast.Subscript, ast.keyword):
         return
     for table in atoms.values():

@@ -99,7 +99,33 @@ class Trials:
             found = self._first_right(at) or self._everywhere(at) or self.partly
             if found or not self.in_time:
                 return found
+            if only is not None:
+                found = self._of_kinds(at)
+                if found or not self.in_time:
+                    return found
         return None
+
+    def _of_kinds(self, at: _Changed) -> Correction | None:
+        """A slip that can be made in the statement that raises, at all places of the method: others raise, too."""
+        by_slip: dict[str, list[Edit]] = {}
+        for edit in edits(at.method.tree, replace(at.known, only=None)):
+            for slip in edit.slips:
+                if (at.name, slip) in self._alike:
+                    by_slip.setdefault(slip, []).append(edit)
+        for alike in by_slip.values():
+            places = list({(id(edit.places[0][0]), edit.places[0][1]): edit for edit in reversed(alike)}.values())[::-1]
+            if self._is_late():
+                return None
+            places.sort(key=lambda edit: edit.statement.lineno)
+            found = self._tried(replace(at, edits=tuple(places))) if len(_statements(places)) > 1 else None
+            for edit in [*places] if found else ():  # without those that change nothing
+                fewer = self._tried(replace(at, edits=tuple(other for other in places if other is not edit)))
+                if fewer is not None:
+                    found = fewer
+                    places.remove(edit)
+            if found is not None:
+                return found
+        return self.partly
 
     def several(self, until: float) -> Correction | None:
         """The first changes at once that are right: of one slip, or one that has come nearer and another after it."""

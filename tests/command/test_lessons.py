@@ -77,6 +77,7 @@ MISTAKES = [
     ),
     (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
     (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the term -`self.t` is missing"),
+    (3, "return dz1 @ self.W1.T", "return dz1", "the product with `self.W1` is missing, through which x goes"),
     (4, "- self.t * z", "", "forward is another function than the lesson asks for. For its example, y["),
     (
         5,
