@@ -26,8 +26,7 @@ def correction(layer: Layer, x: Array, error: BaseException | None = None) -> Co
 
     If backward raises that there is no `self.y`, say, and forward has a y, forward is to keep that.
     """
-    unkept = str(error.name) if isinstance(error, AttributeError) and error.name else ""
-    found = _rewritten(layer, "forward", "backward", unkept=unkept)
+    found = _rewritten(layer, "forward", "backward", unkept=isinstance(error, AttributeError))
     if not found:
         return None
     rewritten, says, surely = found
@@ -42,9 +41,9 @@ def in_forward(layer: Layer, x: Array, wanted: Array) -> Correction | None:
     return None
 
 
-def _rewritten(layer: Layer, *starts: str, unkept: str = "") -> tuple[list[Written], str, bool] | None:
+def _rewritten(layer: Layer, *starts: str, unkept: bool = False) -> tuple[list[Written], str, bool] | None:
     """The edits of all methods, words for them, and whether the slip is sure: the name is there for something else."""
-    files, absent, kept, missing, surely = list[str](), list[str](), list[str](), list[str](), bool(unkept)
+    files, absent, kept, missing, surely = list[str](), list[str](), list[str](), list[str](), unkept
     functions = [inspect.unwrap(getattr(type(holder), name)) for _, holder, name in rewrites.own(layer, *starts)]
     if not any(True for function in functions for _ in _foreign(function)) and not unkept:
         return None
@@ -58,7 +57,7 @@ def _rewritten(layer: Layer, *starts: str, unkept: str = "") -> tuple[list[Writt
             if isinstance(slot.node, ast.Name) and slot.node.id in own + local:
                 new = ast.Attribute(ast.Name("self", ast.Load()), slot.node.id, ast.Load())
                 each.edits.append(slot.to(new, ""))
-        lost = [unkept] if unkept in of_forward and unkept not in has and f"self.{unkept}" in each.method.text else []
+        lost = [name for name in _read_of_self(each) if name in of_forward and name not in has] if unkept else []
         forward = next((other for other in methods if (other.number, other.name) == (each.number, "forward")), None)
         if local + lost and forward:
             forward.edits.append(_keeping(forward, local + lost))
@@ -84,8 +83,9 @@ def _words(files: list[str], absent: list[str], kept: list[str], missing: list[s
         yield f"there is no `{name}`: `self.{name}` belongs there"
     for name in dict.fromkeys(kept):
         yield f"`{name}` in backward is not forward's, which has to keep it for backward: `self.{name} = {name}`"
-    for name in missing:
-        yield f"forward does not keep `{name}`, which backward reads: `self.{name} = {name}` is missing there"
+    if missing:
+        what, targets = _listed([f"`{name}`" for name in missing]), ", ".join(f"self.{name}" for name in missing)
+        yield f"forward does not keep {what}, which backward reads: `{targets} = {', '.join(missing)}` is missing there"
 
 
 def _listed(words: list[str]) -> str:
@@ -127,6 +127,12 @@ def _stores(function: Any) -> Iterator[ast.Attribute]:
     for node in ast.walk(found[0]) if found else ():
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
             yield node
+
+
+def _read_of_self(each: Written) -> list[str]:
+    """The attributes of self that a method reads."""
+    read = [node for node in ast.walk(each.method.tree) if isinstance(node, ast.Attribute)]
+    return list(dict.fromkeys(node.attr for node in read if ast.unparse(node) == f"self.{node.attr}"))
 
 
 def _of_forward(each: Written) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import linecache
 import sys
@@ -62,11 +63,6 @@ class Method:
     def code(self) -> CodeType:
         """The code that runs now."""
         return self.function.__code__
-
-    @property
-    def text(self) -> str:
-        """The source of the tree."""
-        return ast.unparse(self.tree)
 
     def compiled(self) -> Any:
         """The function that the tree is now."""
@@ -129,29 +125,36 @@ class _Silent(ast.NodeTransformer):
         return ast.copy_location(ast.Pass(), node) if printed else node
 
 
+@functools.lru_cache(maxsize=4)
+def _parsed(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError:  # of a notebook's own commands, say
+        return ast.Module([], [])
+
+
+def file_of(path: str) -> ast.Module:
+    """The source of a file; an empty one where it can't be read."""
+    return _parsed("".join(linecache.getlines(path)))
+
+
 def _class_of(function: Any) -> ast.AST:
     """The source of the class that a method stands in."""
-    lines, first = linecache.getlines(function.__code__.co_filename), function.__code__.co_firstlineno
-    try:
-        classes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.ClassDef)]
-    except SyntaxError:  # of a notebook's own commands, say
-        classes = []
+    first = function.__code__.co_firstlineno
+    classes = [node for node in ast.walk(file_of(function.__code__.co_filename)) if isinstance(node, ast.ClassDef)]
     around = [cls for cls in classes if cls.lineno <= first <= (cls.end_lineno or 0)]
     return around[-1] if around else ast.Module([], [])
 
 
 def _formulas(function: Any) -> set[str]:
     """The functions of one argument in a method's file that are but a formula, such as a sigmoid."""
-    found, own = set(), function.__code__.co_filename
-    for name, value in function.__globals__.items():
-        code = getattr(value, "__code__", None) if isinstance(value, FunctionType) else None
-        if code is not None and code.co_argcount == 1 and (code.co_filename == own or name in KNOWN):
-            definition = definition_of(value) if code.co_filename == own else None
-            body = definition[0].body if definition else []
-            calls = [ast.unparse(n.func) for each in body for n in ast.walk(each) if isinstance(n, ast.Call)]
-            formula = bool(body) and isinstance(body[-1], ast.Return) and all(map(_is_text, body[:-1]))
-            if name in KNOWN or (formula and all(call.startswith("np.") or call in ("abs", *KNOWN) for call in calls)):
-                found.add(name)
+    found = {name for name in KNOWN if isinstance(function.__globals__.get(name), FunctionType)}
+    for each in file_of(function.__code__.co_filename).body:
+        if isinstance(each, ast.FunctionDef) and len(each.args.args) == 1 and each.name in function.__globals__:
+            calls = [ast.unparse(node.func) for node in ast.walk(each) if isinstance(node, ast.Call)]
+            alone = isinstance(each.body[-1], ast.Return) and all(map(_is_text, each.body[:-1]))
+            if alone and all(call.startswith("np.") or call in ("abs", *KNOWN) for call in calls):
+                found.add(each.name)
     return found
 
 

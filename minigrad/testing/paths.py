@@ -25,6 +25,7 @@ from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, arrays_in
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.edits import code
+from minigrad.testing.methods import file_of
 from minigrad.testing.point import Mismatch
 from minigrad.testing.rounding import matches
 from minigrad.testing.subject import Case, Subject
@@ -204,10 +205,7 @@ def _comes_back(trace: Trace, nodes: list[Node], number: int, place: Place) -> b
 def _back(place: Place) -> str:
     """How what a loop hands on comes back: through time, if each pass takes one step of an array, the input say."""
     file, line = place[:2]
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except SyntaxError:  # of a notebook's own commands, say
-        tree = ast.Module([], [])
+    tree = file_of(file)
     around = [n for n in ast.walk(tree) if isinstance(n, ast.For) and n.lineno <= line <= (n.end_lineno or 0)]
     methods = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.lineno <= line <= (n.end_lineno or 0)]
     given = {argument.arg for method in methods for argument in method.args.args}
