@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
+import textwrap
 import warnings
 from typing import Any
 
@@ -47,6 +50,13 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
         if off.any():
             place = tuple(int(i) for i in np.argwhere(off)[0])
             numbers = f"y{list(place)} is {y[place]:.6g}, but should be {right[place]:.6g}"
+            if np.isfinite(y[off]).any() and _bounded(y, right, off, example):
+                what = f"{answer!r}: forward is right where x is small, but not where it is large. {where.capitalize()}"
+                likely = (
+                    "what keeps the result finite, such as a number added within a logarithm or a clip, keeps it from "
+                    "growing, too; the lesson has a form that needs neither"
+                )
+                raise WrongAnswer(f"{what}, {numbers}, where x is {example[place]:.6g}\n  likely bug: {likely}")
             if np.isfinite(y[off]).any():
                 what = f"forward is another function than the lesson asks for. {where.capitalize()}, {numbers}"
                 raise WrongAnswer(f"{answer!r}: {what}{_likely(answer, wanted, example, y, right)}")
@@ -54,6 +64,37 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
             what = f"forward is right where it is finite. {where.capitalize()}, {numbers}{at}"
             likely = "something overflows on the way; the lesson has a form in which nothing does"
             raise WrongAnswer(f"{answer!r}: {what}\n  likely bug: {likely}")
+
+
+def kept_wrongly(answer: Layer, wanted: Layer, example: Any) -> str:
+    """What is said where backward is the lesson's own, but not what forward, which is right, keeps for it; else ""."""
+    layers = [copy.deepcopy(answer), copy.deepcopy(wanted)]
+    try:
+        texts = [textwrap.dedent(inspect.getsource(type(layer).backward)) for layer in layers]
+        given, right = (ast.unparse(ast.parse(text)) for text in texts)
+        y = [layer.forward(example.copy()) for layer in layers][1]
+    except Exception:
+        return ""
+    if given != right:
+        return ""
+    mine, theirs = (vars(layer) for layer in layers)
+    for name, value in theirs.items():
+        if isinstance(value, np.ndarray) and name in mine and not np.array_equal(mine[name], value):
+            known = [word for word, array in (("the result", y), ("x itself", example)) if np.array_equal(value, array)]
+            likely = f"{known[0]} belongs there" if known else "another array belongs there"
+            return (
+                f"{answer!r}: what forward returns is right, and so is backward, but what forward keeps as self.{name} "
+                f"is not what backward takes it for\n  likely bug: {likely}"
+            )
+    return ""
+
+
+def _bounded(y: Any, right: Any, off: Any, example: Any) -> bool:
+    """Whether y is right for all moderate x, of which there are some, and too small where x is large."""
+    if example.shape != y.shape:
+        return False
+    moderate = abs(example) <= 5
+    return bool(moderate.any() and not off[moderate].any() and (abs(y[off]) < abs(right[off])).any())
 
 
 def _returned(y: Any) -> str:

@@ -18,7 +18,6 @@ import json
 import linecache
 import re
 import sys
-import tempfile
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.command.asked_forward import WrongAnswer, compare
-from minigrad.command.watch import TooLong, watched
+from minigrad.command.asked_forward import WrongAnswer, compare, kept_wrongly
+from minigrad.command.watch import TooLong
 from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.testing import GradientError, Report
@@ -36,6 +35,7 @@ from minigrad.testing.rules import CONTRACT, zero_rows
 from minigrad.testing.values import single_precision
 
 PACKAGE = str(Path(__file__).parents[1])
+GRADIENTS = tuple(str(Path(PACKAGE) / folder) for folder in ("testing", "derivation"))
 REMARKS = {
     single_precision.promise: "np.zeros(…) is float64 whatever x is, while np.zeros_like(self.x) is of x's kind",
     zero_rows.promise: "no rows are a batch, too: np.zeros_like(self.x) has x's shape always; fill that",
@@ -52,33 +52,50 @@ class Verdict:
     printed: str = ""
 
 
-def grade(solution: Path, path: Path) -> Verdict:
-    """What is to be said of the answer in `path`. Raises ValueError or OSError for a file that is none."""
-    asked, _ = _run([solution])
+def grade(solution: Path, answer: Answer) -> Verdict:
+    """What is to be said of an answer. It runs in this process: `minigrad.command.apart` calls it in one of its own."""
+    asked, _ = _run(Answer(solution, [solution]))
     printed = _Printed()
-    with tempfile.TemporaryDirectory() as folder:
-        answer = _Answer(path, _files(path, Path(folder)))
-        try:
-            with watched(answer.files), np.errstate(all="ignore"):  # an overflow is told by a sentence
-                names, raised = _run(answer.files)
-                with contextlib.redirect_stdout(printed):
-                    sentence = _proved(answer, names, asked["answer"], asked["example"], raised)
-        except WrongAnswer as error:
-            return Verdict(False, str(error), str(printed))
-        except TooLong as error:
-            return Verdict(False, answer.endless(error), str(printed))
-        except SystemExit as error:
-            file, line = answer.place(traceback.extract_tb(error.__traceback__))
-            return Verdict(False, f"{answer.called(file, line)}: SystemExit: {error}", str(printed))
+    try:
+        with np.errstate(all="ignore"):  # an overflow is told by a sentence
+            names, raised = _run(answer)
+            with contextlib.redirect_stdout(printed):
+                sentence = _proved(answer, names, asked["answer"], asked["example"], raised)
+    except WrongAnswer as error:
+        return Verdict(False, str(error), str(printed))
+    except (SystemExit, KeyboardInterrupt) as error:
+        return Verdict(False, answer.raised(error), str(printed))
     return Verdict(True, sentence, str(printed))
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
     """A learner's script, or the files of a notebook's cells."""
 
     path: Path
     files: list[Path]
+
+    @classmethod
+    def of(cls, path: Path, folder: Path) -> Answer:
+        """A script itself; of a notebook, a file in `folder` for each cell of code.
+
+        Raises ValueError or OSError for what is none.
+        """
+        linecache.checkcache()
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            if path.suffix.lower() != ".ipynb":
+                return cls(path.absolute(), [path.absolute()])
+            made = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not text in UTF-8: {error}") from error
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a notebook") from error
+        files = []
+        for number, source in enumerate(made, start=1):
+            files.append(folder / f"code cell {number}")
+            files[-1].write_text(_as_python(source if isinstance(source, str) else "".join(source)), encoding="utf-8")
+        return cls(path.absolute(), files)
 
     def place(self, frames: traceback.StackSummary) -> tuple[str, int]:
         """The file and the line of it that these calls have come from last; ("", 0) if none."""
@@ -88,6 +105,12 @@ class _Answer:
     def called(self, file: str, line: int) -> str:
         """A line as a learner calls it."""
         return f"line {line}" if file == str(self.path) else f"{Path(file).name}, line {line}"
+
+    def raised(self, error: BaseException) -> str:
+        """What is said of an error, with its line if it comes from the answer."""
+        file, line = self.place(traceback.extract_tb(error.__traceback__))
+        where = f"{self.called(file, line)}: " if file else ""
+        return where + ": ".join(filter(None, (type(error).__name__, str(error))))
 
     def endless(self, error: TooLong) -> str:
         """What is said of a loop that does not end."""
@@ -101,25 +124,6 @@ class _Answer:
 
 
 # ----------------------------------------------------------------------------------------------------- running a file
-def _files(path: Path, folder: Path) -> list[Path]:
-    """A script itself; of a notebook, a file in `folder` for each cell of code. Raises ValueError for what is none."""
-    linecache.checkcache()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() != ".ipynb":
-            return [path]
-        made = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a notebook") from error
-    files = []
-    for number, source in enumerate(made, start=1):
-        files.append(folder / f"code cell {number}")
-        files[-1].write_text(_as_python(source if isinstance(source, str) else "".join(source)), encoding="utf-8")
-    return files
-
-
 def _as_python(cell: str) -> str:
     """A cell without the notebook's own commands: %magic, !shell and name?."""
     if re.match(r"%%(?!time|capture)", cell):
@@ -127,21 +131,18 @@ def _as_python(cell: str) -> str:
     return re.sub(r"^([%!].*|\?*[\w.]+\?+|\?+[\w.]+)$", "pass", cell, flags=re.M)
 
 
-def _run(files: list[Path]) -> tuple[dict[str, Any], str]:
+def _run(answer: Answer) -> tuple[dict[str, Any], str]:
     """The names that a script, or a notebook's cells, leave, run as alone, but printing nothing; and what it raised."""
-    names: dict[str, Any] = {"__name__": "__main__", "__file__": str(files[0]) if files else "", "display": print}
-    answer = _Answer(files[0] if len(files) == 1 else Path(), files)
-    for file in files:
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": str(answer.path), "display": print}
+    for file in answer.files:
         try:
             with contextlib.redirect_stdout(_Printed()):
                 exec(compile(file.read_text(encoding="utf-8-sig"), str(file), "exec"), names)
         except SyntaxError as error:
             where = answer.called(error.filename or "", error.lineno or 0)
             return names, f"{where}: {type(error).__name__}: {error.msg}"
-        except (Exception, SystemExit) as error:
-            found, line = answer.place(traceback.extract_tb(error.__traceback__))
-            where = f"{answer.called(found, line)}: " if found else ""
-            return names, f"{where}{type(error).__name__}: {error}"
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            return names, answer.raised(error)
     return names, ""
 
 
@@ -171,7 +172,7 @@ class _Printed:
 
 
 # ------------------------------------------------------------------------------------------------------------- proving
-def _proved(answer: _Answer, names: dict[str, Any], wanted: Layer, example: Any, raised: str) -> str:
+def _proved(answer: Answer, names: dict[str, Any], wanted: Layer, example: Any, raised: str) -> str:
     """What is said of a right answer. Raises WrongAnswer with what is wrong, mostly in the checker's words."""
     layer = names.get("answer")
     if not isinstance(layer, Layer):
@@ -192,7 +193,8 @@ def _proved(answer: _Answer, names: dict[str, Any], wanted: Layer, example: Any,
             break
         except GradientError as error:
             if error.rule not in REMARKS:
-                raise WrongAnswer(_sentence(answer, layer, error)) from error
+                kept = kept_wrongly(layer, wanted, example)
+                raise WrongAnswer(kept or _sentence(answer, layer, error)) from error
             remarks.append(f"\nA remark, for layers beyond the lessons: {error.what}; {REMARKS[error.rule]}.")
             rules = [rule for rule in rules if rule.promise != error.rule]
     _by_hand(answer, layer, wanted, example)
@@ -208,7 +210,7 @@ def _summary(report: Report) -> str:
     return f"Its {proved.rule} ({proved.detail}), and {len(held) - 1} more rules hold."
 
 
-def _sentence(answer: _Answer, layer: Layer, error: GradientError) -> str:
+def _sentence(answer: Answer, layer: Layer, error: GradientError) -> str:
     """What `check_layer` says, with the line of the answer that raised, if one did; of a hole, that it is one."""
     written_in = inspect.unwrap(layer.forward).__code__.co_filename
     said = re.sub(r"\(line (\d+)\)", lambda line: f"({answer.called(written_in, int(line[1]))})", str(error))
@@ -232,29 +234,38 @@ def _derive(path: Path) -> str:
     return "`import minigrad; print(minigrad.derive(answer))` in its last line"
 
 
-def _by_hand(answer: _Answer, layer: Layer, wanted: Layer, example: Any) -> None:
+def _by_hand(answer: Answer, layer: Layer, wanted: Layer, example: Any) -> None:
     """Raise WrongAnswer where a method leaves its work to one of minigrad's that the solution does not call."""
-    known = {method for method, _ in _handed_over(wanted, example)}
-    for (name, of), frames in _handed_over(layer, example):
+    known = _handed_over(wanted, example)
+    for whose, frames in _handed_over(layer, example).items():
         file, line = answer.place(frames)
-        if file and (name, of) not in known:
+        if file and whose not in known:
             raise WrongAnswer(
-                f"{answer.called(file, line)}, `{linecache.getline(file, line).strip()}`, hands over to the {name} of "
-                f"minigrad's {of}. It is right, but the lesson is to write it yourself"
+                f"{answer.called(file, line)}, `{linecache.getline(file, line).strip()}`, hands over to {whose}. It is "
+                "right, but the lesson is to write it yourself"
             )
 
 
-def _handed_over(layer: Layer, example: Any) -> list[Any]:
-    """The methods of minigrad's layers and losses that forward and backward call: (name, class), and the calls."""
-    layer, found = copy.deepcopy(layer), list[Any]()
+def _handed_over(layer: Layer, example: Any) -> dict[str, traceback.StackSummary]:
+    """What of minigrad does a layer's work in forward and backward, each with the calls that led there first.
+
+    These are methods of its layers and losses, and what derives or measures a gradient.
+    """
+    layer, found = copy.deepcopy(layer), dict[str, traceback.StackSummary]()
 
     def called(frame: Any, event: str, _: Any) -> None:
         code = frame.f_code
-        if event != "call" or code.co_name[0] == "_" or not code.co_filename.startswith(PACKAGE):
+        if event != "call" or code.co_name[0] in "_<" or not code.co_filename.startswith(PACKAGE):
             return
         holder = frame.f_locals.get("self")
         if isinstance(holder, Layer | Loss) and (type(holder).__module__ + ".").startswith("minigrad."):
-            found.append(((code.co_name, type(holder).__name__), traceback.extract_stack(frame)))
+            whose = f"the {code.co_name} of minigrad's {type(holder).__name__}"
+        elif code.co_filename.startswith(GRADIENTS):
+            whose = f"minigrad's {code.co_name}"
+        else:
+            return
+        if whose not in found:
+            found[whose] = traceback.extract_stack(frame)
 
     def of(method: Any, argument: Any) -> Any:
         before = sys.getprofile()

@@ -1,7 +1,8 @@
 """`minigrad lesson N [FILE …]`: print a lesson, write it to a file, or grade its exercise as it is solved in files.
 
 A lesson is a script in `examples/lessons/`, and its solution one of the same name in `solutions/` beside it. Both end
-with `answer = …`, the layer that is asked for, and `example = …`, an input of it; `minigrad.command.grading` grades.
+with `answer = …`, the layer that is asked for, and `example = …`, an input of it; `minigrad.command.grading` grades,
+each answer in a Python of its own.
 
 The lessons are texts to read and to copy, no code of the package. So they lie where a reader of the repository looks
 for them, once, and installing puts them beside the package's other shared files (`data-files` in pyproject.toml): there
@@ -22,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigrad.command.grading import Verdict, grade
+from minigrad.command.apart import graded
+from minigrad.command.grading import Verdict
 
 DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
 MARKDOWN = "# %% [markdown]"
@@ -94,7 +96,7 @@ def lesson(options: argparse.Namespace) -> int:
 def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
     """Grade FILE, and say so."""
     (file,) = options.files
-    verdict = grade(lesson.solution, Path(file))
+    verdict = graded(lesson.solution, Path(file))
     if not verdict.right:
         print(f"{verdict.printed}minigrad: {file}, {lesson.title}: not yet.\n{verdict.sentence}", file=sys.stderr)
         return 1
@@ -111,7 +113,7 @@ def _list(options: argparse.Namespace, lesson: Lesson) -> int:
     right = 0
     for file in files:
         try:
-            verdict = grade(lesson.solution, Path(file))
+            verdict = graded(lesson.solution, Path(file))
         except OSError as error:
             verdict = Verdict(False, f"It can't be read: {error.strerror}")
         except ValueError as error:

@@ -1,98 +1,67 @@
-"""What a learner's file does without end is ended, with the line where it is.
+"""What a learner's file does without end is told, with the line where it is.
 
 A thread looks at the calls from time to time. A call of a method of a learner's class takes a moment: one that is still
-the same after `CALL` seconds is in a loop that does not end. The whole file has `WHOLE` seconds, for it may train. The
-exception is raised in the code itself, wherever it is; what can't be stopped so, in C say, ends the process.
+the same after `CALL` seconds is in a loop that does not end. The whole file has `WHOLE` seconds, for it may train.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-CALL, WHOLE, LAST = 10.0, 120.0, 5.0
+CALL, WHOLE = 10.0, 120.0
 TICK = 0.2
 
 
-class TooLong(BaseException):
-    """What was watched did not end: after how many `seconds`, and in which `function`, `file` and `line`, if known.
+@dataclass(frozen=True)
+class TooLong:
+    """What did not end: after how many `seconds`, and in which `function`, `file` and `line`, if known."""
 
-    No Exception, since code that catches those goes on.
-    """
-
-    seconds: float = 0.0
+    seconds: float
     function: str = ""
     file: str = ""
     line: int = 0
 
 
-@contextlib.contextmanager
-def watched(files: list[Path]) -> Iterator[None]:
-    """Raise TooLong in what is done meanwhile, if code of these files does not end."""
-    watch = _Watch({str(file) for file in files})
-    try:
-        yield
-    except TooLong:
-        raise watch.found from None
-    finally:
-        watch.end()
+def watch(files: list[Path], call: float, whole: float, tell: Callable[[TooLong], None]) -> None:
+    """From now on, `tell` if code of these files, called by this thread, does not end after so many seconds."""
+    own = {str(file) for file in files}
+    watched = threading.get_ident()
+    threading.Thread(target=lambda: tell(_look(own, watched, call, whole)), daemon=True).start()
 
 
-class _Watch:
-    """A thread that looks at the one that makes it."""
+def _look(files: set[str], watched: int, call: float, whole: float) -> TooLong:
+    """Return as soon as something does not end."""
+    began = since = time.monotonic()
+    method = None
+    while True:
+        time.sleep(TICK)
+        now, own = time.monotonic(), _own(files, watched)
+        methods = [frame for frame in own if frame.f_code.co_varnames[:1] == ("self",)]
+        outermost = methods[-1] if methods else None
+        if outermost is not method:
+            method, since = outermost, now
+        within = 0.0 if method is None else now - since
+        if within <= call and now - began <= whole:
+            continue
+        seconds = within if within > call else now - began
+        if not own:
+            return TooLong(seconds)
+        code = own[0].f_code
+        function = "it" if code.co_name == "<module>" else code.co_name
+        return TooLong(seconds, function, code.co_filename, own[0].f_lineno)
 
-    def __init__(self, files: set[str]) -> None:
-        self.files, self.watched = files, threading.get_ident()
-        self.found = TooLong()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
 
-    def end(self) -> None:
-        """Look no longer."""
-        self._ended.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        began = since = time.monotonic()
-        call = None
-        while not self._ended.wait(TICK):
-            now, own = time.monotonic(), self._own()
-            methods = [frame for frame in own if frame.f_code.co_varnames[:1] == ("self",)]
-            outermost = methods[-1] if methods else None
-            if outermost is not call:
-                call, since = outermost, now
-            if call is not None and now - since > CALL:
-                return self._stop(now - since, own)
-            if now - began > WHOLE:
-                return self._stop(now - began, own)
-
-    def _own(self) -> list[FrameType]:
-        """The calls of the files' functions that are being made, the innermost first."""
-        frame, own = sys._current_frames().get(self.watched), []
-        while frame is not None:
-            if frame.f_code.co_filename in self.files:
-                own.append(frame)
-            frame = frame.f_back
-        return own
-
-    def _stop(self, seconds: float, own: list[FrameType]) -> None:
-        self.found.seconds = seconds
-        if own:
-            code = own[0].f_code
-            function = "it" if code.co_name == "<module>" else code.co_name
-            self.found.function, self.found.file, self.found.line = function, code.co_filename, own[0].f_lineno
-        for _ in range(int(LAST)):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.watched), ctypes.py_object(TooLong))
-            if self._ended.wait(1):
-                return
-        where = f"{self.found.file}, line {self.found.line}" if own else "the file"
-        print(f"minigrad: {where} does not come to an end", file=sys.__stderr__, flush=True)
-        os._exit(1)
+def _own(files: set[str], watched: int) -> list[FrameType]:
+    """The calls of the files' functions that are being made, the innermost first."""
+    frame, own = sys._current_frames().get(watched), []
+    while frame is not None:
+        if frame.f_code.co_filename in files:
+            own.append(frame)
+        frame = frame.f_back
+    return own

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 import numpy as np
 import pytest
 
-from minigrad.command import watch
+from minigrad.command import apart, grading, lessons, watch
 from minigrad.command.lessons import all_lessons, cells
 from minigrad.command.main import main
 
@@ -31,6 +31,12 @@ MISTAKES = [
         "x @ self.w + self.b",
         "x @ self.w - self.b",
         "likely bug: the operation in `x @ self.w - self.b`: `x @ self.w + ",
+    ),
+    (
+        1,
+        "self.y = np.tanh(x @ self.w + self.b)\n        return self.y",
+        "self.y = x @ self.w + self.b\n        return np.tanh(self.y)",
+        "keeps as self.y is not what backward takes it for\n  likely bug: the result belongs there",
     ),
     (
         1,
@@ -74,6 +80,12 @@ MISTAKES = [
         "np.maximum(z, 0) + np.log1p(np.exp(-abs(z))) - self.t * z",
         "-(self.t * np.log(1 / (1 + np.exp(-z))) + (1 - self.t) * np.log(1 - 1 / (1 + np.exp(-z))))",
         "forward is right where it is finite. For its example, y[0, 0] is inf, but should be 240, where x is -800",
+    ),
+    (
+        4,
+        "np.maximum(z, 0) + np.log1p(np.exp(-abs(z))) - self.t * z",
+        "-(self.t * np.log(sigmoid(z) + 1e-12) + (1 - self.t) * np.log(sigmoid(-z) + 1e-12))",
+        "forward is right where x is small, but not where it is large. For its example, y[0, 0] is 8.28931, but should",
     ),
     (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
     (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the term -`self.t` is missing"),
@@ -129,6 +141,13 @@ MISTAKES = [
     ),
     (10, "return da + self", "return self", "the term `da` is missing"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch, tmp_path):
+    """Answers are graded here: starting a Python for each would cost minutes."""
+    here = lambda solution, path: grading.grade(solution, grading.Answer.of(path, tmp_path))  # noqa: E731
+    monkeypatch.setattr(lessons, "graded", here)
 
 
 def solved(lesson):
@@ -245,6 +264,10 @@ def test_who_writes_no_backward_or_calls_minigrads_has_not_answered(lesson, tmp_
         path.write_text("import minigrad\n" + changed(5, line, textwrap.indent(theirs, " " * 8)), encoding="utf-8")
         status, _, err = graded(5, path, capsys)
         assert status == 1 and "`inner.forward(np.log(self.y))`, hands over to the forward of minigrad's Softmax" in err
+        theirs = f"        derived = minigrad.derive(self)\n{line}"
+        path.write_text("import minigrad\n" + changed(5, line, theirs), encoding="utf-8")
+        status, _, err = graded(5, path, capsys)
+        assert status == 1 and "`derived = minigrad.derive(self)`, hands over to minigrad's derive." in err
 
 
 def test_what_no_lesson_speaks_of_is_a_remark(tmp_path, capsys):
@@ -267,12 +290,42 @@ def test_what_is_printed_is_shown_once_and_a_loop_without_an_end_is_stopped(tmp_
     path.write_text(changed(3, line, "        raise SystemExit"), encoding="utf-8")
     status, _, err = graded(3, path, capsys)
     assert status == 1 and re.search(r"line \d+: SystemExit", err)
+
+
+def test_what_an_answer_does_to_python_is_told_and_done_to_no_other(tmp_path, monkeypatch, capsys):
+    """To end it, to leave the folder, to hang: with the line where it is known."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lessons, "graded", apart.graded)
     monkeypatch.setattr(watch, "CALL", 0.3)
-    path.write_text(changed(3, line, f"{line}\n        while len(da1):\n            da1 = da1 + 1"), encoding="utf-8")
-    status, out, err = graded(3, path, capsys)
-    assert (status, out) == (1, "") and re.search(
-        r"backward does not come to an end: .* it is still in line \d+, `", err
-    )
+    line = "        da1 = dz2 @ self.W2.T"
+    for name, other in {
+        "a": f"        import os\n        os._exit(0)\n{line}",
+        "b": f"        import os\n        os.chdir(os.sep)\n{line}",
+        "c": "        raise KeyboardInterrupt",
+        "d": f"{line}\n        while len(da1):\n            da1 = da1 + 1",
+        "e": f"{line}\n        input()",
+    }.items():
+        Path(f"{name}.py").write_text(changed(3, line, other), encoding="utf-8")
+    assert main(["lesson", "3", *(f"{name}.py" for name in "abcde")]) == 1
+    out, err = capsys.readouterr()
+    told = [line for line in out.splitlines() if line[0] != " "]
+    for said, words in zip(
+        told,
+        [
+            r"a.py: not yet. It ended Python itself \(status 0\) before it could be graded",
+            r"b.py: right. ",
+            r"c.py: not yet. line \d+: KeyboardInterrupt",
+            r"d.py: not yet. backward does not come to an end: .* it is still in line \d+, `",
+            r"e.py: not yet. .*backward raises EOFError",
+            r".*1 of 5 right",
+        ],
+        strict=True,
+    ):
+        assert re.match(words, said), said
+    assert err == ""
+    monkeypatch.setattr(apart, "LATE", -watch.WHOLE)
+    assert main(["lesson", "3", "b.py"]) == 1
+    assert "it does not come to an end: it was stopped after 120 s" in capsys.readouterr().err
 
 
 def test_the_command_of_a_sentence_writes_the_derived_backward(tmp_path, monkeypatch, capsys):
