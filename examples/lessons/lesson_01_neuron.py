@@ -56,10 +56,11 @@ print(np.tanh(table @ weights + bias).round(3))
 # ## Your turn
 #
 # Write `forward`: put the formula in the place of the line that raises. Keep x and y on `self`: `backward` uses both.
-# Then run the cell below it. `check_layer` compares the given `backward` with what your `forward` really does, so it
-# notices if you leave something out. Try that, too: forget the bias, and read what it says. It takes `forward` for what
-# you mean, so it proposes another `backward`, although here `backward` is right. The command at the end of this page
-# knows the lesson, and looks at `forward` first: where the two say different things, believe the command.
+# Then run the cell below it: of what it prints, only the first line matters yet. `check_layer` compares the given
+# `backward` with what your `forward` really does, so it notices if you leave something out. Try that, too: forget the
+# bias, and read what it says. It takes `forward` for what you mean, so it proposes another `backward`, although here
+# `backward` is right. The command at the end of this page knows the lesson, and looks at `forward` first: where the two
+# say different things, believe the command.
 
 
 # %%

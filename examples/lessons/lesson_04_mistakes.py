@@ -98,7 +98,7 @@ class Cost(Layer):
 
 
 # %%
-answer, example = Cost(0.3), np.array([[-800.0, -40.0, -1.0], [0.0, 0.5, 1.0], [2.0, 40.0, 800.0]])
+answer, example = Cost(0.3), np.reshape([-800.0, -40, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 10, 40, 400, 800], (5, 3))
 try:
     print(check_layer(answer, example))
 except AssertionError as sentence:

@@ -68,8 +68,8 @@ print("shifted and stretched, u is the same:", np.allclose(normalised(some), nor
 # %% [markdown]
 # ## Your turn
 #
-# Write `backward`, for all columns at once: a Σ over the rows is `.sum(axis=0)`. Either box by box, in seven lines, or
-# by the last formula. Then leave out one of its two subtractions, and see whether it is noticed.
+# Write `backward`, for all columns at once: a Σ over the rows is `.sum(axis=0)`. Either box by box, in seven or eight
+# lines, or by the last formula. Then leave out one of its two subtractions, and see whether it is noticed.
 #
 # Whoever uses the network later may have a single row, which has no variance. So `predict` uses averages over the
 # batches that training has seen, which `state()` declares: kept, saved, but not trained.

@@ -66,7 +66,7 @@ class Convolution(Layer):
 
 
 # %%
-answer, example = Convolution(3), np.random.default_rng(0).normal(size=(4, 7))
+answer, example = Convolution(3), np.random.default_rng(0).normal(size=(6, 7))
 try:
     print(check_layer(answer, example))
 except AssertionError as sentence:

@@ -35,9 +35,9 @@ for size in (0.5, 1.0, 2.0):
 # %% [markdown]
 # ![How much the result depends on the states of earlier steps](pictures/lesson_08.svg)
 #
-# *With every step back, dh is multiplied by V and by the slopes of tanh, which are at most 1. It vanishes within a few
-# steps, or explodes where V is large and the slopes stay near 1 (dashed: without any input). So a plain recurrent
-# network forgets; LSTM and GRU were invented against it.*
+# *With every step back, dh is multiplied by V and by the slopes of tanh, which are at most 1. It fades, the faster
+# the smaller V is, or explodes where V is large and the slopes stay near 1 (dashed: without any input). So a plain
+# recurrent network forgets; LSTM and GRU were invented against it.*
 #
 # ## One step, backward
 #
@@ -85,7 +85,7 @@ class Recurrent(Layer):
 
 
 # %%
-answer, example = Recurrent(2, 3), np.random.default_rng(0).normal(size=(4, 5, 2))
+answer, example = Recurrent(2, 3), np.random.default_rng(0).normal(size=(6, 5, 2))
 try:
     print(check_layer(answer, example))
 except AssertionError as sentence:

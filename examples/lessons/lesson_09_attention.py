@@ -11,8 +11,9 @@
 #     P = softmax(S)           over the last axis: each place has 1 to give away
 #     y = P V                  each place receives a mean of the values, by its own choice of weights
 #
-# The sum in Q Kᵀ has d terms, so it grows like √d. Divided by that, it stays small enough for softmax: among huge
-# scores the largest would get all, and then no small change of a score changes anything, so there is no gradient.
+# The sum in Q Kᵀ has d terms of both signs, which partly cancel, so it grows like √d. Divided by that, it stays small
+# enough for softmax: among huge scores the largest would get all, and then no small change of a score changes anything,
+# so there is no gradient.
 
 # %%
 import numpy as np
@@ -83,7 +84,7 @@ class Attention(Layer):
 
 
 # %%
-answer, example = Attention(3), np.random.default_rng(0).normal(size=(4, 5, 3))
+answer, example = Attention(3), np.random.default_rng(0).normal(size=(6, 5, 3))
 try:
     print(check_layer(answer, example))
 except AssertionError as sentence:

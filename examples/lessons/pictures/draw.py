@@ -49,7 +49,7 @@ def arrow(axes, start, end, text="", colour=GREY, above=0.16, bend=0.0, aside=0.
     )
 
 
-def table(axes, values, title, limit, numbers=True):
+def table(axes, values, title, limit, numbers=True, digits=2):
     """A small table of numbers in colours: red above 0, blue below."""
     axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes.set_title(title, fontsize=10)
@@ -58,7 +58,15 @@ def table(axes, values, title, limit, numbers=True):
     if numbers:
         for (row, column), value in np.ndenumerate(values):
             colour = "white" if abs(value) > 0.6 * limit else "black"
-            axes.text(column, row, f"{round(value, 2) + 0.0:.2f}", ha="center", va="center", fontsize=9, color=colour)
+            axes.text(
+                column,
+                row,
+                f"{round(value, digits) + 0.0:.{digits}f}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color=colour,
+            )
 
 
 def lesson_01():
@@ -135,8 +143,8 @@ def lesson_04():
 def lesson_05():
     figure, (axes,) = panels(2, 6.4)
     y = solved(5)["softmax"](np.array([2.0, 1.0, 0.0, -1.0]))
-    table(axes[0], np.diag(y) - np.outer(y, y), "the Jacobian, ∂y_k/∂x_j", 0.25)
-    table(axes[1], np.diag(y * (1 - y)), "its diagonal alone: the usual mistake", 0.25)
+    table(axes[0], np.diag(y) - np.outer(y, y), "the Jacobian, ∂y_k/∂x_j", 0.25, digits=3)
+    table(axes[1], np.diag(y * (1 - y)), "its diagonal alone: the usual mistake", 0.25, digits=3)
     return figure
 
 

@@ -36,4 +36,4 @@ class Convolution(Layer):
 
 
 # %%
-answer, example = Convolution(3), np.random.default_rng(0).normal(size=(4, 7))
+answer, example = Convolution(3), np.random.default_rng(0).normal(size=(6, 7))

@@ -46,4 +46,4 @@ class Recurrent(Layer):
 
 
 # %%
-answer, example = Recurrent(2, 3), np.random.default_rng(0).normal(size=(4, 5, 2))
+answer, example = Recurrent(2, 3), np.random.default_rng(0).normal(size=(6, 5, 2))

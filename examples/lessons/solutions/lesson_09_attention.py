@@ -47,4 +47,4 @@ class Attention(Layer):
 
 
 # %%
-answer, example = Attention(3), np.random.default_rng(0).normal(size=(4, 5, 3))
+answer, example = Attention(3), np.random.default_rng(0).normal(size=(6, 5, 3))

@@ -30,4 +30,4 @@ class Block(Layer):
 
 
 # %%
-answer, example = Block(4), np.random.default_rng(0).normal(size=(3, 5, 4))
+answer, example = Block(4), np.random.default_rng(0).normal(size=(6, 5, 4))
