@@ -45,7 +45,7 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
         right = wanted.forward(example.copy())
         if not isinstance(y, np.ndarray) or y.shape != right.shape:
             returns = f"{where}, forward {_returned(y)}; the lesson asks for an array of the shape {right.shape}"
-            raise WrongAnswer(f"{answer!r}: {returns}{_form(y, example)}")
+            raise WrongAnswer(f"{answer!r}: {returns}{_form(y, example, right)}")
         off = ~np.isclose(y, right, rtol=1e-6, atol=1e-9)
         if off.any():
             place = tuple(int(i) for i in np.argwhere(off)[0])
@@ -105,12 +105,15 @@ def _returned(y: Any) -> str:
     return "returns a single number" if np.ndim(y) == 0 and not callable(y) else f"returns {type(y).__name__!r}"
 
 
-def _form(y: Any, example: Any) -> str:
+def _form(y: Any, example: Any, right: Any) -> str:
     """What seems to have led to another form of y, as a line of the sentence; empty where that is not known."""
     if y is None:
         return "\n  likely bug: its line `return …` is missing"
     if np.shape(y) == example.shape[1:] and np.shape(y) != ():
         return "\n  likely bug: rows are taken for columns: x[0] is the first row of x, x[:, 0] its first column"
+    if np.shape(y) == example.shape and right.shape == example.shape[:-1]:
+        said = "each row is to have one number: x * w has one for each entry, of which x @ w is the sum"
+        return f"\n  likely bug: {said}"
     return ""
 
 

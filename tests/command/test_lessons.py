@@ -63,6 +63,7 @@ MISTAKES = [
     (2, "dy * self.w", "dy @ self.w", "right:      return dy * self.w   (tried: then it is right)"),
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
     (2, "        self.db = dy.sum(axis=0)\n", "", "the gradient of b is identically zero: it is never filled in"),
+    (1, "np.tanh(x @ self.w", "np.tanh(x * self.w", "each row is to have one number: x * w has one for each entry"),
     (3, "self.a1.T @ dz2", "self.a1.T @ dz2 / len(dy)", "too small by exactly the batch size"),
     (3, "dy * self.y * (1 - self.y)", "dy", "the factor `self.y * (1 - self.y)` is missing, the slope of a sigmoid"),
     (3, "da1 * self.a1 * (1 - self.a1)", "da1", "the factor `self.a1 * (1 - self.a1)` is missing"),
