@@ -150,7 +150,10 @@ navigation.append("* [Bugs and their sentences](gallery.md)")
 
 for path in sorted((ROOT / "docs" / "text").glob("*.md")):
     if path.stem != "index":
-        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        text = path.read_text(encoding="utf-8")
+        if "](../bugs.py)" in text:
+            write(path.name, text.replace("](../bugs.py)", "](gallery.md)"))
+        title = text.partition("\n")[0].removeprefix("# ")
         navigation.append(f"* [{title}]({path.name})")
 
 readme = (ROOT / "README.md").read_text(encoding="utf-8")

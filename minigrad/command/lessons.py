@@ -76,7 +76,9 @@ def lesson(options: argparse.Namespace) -> int:
     chosen = lessons[options.number - 1]
     if options.files and options.out is not None:
         raise ValueError("FILE is an answer to grade, --out a file to write the lesson to: give one of them")
-    if len(options.files) > 1 or glob.has_magic("".join(options.files)):
+    if options.json and not options.files:
+        raise ValueError("--json tells what is to be said of answers: name the files to grade")
+    if len(options.files) > 1 or glob.has_magic("".join(options.files)) or options.json:
         return _list(options, chosen)
     if options.files:
         return _tell(options, len(lessons), chosen)
@@ -110,7 +112,7 @@ def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
 def _list(options: argparse.Namespace, lesson: Lesson) -> int:
     """Grade several FILEs, those of a class say: each under its name, and how many are right."""
     files = [file for name in options.files for file in sorted(glob.glob(name)) or [name]]  # Windows' shell leaves *
-    right = 0
+    right, told = 0, []
     for file in files:
         try:
             verdict = graded(lesson.solution, Path(file))
@@ -119,9 +121,14 @@ def _list(options: argparse.Namespace, lesson: Lesson) -> int:
         except ValueError as error:
             verdict = Verdict(False, str(error))
         right += verdict.right
+        told.append({"file": file, "right": verdict.right, "sentence": verdict.sentence})
         first, *further = verdict.sentence.splitlines()
-        print("\n  ".join([f"{file}: {'right' if verdict.right else 'not yet'}. {first}", *further]), flush=True)
-    print(f"{lesson.title}: {right} of {len(files)} right")
+        if not options.json:
+            print("\n  ".join([f"{file}: {'right' if verdict.right else 'not yet'}. {first}", *further]), flush=True)
+    if options.json:
+        print(json.dumps({"lesson": options.number, "right": right, "answers": told}))
+    else:
+        print(f"{lesson.title}: {right} of {len(files)} right")
     return 0 if right == len(files) else 1
 
 

@@ -125,6 +125,7 @@ def _parser() -> _Parser:
     command.add_argument("files", metavar="FILE", nargs="*", help="the script or notebook with your answer, or several")
     command.add_argument("--out", metavar="FILE", help="write the lesson to FILE: .py, or .ipynb for a notebook")
     _add_force(command)
+    _add_json(command)
 
     command = commands.add_parser(
         "export", help="write a saved model as an ONNX file, a workbook or a page", allow_abbrev=False

@@ -355,6 +355,10 @@ def test_a_class_is_graded_by_one_command(tmp_path, monkeypatch, capsys):
     assert err == "" and "\n    likely bug: too small by exactly the batch size" in out and "No such file" in out
     assert main(["lesson", "2", "b.py", "[b].py"]) == 0  # a pattern that the shell has not filled in
     assert capsys.readouterr().out.endswith("2 of 2 right\n")
+    assert main(["lesson", "2", "b.py", "c.py", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["lesson"], told["right"]) == (2, 1)
+    assert [(each["file"], each["right"]) for each in told["answers"]] == [("b.py", True), ("c.py", False)]
 
 
 @pytest.mark.parametrize(
@@ -378,6 +382,7 @@ def test_a_file_without_an_answer_is_a_wrong_answer(text, words, tmp_path, capsy
     [
         (["0"], "'0' is not a whole number from 1 on"),
         (["11"], "there is no lesson 11; they are 1 to 10"),
+        (["1", "--json"], "name the files to grade"),
         (["--out", "mine.py"], "which lesson? `minigrad lesson 1 --out mine.py` writes the first one"),
         (["1", "none.py"], "none.py: No such file"),
         (["1", "--out", "mine.txt"], "--out takes a name that ends in .py"),
