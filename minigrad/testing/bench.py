@@ -31,6 +31,7 @@ from minigrad.testing.point import Point
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import RELATIVE, Noise, agree, same
 from minigrad.testing.rule import Evidence, NotRun, Refused
+from minigrad.testing.sentences import SINGLE
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
 BETWEEN = "x between two thresholds"
@@ -87,7 +88,7 @@ class LayerBench(Bench):
         self.drawn: list[Array] = drawn_from(domain) if x is None and self.fenced else []
         x = self.drawn[0] if self.drawn else x
         self.given: bool = x is not None
-        self.whole: Array = self._rows(find_input(self.subject, self.rng) if x is None else self._given(x))
+        self.whole: Array = self._rows(self._found() if x is None else self._given(x))
         self.x: Array = self._some(self.whole)
         self.own: Array = self.subject.theta.copy()
         sizes = [part.span.stop - part.span.start for part in self.parameters()]
@@ -311,6 +312,15 @@ class LayerBench(Bench):
             raise Evidence(f"{method} changes the parameters", "parameters changed")
 
     # Choosing the first input.
+
+    def _found(self) -> Array:
+        """An x that the layer takes. Raises ValueError where none is, and Evidence where the fault is forward's."""
+        try:
+            return find_input(self.subject, self.rng)
+        except ValueError as error:
+            if any(words in str(error.__cause__) for words in SINGLE):
+                return self.rng.standard_normal((5, 3))  # which forward will refuse, too
+            raise
 
     def _given(self, x: Any) -> Array:
         """The user's x in float64; integers stay integers where the layer looks them up."""

@@ -12,9 +12,9 @@ from minigrad.parameter import Array
 from minigrad.testing import rewrites
 from minigrad.testing.edits import Edit, Slot, code, slots
 from minigrad.testing.rewrites import Written
+from minigrad.testing.sentences import SINGLE
 from minigrad.testing.trials import Correction
 
-RAISED = ("truth value of an array", "only length-1 arrays", "only 0-dimensional arrays", "only size-1 arrays")
 PAIRS = {"max": "np.maximum", "min": "np.minimum"}
 BOTH: dict[type[ast.boolop], str] = {ast.And: "np.logical_and", ast.Or: "np.logical_or"}
 IF = "`if` decides once, for the whole array: np.where(…, …, …) decides for each of its numbers"
@@ -22,7 +22,7 @@ IF = "`if` decides once, for the whole array: np.where(…, …, …) decides fo
 
 def correction(layer: Layer, x: Array, error: BaseException | None) -> Correction | None:
     """All such places at once, where one of them raises."""
-    if not any(words in str(error) for words in RAISED):
+    if not any(words in str(error) for words in SINGLE):
         return None
     rewritten = list[Written]()
     for each in rewrites.written_in(layer, "forward", "backward"):
@@ -35,7 +35,7 @@ def correction(layer: Layer, x: Array, error: BaseException | None) -> Correctio
 
 def decides(error: BaseException | None) -> str:
     """Words for an `if` of an array, where one has raised."""
-    return IF if RAISED[0] in str(error) else ""
+    return IF if SINGLE[0] in str(error) else ""
 
 
 def _edits(slot: Slot, functions: Any) -> Iterator[Edit]:

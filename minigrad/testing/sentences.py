@@ -9,6 +9,9 @@ ONE_ROW_WRONG = "for one row it runs, and is wrong there, too"
 UNSUMMED = "not summed over the batch: the gradient of a parameter is the sum of what every row contributes"
 UNSET = "the gradient of {parameter} is identically zero: it is never filled in"
 
+# What is raised where a single number belongs, and an array is given.
+SINGLE = ("truth value of an array", "only length-1 arrays", "only 0-dimensional arrays", "only size-1 arrays")
+
 # What each symptom is a symptom of; braces take an attribute, or a fact, of the evidence.
 SENTENCES = {
     # A layer.

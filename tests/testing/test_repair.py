@@ -103,6 +103,19 @@ def test_the_slip_of_a_few_lines_is_named(forward, backward, words):
     assert words in str(caught.value)
 
 
+def test_a_forward_that_takes_no_array_at_all_is_not_asked_for_another_x():
+    class Largest(Layer):
+        def forward(self, x):
+            self.x = x
+            return max(x, 0)
+
+        def backward(self, dy):
+            return dy * (self.x > 0)
+
+    with pytest.raises(GradientError, match=r"`np.maximum\(x, 0\)` belongs there"):
+        check_layer(Largest())
+
+
 class Strided(Layer):
     """A change of the arguments of as_strided could write anywhere, so that none is tried"""
 
