@@ -62,7 +62,7 @@ class Trials:
         self.run = run
         self.wanted = wanted
         self.confirm = confirm
-        self.until = until
+        self.until: float = until
         self.count: int = 0
         self.in_time: bool = True
         self.partly: Correction | None = None
