@@ -173,7 +173,7 @@ BY_REPAIR = (
 OVERWRITTEN = {"dy overwritten": "backward", "x overwritten": "forward", "y overwritten": "backward"}
 WIDTHS = ("rows of 1,", "rows of 2,")
 BRANCHES = "a threshold in backward is not one in forward, or the other way round"
-TRIED = {
+TRIED: dict[bool | None, str] = {
     True: "then it is right",
     False: "then this is right, and something else still wrong",
     None: "then something else is still wrong",
