@@ -16,6 +16,7 @@ import minigrad
 from minigrad import Layer, Loss, Optimizer
 from minigrad.command import settings as command_settings
 from minigrad.command.main import main
+from minigrad.results import baselines
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -106,6 +107,7 @@ def test_the_readmes_commands_run_as_written_one_after_the_other(tmp_path, monke
     """All but the workbook of digits, which tests/command writes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command_settings, "STEPS", 500)  # that they run is asked here, not how good the network is
+    monkeypatch.setattr(baselines, "boosting_installed", lambda: False)
     commands = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
     commands = [shlex.split(line, comments=True) for line in commands if line.startswith("minigrad ")]
     tried = [words[1:] for words in commands if "digits.xlsx" not in words]
