@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 import functools
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +56,25 @@ class Edit:
         finally:
             for owner, key, old in reversed(kept):
                 _put(owner, key, old)
+
+
+@contextmanager
+def all_made(edits: Iterable[Edit]) -> Iterator[None]:
+    """In here all of these are made, one after the other."""
+    with ExitStack() as stack:
+        for edit in edits:
+            stack.enter_context(edit.made())
+        yield
+
+
+def statements_of(edits: Iterable[Edit]) -> list[Any]:
+    """The statements that edits lie in, each once, in their order."""
+    return list({id(edit.statement): edit.statement for edit in edits}.values())
+
+
+def one_at_each_place(edits: list[Edit]) -> list[Edit]:
+    """The edits without those after another one of the same place."""
+    return list({(id(edit.places[0][0]), edit.places[0][1]): edit for edit in reversed(edits)}.values())[::-1]
 
 
 def _locate(new: Any, at: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
-from minigrad.testing.edits import Edit
+from minigrad.testing.edits import Edit, all_made, statements_of
 from minigrad.testing.gradients import try_gradients
 from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.repair import is_ours
@@ -54,9 +53,7 @@ def changed(layer: Layer, rewritten: list[Written]) -> Layer:
     other = copy.deepcopy(layer)
     holders = list(walk([other]))
     for each in rewritten:
-        with ExitStack() as stack:
-            for edit in each.edits:
-                stack.enter_context(edit.made())
+        with all_made(each.edits):
             vars(holders[each.number])[each.name] = MethodType(each.method.compiled(), holders[each.number])
     return other
 
@@ -84,13 +81,11 @@ def described(rewritten: list[Written], says: str, wholly: bool | None) -> Corre
     """The edits as a correction: the lines before and after them."""
     places, written, right = list[str](), list[str](), list[str]()
     for each in rewritten:
-        statements = list({id(edit.statement): edit.statement for edit in each.edits if not edit.added}.values())
+        statements = statements_of(edit for edit in each.edits if not edit.added)
         places += [each.method.place(statement) for statement in statements]
         written += [first_line(statement) for statement in statements]
         right += [f"{first_line(edit.added)} in {each.name}" for edit in each.edits if edit.added]
-        with ExitStack() as stack:
-            for edit in each.edits:
-                stack.enter_context(edit.made())
+        with all_made(each.edits):
             right += [first_line(statement) for statement in statements]
     return Correction(says, "; ".join(dict.fromkeys(places)), ";  ".join(written), ";  ".join(right), wholly)
 

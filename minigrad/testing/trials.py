@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import MethodType
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array
-from minigrad.testing.edits import Edit
+from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
 from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.rounding import matches
 from minigrad.testing.slips import Known, edits
@@ -113,11 +113,11 @@ class Trials:
                 if (at.name, slip) in self._alike:
                     by_slip.setdefault(slip, []).append(edit)
         for alike in by_slip.values():
-            places = list({(id(edit.places[0][0]), edit.places[0][1]): edit for edit in reversed(alike)}.values())[::-1]
+            places = one_at_each_place(alike)
             if self._is_late():
                 return None
             places.sort(key=lambda edit: edit.statement.lineno)
-            found = self._tried(replace(at, edits=tuple(places))) if len(_statements(places)) > 1 else None
+            found = self._tried(replace(at, edits=tuple(places))) if len(statements_of(places)) > 1 else None
             for edit in [*places] if found else ():  # without those that change nothing
                 fewer = self._tried(replace(at, edits=tuple(other for other in places if other is not edit)))
                 if fewer is not None:
@@ -160,8 +160,8 @@ class Trials:
         for (name, _), alike in self._alike.items():
             if name != at.name or len(alike) < 2:
                 continue
-            places = list({(id(edit.places[0][0]), edit.places[0][1]): edit for edit in reversed(alike)}.values())[::-1]
-            groups = [[edit for edit in places if edit.statement is each] for each in _statements(places)]
+            places = one_at_each_place(alike)
+            groups = [[edit for edit in places if edit.statement is each] for each in statements_of(places)]
             for group in [places, *(each for each in groups if len(each) < len(places))]:
                 if self._is_late():
                     return None
@@ -182,7 +182,7 @@ class Trials:
             for edit in edits(at.method.tree, replace(at.known, blamed=""))
             if common & {*edit.slips} and id(edit.statement) not in elsewhere
         ]
-        others = list({(id(edit.places[0][0]), edit.places[0][1]): edit for edit in reversed(alike)}.values())[::-1]
+        others = one_at_each_place(alike)
         for more in [others, *([other] for other in others)] if len(others) <= ALIKE else ():
             found = self._tried(replace(at, edits=(*at.edits, *more))) if more and not self._is_late() else None
             if found is not None:
@@ -271,18 +271,14 @@ class _Changed:
     edits: tuple[Edit, ...] = ()
     before: str = ""
 
-    @contextmanager
-    def made(self) -> Iterator[None]:
-        """In here they are made."""
-        with ExitStack() as stack:
-            for edit in self.edits:
-                stack.enter_context(edit.made())
-            yield
+    def made(self) -> AbstractContextManager[None]:
+        """In there they are made."""
+        return all_made(self.edits)
 
     def changed(self) -> list[Any]:
         """The statements that stand in the place of those changed, while the changes are made, and what is added."""
         whole = {id(edit.statement): edit.places[0][2] for edit in self.edits}
-        made = [new if isinstance(new := whole[id(each)], ast.stmt) else each for each in _statements(self.edits)]
+        made = [new if isinstance(new := whole[id(each)], ast.stmt) else each for each in statements_of(self.edits)]
         for edit in self.edits:
             if edit.added:
                 body = edit.places[0][2]
@@ -297,14 +293,9 @@ def _replaces(second: Edit, first: Edit) -> bool:
     return any(id(node) in changed for old in replaced if isinstance(old, ast.AST) for node in ast.walk(old))
 
 
-def _statements(edits: Sequence[Edit]) -> list[Any]:
-    """The statements that edits lie in, in their order."""
-    return list({id(edit.statement): edit.statement for edit in edits}.values())
-
-
 def _correction(at: _Changed, after: list[str]) -> Correction:
     """The changes as a correction; `after` has the lines as they are then."""
-    statements = _statements(at.edits)
+    statements = statements_of(at.edits)
     says = list(dict.fromkeys(edit.says for edit in at.edits))
     words = "; ".join(says) + (f": at {len(at.edits)} places" if len(says) < len(at.edits) else "")
     places = dict.fromkeys(at.method.place(each) for each in statements)
