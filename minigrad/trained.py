@@ -55,7 +55,7 @@ def may_lack_declarations(model: Model) -> bool:
     return any(
         isinstance(value, np.ndarray) and mentions(type(layer), Layer, f"d{name}") and _undeclared(layer, name, value)
         for layer in walk([model])
-        for name, value in vars(layer).items()
+        for name, value in list(vars(layer).items())  # another thread may predict, and a layer keep what it has not yet
     )
 
 

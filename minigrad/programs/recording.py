@@ -366,7 +366,7 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
     for thing in things:
         if hasattr(type(thing), "__getattr__"):
             raise PartError("all", f"{title_of(thing)} makes up attributes, in __getattr__")
-        for name, value in vars(thing).items():
+        for name, value in list(vars(thing).items()):  # another thread may predict meanwhile
             if carries := carried_by_function(value):
                 raise PartError("all", f"{title_of(thing)} holds {carries} as {name}, which can't be copied with it")
     shared = SharedState(things)
