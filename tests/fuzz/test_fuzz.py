@@ -3,14 +3,12 @@
 The long run is a command, see `tests/fuzz/__main__.py`.
 """
 
-import contextlib
 import itertools
 import re
 from pathlib import Path
 
 import pytest
 
-from minigrad.programs.threads import one_blas_thread
 from tests.fuzz import oracle
 from tests.fuzz.acts import Case
 from tests.fuzz.cases import FAMILIES
@@ -128,10 +126,8 @@ def test_each_habit_alone(habit):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_few_cases_of_each_family(family):
-    # Threads of BLAS that wait for one another, where two threads of Python share them, take fifty times as long.
-    with one_blas_thread() if family == "threads" else contextlib.nullcontext():
-        for seed in range(SEEDS if family != "many rows" else 2):
-            refuse(Case(family, seed))
+    for seed in range(SEEDS if family != "many rows" else 2):
+        refuse(Case(family, seed))
 
 
 @pytest.mark.parametrize(("family", "seed"), seeds_that_failed())
