@@ -9,6 +9,8 @@ The textbook is read in this order: parameter, layer, model, functions, layers, 
 training.loop, sequential. All else is speed and tools; CONTRIBUTING.md has a line on each.
 """
 
+from minigrad import starting as starting  # isort: split
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -3,13 +3,18 @@
 import errno
 import io
 import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minigrad.command import others
 from minigrad.command.main import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
 
 LAYER = '''
 from minigrad import Layer, parameter
@@ -106,3 +111,25 @@ def test_a_closed_pipe_of_windows_ends_with_status_141(monkeypatch, tmp_path, ca
         monkeypatch.setattr(sys, "stdout", Unread(os.dup(file.fileno())))
         assert main(["lesson"]) == 141
     assert capsys.readouterr().err == ""
+
+
+COMMAND = ["-m", "minigrad"]
+SCRIPT = ["minigrad"]
+LIBRARY = ["-c", "import minigrad"]
+
+
+@pytest.mark.parametrize(
+    ("started", "at"),  # a module that minigrad imports, or its command
+    [(COMMAND, "numpy"), (COMMAND, "argparse"), (SCRIPT, "numpy"), (SCRIPT, "argparse"), (LIBRARY, "numpy")],
+)
+def test_ctrl_c_while_importing_ends_the_command_in_one_line_and_is_left_to_others(tmp_path, request, started, at):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    (tmp_path / f"{at}.py").write_text("import signal\n\nsignal.raise_signal(signal.SIGINT)\n")
+    (tmp_path / "minigrad").write_text("from minigrad.command.main import main\n")  # as installing writes it
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run([sys.executable, *started], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    if started == LIBRARY:
+        assert done.stderr.endswith("\nKeyboardInterrupt\n")
+    else:
+        assert (done.returncode, done.stderr, done.stdout) == (130, "minigrad: interrupted\n", "")
