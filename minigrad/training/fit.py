@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,11 +24,12 @@ from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.loop import Augment, Shuffle, ranks_of, require_count, train
-from minigrad.training.measuring import Metric, check_metrics, evaluate
+from minigrad.training.measuring import Metric, Monitor, check_metrics, evaluate
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import ClassWeight, strata
 
 if TYPE_CHECKING:
+    from minigrad.saving.checkpoint import Checkpoint
     from minigrad.training.ranks import SharedRows
 
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
@@ -85,7 +86,7 @@ def fit(
     each takes its share of every batch (`training.ranks`). Rank 0 writes the checkpoint. BatchNorm sees the rows of its
     own rank. A rank that fails ends all.
     """
-    objective, history, best = Objective(model, loss, l2, l1), History(), None
+    objective = Objective(model, loss, l2, l1)
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     optimizer.bind(model)
     require_count("epochs", epochs, "train for at least one")
@@ -108,75 +109,108 @@ def fit(
 
     prepare = prepared if ranks is None else partial(ranks.prepare, prepared, t, loss)
     examples, held_out = prepare(class_weight)
-
-    def kept() -> tuple[Any, Any]:
-        if checkpoint is None or (ranks is not None and ranks.rank):
-            return None, None
-        from minigrad.saving.checkpoint import Checkpoint  # `import minigrad` is to be quick: few trainings keep one
-
-        settings = {
-            "loss": loss,
-            "optimizer": optimizer,
-            "batch_size": batch_size,
-            "shuffle": shuffle,
-            "l2": l2,
-            "l1": l1,
-            "augment": augment,
-            "seed": seed,
-            "early stopping": patience is not None,
-            "data": examples,
-            "validation": held_out,
-        }
-        if own or monitor:
-            settings |= {"metrics": sorted(own), "monitor": monitor}
-        saved = Checkpoint(checkpoint, model, optimizer, settings)
-        return saved, saved.resume()
-
-    saved, found = kept() if ranks is None else ranks.resume(kept)
-    if found is not None:
-        history, best = History(**found[0]), found[1]
-
-    def ended() -> bool:
-        waited = len(history) - (history.best_epoch or 0)
-        return len(history) >= epochs or (patience is not None and waited >= patience)
+    settings = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "l2": l2,
+        "l1": l1,
+        "augment": augment,
+        "seed": seed,
+        "early stopping": patience is not None,
+        "data": examples,
+        "validation": held_out,
+    }
+    if own or monitor:
+        settings |= {"metrics": sorted(own), "monitor": monitor}
+    keep = partial(_kept, None if ranks is not None and ranks.rank else checkpoint, model, optimizer, settings)
+    saved, found = keep() if ranks is None else ranks.resume(keep)
+    history, best = (History(), None) if found is None else (History(**found[0]), found[1])
 
     shared: Rows | SharedRows = examples
     if ranks is not None:
         shared, held_out = ranks.agree_on(examples, held_out)
         progress = progress if ranks.rank == 0 else False
-
+    chooses = patience is not None or monitor is not None
+    course = _Course(objective, examples, held_out, own, watched, chooses, patience, epochs, history, best)
     try:
         training = train(objective, optimizer, shared, batch_size, shuffle, augment, seed, epochs - len(history))
-        for epoch in () if ended() else _bar(training, len(history), epochs, progress):
-            history.loss.append(epoch.loss)
-            history.seconds.append(epoch.seconds)
-            if held_out is not None:
-                validation_loss, measured = evaluate(objective, held_out, own)
-                history.validation_loss.append(validation_loss)
-                for name, value in measured.items():
-                    history.metrics.setdefault(f"validation_{name}", []).append(value)
-                if (patience is not None or monitor is not None) and watched.is_best(history):
-                    best, history.best_epoch = Snapshot([model]), len(history)
-            elif own:
-                for name, value in evaluate(objective, examples, own)[1].items():
-                    if name in own:
-                        history.metrics.setdefault(name, []).append(value)
-            done = ended()
-
-            def write(done: bool = done, best: Snapshot | None = best) -> None:
-                if saved is not None and (done or saved.due()):
-                    saved.write(asdict(history), best)
-
+        for epoch in () if course.is_over else _bar(training, len(history), epochs, progress):
+            course.enter(epoch)
+            write = partial(course.write, saved)
             write() if ranks is None else ranks.agree(write)
-            if done:
+            if course.is_over:
                 break
     except DivergenceError as error:
         error.history = history
         raise
     finally:
-        if best is not None:
-            best.restore()
+        if course.best is not None:
+            course.best.restore()
     return history
+
+
+@dataclass
+class _Course:
+    """What is known of a training after each of its epochs, until it is over.
+
+    It trains on `rows`. Where there are rows `held_out`, it is measured on them, and if it `chooses`, `best` is the
+    model as it was after the epoch that is the best by what is `watched`. `own` are measures of the user's.
+    """
+
+    objective: Objective
+    rows: Rows
+    held_out: Rows | None
+    own: Mapping[str, Metric]
+    watched: Monitor
+    chooses: bool
+    patience: int | None
+    epochs: int
+    history: History
+    best: Snapshot | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there were as many epochs as were asked for, or `patience` without a better one."""
+        waited = len(self.history) - (self.history.best_epoch or 0)
+        return len(self.history) >= self.epochs or (self.patience is not None and waited >= self.patience)
+
+    def enter(self, epoch: Epoch) -> None:
+        """Enter an epoch in the history, with what is measured of the model as it is now."""
+        history = self.history
+        history.loss.append(epoch.loss)
+        history.seconds.append(epoch.seconds)
+        if self.held_out is not None:
+            validation_loss, measured = evaluate(self.objective, self.held_out, self.own)
+            history.validation_loss.append(validation_loss)
+            self._enter({f"validation_{name}": value for name, value in measured.items()})
+            if self.chooses and self.watched.is_best(history):
+                self.best, history.best_epoch = Snapshot([self.objective.model]), len(history)
+        elif self.own:
+            measured = evaluate(self.objective, self.rows, self.own)[1]
+            self._enter({name: value for name, value in measured.items() if name in self.own})
+
+    def _enter(self, measured: Mapping[str, float]) -> None:
+        for name, value in measured.items():
+            self.history.metrics.setdefault(name, []).append(value)
+
+    def write(self, saved: Checkpoint | None) -> None:
+        """Write the checkpoint, if there is one, when it is due and at the end."""
+        if saved is not None and (self.is_over or saved.due()):
+            saved.write(asdict(self.history), self.best)
+
+
+def _kept(
+    path: str | os.PathLike[str] | None, model: Model, optimizer: Optimizer, settings: dict[str, Any]
+) -> tuple[Checkpoint | None, tuple[dict[str, Any], Snapshot | None] | None]:
+    """The checkpoint in this file, and what it held: the history and the best epoch so far; None for what is not."""
+    if path is None:
+        return None, None
+    from minigrad.saving.checkpoint import Checkpoint  # `import minigrad` is to be quick: few trainings keep one
+
+    saved = Checkpoint(path, model, optimizer, settings)
+    return saved, saved.resume()
 
 
 def _hold_out(
