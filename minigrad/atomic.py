@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import IO
 
 SECONDS_UNTIL_ABANDONED = 600.0  # without a change of a temporary file, which the slowest write makes all the time
 SECONDS_HELD = 2.0  # how long a scanner for viruses, say, may keep a file open that is to be replaced
+
+PORTS = {f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"}
+DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | PORTS
+"""Names that Windows gives no file, whatever their ending."""
 
 
 @contextmanager
@@ -38,7 +43,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())  # or, after a power cut, the new name may stand for nothing yet
-        _replace(temporary, target)
+        _once_closed(lambda: os.replace(temporary, target))
         _sync(target.parent)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
@@ -52,9 +57,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def target_of(path: str | os.PathLike[str]) -> Path:
     """The file that writing to `path` replaces: what a symbolic link points to.
 
-    Raises OSError for what is no ordinary file, FileNotFoundError where the folder of the file is missing, and
-    PermissionError for a file that is protected against writing (which replacing it would get around).
+    Raises OSError for what is no ordinary file and for a name that Windows can't have, there; FileNotFoundError where
+    the folder of the file is missing, and PermissionError for a folder that takes no file, or a file that is protected
+    against writing (which replacing it would get around).
     """
+    refuse_name(path)
     target = Path(path).resolve()
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
@@ -64,15 +71,53 @@ def target_of(path: str | os.PathLike[str]) -> Path:
         raise FileNotFoundError(f"{path} can't be written: there is no folder {target.parent}; make it first")
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(f"{path} is protected against writing; choose another name, or change its permissions")
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"{path} can't be written: the folder {target.parent} is protected against writing")
     return target
 
 
-def _replace(temporary: Path, target: Path) -> None:
-    """Rename a file; on Windows again and again for a while, since no file is replaced there that somebody has open."""
+def refuse_name(path: str | os.PathLike[str]) -> None:
+    """Raise OSError, on Windows, for a path that can't be that of a file or folder there."""
+    if sys.platform == "win32" and (reason := not_on_windows(path)) is not None:
+        raise OSError(f"{path}: {reason}; choose another name")
+
+
+def not_on_windows(path: str | os.PathLike[str]) -> str | None:
+    """What keeps Windows from having a file or folder of this path, in words; None where nothing does.
+
+    Source: "Naming Files, Paths, and Namespaces" of its documentation. Without a word, Windows writes `aux.csv` to a
+    device, `out:1.csv` into a hidden stream of the file `out`, and `out.csv.` as `out.csv`.
+    """
+    whole = PureWindowsPath(path)
+    for name in whole.parts[bool(whole.anchor) :]:
+        if found := re.search(r'[<>:"|?*\0-\x1f]', name):
+            return f"Windows has no {found[0]!r} in names of files"
+        if name != ".." and name[-1] in ". ":
+            return f"Windows has no names of files that end in a {'dot' if name[-1] == '.' else 'space'}"
+        if (device := name.partition(".")[0].rstrip(" ")).lower() in DEVICES:
+            return f"Windows keeps the name {device} for a device, with any ending"
+    return None
+
+
+def refuse_open(path: str | os.PathLike[str]) -> None:
+    """Raise PermissionError, before the work, for a file that Windows won't replace since another program has it open.
+
+    Renaming it to its own name is refused as that will be, and changes nothing.
+    """
+    target = Path(path).resolve()
+    if sys.platform == "win32" and target.exists():
+        try:
+            _once_closed(lambda: os.rename(target, target))
+        except PermissionError as error:
+            raise PermissionError(error.errno, error.strerror, str(path)) from error
+
+
+def _once_closed(rename: Callable[[], None]) -> None:
+    """Rename; on Windows again and again for a while, since no file is replaced there that somebody has open."""
     begun = time.monotonic()
     while True:
         try:
-            return os.replace(temporary, target)
+            return rename()
         except PermissionError as error:
             if sys.platform != "win32":
                 raise

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minigrad.atomic import replacing, target_of
+from minigrad.command.outputs import refuse_output
 from minigrad.data.cells import FRAMES, Cells, read_frame
 from minigrad.data.table import Reading
 from minigrad.data.text_file import Dialect, TableError, is_text_file, rows_of
@@ -67,8 +68,7 @@ def check_output(source: Path, out: Path, force: bool) -> None:
             raise ValueError(f'{out}: {ending} files are written by {module}: pip install "minigrad-nn[{extra}]"')
     if target_of(out).exists() and out.samefile(source):  # by other capitals, too, where a file system has one case
         raise ValueError(f"{out} is the file with the data; choose another name")
-    if out.exists() and not force:
-        raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
+    refuse_output(out, force)
 
 
 def write_beside(table: Cells, reading: Reading, columns: Columns, out: Path) -> list[str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from minigrad.atomic import refuse_name, refuse_open, target_of
 from minigrad.saving import ModelFileError
 from minigrad.saving.format import read
 from minigrad.sequential import Sequential
@@ -49,6 +50,7 @@ def refuse_out(options: argparse.Namespace) -> None:
             raise ValueError("--resume and --force need --out DIR, the folder of the model")
         return
     folder = Path(options.out)
+    refuse_name(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{options.out} is a file; --out takes the name of a folder")
     if not folder.parent.is_dir():
@@ -60,6 +62,9 @@ def refuse_out(options: argparse.Namespace) -> None:
         )
     if options.resume and options.force:
         raise ValueError("--resume goes on with a model and --force begins anew; give one of them")
+    for path in (folder / MODEL, folder / REPORT) if folder.exists() else (folder,):
+        target_of(path)
+        refuse_open(path)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.command.folder import load_model
+from minigrad.command.outputs import refuse_output
 from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
 from minigrad.data.labels import LabelEncoder
@@ -67,14 +68,14 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """`minigrad explain MODEL DATA`: which columns matter, by rows with known answers."""
-    model = load_model(options.model)
-    if not isinstance(model, TableModel):
-        raise ValueError(f"{options.model} is a model of sheets without a header, whose columns have no names to tell")
     out = None if options.out is None else Path(options.out)
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{out}: --out writes a page, so its name ends in .html")
-    if out is not None and out.exists() and not options.force:
-        raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
+    if out is not None:
+        refuse_output(out, options.force)
+    model = load_model(options.model)
+    if not isinstance(model, TableModel):
+        raise ValueError(f"{options.model} is a model of sheets without a header, whose columns have no names to tell")
     rows = read_rows(model, options, answered=True)
     rows.refuse_unseen(model)
     if len(rows.known) < 2:

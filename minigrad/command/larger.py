@@ -20,6 +20,7 @@ import numpy.typing as npt
 from minigrad.atomic import replacing, target_of
 from minigrad.command.folder import load_model
 from minigrad.command.networks import Split
+from minigrad.command.outputs import refuse_output
 from minigrad.command.progress import busy
 from minigrad.command.sources import Choices, Table, with_source
 from minigrad.command.use import columns_of
@@ -195,8 +196,7 @@ def predict_large(options: argparse.Namespace) -> int:
         raise ValueError(f"{out}: the answers about {options.data} are written as Parquet; give a name in .parquet")
     if target_of(out).is_relative_to(Path(options.data).resolve()):
         raise ValueError(f"{out} lies among the data; choose another folder")
-    if out.exists() and not options.force:
-        raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
+    refuse_output(out, options.force)
     writer: Any = None
     with busy(f"writing {out}"), replacing(out) as file:
         for frame in pieces:

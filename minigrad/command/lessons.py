@@ -25,6 +25,7 @@ from typing import Any
 
 from minigrad.command.apart import graded
 from minigrad.command.grading import Verdict
+from minigrad.command.outputs import refuse_output
 
 DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
 MARKDOWN = "# %% [markdown]"
@@ -88,8 +89,7 @@ def lesson(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix.lower() not in (".py", ".ipynb"):
         raise ValueError(f"{out}: --out takes a name that ends in .py, or in .ipynb for a notebook")
-    if out.exists() and not options.force:
-        raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
+    refuse_output(out, options.force)
     out.write_text(notebook(chosen) if out.suffix.lower() == ".ipynb" else chosen.elsewhere, encoding="utf-8")
     print(f"{out}: {chosen.title}. Solve it there; `minigrad lesson {options.number} {out}` grades it")
     return 0

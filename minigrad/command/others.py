@@ -15,6 +15,7 @@ from typing import Any
 from minigrad import spreadsheet, webpage
 from minigrad.command.folder import model_file
 from minigrad.command.options import DIGITS
+from minigrad.command.outputs import refuse_output
 from minigrad.command.rows import read_rows
 from minigrad.command.sources import with_source
 from minigrad.data import samples
@@ -33,12 +34,7 @@ def digits(options: argparse.Namespace) -> int:
     path = Path(options.file)
     if path.suffix.lower() != ".xlsx":
         raise ValueError(f"{path}: the name of a workbook ends in .xlsx")
-    if path.is_dir():
-        raise ValueError(f"{path} is a directory; give the name of a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no directory {path.parent}; make it first")
-    if path.exists() and not options.force:
-        raise ValueError(f"{path} exists already; choose another name, or replace it with --force")
+    refuse_output(path, options.force)
     x, labels = load_digits()
     write_workbook(path, x, labels, overwrite=options.force, progress=sys.stderr.isatty())
     print(f"{path}: sheet X has {len(x):,} digits of {x.shape[1]} pixels, sheet y their labels (10 is the digit 0)")
@@ -48,8 +44,7 @@ def digits(options: argparse.Namespace) -> int:
 def sample(options: argparse.Namespace) -> int:
     """`minigrad sample NAME FILE`: a small table to begin with."""
     path = Path(options.file)
-    if path.exists() and not options.force:
-        raise ValueError(f"{path} exists already; choose another name, or replace it with --force")
+    refuse_output(path, options.force)
     written = samples.write(options.name, path)
     print(f"{path}: {written.about}\nsource    {written.source}\nlicence   {written.licence}")
     print(f"next      minigrad train {path} --target {written.target} --out {path.with_suffix('')}")
@@ -134,8 +129,7 @@ def export(options: argparse.Namespace) -> int:
         from minigrad.onnx import export as write
     except ImportError as error:
         raise ValueError(str(error)) from error
-    if Path(options.file).exists() and not options.force:
-        raise ValueError(f"{options.file} exists already; choose another name, or replace it with --force")
+    refuse_output(options.file, options.force)
     model = load(model_file(options.model))
     x = None if options.data is None else _rows_to_compare(model, options)
     difference = write(model, options.file, x)
@@ -150,8 +144,7 @@ def export(options: argparse.Namespace) -> int:
 
 def _export_without_python(options: argparse.Namespace, ending: str) -> int:
     """The model as a workbook with live formulas, or as a page: for people without Python."""
-    if Path(options.file).exists() and not options.force:
-        raise ValueError(f"{options.file} exists already; choose another name, or replace it with --force")
+    refuse_output(options.file, options.force)
     model = load(model_file(options.model))
     rows = None if options.data is None else _rows_to_compare(model, options)
     if ending == ".xlsx":

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.command.folder import load_model
 from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Recipe
+from minigrad.command.outputs import refuse_output
 from minigrad.command.rows import read_rows
 from minigrad.command.settings import OPTIMIZERS
 from minigrad.command.sources import with_source
@@ -25,8 +26,7 @@ def lay_open(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix.lower() not in (".html", ".htm", ".xlsx"):
         raise ValueError(f"{out}: --out takes a name that ends in .html, for a page, or in .xlsx, for a workbook")
-    if out.exists() and not options.force:
-        raise ValueError(f"{out} exists already; choose another name, or replace it with --force")
+    refuse_output(out, options.force)
     model = load_model(options.model)
     rows = read_rows(model, options, answered=True)
     rows.refuse_unseen(model)

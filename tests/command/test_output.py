@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minigrad import atomic
 from minigrad.command import others
 from minigrad.command.main import COMMANDS, main
 
@@ -133,3 +134,46 @@ def test_ctrl_c_while_importing_ends_the_command_in_one_line_and_is_left_to_othe
         assert done.stderr.endswith("\nKeyboardInterrupt\n")
     else:
         assert (done.returncode, done.stderr, done.stdout) == (130, "minigrad: interrupted\n", "")
+
+
+# ------------------------------------------------------------------------------------------------ what can't be written
+WRITING = {
+    "train": ["train", "none.csv", "--target", "y", "--out"],
+    "predict": ["predict", "none", "none.csv", "--out"],
+    "explain": ["explain", "none", "none.csv", "--out"],
+    "open": ["open", "none", "none.csv", "--out"],
+    "digits": ["digits"],
+    "sample": ["sample", "penguins"],
+    "lesson": ["lesson", "1", "--out"],
+    "export": ["export", "none"],
+}
+ENDINGS = {"train": "", "explain": ".html", "open": ".xlsx", "digits": ".xlsx", "lesson": ".ipynb", "export": ".html"}
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_what_windows_cannot_write_is_refused_before_the_work(command, tmp_path, monkeypatch, capsys):
+    """Names that it can't have, and a file that is open: before a model or data are read, which are not there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "platform", "win32")
+    (tmp_path / "none.csv").touch()  # `predict` looks for it first
+    ending = ENDINGS.get(command, ".csv")
+    assert main([*WRITING[command], f"aux{ending}"]) == 2
+    assert f"minigrad: aux{ending}: Windows keeps the name aux for a device" in capsys.readouterr().err
+    assert os.listdir() == ["none.csv"]
+
+    written = Path("kept", "report.html") if command == "train" else Path(f"kept{ending}")
+    written.parent.mkdir(exist_ok=True)
+    written.write_text("an earlier one", encoding="utf-8")
+    monkeypatch.setattr(atomic, "SECONDS_HELD", 0)
+    if os.name != "nt":
+        monkeypatch.setattr(os, "rename", open_elsewhere)
+    name = "kept" if command == "train" else f"kept{ending}"
+    with written.open(encoding="utf-8") as file:
+        assert main([*WRITING[command], name, "--force"]) == 2
+        assert f"minigrad: {written}: another program, such as Excel, has it open; close it" in capsys.readouterr().err
+        assert file.read() == "an earlier one"
+
+
+def open_elsewhere(*paths):
+    """What Windows says where another program has the file open."""
+    raise PermissionError(13, "Access is denied", str(paths[0]), 32, str(paths[1]))

@@ -1,7 +1,9 @@
 """Models as files: what is saved is loaded bit for bit, forgeries are refused, a crash leaves a whole file."""
 
 import math
+import ntpath
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -618,3 +620,30 @@ def test_save_refuses_paths_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="is protected against writing"):
         small().save(tmp_path / "model")
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.path.isdir(path))
+    with pytest.raises(PermissionError, match=f"the folder {re.escape(str(tmp_path))} is protected against writing"):
+        small().save(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("aux.csv", "keeps the name aux for a device"),
+        ("out/CON", "keeps the name CON for a device"),
+        ("Nul .tar.gz", "keeps the name Nul for a device"),
+        ("com1/model", "keeps the name com1 for a device"),
+        ("out:1.csv", "has no ':' in names"),
+        ("C:/out/what?.csv", "has no '[?]' in names"),
+        ("out.csv.", "end in a dot"),
+        ("out .csv ", "end in a space"),
+        ("my folder /out.csv", "end in a space"),
+        ("C:/../out.d/./.auxiliary/com.csv", None),
+        (r"\\server\share\auxiliary, con (1)\münchen.xlsx", None),
+        (".", None),
+    ],
+)
+def test_names_that_windows_cannot_have_are_known_on_every_system(path, reason):
+    found = atomic.not_on_windows(path)
+    assert found is None if reason is None else re.search(reason, found), found
+    if sys.version_info >= (3, 13):
+        assert (found is not None) == ntpath.isreserved(path)
