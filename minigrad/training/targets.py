@@ -48,22 +48,8 @@ def as_examples(
     if len(x) != len(t):
         raise ValueError(f"x has {len(x)} rows, t has {len(t)}")
     encoder = encoder_of(model, loss, LabelEncoder(t), outputs, len(t)) if labels else None
-    at_steps = loss.at_steps and len(outputs) > 1 and t.shape[1:] == outputs[:-1]
-    if at_steps:
-        for start in range(0, len(t), ROWS_AT_ONCE):
-            check_step_labels("t", t[start : start + ROWS_AT_ONCE], outputs[-1])
-    elif encoder is None:
-        if t.shape[1:] == outputs[:-1] and loss.target_shape(outputs)[-1] == 1:
-            t = t[..., None]
-        if t.shape[1:] != loss.target_shape(outputs):
-            hint = "" if loss.labels else f"; if t holds class labels, train with a cross-entropy instead of {loss!r}"
-            if loss.labels and t.shape[1:] == (1,):
-                hint = "; if t holds one label for each row, make it one-dimensional: t[:, 0]"
-            raise ValueError(
-                f"t has rows of shape {t.shape[1:]}, but the model's outputs have rows of shape {outputs}{hint}"
-            )
-        if loss.labels:
-            check_fractions("t", t, f"{loss!r} takes class labels as one-dimensional t, or a matrix of probabilities")
+    if encoder is None:
+        t = _as_targets(loss, t, outputs)
     if sample_weight is not None:
         sample_weight = as_numbers("sample_weight", sample_weight, dtype)
         if sample_weight.shape != (len(x),):
@@ -77,6 +63,29 @@ def as_examples(
         model.classes = encoder.classes
     model.boundary = loss.boundary
     return examples
+
+
+def _as_targets(loss: Loss, t: Array, outputs: tuple[int, ...]) -> Array:
+    """t (m, …) that are no labels of rows, as the loss takes them for such outputs: labels of steps, or numbers.
+
+    One number for each row, or step, becomes a column. Raises ValueError for what fits neither outputs nor loss.
+    """
+    if loss.at_steps and len(outputs) > 1 and t.shape[1:] == outputs[:-1]:
+        for start in range(0, len(t), ROWS_AT_ONCE):
+            check_step_labels("t", t[start : start + ROWS_AT_ONCE], outputs[-1])
+        return t
+    if t.shape[1:] == outputs[:-1] and loss.target_shape(outputs)[-1] == 1:
+        t = t[..., None]
+    if t.shape[1:] != loss.target_shape(outputs):
+        hint = "" if loss.labels else f"; if t holds class labels, train with a cross-entropy instead of {loss!r}"
+        if loss.labels and t.shape[1:] == (1,):
+            hint = "; if t holds one label for each row, make it one-dimensional: t[:, 0]"
+        raise ValueError(
+            f"t has rows of shape {t.shape[1:]}, but the model's outputs have rows of shape {outputs}{hint}"
+        )
+    if loss.labels:
+        check_fractions("t", t, f"{loss!r} takes class labels as one-dimensional t, or a matrix of probabilities")
+    return t
 
 
 def _check_lookups(layers: Iterable[Layer], x: Array, start: int) -> None:
