@@ -13,7 +13,8 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.branches import between_branches
-from minigrad.testing.comparison import SECONDS, Prover
+from minigrad.testing.budget import PROOF
+from minigrad.testing.comparison import Prover
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import (
     drawn_from,
@@ -42,7 +43,7 @@ ENOUGH = 4000  # numbers in an x; of a larger one most rules take some rows
 class Bench:
     """What every check has: a report to write into, and a prover that compares gradients with derivatives."""
 
-    def __init__(self, report: Report, directions: np.random.Generator, seconds: float = SECONDS) -> None:
+    def __init__(self, report: Report, directions: np.random.Generator, seconds: float = PROOF) -> None:
         self.report = report
         self.prover: Prover = Prover(directions, seconds)
 
@@ -71,7 +72,7 @@ class LayerBench(Bench):
     free: Array
 
     def __init__(
-        self, layer: Layer, x: Any, seed: int, report: Report, only_here: bool = False, seconds: float = SECONDS
+        self, layer: Layer, x: Any, seed: int, report: Report, only_here: bool = False, seconds: float = PROOF
     ) -> None:
         # Independent streams: x and dy from one and the same make xᵀ dy symmetric, which hides a transposed gradient.
         self.rng: np.random.Generator

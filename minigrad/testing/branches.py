@@ -7,16 +7,15 @@ leave an interval between them that no drawn x falls into: so one is made that d
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array
+from minigrad.testing.budget import BETWEEN_THRESHOLDS, Deadline
 from minigrad.testing.subject import Subject
 
 COMPARING = (np.greater, np.greater_equal, np.less, np.less_equal, np.maximum, np.minimum, np.equal, np.not_equal)
-SECONDS = 0.1
 HALVINGS = 40
 
 
@@ -53,7 +52,7 @@ def noting(array: Array, notes: list[Array] | None) -> Noting:
 
 def between_branches(subject: Subject, x: Array, theta: Array) -> Array | None:
     """Rows like x whose entries lie between two thresholds each, or None where there are no two."""
-    until = time.thread_time() + SECONDS
+    deadline = Deadline(BETWEEN_THRESHOLDS)
     typical = float(np.sqrt((x**2).mean())) or 1.0
     low, high = -10 * typical, 10 * typical
     turning: list[Array] = []
@@ -64,7 +63,7 @@ def between_branches(subject: Subject, x: Array, theta: Array) -> Array | None:
     for number in range(len(first)):
         for start, end, a, b in ((low, 0.0, first, middle), (0.0, high, middle, last)):
             if (a[number] != b[number]).any():
-                found = _halved(subject, x, theta, number, start, end, until)
+                found = _halved(subject, x, theta, number, start, end, deadline)
                 if found is not None:
                     turning.append(np.where(a[number] != b[number], found, np.nan))
     if len(turning) < 2:
@@ -91,7 +90,7 @@ def _signs(subject: Subject, x: Array, theta: Array, value: float | Array) -> li
 
 
 def _halved(
-    subject: Subject, x: Array, theta: Array, number: int, start: float, end: float, until: float
+    subject: Subject, x: Array, theta: Array, number: int, start: float, end: float, deadline: Deadline
 ) -> Array | None:
     """Where the comparison of this number turns, for every entry of x."""
     low, high = np.full_like(x, start), np.full_like(x, end)
@@ -99,7 +98,7 @@ def _halved(
     for _ in range(HALVINGS):
         center = low + (high - low) / 2
         signs = _signs(subject, x, theta, center)
-        if len(signs) <= number or time.thread_time() > until:
+        if len(signs) <= number or deadline.is_over():
             return None
         same = signs[number] == before
         low, high = np.where(same, center, low), np.where(same, high, center)

@@ -8,12 +8,12 @@ or can't be had nearby, the comparison has not been made: `unmeasured` parts are
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from minigrad.parameter import Array
+from minigrad.testing.budget import LOCATING, PROOF, Deadline
 from minigrad.testing.derivative import COMPLEX_STEP, EPS, Slope, complex_slope, slope
 from minigrad.testing.point import Measured, Mismatch, Point, rms
 from minigrad.testing.rounding import RELATIVE, TINY, UNITS, Noise, measured_noise
@@ -23,16 +23,14 @@ JITTERS = 16
 NEAR = 1e-7  # how near to v slopes are compared, beside its own size
 MANY_JITTERS = 64  # so many that each of some equal entries is the middle one at least once
 LOCATED = 64  # entries of each wrong part that are looked at
-FEW = 2  # entries of each part that are looked at once 0.4 of the time is over
-SECONDS = 2.0  # of the processor, after which a proof does with fewer directions and entries
-LOCATING = 1.0  # of the processor, for the place of what is wrong
+FEW, ENOUGH = 2, 0.4  # entries of each part that are looked at once this part of the time is over
 TRUSTED = 2  # complex steps that agreed with differences before they are believed alone
 
 
 class Prover:
     """Compares gradients with derivatives, and learns of the code: its sizes, and whether it takes complex numbers."""
 
-    def __init__(self, rng: np.random.Generator, seconds: float = SECONDS) -> None:
+    def __init__(self, rng: np.random.Generator, seconds: float = PROOF) -> None:
         self.rng = rng
         self.complex_safe: bool = True  # as far as is known
         self.by_complex_step: int = 0
@@ -40,17 +38,12 @@ class Prover:
         self.tolerance: float = 0.0
         self.seen: set[str] = set()  # the parts whose gradient could be measured somewhere
         self._sizes: list[tuple[float, dict[str, float]]] = []
-        self._seconds = seconds
-        self._start = time.thread_time()
+        self._deadline = Deadline(seconds)
 
     @property
     def late(self) -> bool:
         """Whether the time is up."""
-        return self._spent > self._seconds
-
-    @property
-    def _spent(self) -> float:
-        return time.thread_time() - self._start
+        return self._deadline.is_over()
 
     def learn(self, point: Point) -> None:
         """Remember how large the gradients of each part get where no number is larger than `reach`."""
@@ -132,7 +125,7 @@ class Prover:
         """Raise Mismatch unless that many entries of each part are right; a few are enough if it takes long."""
         for part in point.parts:
             for number, position in enumerate(self._sample(part, count)):
-                if number >= FEW and self._spent > 0.4 * self._seconds:
+                if number >= FEW and self._deadline.is_over(ENOUGH):
                     break
                 if point.padded and point.v[position] == 0:
                     continue
@@ -323,11 +316,11 @@ class Prover:
     ) -> Mismatch:
         """The mismatch, with the entries of the gradient that it comes from."""
         found: dict[int, Measured] = {} if position is None else {position: measured}
-        until = time.thread_time() + LOCATING
+        deadline = Deadline(LOCATING)
         for part in reversed(point.parts):
             if direction is None or direction[part.span].any():
                 for other in self._sample(part, LOCATED):
-                    if other not in found and time.thread_time() < until:
+                    if other not in found and not deadline.is_over():
                         found[other] = self.entry(point, other, wrong=True)
         if direction is not None and all(each.agrees for each in found.values()):
             found |= self._halved(point, direction, measured)

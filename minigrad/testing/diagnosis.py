@@ -10,7 +10,6 @@ the line that is wrong stands the right one: the change that was tried, or else 
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -34,14 +33,13 @@ from minigrad.testing import (
     signatures,
 )
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
+from minigrad.testing.budget import SIGNATURES, Deadline
 from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
 from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
 from minigrad.testing.trials import Correction
-
-SECONDS = 1.0  # of the processor that the experiments of `signatures` may take
 
 
 def of(evidence: Evidence, bench: Bench | None = None) -> Diagnosis:
@@ -182,9 +180,9 @@ NO_MULTIPLE = "none of the usual slips: it is no multiple of the right one"
 
 
 def _first(texts: Iterator[str]) -> str:
-    until = time.thread_time() + SECONDS
+    deadline = Deadline(SIGNATURES)
     for text in texts:
-        if text or time.thread_time() > until:
+        if text or deadline.is_over():
             return text
     return ""
 

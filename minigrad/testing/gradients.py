@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.budget import OTHER_WIDTHS
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import refused
 from minigrad.testing.point import Mismatch
@@ -259,7 +260,6 @@ def _noise_of_several(bench: LayerBench) -> Array:
     return np.array(noise)
 
 
-SIBLING_SECONDS = 0.5
 WIDTHS = ("features", "channels", "units", "hidden", "width")
 
 
@@ -303,7 +303,7 @@ def wider_sibling(bench: LayerBench, config: dict[str, Any]) -> LayerBench:
         x = np.concatenate([x] * (wider[inner] // widths[inner]), axis=-1) * bench.rng.uniform(0.7, 1, wider[inner])
     elif x is not None and inner is not None and x.dtype.kind == "f":
         raise LookupError("no telling which axis of x is the width")
-    return LayerBench(layer, x, 0, Report(repr(layer)), only_here=True, seconds=SIBLING_SECONDS)
+    return LayerBench(layer, x, 0, Report(repr(layer)), only_here=True, seconds=OTHER_WIDTHS)
 
 
 def sibling_of(bench: LayerBench, out_features: int) -> LayerBench:

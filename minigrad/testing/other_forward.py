@@ -8,7 +8,6 @@ only the reader knows which of them is meant.
 from __future__ import annotations
 
 import ast
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import MethodType
@@ -19,6 +18,7 @@ import numpy as np
 from minigrad.parameter import Array, walk
 from minigrad.testing.axes import OR_FORWARD
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.budget import OTHER_FORWARD, Deadline
 from minigrad.testing.edits import Edit
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.methods import Method, first_line, methods
@@ -28,7 +28,6 @@ from minigrad.testing.rounding import matches
 from minigrad.testing.slips import edits
 from minigrad.testing.subject import INPUT, Case, Subject
 
-SECONDS = 1.0  # of the processor
 STEP = 1e-5  # of differences, beside the numbers that go in
 NEAR = 1e-6  # how near these come to a derivative, of the largest
 LIKELY = 1e-3  # and one alone, which may be a small one
@@ -88,7 +87,7 @@ def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> str:
 
 
 def _agreeing(holder: Any, starts: tuple[str, ...], places: Callable[[], Iterator[Place]]) -> str:
-    until = time.thread_time() + SECONDS
+    deadline = Deadline(OTHER_FORWARD)
     first = next(places())
     before = first.run(first.v)[0]
     for name in methods(type(holder), starts):
@@ -100,7 +99,7 @@ def _agreeing(holder: Any, starts: tuple[str, ...], places: Callable[[], Iterato
         known = replace(known, scope={text: value for text, value in known.scope.items() if text not in states})
         lengths = _lengths(holder)
         for edit in edits(method.tree, known):
-            if time.thread_time() > until:
+            if deadline.is_over():
                 return ""
             if edit.kind == WHOLE:
                 continue

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,13 +23,13 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, arrays_in
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.budget import WAYS, Deadline
 from minigrad.testing.edits import code
 from minigrad.testing.methods import file_of
 from minigrad.testing.point import Mismatch
 from minigrad.testing.rounding import matches
 from minigrad.testing.subject import Case, Subject
 
-SECONDS = 0.5
 REDUCTIONS = {
     "add.reduce",
     "sum",
@@ -125,7 +124,7 @@ def left_out_of_loss(loss: Any, p: Array, t: Array, mismatch: Mismatch) -> str:
 
 
 def _left_out(layer: Layer, x: Array, dy: Array, mismatch: Mismatch) -> str:
-    trace, positions, until = Placed(), np.array(mismatch.positions), time.thread_time() + SECONDS
+    trace, positions, deadline = Placed(), np.array(mismatch.positions), Deadline(WAYS)
     try:
         y = traced(layer, type(layer).forward, x, trace)
     except Exception:  # a forward that has no derivative, or none that is known here
@@ -146,7 +145,7 @@ def _left_out(layer: Layer, x: Array, dy: Array, mismatch: Mismatch) -> str:
     if not matches(gradient(Way("")), mismatch.wanted, 1e-5):
         return ""
     for way in _ways(trace):
-        if time.thread_time() > until:
+        if deadline.is_over():
             return ""
         found = gradient(way)
         if matches(found, mismatch.given) or not (found.any() or mismatch.point.gradient[mismatch.part.span].any()):

@@ -7,7 +7,6 @@ is the numerical derivative of forward, which ran.
 from __future__ import annotations
 
 import ast
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.budget import REFUSAL, Deadline
 from minigrad.testing.derivative import slope
 from minigrad.testing.edits import code, results_of, value_of
 from minigrad.testing.methods import Method, source_at
@@ -29,7 +29,6 @@ from minigrad.testing.trials import Correction, Trials
 
 PACKAGE = str(Path(__file__).parents[1])
 ENTRIES = 8  # of each part that are compared
-SECONDS = 0.7  # of the processor; most trials end soon
 
 
 def correction(bench: LayerBench, error: Exception | None) -> Correction | None:
@@ -95,8 +94,7 @@ def _mended(
             return False
         return None if not all(parts_right <= each for each in found) else all(every <= each for each in found)
 
-    holder, until = list(walk([subject.layer]))[at.number], time.thread_time() + SECONDS
-    trials = Trials(holder, run, wanted, confirm, until)
+    trials = Trials(list(walk([subject.layer]))[at.number], run, wanted, confirm, Deadline(REFUSAL))
     if matches(run(), wanted):  # it raises for other rows
         return None
     return trials.correction_at(at.name, at.line, at.there)

@@ -7,7 +7,6 @@ are left as they are.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +16,12 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.budget import ONE_CHANGE, SEVERAL_CHANGES, Deadline
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.point import Mismatch, Point
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 from minigrad.testing.trials import Correction, Trials
 
-SECONDS = 1.5  # of the processor that all trials may take
-PAIR_SECONDS = 0.8  # and those of several changes at once
 UNTOUCHED = 0.7071067811865476
 
 
@@ -38,7 +36,7 @@ class Outcome:
 
     def of_several(self) -> Correction | None:
         """Several changes at once, now that no single one was right."""
-        return self.first.several(time.thread_time() + PAIR_SECONDS) if self.first else None
+        return self.first.several(Deadline(SEVERAL_CHANGES)) if self.first else None
 
 
 def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
@@ -62,9 +60,9 @@ def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
         found = [bench.prover.right_parts(point) for point in elsewhere(bench, subject)]
         return None if not all(right <= each for each in found) else all(every <= each for each in found)
 
-    until, partly, tried = time.thread_time() + SECONDS, None, list[Trials]()
+    deadline, partly, tried = Deadline(ONE_CHANGE), None, list[Trials]()
     for number in sorted(changed, key=lambda number: number != own):
-        trials = Trials(holders[number], run, wanted, confirm, until)
+        trials = Trials(holders[number], run, wanted, confirm, deadline)
         tried.append(trials)
         mine = (
             (names.get(mismatch.part.name, ""), frozenset(names.values())) if number == own else ("", frozenset[str]())
@@ -127,7 +125,7 @@ def elsewhere(bench: LayerBench, subject: Subject) -> Iterator[Point]:
 
 def of_forward(layer: Layer, run: Callable[[], Array], wanted: Array) -> Correction | None:
     """The change of a layer's forward with which `run`, that runs it, gives what is wanted."""
-    return Trials(layer, run, wanted, lambda: True, time.thread_time() + SECONDS).correction("forward")
+    return Trials(layer, run, wanted, lambda: True, Deadline(ONE_CHANGE)).correction("forward")
 
 
 def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> Outcome:
@@ -141,5 +139,5 @@ def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> Outcome
         others = [("elsewhere", bench.rng.permutation(p), t), *bench.situations("", p, t)]
         return all("p" in bench.prover.right_parts(bench.point(*other)) for other in others) or None
 
-    trials = Trials(bench.loss, run, mismatch.wanted, confirm, time.thread_time() + SECONDS)
+    trials = Trials(bench.loss, run, mismatch.wanted, confirm, Deadline(ONE_CHANGE))
     return _outcome(trials.correction("slopes", "backward"), [trials])

@@ -13,6 +13,7 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.budget import REWRITTEN
 from minigrad.testing.edits import Edit, all_made, statements_of
 from minigrad.testing.gradients import try_gradients
 from minigrad.testing.methods import Method, first_line, methods
@@ -61,7 +62,7 @@ def changed(layer: Layer, rewritten: list[Written]) -> Layer:
 def broken(layer: Layer, x: Array) -> Evidence | None:
     """What the rules of gradients find at x and at inputs like it."""
     try:
-        try_gradients(LayerBench(layer, x, 0, Report(""), seconds=1.0))
+        try_gradients(LayerBench(layer, x, 0, Report(""), seconds=REWRITTEN))
     except Evidence as evidence:
         return evidence
     except Exception as error:

@@ -9,7 +9,6 @@ then two changes at once are tried: beside those that bring it nearer, all other
 from __future__ import annotations
 
 import ast
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array
+from minigrad.testing.budget import Deadline
 from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
 from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.rounding import matches
@@ -56,13 +56,13 @@ class Trials:
         run: Callable[[], Array],
         wanted: Array,
         confirm: Callable[[], bool | None],
-        until: float,
+        deadline: Deadline,
     ) -> None:
         self.holder = holder
         self.run = run
         self.wanted = wanted
         self.confirm = confirm
-        self.until: float = until
+        self.deadline = deadline
         self.count: int = 0
         self.in_time: bool = True
         self.partly: Correction | None = None
@@ -127,9 +127,9 @@ class Trials:
                 return found
         return self.partly
 
-    def several(self, until: float) -> Correction | None:
+    def several(self, deadline: Deadline) -> Correction | None:
         """The first changes at once that are right: of one slip, or one that has come nearer and another after it."""
-        self.until, self.in_time = until, True
+        self.deadline, self.in_time = deadline, True
         nearest = [first for _, _, first in sorted(self._nearer, key=lambda each: each[:2])]
         firsts = {(each.name, slip): each for each in reversed(nearest) for slip in each.edits[0].slips}
         for (_, slip), first in firsts.items():
@@ -209,7 +209,7 @@ class Trials:
         return None
 
     def _is_late(self) -> bool:
-        late = time.thread_time() > self.until
+        late = self.deadline.is_over()
         self.in_time = self.in_time and not late
         return late
 
