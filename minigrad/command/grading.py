@@ -17,7 +17,6 @@ import inspect
 import json
 import linecache
 import re
-import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from minigrad.command.asked_forward import WrongAnswer, compare, kept_wrongly
 from minigrad.command.watch import TooLong
 from minigrad.layer import Layer
 from minigrad.losses import Loss
+from minigrad.profiling import watched
 from minigrad.testing import GradientError, Report
 from minigrad.testing.contract import check
 from minigrad.testing.rules import CONTRACT, zero_rows
@@ -268,12 +268,8 @@ def _handed_over(layer: Layer, example: Any) -> dict[str, traceback.StackSummary
             found[whose] = traceback.extract_stack(frame)
 
     def of(method: Any, argument: Any) -> Any:
-        before = sys.getprofile()
-        sys.setprofile(called)
-        try:
+        with watched(called):
             return method(argument)
-        finally:
-            sys.setprofile(before)
 
     of(layer.backward, np.ones_like(of(layer.forward, example.copy())))
     return found

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 Jobs: TypeAlias = int | str
 """So many processes, or the address of a Dask cluster's scheduler."""
 ATTEMPTS = 3  # to run what a worker that was killed has left
+SECONDS_TO_ANSWER = 10.0  # that a cluster's scheduler has
 
 
 class _Killed(Exception):
@@ -82,7 +83,7 @@ def cluster(jobs: Jobs) -> Iterator[None]:
     except ImportError as error:
         raise ValueError(f'--jobs {jobs}: needs Dask ({error}): pip install "dask[distributed]"') from error
     try:
-        client = Client(jobs, timeout=10)
+        client = Client(jobs, timeout=SECONDS_TO_ANSWER)
     except OSError as error:
         raise ValueError(f"--jobs {jobs}: no Dask scheduler answers there") from error
     with client, joblib.parallel_config(backend="dask"):

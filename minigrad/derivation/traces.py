@@ -7,7 +7,6 @@ are one.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from minigrad.derivation.running import refusal, traced
 from minigrad.derivation.trace import Inner, Node, Trace
 from minigrad.layer import Layer
 from minigrad.parameter import Array, pack
+from minigrad.profiling import watched
 from minigrad.programs.arrays import Recorded, Unrecordable, raw
 
 
@@ -130,12 +130,8 @@ class Traces:
             if event == "return" and frame.f_code is self.function.__code__:
                 variables.update(frame.f_locals)
 
-        profile = sys.getprofile()
-        sys.setprofile(watch)
-        try:
+        with watched(watch):
             y = self.function(layer, x)
-        finally:
-            sys.setprofile(profile)
         for inner, path in paths(layer):
             for name, value in vars(inner).items():
                 if isinstance(array := raw(value), np.ndarray):

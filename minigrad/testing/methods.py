@@ -6,14 +6,15 @@ import ast
 import functools
 import inspect
 import linecache
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from minigrad.derivation.insertion import definition_of
+from minigrad.profiling import watched
 from minigrad.testing.slips import Known
 
 KNOWN = ("sigmoid", "relu", "softplus", "softmax")  # functions that are but a formula
@@ -88,14 +89,8 @@ class Method:
             if event == "return" and frame.f_code is self.code:
                 seen.update(frame.f_locals)
 
-        before = sys.getprofile()
-        sys.setprofile(watch)
-        try:
+        with suppress(Exception), watched(watch):
             run()
-        except Exception:
-            pass
-        finally:
-            sys.setprofile(before)
         gradients = [holder.gradient_name(name) for name in getattr(holder, "params", ())]
         kept = {key: value for key, value in vars(holder).items() if key not in gradients and key[0] != "_"}
         return {key: value for key, value in seen.items() if key != "self"} | {f"self.{k}": v for k, v in kept.items()}

@@ -47,7 +47,7 @@ def test_a_worker_that_is_killed_is_told_and_its_work_done_again(tmp_path, capsy
         run_all("squares", always_killed, [(1,), (2,)], 2)
 
 
-def test_other_seeds_score_the_same_by_any_number_of_jobs_and_on_a_cluster(table, client, capsys):
+def test_other_seeds_score_the_same_by_any_number_of_jobs_and_on_a_cluster(table, client, capsys, monkeypatch):
     train = ["train", str(table), "--target", "kind", "--seeds", "3", "--epochs", "9", "--json"]
     found = []
     for number in ("1", "2", client.scheduler.address):
@@ -55,6 +55,7 @@ def test_other_seeds_score_the_same_by_any_number_of_jobs_and_on_a_cluster(table
         told = json.loads(capsys.readouterr().out)
         found.append({name: value for name, value in told.items() if not name.startswith("seconds")})
     assert found[0] == found[1] == found[2] and found[0]["spread"]
+    monkeypatch.setattr(jobs, "SECONDS_TO_ANSWER", 0.2)
     for wrong, why in (("0", "neither a whole number"), ("two", "neither"), ("tcp://127.0.0.1:1", "no Dask scheduler")):
         assert main([*train, "--jobs", wrong]) == 2
         assert why in capsys.readouterr().err
