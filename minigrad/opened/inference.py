@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from minigrad.data.written_numbers import NumberFormat
 from minigrad.layers.combine import Average
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
-from minigrad.parameter import Array, pack
+from minigrad.parameter import Array, pack, walk
 from minigrad.programs.graph import Graph, graph_of, plain
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
@@ -48,10 +49,9 @@ class Answering:
             self.names = self.features = [f"x{i + 1}" for i in range(int(np.prod(self.row_shape)))]
         if not np.isfinite(self.model.theta).all():
             raise OpenedError(f"{model!r} has weights that are not finite: it has no answers to export")
-        if any(isinstance(layer, Average) for layer in self.model.layers):
-            raise OpenedError("an ensemble is exported as ONNX, not as a page or a workbook; train without --ensemble")
         x = np.zeros((1, *self.row_shape))
         try:
+            self.model.predict(x)  # networks in it have then learned the shape of their rows, and are recorded, too
             program = make(Inference(self.model, x)).program
             self.graph: Graph = graph_of(program)
         except (PartError, Unwritable) as error:
@@ -74,6 +74,15 @@ class Answering:
         """How numbers are written in the columns of a table, where training has read them from text."""
         self.interval: tuple[float, float] | None = interval_of(model.preparation) if self.regression else None
         """The half width of the interval around a prediction, and the share of new rows that it holds for."""
+
+    def place(self, name: str) -> str:
+        """Where a parameter of this name stands: Layer 2, for W2; in an ensemble Network 1, layer 2."""
+        number = int((re.search(r"\d+$", name) or ["1"])[0])
+        first = self.model.layers[0]
+        if len(self.model.layers) > 1 or not isinstance(first, Average):
+            return f"Layer {number}"
+        network, layer = divmod(number - 1, sum(bool(layer.params) for layer in walk([first.layers[0]])))
+        return f"Network {network + 1}, layer {layer + 1}"
 
     def columns(self) -> list[str]:
         """The columns of an answer, as `minigrad predict` names them."""

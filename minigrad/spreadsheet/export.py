@@ -72,8 +72,7 @@ class _Export:
         self.at: dict[Node, tuple[str, int, int]] = {}
         for node in self.a.graph.nodes:
             if node.is_given and node.constant is None and node.name != "x":
-                found = re.search(r"(\d+)$", node.name)
-                self.layers.setdefault(f"Layer {found[1] if found else 1}", []).append(node)
+                self.layers.setdefault(self.a.place(node.name), []).append(node)
         for sheet, nodes in self.layers.items():
             nodes.sort(key=lambda node: len(node.shape))  # b beside the unit's name, then W
             column = 1

@@ -50,8 +50,6 @@ def test_an_ensemble_answers_with_the_mean_of_its_networks_and_is_one_file(data,
     assert [file.name for file in (tmp_path / "m").iterdir() if file.suffix == ".safetensors"] == ["model.safetensors"]
     assert main(["predict", str(tmp_path / "m"), data, "--out", str(tmp_path / "p.csv"), "--explain"]) == 0
     assert main(["open", str(tmp_path / "m"), data, "--out", str(tmp_path / "s.html")]) == 0
-    capsys.readouterr()
-    refused(capsys, ["export", str(tmp_path / "m"), str(tmp_path / "p.html")], "an ensemble is exported as ONNX")
 
 
 def test_final_keeps_a_network_of_all_rows_and_the_figures_of_the_one_before(data, tmp_path, capsys):

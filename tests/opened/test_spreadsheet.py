@@ -44,6 +44,7 @@ def test_a_workbook_answers_as_the_network_does(name, tmp_path):
     export(model, path, rows)
     expected, a = in_float64(model, rows)
     said = TableModel(model).answer(rows) if a.preparation else Answers.of(model, rows)
+    assert ("Network 2, layer 1" in values(path)) == (name in ("interval", "threshold")), "which are ensembles"
     for book in (values(path), recalculated(path, tmp_path)):
         found = answers_in(book, len(rows), len(a.names), a.columns())
         if a.regression:

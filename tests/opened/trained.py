@@ -1,11 +1,14 @@
 """Networks to export: of a table with categories, flags, dates and gaps, of numbers, and of the digits."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 
 from minigrad import (
     SGD,
     Adam,
+    Average,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Dense,
@@ -39,7 +42,8 @@ def table(rows=120):
     return frame
 
 
-def of_table(task):
+def of_table(task, networks=1):
+    """A network, or an ensemble of so many, and the rows that it was trained on."""
     frame = table()
     if task == "classification":
         answers = pd.Series(np.where(frame["petal length"] > 4, "=setosa", "virginica"), name="kind")
@@ -51,7 +55,13 @@ def of_table(task):
     model = Sequential([Dense(x.shape[1], 8), ReLU() if task == "classification" else Tanh(), *end], seed=0)
     loss = CategoricalCrossEntropy() if task == "classification" else MeanSquaredError()
     t = target.encode(target_values(answers, task)[2])
-    model.fit(x, t if task == "classification" else t[:, None], loss=loss, optimizer=Adam(0.02), epochs=20)
+    members = [model, *(copy.deepcopy(model) for _ in range(1, networks))]
+    for seed, member in enumerate(members):
+        shown = t if task == "classification" else t[:, None]
+        member.fit(x, shown, loss=loss, optimizer=Adam(0.02), epochs=20, seed=seed)
+    if networks > 1:
+        model = Sequential([Average(*members)], model.dtype, model.input_shape)
+        model.classes = members[0].classes
     facts = {
         "format": "table",
         "target": {"name": target.name, "task": task, "mean": target.mean, "scale": target.scale},
@@ -61,15 +71,15 @@ def of_table(task):
 
 
 def with_interval():
-    """Of numbers, with the interval that held-out rows have told."""
-    model, frame = of_table("regression")
+    """An ensemble of numbers, with the interval that held-out rows have told."""
+    model, frame = of_table("regression", networks=2)
     model.preparation |= {"interval": {"half_width": 0.75, "level": 0.9}}
     return model, frame
 
 
 def with_threshold():
-    """Of two classes, one of which is the answer where its output is among the upper half of those above 0.5."""
-    model, frame = of_table("classification")
+    """An ensemble of two classes, one of which is the answer where it is among the upper half of those above 0.5."""
+    model, frame = of_table("classification", networks=3)
     outputs = np.unique(TableModel(model).predict_probabilities(frame)[:, 0].round(4))
     some = outputs[outputs > 0.501]
     edge = float(some[len(some) // 2 - 1 :][:2].mean())
