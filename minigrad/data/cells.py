@@ -134,7 +134,7 @@ def read_cells(
 def _from_text(path: Path, encoding: str | None, header_row: int | None, wanted: Collection[str]) -> Cells:
     dialect = dialect_of(path, encoding, wanted)
     head = head_of(path, dialect)
-    header = _header(path, str(path), head, header_row)
+    header = _header(str(path), head, header_row)
     width = len(head[header])
     if width == 1:
         raise only_column(path, head[header][0])
@@ -157,7 +157,7 @@ def _from_workbook(path: Path, sheet: str | None, header_row: int | None, wanted
     [found] = read_sheets(path, sheet)
     where = f"{path}: sheet {found.name!r}"
     found.refuse_nothing()
-    header = _header(path, where, found.rows[:HEAD], header_row)
+    header = _header(where, found.rows[:HEAD], header_row)
     rows = found.table(header)
     while rows and _is_blank(rows[-1]):
         rows = rows[:-1]
@@ -248,7 +248,7 @@ def _checked(
 
 
 # ---------------------------------------------------------------------------------------------- header and sheet
-def _header(path: Path, where: str, head: list[list[Any]], header_row: int | None) -> int:
+def _header(where: str, head: list[list[Any]], header_row: int | None) -> int:
     """The row of the header, counted from 0: the one that is asked for, else the first that is no title."""
     if header_row is not None:
         if header_row > len(head) or _is_blank(head[header_row - 1]):
@@ -291,7 +291,7 @@ def _names_in(head: list[list[Any]]) -> set[str]:
     """The names of the columns, if the first rows of a sheet are those of a table."""
     if not head or all(map(_is_blank, head)):
         return set()
-    header = _header(Path(), "", head, None)
+    header = _header("", head, None)
     names = [cell for cell in head[header] if not _is_blank([cell])]
     below = [row for row in head[header + 1 :] if 2 * _filled(row) >= len(names)]
     texts = all(isinstance(name, str) and isinstance(_as_number(name), str) for name in names)

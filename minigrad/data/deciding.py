@@ -53,7 +53,7 @@ def decided(cells: Cells, place: int, name: str, asked: Asked) -> ColumnReading 
     words = [text for text in texts if not is_marker(text)]
     markers = tuple(sorted(text for text in texts if is_marker(text)))
     if name in asked.numbers:
-        return _as_number(words, texts, markers, asked)
+        return _as_number(words, markers, asked)
     kinds = {kind for kind in counts if kind not in (str, type(None))}
     dated = bool(kinds) and all(issubclass(kind, _MOMENTS) for kind in kinds)
     if not kinds and not words:
@@ -72,15 +72,13 @@ def decided(cells: Cells, place: int, name: str, asked: Asked) -> ColumnReading 
         form = written_dates.decide(words, asked.date_order) if words else (DateForm("ymd"), False)
         if form is not None:
             return ColumnReading("date", date=form[0], guessed=form[1], markers=markers)
-    return _of_several(cells, name, column, texts, counts)
+    return _of_several(cells, name, texts, counts)
 
 
 _MOMENTS = (datetime.date, datetime.time, datetime.timedelta)
 
 
-def _as_number(
-    words: list[str], texts: Counter[str], markers: tuple[str, ...], asked: Asked
-) -> ColumnReading | Ambiguous:
+def _as_number(words: list[str], markers: tuple[str, ...], asked: Asked) -> ColumnReading | Ambiguous:
     """As --as-number has it: the format of most of the texts, with the others missing."""
     units = Counter(parts.unit for word in words if (parts := parts_of(word)) is not None)
     most = max(units, key=lambda unit: units[unit], default=("", ""))
@@ -93,9 +91,7 @@ def _as_number(
     return ColumnReading("number", format, lenient=True, asked=True, markers=missing)
 
 
-def _of_several(
-    cells: Cells, name: str, column: list[Any], texts: Counter[str], counts: Counter[type]
-) -> ColumnReading:
+def _of_several(cells: Cells, name: str, texts: Counter[str], counts: Counter[type]) -> ColumnReading:
     """The kind of a column whose cells do not agree: text, or what most of them are, with an error for the others."""
     places = {kind: counts[kind] for kind in counts if kind is not type(None)}
     total = sum(places.values())
@@ -104,7 +100,8 @@ def _of_several(
     for text, parts in parsed.items():
         if parts is not None:
             by_unit[parts.unit] += texts[text]
-    if sum(written_numbers.units_of(texts).values()) and len(written_numbers.units_of(texts)) > 1:
+    units = written_numbers.units_of(texts)
+    if sum(units.values()) and len(units) > 1:
         named = written_numbers.units_of(texts.elements())
         if sum(named.values()) + counts[float] > 0.9 * total:
             told = ", ".join(f"{unit!r} ({times})" for unit, times in named.most_common(5))
@@ -164,7 +161,7 @@ def certain_decimal(cells: Cells, name: str, reading: ColumnReading) -> str | No
     return reading.number.decimal if marked and written_numbers.decide(words, other) is None else None
 
 
-def thousands_after_all(cells: Cells, made: Mapping[str, ColumnReading], asked: Asked) -> dict[str, ColumnReading]:
+def thousands_after_all(cells: Cells, made: Mapping[str, ColumnReading]) -> dict[str, ColumnReading]:
     """Columns such as `1.234` in a file with decimal commas: they were taken for plain numbers."""
     found = {}
     for name, reading in made.items():

@@ -58,7 +58,7 @@ class Reading:
                 )
             made[name] = ColumnReading("number", fitting[0], lenient=name in asked.numbers)
         if decimals == {","}:
-            made |= thousands_after_all(cells, made, asked)
+            made |= thousands_after_all(cells, made)
         return cls({name: made[name] for name in cells.names if name in made})
 
     def frame(

@@ -100,7 +100,7 @@ class Reverse:
         if node.is_view:
             share = view_rule(node.function, g, y, inputs, options)
             if share is None:
-                share = self._by_places(node, g)
+                share = self._by_places(node)
             self._hand(node.inputs[0], share, g, y)
             return
         u = self._exponent_below(node)
@@ -156,7 +156,7 @@ class Reverse:
         exp = self._makers.get(id(sum_.inputs[is_one(sum_.inputs[0])]))
         return exp.inputs[0] if exp is not None and exp.is_active and exp.function is np.exp else None
 
-    def _by_places(self, node: Node, g: Any) -> Picked:
+    def _by_places(self, node: Node) -> Picked:
         """For any other view: which element of its first input each of its own is."""
         base, view = node.inputs[0], node.out.array
         item, size = base.itemsize, base.size

@@ -84,7 +84,7 @@ class _Walk(Reverse):
         self._gradients[key] = whole
         self._own.add(key)
 
-    def _by_places(self, node: Node, g: Any) -> Picked:
+    def _by_places(self, node: Node) -> Picked:
         return Picked(AsIn(node))
 
     def _inner_backward(self, layer: Layer, g: Any) -> Any:

@@ -159,7 +159,7 @@ class Graph:
                     mark(operand)
         return {node for node, is_needed in zip(self.nodes, needed, strict=True) if is_needed}
 
-    def evaluate(self, given: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Array:
+    def evaluate(self, given: Mapping[str, Any]) -> Array:
         """All numbers, in a row, of the given ones by their names."""
         row = np.zeros(self.size)
         with np.errstate(all="ignore"):
@@ -311,23 +311,22 @@ class _Builder:
         }
         known.get(kind, self._call)(line)
 
-    def _make(self, line: Line, node: Node, out: View | None = None) -> None:
+    def _make(self, line: Line, node: Node) -> None:
         """Add the node that a line makes, with the name of its place, which an earlier version loses."""
-        out = line.out if out is None else out
         if node.function not in FUNCTIONS:
             raise Unwritable(line, f"there is no formula for {node.function}")
         if int(np.prod(node.shape + node.over)) > LARGEST:
             raise Unwritable(line, f"{np.prod(node.shape + node.over):,} products are too many to look at")
         node.line = line
-        hint = self._program.names.get(out.place, "")
-        first = out.value
+        hint = self._program.names.get(line.out.place, "")
+        first = line.out.value
         while first.follows is not None:
             first = first.follows
         if hint and first.role not in ("made", "gradient"):
             hint += "_new"
         self._name(node, hint)
         self.graph.add(node)
-        self._write(out, node.places)
+        self._write(line.out, node.places)
 
     def _name(self, node: Node, name: str) -> None:
         if not name or (name[0] == "v" and name[1:].isdigit()):

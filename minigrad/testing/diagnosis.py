@@ -121,7 +121,7 @@ def _of_loss(bench: LossBench, evidence: WrongGradient) -> Diagnosis:
     found = outcome.correction
     if not (said or found):
         said = paths.left_out_of_loss(bench.loss, p, t, evidence.mismatch)
-        said = said or other_forward.of_loss(bench, p, t, evidence.mismatch)
+        said = said or other_forward.of_loss(bench, p, t)
         found = None if said else outcome.of_several()
     said = said or (found.says if found else "" if evidence.symptom else f"{NO_MULTIPLE}; {_tried(outcome)}")
     return _with(said, found)

@@ -71,7 +71,7 @@ def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     return _agreeing(holder, ("forward",), places)
 
 
-def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> str:
+def of_loss(bench: LossBench, p: Array, t: Array) -> str:
     """The other forward of a loss, in words; empty if none is found."""
 
     def places() -> Iterator[Place]:

@@ -21,7 +21,7 @@ def partial(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
     part, given, wanted = mismatch.part, mismatch.given, mismatch.wanted
     yield _from_some_place_on(mismatch)
     yield _factor(given, wanted)
-    yield _diagonal(bench, mismatch, given)
+    yield _diagonal(mismatch, given)
     yield _at_output(bench, case, part, np.array(mismatch.positions), given)
     yield where(bench, case, mismatch)
     yield _one_row(bench, case, part)
@@ -82,7 +82,7 @@ def _factor(given: Array, wanted: Array) -> str:
     return f"{sign}wrong by a constant factor, {abs(factor):.6g}" if factor else ""
 
 
-def _diagonal(bench: LayerBench, mismatch: Mismatch, given: Array) -> str:
+def _diagonal(mismatch: Mismatch, given: Array) -> str:
     """Whether only what x_i does to y_i is counted, where y_i depends on other entries too."""
     point, part = mismatch.point, mismatch.part
     if part.name != INPUT or np.shape(point.y) != part.shape:

@@ -43,7 +43,7 @@ def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
     """Try changes of the layer that has the part which is wrong, then of the layers in it and around it."""
     bench.subject.rewind()
     subject = Subject(bench.subject.layer)
-    wrong, positions, wanted = _wrong(bench, case, mismatch)
+    wrong, positions, wanted = _wrong(bench, mismatch)
     right = {part.name for part in mismatch.point.parts} - {part.name for part in wrong} | {mismatch.part.name}
     every = {part.name for part in mismatch.point.parts}
     layers = list(walk([bench.subject.layer]))
@@ -89,7 +89,7 @@ def result_of(part: Part) -> str:
     return "return" if part.name == INPUT else f"self.{part.layer.gradient_name(part.name.split('.')[-1])}"
 
 
-def _wrong(bench: LayerBench, case: Case, mismatch: Mismatch) -> tuple[list[Part], Array, Array]:
+def _wrong(bench: LayerBench, mismatch: Mismatch) -> tuple[list[Part], Array, Array]:
     """The parts that are wrong, and of one of them positions, and what should stand there: some of it not 0."""
     point = mismatch.point
     right = bench.prover.right_parts(point)

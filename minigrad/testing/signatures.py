@@ -33,11 +33,11 @@ def exact(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str
     yield _stale(bench, case, positions, wanted)
     yield multiple(given, wanted, counts)
     yield _transposed(bench, case, part, positions, given, wanted)
-    yield _exchanged(bench, case, part, positions, wanted)
+    yield _exchanged(bench, case, positions, wanted)
     yield _ignores_upstream(bench, case, part)
     yield _decay(bench, case, part, positions, given - wanted)
     yield _other_part(bench, mismatch, part, given)
-    yield _sum_of_all(case, part, given, wanted)
+    yield _sum_of_all(part, given, wanted)
     yield _kept_from_init(bench, case)
     yield _run_twice(bench, case)
 
@@ -156,7 +156,7 @@ def _right_after(bench: LayerBench, case: Case, positions: Array, wanted: Array,
     return bench.point(case).part_of(int(positions[0])).name in bench.prover.right_parts(point)
 
 
-def _exchanged(bench: LayerBench, case: Case, part: Part, positions: Array, wanted: Array) -> str:
+def _exchanged(bench: LayerBench, case: Case, positions: Array, wanted: Array) -> str:
     """Try whether backward is right once one kept array is replaced by another, the input or the output."""
     subject = bench.subject
     subject.theta[...] = case.theta
@@ -208,7 +208,7 @@ def _misplaced(now: str, target: str) -> str:
     return f"the derivative is taken at {now} instead of {target}"
 
 
-def _sum_of_all(case: Case, part: Part, given: Array, wanted: Array) -> str:
+def _sum_of_all(part: Part, given: Array, wanted: Array) -> str:
     """Whether every entry of a bias's gradient is the sum of all entries."""
     if part.name == INPUT or len(part.shape) != 1 or len(given) != part.shape[0] or len(given) < 2:
         return ""

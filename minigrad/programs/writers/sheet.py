@@ -188,7 +188,7 @@ class Formulas:
     def _folded(self, node: Node, index: tuple[np.intp, ...]) -> tuple[str, int]:
         places = [p[index].ravel().tolist() if isinstance(p, np.ndarray) else p for p in self._operands(node)]
         if node.function == "multiply" and all(isinstance(each, list) for each in places):
-            return self._product(node, *places)  # type: ignore[arg-type]
+            return self._product(*places)  # type: ignore[arg-type]
         if node.function != "same" or not isinstance(places[0], list):
             raise self._refusal(node, f"a sheet has no {node.fold} of {node.function}")
         cells = self._cells(places[0])
@@ -201,7 +201,7 @@ class Formulas:
             arguments = [f"{name}({','.join(each)})" for each in some]
         return f"{name}({','.join(arguments)})", 9
 
-    def _product(self, node: Node, one: list[int], other: list[int]) -> tuple[str, int]:
+    def _product(self, one: list[int], other: list[int]) -> tuple[str, int]:
         """A row times a column."""
         cells = self._cells(one), self._cells(other)
         if one == other and cells[0] is not None and len(one) > 1:
