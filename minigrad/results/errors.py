@@ -27,11 +27,18 @@ class Figures:
 
 
 def number_figures(truth: Array, answers: Array, rivals: Sequence[Array], seed: int) -> Figures:
-    """The figures of answers (m, outputs); of the `rivals`, the first knows nothing of a row."""
+    """The figures of answers (m, outputs); of the `rivals`, the first knows nothing of a row.
+
+    `seed` is that of the draws by which intervals are found.
+    """
     ones = np.ones((1, len(truth)))
     values = _figures(truth, answers, rivals, ones)
     chance = _figures(truth, rivals[0], (), ones)
-    found = bootstrap(lambda weights: _figures(truth, answers, rivals, weights), len(truth), width=truth.shape[1])
+
+    def figures(weights: Array) -> dict[str, Array]:
+        return _figures(truth, answers, rivals, weights)
+
+    found = bootstrap(figures, len(truth), width=truth.shape[1], seed=seed)
     measures = tuple(
         Measure(key, name, float(values[key][0]), found[key], float(chance[key][0]), found[f"{key} gain"])
         for key, name in NAMES.items()

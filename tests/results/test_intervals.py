@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minigrad.results.errors import number_figures
 from minigrad.results.intervals import conformal, half_width
 from minigrad.results.report import as_json, summary
 from tests.results.trained import regressed, result
@@ -13,6 +14,12 @@ def test_the_width_holds_for_its_share_of_new_rows_on_average():
     held = [np.mean(rng.gamma(1, size=500) <= half_width(rng.gamma(1, size=30), 0.9)) for _ in range(2000)]
     assert 0.9 - 0.005 < np.mean(held) < 0.9 + 1 / 31 + 0.005  # the theorem's two bounds
     assert half_width(np.arange(8.0), 0.9) == np.inf and half_width(np.arange(9.0), 0.9) == 8
+
+
+def test_intervals_of_errors_are_drawn_by_the_seed():
+    truth, answers = np.random.default_rng(0).normal(size=(2, 60, 1))
+    first, again, other = (number_figures(truth, answers, [np.zeros_like(truth)], seed) for seed in (0, 0, 1))
+    assert first.interval == again.interval != other.interval
 
 
 def test_coverage_is_measured_on_rows_that_did_not_set_the_width():
