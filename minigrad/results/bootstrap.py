@@ -25,15 +25,12 @@ def bootstrap(
     Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
     """
     rng = np.random.default_rng((seed, 0, 2))  # apart from the draws of the split and of the epochs
-    draws = int(np.clip(NUMBERS / (rows * width), LEAST, MOST))
-    found: dict[str, list[Array]] = {}
-    for start in range(0, draws, step := max(1, AT_ONCE // rows)):
-        count = min(step, draws - start)
-        drawn = rng.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
-        for name, values in figures(weights).items():
-            found.setdefault(name, []).append(values)
-    return {name: _between(np.concatenate(values)) for name, values in found.items()}
+
+    def weights(draws: int) -> Array:
+        drawn = rng.integers(rows, size=(draws, rows)) + rows * np.arange(draws)[:, None]
+        return np.bincount(drawn.ravel(), minlength=draws * rows).reshape(draws, rows)
+
+    return _intervals(figures, weights, rows, width)
 
 
 def bootstrap_counts(
@@ -45,10 +42,17 @@ def bootstrap_counts(
     Methods and Programs in Biomedicine 83, 2006.
     """
     rng = np.random.default_rng((seed, 0, 2))
-    draws = int(np.clip(NUMBERS / len(counts), LEAST, MOST))
+    return _intervals(figures, lambda draws: rng.poisson(counts, (draws, len(counts))), len(counts), 1)
+
+
+def _intervals(
+    figures: Callable[[Array], dict[str, Array]], weights: Callable[[int], Array], rows: int, width: int
+) -> dict[str, Interval]:
+    """The percentiles of figures over as many draws as are worth their time; `weights(D)` makes D of them."""
+    draws = int(np.clip(NUMBERS / (rows * width), LEAST, MOST))
     found: dict[str, list[Array]] = {}
-    for start in range(0, draws, step := max(1, AT_ONCE // len(counts))):
-        for name, values in figures(rng.poisson(counts, (min(step, draws - start), len(counts)))).items():
+    for start in range(0, draws, step := max(1, AT_ONCE // rows)):
+        for name, values in figures(weights(min(step, draws - start))).items():
             found.setdefault(name, []).append(values)
     return {name: _between(np.concatenate(values)) for name, values in found.items()}
 
