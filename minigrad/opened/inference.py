@@ -17,11 +17,13 @@ from minigrad.layers.combine import Average
 from minigrad.model import Model
 from minigrad.opened.step import OpenedError
 from minigrad.parameter import Array, pack, walk
-from minigrad.programs.graph import Graph, graph_of, plain
+from minigrad.programs.graph import Graph
+from minigrad.programs.graphing import graph_of
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.notation import Notation
 from minigrad.programs.recording import PartError
+from minigrad.programs.simplifying import plain
 from minigrad.programs.steps import Inference
 from minigrad.programs.writers.unwritable import Unwritable
 

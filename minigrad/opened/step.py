@@ -12,11 +12,13 @@ from minigrad.model import Model
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, pack
-from minigrad.programs.graph import Graph, Node, graph_of, plain
+from minigrad.programs.graph import Graph, Node
+from minigrad.programs.graphing import graph_of
 from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.notation import Notation
 from minigrad.programs.recording import PartError
+from minigrad.programs.simplifying import plain
 from minigrad.programs.steps import Step, set_coefficients
 from minigrad.programs.writers.unwritable import Unwritable
 from minigrad.training.targets import as_examples

@@ -189,10 +189,7 @@ class Tape:
 
     def origin(self, value: Value) -> int | None:
         """What tells a given array from another, as long as both recordings are kept; None for a made one."""
-        first = value
-        while first.follows is not None:
-            first = first.follows
-        return None if value.role == "made" else id(self.given[first])
+        return None if value.role == "made" else id(self.given[value.first])
 
 
 def _lies_as_its_copy(array: Array) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -57,6 +58,14 @@ class Value:
     def whole(self) -> View:
         """All of it."""
         return View(self, 0, self.shape, self.strides)
+
+    @property
+    def first(self) -> Value:
+        """The version that follows none: what its memory was made as, or was given as."""
+        value = self
+        while value.follows is not None:
+            value = value.follows
+        return value
 
     def empty(self) -> Array:
         """Memory for it, of zeros, in which it lies as it did when it was recorded."""
@@ -338,6 +347,11 @@ def exchange(value: Any, change: Callable[[View], Any]) -> Any:
     if isinstance(value, dict):
         return {name: exchange(item, change) for name, item in value.items()}
     return value
+
+
+def in_c_order(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How many elements lead on along each axis of what lies row by row."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def function_name(function: Callable[..., Any]) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from math import prod
 from typing import Any
 
-from minigrad.programs.form import Call, View, function_name
+from minigrad.programs.form import Call, View, function_name, in_c_order
 
 Copies = Iterator[tuple[Any, View]]
 """What is copied (a view or a number), and the part of the result that it becomes."""
@@ -65,8 +64,3 @@ def _stretch(view: View, axis: int, begin: int, length: int) -> View:
     """So many of a view's places along an axis."""
     shape = (*view.shape[:axis], length, *view.shape[axis + 1 :])
     return replace(view, offset=view.offset + begin * view.strides[axis], shape=shape)
-
-
-def in_c_order(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """How many elements lead on along each axis of what lies row by row."""
-    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 from minigrad.programs.executor import AXES, Loop, NotNative
-from minigrad.programs.form import View
+from minigrad.programs.form import View, in_c_order
 from minigrad.programs.rows import Row, Spot
 
 
@@ -88,4 +87,4 @@ def broadcast(view: View, shape: Sequence[int]) -> Operand:
 
 def contiguous(shape: Sequence[int], size: int) -> tuple[int, ...]:
     """How many bytes lead on along each axis of what lies row by row."""
-    return tuple(size * prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    return tuple(size * elements for elements in in_c_order(tuple(shape)))

@@ -32,8 +32,9 @@ from minigrad import (
 )
 from minigrad.programs import PartError, StepProgram, Unwritable, equation, interpret, version_name, writers
 from minigrad.programs.form import Copy, Elementwise, Opaque
-from minigrad.programs.graph import graph_of, plain
+from minigrad.programs.graphing import graph_of
 from minigrad.programs.notation import Notation
+from minigrad.programs.simplifying import plain
 from minigrad.programs.steps import Step, set_coefficients
 from minigrad.programs.trials import differences, outcome
 from minigrad.programs.writers import javascript, native, numpy_file, numpy_source, sheet

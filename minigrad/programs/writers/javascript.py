@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigrad.programs.form import Program
-from minigrad.programs.graph import Graph, Node, Operand, graph_of, taken
+from minigrad.programs.graph import Graph, Node, Operand, Places
+from minigrad.programs.graphing import graph_of
 
 PROMISE = "to rounding"
 
@@ -64,7 +66,7 @@ def _node(node: Node) -> dict[str, Any]:
 
 def _operand(operand: Operand, terms: tuple[int, ...]) -> Any:
     """A number, or [first place or all places, strides]."""
-    return list(taken(operand, terms)) if isinstance(operand, np.ndarray) else _number(operand)
+    return list(_taken(operand, terms)) if isinstance(operand, np.ndarray) else _number(operand)
 
 
 def _number(number: float) -> float | str:
@@ -72,3 +74,18 @@ def _number(number: float) -> float | str:
     if math.isfinite(number):
         return number
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+
+
+def _taken(places: Places, shape: Sequence[int]) -> tuple[int | list[int], list[int]]:
+    """(first place, strides), or (all places, strides among them), by which an operand is read as of a larger shape."""
+    padded = places.reshape((1,) * (len(shape) - places.ndim) + places.shape)
+    wide = [n if n == m else 0 for n, m in zip(padded.shape, shape, strict=True)]
+    origin = int(padded.flat[0])
+    strides = [int(np.take(padded, 1, axis).flat[0]) - origin if n > 1 else 0 for axis, n in enumerate(padded.shape)]
+    regular = np.full(padded.shape, origin, np.intp)
+    for axis, stride in enumerate(strides):
+        regular += (np.arange(padded.shape[axis]) * stride).reshape(-1, *[1] * (padded.ndim - axis - 1))
+    if np.array_equal(regular, padded):
+        return origin, [stride if n else 0 for stride, n in zip(strides, wide, strict=True)]
+    steps = [int(np.prod(padded.shape[axis + 1 :])) if n else 0 for axis, n in enumerate(wide)]
+    return padded.ravel().tolist(), steps

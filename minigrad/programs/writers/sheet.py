@@ -13,8 +13,10 @@ from typing import TypeAlias
 import numpy as np
 
 from minigrad.programs.form import Program
-from minigrad.programs.graph import Graph, Node, Operand, graph_of, plain
+from minigrad.programs.graph import Graph, Node, Operand
+from minigrad.programs.graphing import graph_of
 from minigrad.programs.notation import Notation
+from minigrad.programs.simplifying import plain
 from minigrad.programs.writers.unwritable import Unwritable
 
 PROMISE = "to rounding"
