@@ -69,7 +69,7 @@ class Block:
     panels: range
 
 
-class Blocks:
+class StepInBlocks:
     """A program of a step as three functions. Called with x and the numbers of its rows, it makes the step.
 
     The places of its batch other than x are to be filled before. Raises Undivided.

@@ -12,14 +12,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import walk
-from minigrad.programs.blocks import Blocks, Undivided
+from minigrad.programs.blocks import StepInBlocks, Undivided
 from minigrad.programs.contents import GlobalGenerators, Guards, Unsure, others_draw
 from minigrad.programs.form import Position, Program
 from minigrad.programs.memory import Layout, lay_out
@@ -59,7 +58,7 @@ class Made:
     guards: Guards
     opaque: dict[str, str]
     native: Native | Unwritable
-    blocks: Blocks | None
+    blocks: StepInBlocks | None
 
     @property
     def function(self) -> Callable[[], Any]:
@@ -157,12 +156,15 @@ class Trial:
             yield "its value", value
 
     def _differs_in(self, work: Any, run: Callable[[], Any]) -> str | None:
-        """The name of the first thing of which a run leaves something else than the layers do."""
-        nothing: Any = object()
-        for expected, (thing, found) in zip_longest(self._expected, self._left(work, run), fillvalue=("all", nothing)):
-            if not same_bits(expected, found):
+        """The name of the first thing of which a run leaves something else than the layers do; "all" if one is missing.
+
+        What it leaves is compared at once, since the next run writes into the same arrays.
+        """
+        expected = iter(self._expected)
+        for thing, found in self._left(work, run):
+            if not same_bits(next(expected, None), found):
                 return thing if isinstance(thing, str) else title_of(thing)
-        return None
+        return None if next(expected, None) is None else "all"
 
     def compare(self, program: Program, code: Code) -> None:
         """Raise PartError, and warn, where the function of a program differs from the layers."""
@@ -201,10 +203,10 @@ class Trial:
             log.warning(f"nothing runs natively: {type(error).__name__}: {error}")
             return Unwritable(program.lines[0], f"{type(error).__name__}: {error}")
 
-    def blocks_of(self, program: Program) -> Blocks | None:
+    def blocks_of(self, program: Program) -> StepInBlocks | None:
         """The program in blocks of rows, where that is worth it and gives the same bits."""
         try:
-            return Blocks(program) if self._agree_in_blocks(program) else None
+            return StepInBlocks(program) if self._agree_in_blocks(program) else None
         except Undivided:
             return None
         except Exception as error:  # a fault here costs time, no more
@@ -214,7 +216,7 @@ class Trial:
     def _agree_in_blocks(self, program: Program) -> bool:
         double = self._work.double()
         work = double.work
-        blocks = Blocks(program.on(double.double))
+        blocks = StepInBlocks(program.on(double.double))
         with one_blas_thread():
             run = partial(blocks, work.inputs[0], np.arange(len(work.inputs[0])))
             return self._differs_in(work, partial(work.replay, run)) is None

@@ -34,6 +34,8 @@ REPAID = 24
 SECONDS_A_LAYER, SECONDS_A_BYTE, STEPS, SAVED = 0.004, 4e-8, 30, 0.4
 """What recording a step takes, for each layer, for each byte of θ and in steps by hand, and the part of a step that its
 program saves: as `benchmarks.families` shows, with some caution."""
+HANDED = ("steps", "epochs", "learning_rate", "optimizer", "optimizers", "default")
+"""What a program asks an optimizer for, or is handed, beside its memory: it does not tell programs apart."""
 PROGRAMS_KEPT, BYTES_KEPT = 16, 1 << 23
 ROWS_PREDICTED_BY_PROGRAMS = 64
 """Of more rows, copying them into a program's place costs more than NumPy's own memory for results does (measured)."""
@@ -112,13 +114,13 @@ class Programs:
         It is made when it is first asked for; where that fails, only the layers are right.
         """
         if not use.tried:
-            use.tried, use.program = True, self._made(make)
+            use.tried, use.program = True, self._make(make)
             self._make_room(type(use.program))
         if use.program is not None and not use.program.holds():
             use.count, use.tried, use.program = 0, False, None
         return use.program
 
-    def _made(self, make: Callable[[], StepProgram | Forward]) -> StepProgram | Forward | None:
+    def _make(self, make: Callable[[], StepProgram | Forward]) -> StepProgram | Forward | None:
         """A program, or None where only the layers are right; what runs as it is, and why, is told once."""
         program, notes = None, []
         try:
@@ -209,15 +211,7 @@ def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None
     try:
         marks: list[Any] = [threading.get_ident(), blas_threads(), type(objective.loss), content(vars(objective.loss))]
         for part in optimizer.parts():
-            handed = (
-                "steps",
-                "epochs",
-                "learning_rate",
-                "optimizer",
-                "optimizers",
-                "default",
-                *part.memory,
-            )  # a program is handed these
+            handed = (*HANDED, *part.memory)
             marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
     except Unsure:
         return None

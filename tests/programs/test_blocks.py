@@ -29,7 +29,7 @@ from minigrad import (
 from minigrad.model import Model
 from minigrad.programs import blocks, making, threads
 from minigrad.programs import running as program
-from minigrad.programs.blocks import Blocks, Undivided
+from minigrad.programs.blocks import StepInBlocks, Undivided
 from minigrad.programs.making import make
 from minigrad.programs.panels import in_panels
 from minigrad.programs.steps import Step
@@ -46,14 +46,14 @@ def written(step, monkeypatch):
     def blocks_of(program):
         made.append("an error")
         try:
-            blocks = Blocks(program)
+            blocks = StepInBlocks(program)
         except Undivided:
             made[-1] = False
             raise
         made[-1] = True
         return blocks
 
-    monkeypatch.setattr(making, "Blocks", blocks_of)
+    monkeypatch.setattr(making, "StepInBlocks", blocks_of)
     return make(step, in_blocks=True), made[0]
 
 

@@ -670,8 +670,8 @@ def test_memory_of_a_program_is_given_back_with_it():
 
 
 def test_what_runs_as_it_is_is_recorded_once(monkeypatch):
-    made, make = [], program.Programs._made
-    monkeypatch.setattr(program.Programs, "_made", lambda self, how: made.append(1) or make(self, how))
+    made, make = [], program.Programs._make
+    monkeypatch.setattr(program.Programs, "_make", lambda self, how: made.append(1) or make(self, how))
     model = Sequential([Dense(3, 4), body("self.n += 1", n=0)(4), Sequential([Dense(4, 2)])], seed=0)
     train(model, SGD(0.1), 5, 0, np.eye(3), np.zeros((3, 2)), loss=MeanSquaredError(), batch_size=3)
     assert made == [1] and model[1].n == 5
