@@ -1,25 +1,75 @@
-"""Docstrings open with formulas: on the site these lines keep their spaces, as code does."""
+"""What becomes of a docstring on the site: formulas keep their spaces, as code does, and names lead to their pages."""
 
+import contextlib
+import importlib
 import re
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import griffe
+
+import minigrad
+
+FORMULA = re.compile(r"(\w+_\{[^}]*\}|\S{1,24}) (\+=|=|←) ")
+NAME = re.compile(r"`(?P<code>[\w./]+)`|`[^`]*`|(?<![\w./\[])(?P<dotted>minigrad(\.\w+)+)(?![\w(`])")
 
 
 def with_formulas(text: str) -> str:
     """The docstring with its first paragraphs as code, as long as they are formulas: `y = …` with wide spaces."""
     paragraphs = text.split("\n\n")
     for number, paragraph in enumerate(paragraphs):
-        if not re.match(r"\S{1,24} = ", paragraph) and not re.match(r"d\w+ = ", paragraph):
+        if not FORMULA.match(paragraph):
             break
         paragraphs[number] = "\n".join(f"    {line}" for line in paragraph.splitlines())
     return "\n\n".join(paragraphs)
 
 
+@cache
+def place(name: str) -> str | None:
+    """Where the reference has `minigrad.…`, or None where it has no such thing."""
+    value: Any = minigrad
+    for part in name.split(".")[1:]:
+        if isinstance(value, ModuleType) and not hasattr(value, part):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(f"{value.__name__}.{part}")
+        value = getattr(value, part, None)
+    own = getattr(value, "__module__", "")
+    found = value.__name__ if isinstance(value, ModuleType) else f"{own}.{getattr(value, '__qualname__', '')}"
+    return found if re.fullmatch(r"minigrad(\.[A-Za-z]\w*)+", found) and getattr(value, "__doc__", None) else None
+
+
+def meant(name: str, package: str, within: bool) -> str | None:
+    """What a docstring in this package calls by a name in backticks: `Dense`, `training.fit`, `layer.py`.
+
+    `within` says whether the package's own names are meant, too: `blocks`, `check_layer`.
+    """
+    if name.endswith(".py"):
+        name = name.removesuffix(".py").replace("/", ".")
+        return place(f"{package}.{name}") or place(f"minigrad.{name}")
+    if name in minigrad.__all__ and name[0].isupper():
+        return place(f"minigrad.{name}")
+    inner = place(f"{package}.{name}") if within and package != "minigrad" else None
+    return inner or (place(f"minigrad.{name}") if "." in name else None)
+
+
+def with_links(text: str, package: str, within: bool) -> str:
+    """The docstring with its names as links, outside of blocks of code."""
+
+    def linked(match: re.Match[str]) -> str:
+        dotted, code = match["dotted"], match["code"]
+        found = place(dotted) if dotted else meant(code, package, within) if code else None
+        return match[0] if found is None else f"[{match[0]}][{found}]"
+
+    return "\n".join(line if line.startswith("    ") else NAME.sub(linked, line) for line in text.split("\n"))
+
+
 class Formulas(griffe.Extension):
-    """Applies it to every docstring that is read."""
+    """Applies both to every docstring that is read."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Called for each module, class, function and attribute."""
         if obj.docstring is not None:
-            obj.docstring.value = with_formulas(obj.docstring.value)
+            module = obj.module
+            package = module.path if module.is_init_module else module.path.rpartition(".")[0]
+            obj.docstring.value = with_links(with_formulas(obj.docstring.value), package, obj.is_module)

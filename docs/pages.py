@@ -12,16 +12,24 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import mkdocs_gen_files
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minigrad
 from docs.bugs import BUGS
+from docs.formulas import FORMULA
 from minigrad.command.lessons import Lesson, all_lessons, cells
 from minigrad.testing.derived import derive
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+WIDE = "---\nhide: [toc]\n---\n\n"
+# A layer's methods stand in its code, which its page shows.
+SHOWN = "forward|backward|predict|input_shape|output_shape|row_axes"
+OPTIONS = {"layers": f"    options:\n      filters: ['!^_', '!^({SHOWN})$']\n"}
 
 
 def write(path: str, text: str) -> None:
@@ -48,7 +56,7 @@ def indented(text: str) -> str:
 
 def lesson_page(lesson: Lesson) -> str:
     """A lesson with what each cell prints, and its solution to unfold."""
-    page, names = "", {"__name__": "__main__"}
+    page, names = WIDE, {"__name__": "__main__"}
     for kind, text in cells(lesson.text):
         if kind == "markdown":
             page += text + "\n\n"
@@ -81,29 +89,56 @@ def example_page(path: Path) -> str:
     else:
         printed = f"It prints{' (with `--quick`)' if quick else ''}:\n\n" + code(done.stdout, "text")
     body = text.partition('"""\n')[2] if text.count('"""') else text
-    return f"# `{path.name}`\n\n{title}\n{rest}\n\n{printed}\n## Its code\n\n" + code(body)
+    return f"{WIDE}# `{path.name}`\n\n{title}\n{rest}\n\n{printed}\n## Its code\n\n" + code(body)
 
 
-def floors() -> list[list[str]]:
-    """The modules by floor, as CONTRIBUTING.md has them."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    block = re.search(r"^## Floors$.*?^```text$(.*?)^```$", text, re.M | re.S)
-    return [line.split() for line in block[1].split("\n") if line]  # type: ignore[index]
+def floors() -> list[str]:
+    """The modules in the order of their floors, as CONTRIBUTING.md has them."""
+    block = re.search(r"^## Floors$.*?^```text$(.*?)^```$", CONTRIBUTING, re.M | re.S)
+    return block[1].split()  # type: ignore[index]
 
 
-def public() -> dict[str, dict[str, str]]:
+def names_by_module() -> dict[str, dict[str, str]]:
     """The names that `minigrad` has, by the module that they come from, and where the reference has each."""
-    found: dict[str, dict[str, str]] = {module: {} for floor in floors() for module in floor}
+    found: dict[str, dict[str, str]] = {module: {} for module in floors()}
     for name, value in ({name: getattr(minigrad, name) for name in minigrad.__all__} | {"derive": derive}).items():
         if callable(value):
             found[value.__module__.split(".")[1]][name] = f"{value.__module__}.{name}"
     return {module: names for module, names in found.items() if names}
 
 
-navigation = ["* [minigrad](index.md)"]
+def for_users() -> set[str]:
+    """The modules that users meet: those of public names, those called public, and the textbook's."""
+    public = re.search(r"the modules (.*?) by the names", CONTRIBUTING)[1]  # type: ignore[index]
+    textbook = README.partition("## How to read it")[2].partition("## What there is")[0]
+    rows = re.findall(r"`(\w+)", "".join(line.split("|")[1] for line in textbook.splitlines() if "|" in line))
+    return {*names_by_module(), *re.findall(r"`(\w+)`", public), *rows} & set(floors())
+
+
+def short(place: str) -> str:
+    """What the first line of a docstring says: a formula up to its derivative, or a sentence."""
+    module, _, name = place.rpartition(".")
+    line = (getattr(sys.modules[module], name).__doc__ or "").partition("\n")[0]
+    formula, _, rest = line.partition("      ")
+    return f"`{formula}`" if rest or (FORMULA.match(line) and "`" not in line) else line
+
+
+def module_pages(*names: str) -> dict[str, Any]:
+    """The pages of a module, one, or of a package one for each file; and their place in the navigation."""
+    folder = ROOT.joinpath("minigrad", *names)
+    page = "/".join(("reference", *names, *["index"] * folder.is_dir())) + ".md"
+    write(page, f"::: minigrad.{'.'.join(names)}\n" + OPTIONS.get(names[0], ""))
+    inner = sorted(path.stem for path in folder.glob("[!_]*") if path.suffix == ".py" or path.is_dir())
+    return {names[-1]: [page, *(module_pages(*names, name) for name in inner)] if inner else page}
+
+
+index = (ROOT / "docs" / "text" / "index.md").read_text(encoding="utf-8")
+first = README[README.index("```python") : README.index("With Python 3.11")]
+write("index.md", index.replace("<!-- the README's first network -->", first.strip()))
+navigation: list[Any] = [{"Home": "index.md"}]
 
 lessons = all_lessons()
-navigation.append("* [Lessons](lessons/index.md)")
+pages: list[Any] = ["lessons/index.md"]
 listed = "# Ten lessons\n\nFrom one neuron to a small transformer. `minigrad lesson 1 --out mine.py` (or `.ipynb`) "
 listed += "writes the first one to a file, `minigrad lesson 1 mine.py` grades your answer.\n\n"
 for lesson in lessons:
@@ -111,33 +146,32 @@ for lesson in lessons:
     write(f"lessons/{name}.md", lesson_page(lesson))
     copy(lesson.path.parent / "pictures" / f"{name[:9]}.svg", f"lessons/pictures/{name[:9]}.svg")
     listed += f"- [{lesson.title}]({name}.md)\n"
-    navigation.append(f"    * [{lesson.title.removeprefix('Lesson ')}](lessons/{name}.md)")
+    pages.append({lesson.title.removeprefix("Lesson "): f"lessons/{name}.md"})
 write("lessons/index.md", listed)
+navigation.append({"Lessons": pages})
 
-navigation.append("* [Examples](examples/index.md)")
+pages = ["examples/index.md"]
 listed = "# Examples\n\n"
 for path in sorted((ROOT / "examples").glob("*.py")):
     write(f"examples/{path.stem}.md", example_page(path))
     purpose = re.match(r'"""(.*?)(?:\n|""")', path.read_text(encoding="utf-8"))[1]  # type: ignore[index]
     listed += f"- [`{path.name}`]({path.stem}.md): {purpose}\n"
-    navigation.append(f"    * [{path.name}](examples/{path.stem}.md)")
+    pages.append({path.name: f"examples/{path.stem}.md"})
 write("examples/index.md", listed)
+navigation.append({"Examples": pages})
 
-
-navigation.append("* [Reference](reference/index.md)")
-listed = "# Reference\n\n## The names\n\n`from minigrad import …` has these, most of which are classes:\n\n"
-for module, names in public().items():
-    listed += f"- {module}: " + ", ".join(f"[`{name}`][{place}]" for name, place in names.items()) + "\n"
-listed += (
-    "\n## The modules\n\nIn the order of their floors: a file imports only from its own floor and those before it. "
-    "The page of a module says what it is for.\n\n"
-)
-for floor in floors():
-    for module in floor:
-        write(f"reference/{module}.md", f"::: minigrad.{module}\n")
-        navigation.append(f"    * [{module}](reference/{module}.md)")
-    listed += "- " + ", ".join(f"[`{module}`]({module}.md)" for module in floor) + "\n"
+listed = "# Reference\n\n`from minigrad import …` has these names; a module's page has the rest of it, too.\n\n"
+for module, names in names_by_module().items():
+    index = "/index" if (ROOT / "minigrad" / module).is_dir() else ""
+    listed += f"## [{module}]({module}{index}.md)\n\n"
+    for name, place in sorted(names.items(), key=lambda each: each[0].lower()):
+        listed += f"- [`{name}`][{place}]: {short(place)}\n"
+    listed += "\n"
 write("reference/index.md", listed)
+met = for_users()
+inside = {"Inside": [module_pages(module) for module in floors() if module not in met]}
+pages = [module_pages(module) for module in floors() if module in met]
+navigation.append({"Reference": ["reference/index.md", *pages, inside]})
 
 listed = "# Bugs and their sentences\n\nThe mistakes that everyone makes once: what one sees, what one suspects, and "
 listed += "what `check_layer` says of it.\n\n"
@@ -146,7 +180,7 @@ for bug in BUGS:
         f"## {bug.title}\n\n" + bug.story.replace("\n", "  \n") + "\n\n" + code(bug.code) + code(bug.sentence(), "text")
     )
 write("gallery.md", listed)
-navigation.append("* [Bugs and their sentences](gallery.md)")
+navigation.append({"Bugs and their sentences": "gallery.md"})
 
 for path in sorted((ROOT / "docs" / "text").glob("*.md")):
     if path.stem != "index":
@@ -154,15 +188,15 @@ for path in sorted((ROOT / "docs" / "text").glob("*.md")):
         if "](../bugs.py)" in text:
             write(path.name, text.replace("](../bugs.py)", "](gallery.md)"))
         title = text.partition("\n")[0].removeprefix("# ")
-        navigation.append(f"* [{title}]({path.name})")
+        navigation.append({title: path.name})
 
-readme = (ROOT / "README.md").read_text(encoding="utf-8")
+readme = README
 for picture in re.findall(r"!\[[^]]*\]\((\S+)\)", readme):
     copy(ROOT / picture, picture)
-navigation.append("* [README](readme.md)")
+navigation.append({"README": "readme.md"})
 for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"):
     write(f"{name.lower()}.md", (ROOT / f"{name}.md").read_text(encoding="utf-8"))
-    navigation.append(f"* [{name.capitalize()}]({name.lower()}.md)")
+    navigation.append({name.capitalize(): f"{name.lower()}.md"})
     readme = readme.replace(f"]({name}.md)", f"]({name.lower()}.md)")
 write("readme.md", readme.replace("](docs/text/", "]("))
-write("SUMMARY.md", "\n".join(navigation))
+mkdocs_gen_files.config["nav"] = navigation

@@ -34,10 +34,11 @@ SOME = 1 << 12
 
 @answering(MODEL)
 class Sequential(Model):
-    """y = f_n(… f_2(f_1(x)))      dx = f_1'(… f_n'(dy)): the chain rule is the layers' backwards in reverse order
+    """y = f_n(… f_2(f_1(x)))      dx = f_1'(… f_n'(dy))
 
-    The model owns two contiguous vectors, `theta` with all parameters and `dtheta` with all gradients; the layers'
-    arrays are views of them, so an optimizer step or a gradient check is one operation on one array.
+    The chain rule is the layers' backwards in reverse order. The model owns two contiguous vectors, `theta` with all
+    parameters and `dtheta` with all gradients; the layers' arrays are views of them, so an optimizer step or a gradient
+    check is one operation on one array.
 
     `dtype` is float32 or float64; x is cast to it where it comes in (integers too, unless the first layers look them up
     in a table). `input_shape`, the shape of one row, lets the whole chain be checked at once; without it, the check

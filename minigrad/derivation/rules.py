@@ -352,7 +352,7 @@ RULES: dict[str, Rule] = {
     "getitem": lambda position, g, y, a, index: Picked(index),
     "take": lambda position, g, y, a, indices, axis=None, **_: _taken(a, indices, axis),
 }
-"""The rules by name: functions of (position of an input, g, y, *inputs, **options)."""
+"""The rules by name: functions of `(position of an input, g, y, *inputs, **options)`."""
 
 
 class Picked:
