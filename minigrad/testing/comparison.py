@@ -225,6 +225,11 @@ class Prover:
         exact = self.complex_safe and self.by_complex_step
         return "complex step" if exact else "central differences, extrapolated"
 
+    def told(self, situations: int | None = None) -> str:
+        """How the derivative was measured, in how many situations, and how near the gradients came."""
+        times = "" if situations is None else f"{situations} situations, "
+        return f"{self.method}, {times}off by {self.error:.0e} where {self.tolerance:.0e} is allowed"
+
     def _directions(self, point: Point) -> Iterator[tuple[Array, float, list[str]]]:
         everything = [part.name for part in point.parts]
         yield *self._relative(point), everything if len(everything) == 1 else []

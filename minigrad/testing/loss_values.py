@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array
 from minigrad.testing.derivative import EPS
 from minigrad.testing.loss_bench import LossBench
-from minigrad.testing.rounding import TO_FLOAT32, UNITS
+from minigrad.testing.rounding import MOVED, TO_FLOAT32, UNITS, WIDER
 from minigrad.testing.rule import Evidence, Skipped, rule
 
-WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
 PIECES = 400  # of a path from one p to another
-MOVED = 1e-6
 
 
 @rule("value and slopes are numbers, for large p and at the ends of its domain")

@@ -249,7 +249,7 @@ def derivative(bench: ModelBench) -> str:
             counts = {"batch size": len(x)}
             raise WrongGradient(where, mismatch, "wrong in a model", counts=counts) from None
     bench.report.method = prover.method
-    return f"{prover.method}, off by {prover.error:.0e} where {prover.tolerance:.0e} is allowed"
+    return prover.told()
 
 
 @rule("the rewritten objective equals model and loss composed")

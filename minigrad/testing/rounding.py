@@ -28,6 +28,10 @@ UNITS = 64.0
 TO_FLOAT32 = 2.0**29  # how much larger float32's last place is
 TINY, TINY32 = float(np.finfo(np.float64).tiny), float(np.finfo(np.float32).tiny)
 DRAWS = 3
+WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
+"""In what the true value is computed for a result in each of these."""
+MOVED = 1e-6
+"""By how much numbers are moved, beside their own size, to see how much a true value depends on them."""
 
 
 def agree(a: Any, b: Any, noise: Any, *, relative: float = RELATIVE) -> bool:

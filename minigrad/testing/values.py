@@ -11,7 +11,7 @@ from minigrad.parameter import Array
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import spread_out
-from minigrad.testing.rounding import RELATIVE32, TINY32, TO_FLOAT32, UNITS, far_in_float32
+from minigrad.testing.rounding import MOVED, RELATIVE32, TINY32, TO_FLOAT32, UNITS, WIDER, far_in_float32
 from minigrad.testing.rule import Evidence, Skipped, rule
 from minigrad.testing.subject import Subject
 
@@ -73,10 +73,6 @@ def _far_apart(bench: LayerBench, small: Subject, attempt: int, sized: Any) -> s
         if far_in_float32(g32[part.span], case.gradient[part.span], noise.gradient[part.span], coarse).any():
             return f"the gradient of {part.name}"
     return None
-
-
-WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
-MOVED = 1e-6  # by how much numbers are moved to see how much the true value depends on them
 
 
 @rule("forward and backward are finite where the true value is")
