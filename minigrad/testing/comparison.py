@@ -15,7 +15,8 @@ import numpy as np
 from minigrad.parameter import Array
 from minigrad.testing.budget import LOCATING, PROOF, Deadline
 from minigrad.testing.derivative import COMPLEX_STEP, EPS, Slope, complex_slope, slope
-from minigrad.testing.point import Measured, Mismatch, Point, rms
+from minigrad.testing.directions import axis, directions, relative, sample
+from minigrad.testing.point import Measured, Mismatch, Point
 from minigrad.testing.rounding import RELATIVE, TINY, UNITS, Noise, measured_noise
 from minigrad.testing.subject import INPUT, Part
 
@@ -87,7 +88,7 @@ class Prover:
         """The rounding of every output as the differences show it too."""
         if point.roughness is None:
             noise = self.noise(point).y
-            direction, finest = self._relative(point)
+            direction, finest = relative(point, self.rng)
             found = slope(point.f, point.v, direction, finest=finest, noise=noise)
             along = np.where(np.isfinite(found.error), abs(found.value), 0)
             point.roughness = np.maximum(np.where(found.jumps, 0, found.noise), noise) + 2 * EPS * along
@@ -124,7 +125,7 @@ class Prover:
     def _prove_entries(self, point: Point, count: int) -> None:
         """Raise Mismatch unless that many entries of each part are right; a few are enough if it takes long."""
         for part in point.parts:
-            for number, position in enumerate(self._sample(part, count)):
+            for number, position in enumerate(sample(part, count, self.rng)):
                 if number >= FEW and self._deadline.is_over(ENOUGH):
                     break
                 if point.padded and point.v[position] == 0:
@@ -134,9 +135,9 @@ class Prover:
                     self.seen.add(part.name)
                 if measured.agrees or measured.jumps:
                     continue
-                axis = self._axis(point, position)
-                if not self._excused(point, *axis, measured) and not (
-                    point.composite and self._on_a_kink(point, *axis)
+                along = axis(point, position)
+                if not self._excused(point, *along, measured) and not (
+                    point.composite and self._on_a_kink(point, *along)
                 ):
                     raise self._located(point, None, measured, position)
 
@@ -155,7 +156,7 @@ class Prover:
 
     def entry(self, point: Point, position: int, wrong: bool = False) -> Measured:
         """Compare one entry of the gradient; `wrong` as in `measure`."""
-        direction, finest = self._axis(point, position)
+        direction, finest = axis(point, position)
         return self.measure(point, direction, finest, wrong).per(direction[position])
 
     def measure(self, point: Point, direction: Array, finest: float, wrong: bool = False) -> Measured:
@@ -231,43 +232,9 @@ class Prover:
         return f"{self.method}, {times}off by {self.error:.0e} where {self.tolerance:.0e} is allowed"
 
     def _directions(self, point: Point) -> Iterator[tuple[Array, float, list[str]]]:
-        everything = [part.name for part in point.parts]
-        yield *self._relative(point), everything if len(everything) == 1 else []
-        for part in point.parts:
-            scales = point.scales[part.span]
-            if scales.size:
-                direction = np.zeros_like(point.v)
-                even = scales.max() <= 1e4 * scales.min()
-                direction[part.span] = (rms(scales) if even else scales) * self.rng.standard_normal(scales.shape)
-                size = min(point.resolution(part.span) / rms(scales), 1) if even else 1
-                yield direction, max(point.finest * size, 1e-22), [part.name]
-        if point.ties is not None:
-            direction = np.zeros_like(point.v)
-            alike = self.rng.standard_normal(int(point.ties.max()) + 1)[point.ties]
-            part = next(part for part in point.parts if part.name == INPUT)
-            direction[part.span] = (rms(point.v[part.span]) or 1.0) * alike
-            yield direction, point.finest, []
+        yield from directions(point, self.rng)
         if not self.late:
-            yield *self._relative(point), []
-
-    def _relative(self, point: Point) -> tuple[Array, float]:
-        zeros = point.scales[point.v == 0]
-        finest = point.finest / max(float(zeros.max(initial=1)), 1)
-        return point.scales * self.rng.standard_normal(point.scales.shape), max(finest, 1e-22)
-
-    def _axis(self, point: Point, position: int) -> tuple[Array, float]:
-        scale = float(point.scales[position])
-        length = max(rms(point.scales[point.part_of(position).span]), scale)
-        direction = np.zeros_like(point.v)
-        direction[position] = length
-        own = point.resolution(slice(position, position + 1))
-        return direction, max(point.finest * own / length, 1e-26)
-
-    def _sample(self, part: Part, count: int) -> list[int]:
-        size = part.span.stop - part.span.start
-        if size <= count:
-            return list(range(part.span.start, part.span.stop))
-        return sorted(part.span.start + int(i) for i in self.rng.choice(size, count, replace=False))
+            yield *relative(point, self.rng), []
 
     def _close_by(
         self, point: Point, direction: Array, finest: float, jitters: int = JITTERS, size: float = NEAR
@@ -324,12 +291,12 @@ class Prover:
         deadline = Deadline(LOCATING)
         for part in reversed(point.parts):
             if direction is None or direction[part.span].any():
-                for other in self._sample(part, LOCATED):
+                for other in sample(part, LOCATED, self.rng):
                     if other not in found and not deadline.is_over():
                         found[other] = self.entry(point, other, wrong=True)
         if direction is not None and all(each.agrees for each in found.values()):
             found |= self._halved(point, direction, measured)
-        part = self._blamed(point, direction, found)
+        part = _blamed(point, direction, found)
         positions = [p for p in found if part.span.start <= p < part.span.stop]
         if all(found[p].agrees for p in positions):
             return Mismatch(point, [], [measured], part)
@@ -350,8 +317,9 @@ class Prover:
         only = int(positions[0]) if len(positions) else 0
         return {only: entry} if len(positions) and not (entry := self.entry(point, only, wrong=True)).agrees else {}
 
-    def _blamed(self, point: Point, direction: Array | None, found: dict[int, Measured]) -> Part:
-        """The part that is wrong; a parameter rather than the input, since those are nearer to the bug."""
-        wrong = {point.part_of(position).name for position, m in found.items() if not m.agrees}
-        moved = [p for p in point.parts if direction is None or direction[p.span].any()]
-        return next((part for part in reversed(point.parts) if part.name in wrong), moved[0])
+
+def _blamed(point: Point, direction: Array | None, found: dict[int, Measured]) -> Part:
+    """The part that is wrong; a parameter rather than the input, since those are nearer to the bug."""
+    wrong = {point.part_of(position).name for position, m in found.items() if not m.agrees}
+    moved = [p for p in point.parts if direction is None or direction[p.span].any()]
+    return next((part for part in reversed(point.parts) if part.name in wrong), moved[0])
