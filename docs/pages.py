@@ -26,6 +26,7 @@ from minigrad.testing.derived import derive
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SELDOM = "---\nsearch:\n  boost: 0.2\n---\n\n"  # found behind what users meet
 WIDE = "---\nhide: [toc]\n---\n\n"
 # A layer's methods stand in its code, which its page shows.
 SHOWN = "forward|backward|predict|input_shape|output_shape|row_axes"
@@ -127,7 +128,8 @@ def module_pages(*names: str) -> dict[str, Any]:
     """The pages of a module, one, or of a package one for each file; and their place in the navigation."""
     folder = ROOT.joinpath("minigrad", *names)
     page = "/".join(("reference", *names, *["index"] * folder.is_dir())) + ".md"
-    write(page, f"::: minigrad.{'.'.join(names)}\n" + OPTIONS.get(names[0], ""))
+    seldom = "" if names[0] in for_users() else SELDOM
+    write(page, f"{seldom}::: minigrad.{'.'.join(names)}\n" + OPTIONS.get(names[0], ""))
     inner = sorted(path.stem for path in folder.glob("[!_]*") if path.suffix == ".py" or path.is_dir())
     return {names[-1]: [page, *(module_pages(*names, name) for name in inner)] if inner else page}
 
@@ -148,7 +150,9 @@ for lesson in lessons:
     listed += f"- [{lesson.title}]({name}.md)\n"
     pages.append({lesson.title.removeprefix("Lesson "): f"lessons/{name}.md"})
 write("lessons/index.md", listed)
-navigation.append({"Lessons": pages})
+navigation.append(
+    {"Lessons": [*pages, {"Bugs and their sentences": "gallery.md"}, {"Teaching with it": "teaching.md"}]}
+)
 
 pages = ["examples/index.md"]
 listed = "# Examples\n\n"
@@ -159,6 +163,7 @@ for path in sorted((ROOT / "examples").glob("*.py")):
     pages.append({path.name: f"examples/{path.stem}.md"})
 write("examples/index.md", listed)
 navigation.append({"Examples": pages})
+navigation.append({"Guides": [f"{name}.md" for name in ("tables", "coming", "speed", "scale")]})
 
 listed = "# Reference\n\n`from minigrad import …` has these names; a module's page has the rest of it, too.\n\n"
 for module, names in names_by_module().items():
@@ -180,23 +185,16 @@ for bug in BUGS:
         f"## {bug.title}\n\n" + bug.story.replace("\n", "  \n") + "\n\n" + code(bug.code) + code(bug.sentence(), "text")
     )
 write("gallery.md", listed)
-navigation.append({"Bugs and their sentences": "gallery.md"})
+teaching = (ROOT / "docs" / "text" / "teaching.md").read_text(encoding="utf-8")
+write("teaching.md", teaching.replace("](../bugs.py)", "](gallery.md)"))
 
-for path in sorted((ROOT / "docs" / "text").glob("*.md")):
-    if path.stem != "index":
-        text = path.read_text(encoding="utf-8")
-        if "](../bugs.py)" in text:
-            write(path.name, text.replace("](../bugs.py)", "](gallery.md)"))
-        title = text.partition("\n")[0].removeprefix("# ")
-        navigation.append({title: path.name})
-
-readme = README
+readme, pages = README, [{"README": "readme.md"}]
 for picture in re.findall(r"!\[[^]]*\]\((\S+)\)", readme):
     copy(ROOT / picture, picture)
-navigation.append({"README": "readme.md"})
 for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"):
     write(f"{name.lower()}.md", (ROOT / f"{name}.md").read_text(encoding="utf-8"))
-    navigation.append({name.capitalize(): f"{name.lower()}.md"})
+    pages.append({name.capitalize(): f"{name.lower()}.md"})
     readme = readme.replace(f"]({name}.md)", f"]({name.lower()}.md)")
 write("readme.md", readme.replace("](docs/text/", "]("))
+navigation.append({"The project": pages})
 mkdocs_gen_files.config["nav"] = navigation

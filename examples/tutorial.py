@@ -1,8 +1,8 @@
 """The tutorial's algorithm beside minigrad, on the same digits: how 100 % accuracy can be chance.
 
 A well-known tutorial builds a 400-25-10 network of sigmoids in Python and reports 100 % accuracy on handwritten digits.
-Here its algorithm is written afresh, with its mistakes where it makes them (look for "Mistake"), and the right line
-beside each. Its gradients are sums over all rows, one step an epoch.
+Here its algorithm is written afresh, with its mistakes where it makes them (look for "Mistake"; the numbers are those
+of lesson 4), and the right line beside each. Its gradients are sums over all rows, one step an epoch.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ class Tutorial:
         p = self.forward(x)
         terms = -(t * np.log(p) + (1 - t) * np.log(1 - p))
         finite = np.isfinite(terms)
-        # Mistake 2. Where p has become 0 or 1, log(0) = -inf and 0 log(0) = NaN; they are left out of the sum. A cost
+        # Mistake 5. Where p has become 0 or 1, log(0) = -inf and 0 log(0) = NaN; they are left out of the sum. A cost
         # of 0 then means that there is nothing left to add up. Right: terms from z, not from p = sigmoid(z), as
         # BinaryCrossEntropyOnLogits does.
         self.costs.append(terms[finite].sum() / len(x))
@@ -41,15 +41,15 @@ class Tutorial:
 
         dz2 = p - t
         dz1 = dz2 @ self.W2.T * self.a1 * (1 - self.a1)
-        # Mistake 3. The gradient takes the place of the weights. Right: self.W2 -= RATE * …, from where they were.
+        # Mistake 2. The gradient takes the place of the weights. Right: self.W2 -= RATE * …, from where they were.
         self.W2 = RATE * self.a1.T @ dz2
         self.W1 = RATE * x.T @ dz1
-        # Mistake 4. The biases never learn. Right: self.b2 -= RATE * dz2.sum(axis=0), and likewise b1.
+        # Mistake 3. The biases never learn. Right: self.b2 -= RATE * dz2.sum(axis=0), and likewise b1.
 
 
 def tutorial_metric(p, labels):
     """The share of rows whose true class scores over 0.5."""
-    # Mistake 5. The other nine scores are not looked at: a network that always answers 1 to all of them is 100 % right.
+    # Mistake 4. The other nine scores are not looked at: a network that always answers 1 to all of them is 100 % right.
     # Right: p.argmax(axis=1), the one class that the network prefers.
     return np.mean(p[np.arange(len(p)), labels - 1] > 0.5)
 

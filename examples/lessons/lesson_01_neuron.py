@@ -6,6 +6,9 @@
 #
 #     z = x_1 w_1 + x_2 w_2 + … + b        y = tanh(z)
 #
+# (x_1 is the first input, w_1 its weight.) tanh is a curve that does the squashing: near 0 it is almost z itself, from
+# 3 on almost 1, and below -3 almost -1.
+#
 # A large weight says "this input matters", a negative one "this input speaks against it"; the bias says how much it
 # takes to convince the neuron. All that such a neuron knows is in its weights and its bias. *Learning* is: changing
 # them until the answers are right. The ten lessons are about one question: which change makes an answer better?
@@ -49,7 +52,7 @@ print(np.tanh(table @ weights + bias).round(3))
 #
 # * `forward(x)` computes y and keeps on `self` whatever `backward` will need.
 # * `backward(dy)` is told how much the final error changes with each y, and says how much it changes with each
-#   parameter and with each x. Lesson 2 says where that comes from; here it is written for you.
+#   parameter and with each x. Lessons 2 and 3 say where that comes from; here it is written for you.
 #
 # `w, dw = parameter()` declares a parameter and its gradient.
 #

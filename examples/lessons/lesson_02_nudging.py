@@ -41,7 +41,9 @@ for h in (0.1, 0.001, 0.00001):
 # error L, and all questions are about it: dy means ∂L/∂y, the derivative of L by each y, while all other numbers stay
 # (that is what the round ∂ says). `backward` is given dy, and answers with dx, which is ∂L/∂x, and for each parameter
 # with dw, ∂L/∂w. This is the **chain rule**: how L changes with w is how L changes with each y, times how that y
-# changes with w, *added up over all y that w takes part in*.
+# changes with w, *added up over all y that w takes part in*:
+#
+#     dw = Σ dy ∂y/∂w        (Σ: the sum over all y)
 #
 # As an example, a layer with one weight for a whole table: y = w x. Its entry in row r and column i, y_ri, changes by
 # x_ri when w changes by 1, so

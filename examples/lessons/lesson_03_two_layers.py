@@ -21,7 +21,8 @@
 # * b_o takes part in z_ro for every row r, with the factor 1;
 # * x_ri takes part in z_ro for every neuron o, with the factor W_io.
 #
-# Each sum is over what it takes part in, and the first and the last are products of tables:
+# Each sum is over what it takes part in, and the first and the last are products of tables (xᵀ is x with rows and
+# columns exchanged, so that its entry in row i and column r is x_ri):
 #
 #     dW_io = Σ_r x_ri dz_ro        dW = xᵀ dz                 in NumPy  x.T @ dz
 #     db_o  = Σ_r dz_ro             db = dz summed over rows             dz.sum(axis=0)
@@ -29,7 +30,12 @@
 #
 # Shapes help to remember it: dW must have the shape of W, (I, O), and xᵀ dz is the one product that gives it.
 #
-# The squashing works on each number alone: s'(z) = s(z) (1 - s(z)), so dz = dy y (1 - y).
+# The squashing works on each number alone, so dz = dy s'(z). With e = exp(-z), whose slope is -e, by the rule for
+# quotients:
+#
+#     s = 1 / (1 + e)        s' = e / (1 + e)² = s e / (1 + e) = s (1 - s)        since 1 - s = e / (1 + e)
+#
+# So dz = dy y (1 - y). (The slope of lesson 1's tanh is 1 - y² in the same way: tanh z is 2 s(2z) - 1.)
 
 # %%
 import numpy as np
@@ -106,8 +112,8 @@ except NotImplementedError:
 # ## It learns
 #
 # The gradient says how the error grows with each weight, so go a little against it, and again: that is the whole of
-# learning. Here, "one of two inputs, but not both", which no single neuron can: no straight line parts these rows. The
-# error is L = Σ (y - t)² / 2 with the targets t, so dy = y - t.
+# learning. Here, "one of two inputs, but not both" (XOR), which no single neuron can: no straight line parts these
+# rows. The error is L = Σ (y - t)² / 2 with the targets t, so dy = y - t.
 
 # %%
 network = TwoLayers(2, 4, 1)

@@ -60,17 +60,20 @@ for score in (1.0, 20.0, 40.0):
         print(f"z = {score:<5} p = {chance:<20} cost for t = 0, from p: {-np.log(1 - chance):.9f}")
 
 # %% [markdown]
-# The true cost at z = 40 is not infinite, it is 40. The cure is not to go through p. From 1 - s(z) = s(-z):
+# The true cost at z = 40 is not infinite, it is 40. The cure is not to go through p. log(1 + exp(z)) is called
+# *softplus*, and with s(z) = 1 / (1 + exp(-z)) = exp(z) / (exp(z) + 1), so that 1 - s(z) = 1 / (1 + exp(z)):
 #
-#     -log s(z)       = log(1 + exp(-z)) = softplus(-z) = softplus(z) - z
-#     -log(1 - s(z))  = log(1 + exp(z))  = softplus(z)
+#     -log(1 - s(z))  = log(1 + exp(z))      = softplus(z)
+#     -log s(z)       = log(exp(z) + 1) - z  = softplus(z) - z
 #
 # so, with the weights t and 1 - t, the cost is
 #
 #     y = t (softplus(z) - z) + (1 - t) softplus(z) = softplus(z) - t z
 #
-# and softplus(z) = max(z, 0) + log(1 + exp(-|z|)), where the exponential can't overflow any more. The derivative is the
-# nicest formula of this field: dy/dz = s(z) - t, the answer minus the truth.
+# Where z is large, exp(z) is taken out of the sum, log(1 + exp(z)) = z + log(1 + exp(-z)), and in one line for all z,
+# softplus(z) = max(z, 0) + log(1 + exp(-|z|)), where the exponential can't overflow any more. The slope of softplus is
+# exp(z) / (1 + exp(z)) = s(z), so the derivative is the nicest formula of this field: dy/dz = s(z) - t, the answer
+# minus the truth.
 #
 # ## Your turn
 #

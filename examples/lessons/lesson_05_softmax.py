@@ -56,7 +56,7 @@ print("J by the rule, off by at most", abs(np.diag(chances) - np.outer(chances, 
 #
 #     dx_j = Σ_k dy_k J_kj = Σ_k dy_k y_k ([k = j] - y_j) = dy_j y_j - y_j Σ_k dy_k y_k
 #
-# One sum for each row, and no table at all.
+# (Of the first part, only k = j is left.) One sum for each row, and no table at all.
 #
 # ## Your turn
 #

@@ -41,7 +41,7 @@
 #
 # **d_i = x_i - μ**: x_i is in one row's deviation, μ in all, with the factor -1.
 #
-#     dx_i = dd_i + …        dμ = -Σ dd_j = -r Σ_j du_j        since Σ u_j = 0
+#     dx_i = dd_i + …        dμ = -Σ dd_j = -r Σ_j du_j        since deviations add up to 0, and so do the u_j
 #
 # **μ = Σ x_i / n** has the slope 1/n, and gives x_i its second part:
 #

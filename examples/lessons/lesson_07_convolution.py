@@ -6,7 +6,8 @@
 #
 #     y_t = b + x_t w_0 + x_{t+1} w_1 + … + x_{t+k-1} w_{k-1}        for every t that it fits in
 #
-# It is one neuron with k inputs that is moved along. Here it moves along a line; `Conv2D` moves over an image.
+# (x_{t+1} is the entry after x_t: braces hold an index together.) It is one neuron with k inputs that is moved along.
+# Here it moves along a line; `Conv2D` moves over an image.
 
 # %%
 import numpy as np
@@ -18,8 +19,8 @@ from minigrad.testing import check_layer
 digits, labels = load_digits()
 row = digits[labels == 7][0].reshape(20, 20)[10]
 edge = np.array([-1.0, 1.0])  # answers where ink (1) begins, from left to right
-print("a row of pixels  ", row.round(1))
-print("edges in this row", np.array([row[t : t + 2] @ edge for t in range(19)]).round(1))
+print("a row of pixels  ", *(f"{ink:4.1f}" for ink in row))
+print("edges in this row", *(f"{row[t : t + 2] @ edge:4.1f}" for t in range(19)))
 
 # %% [markdown]
 # ![A digit, and where a kernel of two pixels finds edges in it](pictures/lesson_07.svg)

@@ -19,7 +19,7 @@ from minigrad.testing import check_layer
 rng = np.random.default_rng(0)
 inputs, into = rng.normal(size=(12, 2)), rng.normal(size=(2, 4))
 mixing = rng.normal(size=(4, 4))
-mixing /= abs(np.linalg.eigvals(mixing)).max()  # in the long run it neither grows nor shrinks a state
+mixing /= abs(np.linalg.eigvals(mixing)).max()  # so that, many times over, it neither grows nor shrinks a state
 print("how much the result depends on h, 0, 3, 6 and 9 steps before the last:")
 for size in (0.5, 1.0, 2.0):
     state, states = np.zeros(4), []
@@ -54,8 +54,7 @@ for size in (0.5, 1.0, 2.0):
 # Write `backward`: the loop over the steps, from the last to the first. `self.h[t]` is the state *before* step t, and
 # `self.h[t + 1]` the one after it; `self.x[:, t]` is x_t. A gradient must be *set*, and here it is a sum over the
 # steps: begin with zeros, `dU = np.zeros_like(self.U)`, and so for dV, db and dx, and assign the first three to `self`
-# at the end. Try also what happens if you stop after the last step: that is called truncated, it runs, and it learns a
-# little. Nobody would notice.
+# at the end. Try also what happens if you go back one step only: it runs, and it learns a little. Nobody would notice.
 
 
 # %%

@@ -27,7 +27,8 @@ def softmax(x):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-# Four places, each with a number to tell, and a key of its own. The first asks for the second's key, and so on around.
+# Four places, each with a number to tell and a key of its own; the first asks for the second's key, and so on around.
+# Each score is 8 where query and key are the same, and else 0: e⁸ is 2981 times e⁰.
 numbers, keys = np.array([10.0, 20.0, 30.0, 40.0]), np.eye(4)
 queries = keys[[1, 2, 3, 0]]
 looks = softmax(8 * queries @ keys.T)
@@ -37,7 +38,8 @@ print("what each is told:", (looks @ numbers).round(1))
 # %% [markdown]
 # ![Where each place of a sequence looks](pictures/lesson_09.svg)
 #
-# *The table P of the example, and of a layer that has learned nothing: it looks everywhere a little.*
+# *The table P, in row i how much of its look place i gives to each place: of the example, and of a layer that has
+# learned nothing, which looks everywhere a little.*
 #
 # ## Backward
 #
@@ -49,6 +51,8 @@ print("what each is told:", (looks @ numbers).round(1))
 #     S = Q Kᵀ / √d:      dQ = dS K / √d         dK = dSᵀ Q / √d
 #     Q = x Wq:           dWq = xᵀ dQ            and the same for K and V
 #     x is used by all three: dx = dQ Wqᵀ + dK Wkᵀ + dV Wvᵀ
+#
+# (In Q Kᵀ, the second factor is Kᵀ, and gets Qᵀ dS / √d; with rows and columns exchanged, that is dK.)
 #
 # ## Your turn
 #

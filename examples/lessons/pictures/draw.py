@@ -132,9 +132,11 @@ def lesson_04():
             else:
                 W1, W2 = W1 - 2 * x.T @ dz1, W2 - 2 * a1.T @ dz2
                 b1, b2 = b1 - 2 * dz1.sum(axis=0), b2 - 2 * dz2.sum(axis=0)
-        axes[0].plot(range(1, 21), np.maximum(costs, 1e-3), color=colour, label="tutorial" if wrong else "right")
+        axes[0].plot(range(1, 21), costs, color=colour, label="tutorial" if wrong else "right")
         axes[1].plot(range(1, 21), 100 * np.array(kept), color=colour)
-    axes[0].set(yscale="log", xlabel="epoch", ylabel="reported cost (floor: 0)")
+    axes[0].set_yscale("symlog", linthresh=1)
+    axes[0].set(xlabel="epoch", ylabel="reported cost", ylim=(-0.1, 300))
+    axes[0].set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
     axes[0].legend(frameon=False)
     axes[1].set(xlabel="epoch", ylabel="terms that were added up, %", ylim=(-5, 105))
     return figure
@@ -149,8 +151,8 @@ def lesson_05():
 
 
 def lesson_06():
-    figure, ((axes,),) = panels(1, 8.4, 2.6)
-    places = boxes(axes, ["x", "d = x - μ", "u = d r", "y = gamma u + beta"], 0.6, 2.3, 1.7)
+    figure, ((axes,),) = panels(1, 6.4, 2.6)
+    places = boxes(axes, ["x", "d = x - μ", "u = d r", "y = gamma u\n+ beta"], 0.6, 2.3, 1.7)
     for start, end in pairwise(places):
         arrow(axes, (start + 0.85, 0.6), (end - 0.85, 0.6), colour=BLUE)
     (mean,) = boxes(axes, ["μ"], -0.6, width=0.9)
@@ -211,7 +213,7 @@ def lesson_09():
 
 
 def lesson_10():
-    figure, (axes,) = panels(2, 8.2, 3.6)
+    figure, (axes,) = panels(2, 6.6, 3.6)
     left, right = axes
     names = ["x", "norm1", "attention", "+", "norm2", "wide, relu, narrow", "+", "y"]
     for place, name in enumerate(names):
