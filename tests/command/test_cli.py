@@ -264,8 +264,8 @@ def test_train_with_a_bad_option_is_one_line_of_error(flowers, capsys, options, 
         (["train", "table.csv"], "table.csv is a text file (CSV?), not a workbook"),
         (["train", "flowers.xlsx", "--x", "Z"], "has no sheet 'Z'; its sheets: 'X', 'y'"),
         (["digits", "digits.csv"], "ends in .xlsx"),
-        (["digits", "folder.xlsx"], "is a directory"),
-        (["digits", "missing/digits.xlsx"], "there is no directory missing"),
+        (["digits", "folder.xlsx"], "is a folder"),
+        (["digits", "missing/digits.xlsx"], "missing; make it first"),
     ],
 )
 def test_command_with_a_bad_name_is_one_line_of_error(flowers, tmp_path, monkeypatch, capsys, arguments, words):
