@@ -1,12 +1,12 @@
-"""What is quicker here: no boosted trees where nothing depends on them, and fewer steps where a table has few rows.
+"""What is quicker here: no boosted trees that nothing depends on, few steps where a table has few rows, few draws.
 
-Both take longer than all else of a small table.
+They take longer than all else of a small table.
 """
 
 import pytest
 
 from minigrad.command import settings
-from minigrad.results import baselines
+from minigrad.results import baselines, bootstrap
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +17,9 @@ def no_trees(monkeypatch):
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
     monkeypatch.setattr(settings, "STEPS", 500)
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(bootstrap, "LEAST", 40)
+    monkeypatch.setattr(bootstrap, "MOST", 40)
