@@ -13,11 +13,11 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.metrics import classification_report, confusion_matrix, mean_absolute_error, r2_score
 from minigrad.parameter import Array
 from minigrad.plots import first_weights, image_side
-from minigrad.results.baselines import Simple, class_rivals, is_linear, number_rivals
+from minigrad.results.baselines import Rival, Simple, class_rivals, is_linear, number_rivals
 from minigrad.results.cautions import find_cautions
 from minigrad.results.errors import number_figures
 from minigrad.results.intervals import conformal
-from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression, mean_interval
+from minigrad.results.outcome import Baseline, Classification, Evaluation, Interval, Mistake, Regression, mean_interval
 from minigrad.results.probabilities import measured, ranking, rarer, trade_offs
 from minigrad.results.seen import Hashes
 from minigrad.sequential import Sequential
@@ -75,10 +75,10 @@ def evaluate(
         outcome, baselines, mistakes = _classes(model, x, t, train, test, simple, first_row, threshold)
     else:
         outcome, baselines, mistakes = _numbers(model, x, t, train, test, simple, first_row, decode)
-    columns = {name: np.array(places) for name, places in (groups or {}).items()}
-    if groups is None and not pictures:
-        each = names or [f"column {k + 1}" for k in range(flat.shape[1])]
-        columns = {name: np.array([k]) for k, name in enumerate(each)}
+    if groups is None:
+        each = [] if pictures else names or [f"column {k + 1}" for k in range(flat.shape[1])]
+        groups = {name: [k] for k, name in enumerate(each)}
+    columns = {name: np.array(places) for name, places in groups.items()}
     weights = first_weights(model)
     shown = pictures and weights is not None and len(weights) == flat.shape[1]
     return Evaluation(
@@ -110,6 +110,7 @@ def _classes(
     first_row: int | npt.NDArray[np.intp],
     threshold: tuple[Any, float] | None,
 ) -> tuple[Classification, list[Baseline], list[Mistake]]:
+    """What is found of answers that are labels, what simpler answers get, and the mistakes of the largest outputs."""
     assert model.classes is not None
     classes, codes = model.classes, LabelEncoder(model.classes).encode(labels)
     p, fitted = (class_outputs(model, x[rows]) for rows in (test, train))
@@ -123,24 +124,6 @@ def _classes(
     measures, above = measured(truth, p, [rival.answers for rival in rivals], positive, simple.seed)
     largest = float(np.bincount(codes[train]).max() / len(train))
     unbalanced = largest if largest >= UNBALANCED else None
-    baselines = []
-    for rival, auc_gain in zip(rivals, above, strict=True):
-        right_too = rival.answers.argmax(axis=1) == truth
-        # One row more for either side: an adjusted interval, honest for few rows too. Source: Bonett and Price,
-        # "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", 2012.
-        gain = mean_interval(np.concatenate([right * 1.0 - right_too, [1, -1]]))
-        auc = ranking(truth, rival.answers, positive)
-        baselines.append(
-            Baseline(
-                rival.name,
-                float(right_too.mean()),
-                gain,
-                auc=auc,
-                auc_gain=auc_gain,
-                by_auc=unbalanced is not None,
-                advice=rival.advice,
-            )
-        )
     confidence, own = p[np.arange(len(test)), answers], p[np.arange(len(test)), truth]
     outcome = Classification(
         train_matrix=confusion_matrix(labels[train], classes[chosen(fitted, positive, edge)], classes),
@@ -156,8 +139,11 @@ def _classes(
         threshold=edge,
         trade_offs=() if positive is None else trade_offs(truth == positive, p[:, positive], edge),
     )
+    baselines = [
+        _class_baseline(rival, auc_gain, right, truth, positive, unbalanced is not None)
+        for rival, auc_gain in zip(rivals, above, strict=True)
+    ]
     wrong = np.flatnonzero(~right)
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
     mistakes = [
         Mistake(
             _number(first_row, int(test[i])),
@@ -167,9 +153,21 @@ def _classes(
             float(own[i]),
             x[test[i]],
         )
-        for i in wrong
+        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
     ]
     return outcome, baselines, mistakes
+
+
+def _class_baseline(
+    rival: Rival, auc_gain: Interval, right: Array, truth: Array, positive: int | None, by_auc: bool
+) -> Baseline:
+    """How good a rival is, and by how much the network, whose answers are `right` or not, is better."""
+    right_too = rival.answers.argmax(axis=1) == truth
+    # One row more for either side: an adjusted interval, honest for few rows too. Source: Bonett and Price,
+    # "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", 2012.
+    gain = mean_interval(np.concatenate([right * 1.0 - right_too, [1, -1]]))
+    auc, score = ranking(truth, rival.answers, positive), float(right_too.mean())
+    return Baseline(rival.name, score, gain, auc=auc, auc_gain=auc_gain, by_auc=by_auc, advice=rival.advice)
 
 
 def class_outputs(model: Sequential, x: Array) -> Array:
@@ -197,6 +195,7 @@ def _numbers(
     first_row: int | npt.NDArray[np.intp],
     decode: Callable[[Array], Any] | None,
 ) -> tuple[Regression, list[Baseline], list[Mistake]]:
+    """What is found of answers that are numbers, what simpler answers get, and the rows that are the furthest off."""
     t = t.reshape(len(t), -1).astype(np.float64)
     told = [model.predict(x[rows]) for rows in (test, train)]
     answers, fitted = (np.asarray(p if decode is None else decode(p), np.float64).reshape(len(p), -1) for p in told)
