@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from minigrad.command.networks import Split, train_network
 from minigrad.command.reading import read_source
 from minigrad.command.settings import Settings
 from minigrad.command.sources import Source, Table, with_source
-from minigrad.command.tuning import choose, tune
+from minigrad.command.tuning import Chosen, Tuned, choose, tune
 from minigrad.data.target import threshold_of
 from minigrad.results.evaluation import evaluate
 from minigrad.results.importance import explain
-from minigrad.results.outcome import Classification, Regression
+from minigrad.results.outcome import Classification, Evaluation, Regression
 from minigrad.results.report import Result, as_json, summary, write_html
 from minigrad.saving.models import annotate
 from minigrad.sequential import Sequential
@@ -42,12 +43,11 @@ def train(options: argparse.Namespace) -> int:
 
     with with_source(source.where):  # what is wrong with the data is said before a folder is made
         split = source.hold_out(settings.test_size, settings.seed)
-        tuned = chosen = None
         if options.tune is not None:
-            tuned = tune(source, split, settings, options.tune, options.jobs)
+            found: Tuned | Chosen | None = tune(source, split, settings, options.tune, options.jobs)
         else:
-            chosen = choose(source, split, settings)
-        settings = next((found.settings for found in (tuned, chosen) if found is not None), settings)
+            found = choose(source, split, settings)
+    settings = settings if found is None else found.settings
     with writing_model(options) as path:
         model, history = train_network(split, settings, path)
     trained = time.perf_counter()
@@ -55,47 +55,18 @@ def train(options: argparse.Namespace) -> int:
     asked = options.settings  # each seed chooses by its own training rows
     others = run_all("other seeds", _score, [(source, replace(asked, seed=seed)) for seed in seeds], options.jobs)
 
-    used, notes, for_json = settings.told(len(split.train)), split.notes, split.for_json
-    if settings.class_weight is not None:
-        notes = (*notes, ("weights", "classes weigh the same in sum, so the probabilities are those of equal classes"))
-    if tuned is not None:
-        notes, for_json = (*notes, ("tuning", tuned.text())), for_json | {"tuned": asdict(tuned)}
-    if chosen is not None:
-        notes, for_json = (*notes, ("hidden", chosen.text())), for_json | {"chosen": asdict(chosen)}
-    if settings.ensemble > 1:
-        notes = (*notes, ("ensemble", f"{settings.ensemble} networks, whose answers are averaged; the first's losses"))
-    if split.recipe.early_stopping:
-        notes = (*notes, ("stopping", _stopping(history, settings)))
-        for_json = for_json | {"best_epoch": history.best_epoch}
+    notes, for_json = _told(split, settings, history, found)
     result = Result(
         data=source.where,
-        evaluation=evaluate(
-            model,
-            history,
-            split.x,
-            split.answers,
-            split.train,
-            split.held_out,
-            l2=used["l2"],
-            names=split.names,
-            groups=split.groups,
-            cells=source.cells(),
-            first_row=source.row_numbers,
-            others=others,
-            decode=split.decode,
-            threshold=threshold_of(model.preparation),
-            drawn=split.drawn,
-            dates=split.dates,
-            seed=settings.seed,
-        ),
-        settings=used,
+        evaluation=_measured(source, split, settings, model, history, others),
+        settings=settings.told(len(split.train)),
         reading_seconds=read - started,
         training_seconds=trained - read,
         seconds=time.perf_counter() - started,
         notes=notes,
     )
+    outcome = result.evaluation.outcome
     if isinstance(source, Table):
-        outcome = result.evaluation.outcome
         explanation = explain(
             TableModel(model),
             source.frame.iloc[split.held_out],
@@ -104,13 +75,59 @@ def train(options: argparse.Namespace) -> int:
             seed=settings.seed,
         )
         result = replace(result, explanation=explanation, seconds=time.perf_counter() - started)
-    _keep_interval(model, result.evaluation.outcome, path)
+    _keep_interval(model, outcome, path)
     if options.final and path is not None:
         rows = _train_finally(source, split, settings, model, path)
         words = f"trained again on all {rows:,} rows, once all this was measured; the figures are of the network before"
         result = replace(result, notes=(*notes, ("final", words)), seconds=time.perf_counter() - started)
     print_result(options, result, for_json, path)
     return 0
+
+
+def _measured(
+    source: Source, split: Split, settings: Settings, model: Sequential, history: History, others: Sequence[float]
+) -> Evaluation:
+    """How good the network is on the rows held out; `others` are the scores by other seeds."""
+    return evaluate(
+        model,
+        history,
+        split.x,
+        split.answers,
+        split.train,
+        split.held_out,
+        l2=settings.told(len(split.train))["l2"],
+        names=split.names,
+        groups=split.groups,
+        cells=source.cells(),
+        first_row=source.row_numbers,
+        others=others,
+        decode=split.decode,
+        threshold=threshold_of(model.preparation),
+        drawn=split.drawn,
+        dates=split.dates,
+        seed=settings.seed,
+    )
+
+
+def _told(
+    split: Split, settings: Settings, history: History, found: Tuned | Chosen | None
+) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
+    """What was chosen for the user: what each choice is about and what it is, and the same for JSON."""
+    notes, for_json = list(split.notes), dict(split.for_json)
+    if settings.class_weight is not None:
+        notes.append(("weights", "classes weigh the same in sum, so the probabilities are those of equal classes"))
+    if isinstance(found, Tuned):
+        notes.append(("tuning", found.text()))
+        for_json["tuned"] = asdict(found)
+    elif found is not None:
+        notes.append(("hidden", found.text()))
+        for_json["chosen"] = asdict(found)
+    if settings.ensemble > 1:
+        notes.append(("ensemble", f"{settings.ensemble} networks, whose answers are averaged; the first's losses"))
+    if split.recipe.early_stopping:
+        notes.append(("stopping", _stopping(history, settings)))
+        for_json["best_epoch"] = history.best_epoch
+    return tuple(notes), for_json
 
 
 def _score(source: Source, settings: Settings) -> float:
