@@ -20,11 +20,13 @@ from minigrad.command.settings import UNITS, Settings
 from minigrad.command.sources import Source
 from minigrad.data.labels import LabelEncoder
 from minigrad.data.split import Rows
-from minigrad.metrics import log_loss
+from minigrad.metrics import log_loss_terms
+from minigrad.parameter import Array
 
 PARTS, PART = 3, 0.2  # so many hold-outs of such a share
 PARTS_APART = 7_000_003  # their seeds, so that no other draw has them
-MANY = 10_000  # training rows: so many can hardly be learned by heart, and hidden layers are taken untried
+MANY = 10_000  # training rows: one hold-out of so many tells, by the errors of its rows
+MOST = 100_000  # so many can hardly be learned by heart, and hidden layers are taken untried
 WIDTHS: tuple[tuple[int, ...], ...] = ((), (16,), (64,), (128,), (32, 32), (64, 64))
 ACTIVATIONS_TRIED = ("relu", "tanh", "gelu")
 
@@ -59,7 +61,7 @@ def _told(parts: int) -> str:
 class Chosen:
     """Hidden layers or none: the settings to use, and the mean errors of both by `parts` hold-outs.
 
-    `deviation` is the standard error of their difference.
+    `deviation` is the standard error of their difference, over the hold-outs, or over the rows of the only one.
     """
 
     settings: Settings
@@ -74,10 +76,10 @@ class Chosen:
         units = f"{', '.join(map(str, UNITS))} units"
         taken, other = (units, "none") if self.settings.widths else ("none", units)
         its, others = (self.hidden, self.linear) if self.settings.widths else (self.linear, self.hidden)
-        apart = f" (standard error of the difference: {self.deviation:.2g})" if self.parts > 1 else ""
         return (
             f"{taken}: by {_told(self.parts)} inside the training rows that has {self.measure} {its:.4g}, {other} "
-            f"{others:.4g}{apart}; the held-out rows had no part in it (--hidden decides it)"
+            f"{others:.4g} (standard error of the difference: {self.deviation:.2g}); the held-out rows had no part in "
+            f"it (--hidden decides it)"
         )
 
 
@@ -88,16 +90,21 @@ def choose(source: Source, split: Split, settings: Settings) -> Chosen | None:
     taken. Source: Breiman, Friedman, Olshen and Stone, "Classification and regression trees", 1984, section 3.4.3.
     """
     rows = np.sort(split.train)
-    if settings.hidden is not None or split.target is None or split.blocks is not None or len(rows) >= MANY:
+    if settings.hidden is not None or split.target is None or split.blocks is not None or len(rows) >= MOST:
         return None
-    parts = _parts(source, rows, settings.seed)
+    parts = _parts(source, rows, settings.seed, PARTS if len(rows) < MANY else 1)
     if not parts:
         return None
     tried = [replace(settings, hidden=hidden, ensemble=1) for hidden in (UNITS, ())]
     with busy("choosing hidden layers"):
-        errors = np.array([[error_of(*trained_on(source, train, one), test) for one in tried] for train, test in parts])
+        rowwise = [[errors_of(*trained_on(source, train, one), test) for one in tried] for train, test in parts]
+    root = source.task == "regression"
+    errors = np.array([[_mean(terms, root=root) for terms in both] for both in rowwise])
     (hidden, linear), gain = errors.mean(axis=0).tolist(), errors[:, 1] - errors[:, 0]
-    deviation = float(gain.std(ddof=1)) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
+    if len(parts) == 1:  # of the mean errors' roots, to first order, by each row's share in them: d√e = de / (2 √e)
+        scales = 2 * np.maximum(errors[0], np.finfo(float).tiny) if root else np.ones(2)
+        gain = rowwise[0][1] / scales[1] - rowwise[0][0] / scales[0]
+    deviation = float(gain.std(ddof=1)) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
     best = UNITS if linear - hidden > deviation else ()
     return Chosen(replace(settings, hidden=best), hidden, linear, deviation, len(parts), _measure(source))
 
@@ -106,10 +113,10 @@ def _measure(source: Source) -> str:
     return "log loss" if source.task == "classification" else "a root mean squared error of"
 
 
-def _parts(source: Source, rows: Rows, seed: int) -> list[tuple[Rows, Rows]]:
-    """Different hold-outs inside these rows, as many as there are; none where the rows can't be parted."""
+def _parts(source: Source, rows: Rows, seed: int, count: int = PARTS) -> list[tuple[Rows, Rows]]:
+    """Different hold-outs inside these rows, `count` if there are so many; none where the rows can't be parted."""
     found: list[tuple[Rows, Rows]] = []
-    for draw in range(PARTS):
+    for draw in range(count):
         try:
             train, test = source.part(rows, PART, seed + PARTS_APART * (draw + 1))
         except ValueError:  # too few rows, groups or days
@@ -210,11 +217,20 @@ def trained_on(source: Source, rows: Rows, settings: Settings) -> tuple[Split, A
 
 def error_of(split: Split, model: Any, rows: Rows) -> float:
     """The log loss, or the root mean squared error in the target's units, on these rows."""
+    return _mean(errors_of(split, model, rows), root=model.classes is None)
+
+
+def errors_of(split: Split, model: Any, rows: Rows) -> Array:
+    """The log loss, or the squared error in the target's units, of each of these rows."""
     outputs = model.predict(split.x[rows])
     if model.classes is None:
         assert split.decode is not None  # a table's
-        return math.sqrt(float(np.mean((split.answers[rows] - split.decode(outputs)) ** 2)))
+        return np.asarray((split.answers[rows] - split.decode(outputs)) ** 2)
     known = np.isin(split.answers[rows], model.classes)  # of a class in one row, a fold may have learned nothing
-    if not known.any():
-        return 0.0
-    return float(log_loss(LabelEncoder(model.classes).encode(split.answers[rows][known]), outputs[known]))
+    return log_loss_terms(LabelEncoder(model.classes).encode(split.answers[rows][known]), outputs[known])
+
+
+def _mean(terms: Array, *, root: bool) -> float:
+    """Their mean, or its root; 0 of none."""
+    mean = float(np.mean(terms)) if len(terms) else 0.0
+    return math.sqrt(mean) if root else mean

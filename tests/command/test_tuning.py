@@ -10,7 +10,7 @@ import minigrad
 from minigrad.command import tuning
 from minigrad.command.main import main
 from minigrad.command.networks import MEMBERS_APART, train_network
-from minigrad.command.settings import Settings
+from minigrad.command.settings import UNITS, Settings
 from minigrad.command.sources import Choices, Table
 from tests.command.test_tables import refused
 from tests.tables import plants, write
@@ -79,9 +79,13 @@ def test_tune_takes_the_best_settings_by_rows_to_train_on_alone(data, tmp_path, 
     assert told["settings"]["hidden"] == told["tuned"]["settings"]["hidden"]
 
 
-@pytest.mark.parametrize("bent", [True, False])
-def test_hidden_layers_are_taken_where_they_are_better_inside_the_training_rows(bent):
-    """Also where the rows held out say nonsense; and where the user says it, nothing is chosen."""
+@pytest.mark.parametrize(("bent", "many"), [(True, False), (False, False), (True, True)])
+def test_hidden_layers_are_taken_where_they_are_better_inside_the_training_rows(bent, many, monkeypatch):
+    """Also where the rows held out say nonsense; and where the user says it, nothing is chosen.
+
+    Of many rows by one hold-out, whose rows tell how far its difference depends on chance; of still more untried.
+    """
+    monkeypatch.setattr(tuning, "MANY", 96 if many else 97)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 3))
     t = np.abs(x[:, 0]) + x[:, 1] * x[:, 2] if bent else x @ [1, 2, 3] + rng.normal(0, 1, 120)
@@ -89,7 +93,20 @@ def test_hidden_layers_are_taken_where_they_are_better_inside_the_training_rows(
     split = source.hold_out(0.2, 0)
     found = tuning.choose(source, split, Settings())
     assert bool(found.settings.hidden) == bent == (found.linear - found.hidden > found.deviation)
-    assert found.text().startswith("64 units: by 3 hold-outs" if bent else "none: by 3 hold-outs")
+    told = "one hold-out" if many else "3 hold-outs"
+    assert found.text().startswith(f"{'64 units' if bent else 'none'}: by {told} inside")
+    if many:
+        ((train, test),) = tuning._parts(source, np.sort(split.train), 0, 1)
+        one, other = (
+            tuning.errors_of(*tuning.trained_on(source, train, Settings(hidden=hidden)), test) for hidden in (UNITS, ())
+        )
+        assert (found.hidden, found.linear) == pytest.approx((one.mean() ** 0.5, other.mean() ** 0.5))
+        drawn = np.random.default_rng(0).integers(len(test), size=(4000, len(test)))
+        spread = np.std(other[drawn].mean(axis=1) ** 0.5 - one[drawn].mean(axis=1) ** 0.5)
+        assert found.deviation == pytest.approx(spread, rel=0.2), "as drawing the rows again and again tells"
+        monkeypatch.setattr(tuning, "MOST", 96)
+        assert tuning.choose(source, split, Settings()) is None
+        return
     source.answers = source.answers.copy()
     source.answers[split.held_out] = -1e6
     assert tuning.choose(source, split, Settings()) == found
