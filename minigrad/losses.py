@@ -228,7 +228,8 @@ class BinaryCrossEntropy(LabelSmoothing, Loss):
     """l = -t log p - (1 - t) log(1 - p)      ∂l/∂p = (1 - t) / (1 - p) - t / p
 
     p, t (B, O) in [0, 1]: each output is a yes or no of its own. The negative log-likelihood of Bernoulli variables
-    (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.90).
+    (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.90). With p, log p has the slope 1 / p, and
+    log(1 - p) by the chain rule -1 / (1 - p).
 
     Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
     [0, 1], and for the slopes of p and t that are plainly exchanged. Absorbs Sigmoid.
@@ -262,7 +263,8 @@ class BinaryCrossEntropyOnLogits(LabelSmoothing, Loss):
     """l = softplus(z) - t z      ∂l/∂z = σ(z) - t
 
     z (B, O) any real numbers, t (B, O) in [0, 1]. It is BinaryCrossEntropy of p = σ(z): put log p = -softplus(-z) and
-    log(1 - p) = -softplus(z) into its formula, and softplus(-z) = softplus(z) - z.
+    log(1 - p) = -softplus(z) into its formula, and softplus(-z) = softplus(z) - z. The slope of softplus is σ, that of
+    t z is t.
 
     softplus(z) is max(z, 0) + log(1 + exp(-|z|)), and max(z, 0) - t z = z ([z > 0] - t) is never negative: nothing
     cancels.
@@ -285,7 +287,7 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
     """l = -t log p      ∂l/∂p = -t / p
 
     p (B, K) the probabilities of K classes, t (B, K) one-hot or any distribution. The negative log-likelihood of a
-    categorical variable (Bishop 2006, equation 4.108).
+    categorical variable (Bishop 2006, equation 4.108). The slope of log p is 1 / p; a class with t = 0 has none.
 
     Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
     [0, 1], and for the slopes of p and t that are plainly exchanged. Absorbs Softmax.
@@ -317,6 +319,9 @@ class CategoricalCrossEntropyOnLogits(LabelSmoothing, Loss):
     z (B, K) any real numbers, t (B, K) one-hot or any distribution, for which Σ_j t_j = 1. It is
     CategoricalCrossEntropy of p = softmax(z); log softmax(z) = z - log Σ exp z needs no p (Bishop 2006, equation
     4.109).
+
+    z_k takes part in every log softmax(z)_j of its row, with the slope [j = k] - softmax(z)_k (as LogSoftmax says). So
+    the row's sum has -Σ_j t_j ([j = k] - softmax(z)_k) = softmax(z)_k Σ_j t_j - t_k.
     """
 
     labels = at_steps = True
@@ -396,6 +401,7 @@ class Hinge(Loss):
 
     p (B, O) scores, the sign of which is the answer; t (B, O) yes or no, written as 1 and 0, as labels are elsewhere
     here, or as 1 and -1. Right answers cost nothing once they keep a margin of 1: the loss of support vector machines.
+    Up to there it is the straight line 1 - s p, with the slope -s.
     Source: Cortes and Vapnik, "Support-vector networks", Machine Learning 20, 1995.
 
     Raises ValueError for other t.
@@ -426,7 +432,7 @@ class Poisson(Loss):
 
     p (B, O) the mean numbers of events, as of Softplus; t (B, O) the counts. The negative log-likelihood of Poisson
     variables without log t!, which no p changes (McCullagh and Nelder, "Generalized linear models", 1989, chapter 6).
-    (PyTorch's default takes log p instead.)
+    (PyTorch's default takes log p instead.) The slope of log p is 1 / p.
 
     Logs are clamped at -100 and denominators at the smallest normal number (times t, so that the quotient is finite).
     Raises ValueError for negative p or t.
@@ -464,7 +470,7 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """l = |p - t|      ∂l/∂p = sign(p - t), and 0 at p = t
 
-    p, t (B, O). Its minimum is the median of t, which outliers do not move.
+    p, t (B, O). Its minimum is the median of t, which outliers do not move (Laplace 1774).
     """
 
     def terms(self, p: Array, t: Array) -> Array:
@@ -479,8 +485,9 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """l = d² / 2 where |d| <= δ, else δ (|d| - δ / 2), with d = p - t      ∂l/∂p = c, d clipped to [-δ, δ]
 
-    p, t (B, O), δ > 0 in the units of t. With the clipped difference c both branches are c (d - c / 2). Source: Huber,
-    "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+    p, t (B, O), δ > 0 in the units of t. With the clipped difference c both branches are c (d - c / 2): a parabola with
+    the slope d = c, and beyond δ straight lines with the slope ±δ, which is c there. Source: Huber, "Robust estimation
+    of a location parameter", Annals of Mathematical Statistics 35, 1964.
     """
 
     def __init__(self, delta: float = 1.0) -> None:

@@ -14,9 +14,13 @@ from minigrad.parameter import Array
 class CosineSimilarity(Loss):
     """l = 1 - c,   c = p t / (|p| |t|)      ∂l/∂p = -(t / |t| - c p / |p|) / |p|
 
-    p, t (B, O): only their directions count; 0 where they are the same, 2 where they are opposite. The derivative is
-    what is left of t's direction without its part along p. Lengths below 1e-8 count as 1e-8, as in PyTorch, where this
-    is CosineEmbeddingLoss of pairs that belong together. (Keras's is l - 1.)
+    p, t (B, O): only their directions count; 0 where they are the same, 2 where they are opposite.
+
+    With p, the slope of p t is t, and that of |p| is p / |p|. By the rule for quotients, c = p t / (|p| |t|) has the
+    slope t / (|p| |t|) - p t p / (|p|³ |t|) = (t / |t| - c p / |p|) / |p|: t's direction without its part along p.
+
+    Lengths below 1e-8 count as 1e-8, as in PyTorch, where this is CosineEmbeddingLoss of pairs that belong together.
+    (Keras's is l - 1.)
     """
 
     def terms(self, p: Array, t: Array) -> Array:
@@ -65,7 +69,8 @@ class GaussianNLL(Loss):
     """l = (log v + (t - μ)² / v) / 2,   (μ, v) = p      ∂l/∂μ = (μ - t) / v,   ∂l/∂v = (1 - (t - μ)² / v) / (2 v)
 
     p (B, 2 O): the means μ, then the variances v, as of Softplus; t (B, O). The network says how sure it is of each
-    answer. It is the negative log-likelihood of normal variables without log 2π / 2, which no p changes:
+    answer. With μ, (t - μ)² / v has the slope -2 (t - μ) / v; with v, log v has 1 / v, and 1 / v has -1 / v². It is the
+    negative log-likelihood of normal variables without log 2π / 2, which no p changes:
 
         Concatenate(Dense(8, 1), Sequential([Dense(8, 1), Softplus()]))
 

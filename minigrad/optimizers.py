@@ -144,9 +144,11 @@ def not_negative(optimizer: Optimizer, **numbers: float) -> None:
 class SGD(Optimizer):
     """θ ← θ - η g      with momentum μ:   v ← μ v + g,   θ ← θ - η v;   Nesterov's:   θ ← θ - η (g + μ v)
 
-    g is dθ + λ θ with weight decay λ. Sources: Robbins and Monro, "A stochastic approximation method", 1951; Polyak,
-    "Some methods of speeding up the convergence of iteration methods", 1964; Nesterov's in the form of Sutskever et
-    al., "On the importance of initialization and momentum in deep learning", ICML 2013. PyTorch's rule.
+    g is dθ + λ θ with weight decay λ. The velocity v is the sum of all gradients so far, each one μ times as heavy as
+    the next: what points one way adds up, to 1 / (1 - μ) times g, and what swings to and fro cancels. Nesterov's looks
+    at where v is going to lead. Sources: Robbins and Monro, "A stochastic approximation method", 1951; Polyak, "Some
+    methods of speeding up the convergence of iteration methods", 1964; Nesterov's in the form of Sutskever et al., "On
+    the importance of initialization and momentum in deep learning", ICML 2013. PyTorch's rule.
     """
 
     def __init__(
@@ -187,7 +189,11 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """m ← β₁ m + (1-β₁) g,   v ← β₂ v + (1-β₂) g²,   θ ← θ - η m̂ / (√v̂ + ε)
 
-    with m̂ = m / (1-β₁ᵗ) and v̂ = v / (1-β₂ᵗ) at the t-th step, and g = dθ + λ θ with weight decay λ. Source: Kingma and
+    with m̂ = m / (1-β₁ᵗ) and v̂ = v / (1-β₂ᵗ) at the t-th step, and g = dθ + λ θ with weight decay λ.
+
+    m and v are means of g and of g² in which older ones fade. They start as 0, so that the weights of t gradients add
+    up to 1-βᵗ only: m̂ and v̂ are divided by that. √v̂ is the size of a parameter's gradients, so every one moves by
+    about η where its gradients agree in sign, and by less where they do not, whatever their unit. Source: Kingma and
     Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1, with its constants. PyTorch's rule.
     """
 
@@ -279,9 +285,10 @@ class AdamW(Adam):
 class RMSprop(Optimizer):
     """v ← α v + (1-α) g²,   θ ← θ - η g / (√v + ε);   with momentum μ:   u ← μ u + g / (√v + ε),   θ ← θ - η u
 
-    g is dθ + λ θ with weight decay λ. Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine
-    Learning, Coursera 2012 (η = 0.001 and α = 0.9 there). The rule, α = 0.99 and ε outside of the root are PyTorch's,
-    whose default η is 0.01.
+    g is dθ + λ θ with weight decay λ. v is a mean of g² in which older ones fade, √v the size of a parameter's
+    gradients of late: each is divided by its own, so that all move by about η. Source: Tieleman and Hinton, "Lecture
+    6.5: rmsprop", Neural Networks for Machine Learning, Coursera 2012 (η = 0.001 and α = 0.9 there). The rule, α = 0.99
+    and ε outside of the root are PyTorch's, whose default η is 0.01.
     """
 
     changing = False
@@ -346,8 +353,9 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """s ← s + g²,   θ ← θ - η g / (√s + ε)
 
-    g is dθ + λ θ with weight decay λ. Source: Duchi, Hazan and Singer, "Adaptive subgradient methods for online
-    learning and stochastic optimization", JMLR 12, 2011. PyTorch's rule and constants.
+    g is dθ + λ θ with weight decay λ. s only grows, so the steps of a parameter shrink, the more the larger its
+    gradients have been: those of rare features stay large. Source: Duchi, Hazan and Singer, "Adaptive subgradient
+    methods for online learning and stochastic optimization", JMLR 12, 2011. PyTorch's rule and constants.
     """
 
     memory: tuple[str, ...] = ("s",)

@@ -154,7 +154,9 @@ class Conv1D(_Conv):
 
     dW_i = Σ_B,t x_{t s + i d}ᵀ dy_t,   db = Σ_B,t dy_t,   dx_{t s + i d} += dy_t W_iᵀ
 
-    Shapes: x (B, T, I), W (k, I/G, O), b (O,), y (B, h, O); stride s, dilation d. It is Conv2D along one axis.
+    Shapes: x (B, T, I), W (k, I/G, O), b (O,), y (B, h, O); stride s, dilation d. It is Conv2D along one axis, with the
+    same derivation and arguments. Source: Waibel, Hanazawa, Hinton, Shikano and Lang, "Phoneme recognition using
+    time-delay neural networks", IEEE Transactions on Acoustics, Speech, and Signal Processing 37, 1989.
     """
 
     sliding = 1

@@ -17,12 +17,12 @@ class Dense(Layer):
     the same W is applied, so Σ_B runs over all axes but the last.
 
     dy is ∂L/∂y, how much the loss L changes with each y, and dx, dW, db are ∂L/∂x, ∂L/∂W, ∂L/∂b. Each output is a
-    weighted sum of all inputs, y_bo = Σ_i x_bi W_io + b_o. By the chain rule, a number's derivative is the sum over all
+    weighted sum of its row, y_ro = Σ_i x_ri W_io + b_o. By the chain rule, a number's derivative is the sum over all
     y that it takes part in, of dy times the factor that it has there:
 
-    * W_io takes part in y_bo for every b, with the factor x_bi: dW_io = Σ_b x_bi dy_bo, which is xᵀ dy.
-    * b_o takes part in y_bo for every b, with the factor 1: db_o = Σ_b dy_bo.
-    * x_bi takes part in y_bo for every o, with the factor W_io: dx_bi = Σ_o dy_bo W_io, which is dy Wᵀ.
+    * W_io takes part in y_ro for every row r, with the factor x_ri: dW_io = Σ_r x_ri dy_ro, which is xᵀ dy.
+    * b_o takes part in y_ro for every row r, with the factor 1: db_o = Σ_r dy_ro.
+    * x_ri takes part in y_ro for every output o, with the factor W_io: dx_ri = Σ_o dy_ro W_io, which is dy Wᵀ.
 
     Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
 

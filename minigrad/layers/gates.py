@@ -31,9 +31,8 @@ class GLU(Gate):
     In a product each factor gets dy times the other one: da = dy s(b), and s(b) gets dy a. The slope of s is
     s (1 - s), and 1 - s(b) = s(-b), which keeps its digits: db = dy a s(b) s(-b).
 
-    The gate s(b) learns what is to go through, while a keeps a
-    straight path for the gradient. Source: Dauphin, Fan, Auli and Grangier, "Language modeling with gated convolutional
-    networks", ICML 2017. PyTorch's GLU.
+    The gate s(b) learns what is to go through, while a keeps a straight path for the gradient. Source: Dauphin, Fan,
+    Auli and Grangier, "Language modeling with gated convolutional networks", ICML 2017. PyTorch's GLU.
     """
 
     a: Array

@@ -122,7 +122,7 @@ class HardSwish(Activation):
     """y = x min(max(x + 3, 0), 6) / 6      dx = dy ([x > -3] min(x + 3, 6) / 6 + x / 6 [-3 < x < 3])
 
     From -3 to 3, y = x (x + 3) / 6, and by the product rule its slope is (x + 3) / 6 + x / 6; to the right y = x, to
-    the left 0. At the two kinks the derivative is that of the flat side, as PyTorch's is.
+    the left 0. At the two kinks the derivative is that of the straight line outside, as PyTorch's is.
 
     HardSigmoid in the place of Swish's sigmoid. Source: Howard and others, "Searching for MobileNetV3", ICCV 2019,
     section 5.2.

@@ -27,9 +27,15 @@ class SimpleRNN(Recurrent):
     dz_t = dh_t (1 - h_t²),   dh_{t-1} = dz_t Uᵀ + dy_{t-1}
     dW = Σ_t x_tᵀ dz_t,   dU = Σ_t h_{t-1}ᵀ dz_t,   db = Σ_B,t dz_t,   dx_t = dz_t Wᵀ
 
-    Shapes: x (B, T, I), W (I, H), U (H, H), b (H,); y (B, H) or (B, T, H). Each step is a Dense of the step's x and of
-    the state before; dh_t adds up what y and the next step send back. Source: Elman, "Finding structure in time",
-    Cognitive Science 14, 1990.
+    Shapes: x (B, T, I), W (I, H), U (H, H), b (H,); y (B, H) or (B, T, H).
+
+    From the last step to the first; dh_t begins as what y and the step after send back:
+
+    * h_t = tanh(z_t) has the slope 1 - h_t²: dz_t = dh_t (1 - h_t²).
+    * z_t is a Dense of x_t and one of h_{t-1}: dx_t = dz_t Wᵀ, and h_{t-1} gets dz_t Uᵀ, beside its own dy_{t-1}.
+    * Every step uses W, U and b, so their gradients add up over the steps.
+
+    Source: Elman, "Finding structure in time", Cognitive Science 14, 1990.
     """
 
     gates: ClassVar[int] = 1

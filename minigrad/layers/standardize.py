@@ -13,7 +13,7 @@ from minigrad.parameter import Array, state
 class Standardize(Layer):
     """y = (x - mean) / scale      dx = dy / scale
 
-    Shapes: x (B, …, I), y alike; mean, scale (I,).
+    Shapes: x (B, …, I), y alike; mean, scale (I,). The batch has no part in them: a column's slope is 1 / scale.
 
     mean and scale are the mean and the standard deviation of each column of the training data; a column that is
     constant has scale 1. They are not trained but fitted, once and before training:

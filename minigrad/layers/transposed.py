@@ -17,7 +17,8 @@ class ConvTranspose2D(Convolution):
     Shapes: x (B, h, w, I), W (kh, kw, O/G, I), b (O,), y (B, H, W, O); stride s, dilation d. Every pixel of x paints a
     window of y, as large as W and in proportion to it; where windows overlap, they add up. It is what Conv2D(O, I) with
     the same W does backward, dx of dy, so its forward is that and its backward is Conv2D's forward: no inverse, but the
-    transpose of the same matrix.
+    transpose of the same matrix. x_rc takes part in each number of its window, with the factor W_ij, and so dx_rc is
+    the sum of what the window gets; W_ij does so for every pixel x_rc, and adds up over all of them.
 
     An axis of n pixels becomes (n - 1) s - 2 p + d (k - 1) + 1 + output_padding: what is padded there is cut off here.
     output_padding adds pixels after, which only some windows or none reach: a convolution of stride s makes the same n
