@@ -17,6 +17,7 @@ HEAD: dict[str, Any] = {
 }
 TITLE: dict[str, Any] = {"bold": True, "font_size": 18, "font_color": "#1F3864"}
 NOTE: dict[str, Any] = {"italic": True, "font_color": "#666666"}
+NUMBER = "0.0000;−0.0000;0"
 ABOVE, BELOW = "#D9604C", "#4A7EBB"
 
 

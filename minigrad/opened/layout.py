@@ -17,6 +17,8 @@ BANDS = (
     "The gradients of the weights",
     "The update: the weights after the step",
 )
+COLOURS = ("#7358A3", "#2467A8", "#B4500F", "#8F4A00", "#3F7A2C")
+"""One for each of these parts of a sheet."""
 WEIGHTS, FORWARD, BACKWARD, GRADIENTS, UPDATE = range(5)
 
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-import numpy as np
-
-from minigrad.opened.book import HEAD, INPUT, NOTE, TITLE, Book
-from minigrad.opened.layout import BANDS, FORWARD, GRADIENTS, Layout, columns_of, rows_of
+from minigrad.opened.book import HEAD, INPUT, NOTE, NUMBER, TITLE, Book
+from minigrad.opened.layout import BANDS, COLOURS, FORWARD, Layout, columns_of, rows_of
+from minigrad.opened.proof import ProofSheet
 from minigrad.opened.step import LaidStep, OpenedError
-from minigrad.parameter import Array
 from minigrad.programs.graph import Node
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers.sheet import Cell, Formulas, address
 
 STEPS, CELLS = 20, 100_000
 """So many steps, or as many as keep below so many cells."""
-COLOURS = ("#7358A3", "#2467A8", "#B4500F", "#8F4A00", "#3F7A2C")
 WIDE, TOP = 10.5, 6
 """The width of a column in characters, and the first row below a sheet's head."""
-NUMBER = "0.0000;−0.0000;0"
 HOW = (
     ("1 weights", "W and b of each layer stand above what they make; x stands to the left."),
     ("2 forward", "From left to right, one row for each example: x, z₁, a₁, … the prediction, the target t, the loss."),
@@ -95,7 +91,7 @@ class _Workbook:
         self._how_to_read()
         for number in range(self.steps):
             self._step(number)
-        self._proof()
+        ProofSheet(self.step, self.layout, self.book, self.cell, self.at, self.rows[0]).write()
         if self.steps > 1:
             self._learning()
         self._index()
@@ -222,106 +218,6 @@ class _Workbook:
             book.put(sheet, row, 2, text, text_wrap=True)
         if self.step.drawn:
             book.put(sheet, row + 2, 1, "Numbers that a layer draws at random are those of one step, and stay.", **NOTE)
-
-    def _proof(self) -> None:
-        """One weight moved to both sides: the whole forward pass twice, and the quotient beside the gradient."""
-        step, book, graph = self.step, self.book, self.step.graph
-        weights = [node for node in self.layout.parameters if any(n.name == f"d{node.name}" for n in self.at)]
-        names = [(node, k) for node in weights for k in range(node.size)]
-        if not names:
-            return
-        sheet, e = book.sheet("Proof", COLOURS[GRADIENTS]), 1e-4
-        needed = graph.reached([graph.result])
-        blocks = [node for node in self.layout.notation.blocks if node in needed]
-        first_row, table = self.rows[0], 16
-        book.put(sheet, 0, 1, "Is the gradient right?", **TITLE)
-        book.put(
-            sheet,
-            1,
-            1,
-            "Move one weight to both sides, compute the loss twice: (L(w+ε) − L(w−ε)) / 2ε is the derivative.",
-            **NOTE,
-        )
-        sheet.set_column(0, 0, 3)
-        sheet.set_column(1, 1, 30)
-        sheet.set_column(2, 4, 16)
-        labels = [
-            f"{pretty(node.name)}[{','.join(str(int(i) + 1) for i in np.unravel_index(k, node.shape))}]"
-            for node, k in names
-        ]
-        book.put(sheet, 3, 1, "which weight?", bold=True)
-        book.put(sheet, 3, 2, labels[0], bold=True, align="center", **INPUT)
-        sheet.data_validation(3, 2, 3, 2, {"validate": "list", "source": f"=$B${table + 1}:$B${table + len(names)}"})
-        book.put(sheet, 4, 1, "ε", bold=True)
-        book.put(sheet, 4, 2, e, **INPUT)
-        book.put(sheet, 5, 1, "its number in the list", font_color="#666666")
-        book.formula(sheet, 5, 2, f"MATCH($C$4,$B${table + 1}:$B${table + len(names)},0)", 1)
-        for column, text in enumerate(("weight", "w", "gradient"), 1):
-            book.put(sheet, table - 1, column, text, **HEAD)
-        for place, (node, k) in enumerate(names):
-            gradient = next(n for n in self.at if n.name == f"d{node.name}")
-            book.put(sheet, table + place, 1, labels[place])
-            for column, of in ((2, node), (3, gradient)):
-                where = address(self.cell(of, k, "Step 1"))
-                book.formula(sheet, table + place, column, where, float(first_row[of.start + k]), num_format=NUMBER)
-        losses, top = [], 3
-        for sign in (1, -1):
-            given: dict[str, Any] = dict(step.given) | step.at(0)
-            node, k = names[0]
-            moved = np.array(given[node.name], float)
-            moved.reshape(-1)[k] += sign * e
-            cell, top, value = self._again(sheet, blocks, names, sign, graph.evaluate(given | {node.name: moved}), top)
-            losses.append((cell, value))
-        (above, more), (below, less) = losses
-        slope = float(first_row[next(n for n in self.at if n.name == f"d{names[0][0].name}").start + names[0][1]])
-        quotient = (more - less) / (2 * e)
-        lines = (
-            ("L(w + ε)", above, more, "0.000000000000"),
-            ("L(w − ε)", below, less, "0.000000000000"),
-            ("(L(w + ε) − L(w − ε)) / 2ε", "(C8-C9)/(2*C5)", quotient, "0.0000000000"),
-            ("backward says", f"INDEX($D${table + 1}:$D${table + len(names)},$C$6)", slope, "0.0000000000"),
-            ("they differ by", "ABS(C10-C11)", abs(quotient - slope), "0.0E+00"),
-        )
-        for place, (label, text, value, form) in enumerate(lines):
-            book.put(sheet, 7 + place, 1, label, bold=True)
-            book.formula(sheet, 7 + place, 2, text, value, num_format=form, bold=place in (2, 3))
-        sheet.freeze_panes(3, 0)
-
-    def _again(
-        self, sheet: Any, blocks: list[Node], names: list[tuple[Node, int]], sign: int, row: Array, top: int
-    ) -> tuple[str, int, float]:
-        """The forward pass with the chosen weight moved: (the cell of the loss, the next free row, the loss)."""
-        book, graph = self.book, self.step.graph
-        numbered = {node: start for start, (node, k) in enumerate(names) if k == 0}
-        where: dict[Node, tuple[int, int]] = {}
-        column, tall = 6, 0
-        for node in blocks:
-            if node in numbered or not node.is_given:
-                where[node] = (top + 2, column)
-                column += columns_of(node) + 1
-                tall = max(tall, rows_of(node))
-
-        def cell(node: Node, k: int) -> Cell:
-            if node not in where:
-                return self.cell(node, k, "Step 1")
-            at, left = where[node]
-            return "", at + k // columns_of(node), left + k % columns_of(node)
-
-        writer = Formulas(graph, blocks, cell)
-        text = f"the forward pass with w {'+' if sign > 0 else '−'} ε"
-        book.put(sheet, top, 6, text, bold=True, font_color=COLOURS[GRADIENTS])
-        for node, (at, left) in where.items():
-            book.put(sheet, at - 1, left, pretty(node.name), bold=True)
-            for k in range(node.size):
-                _, r, c = cell(node, k)
-                formula = writer.formula(node, k) if node not in numbered else ""
-                if node in numbered:
-                    own = address(self.cell(node, k, "Step 1"))
-                    formula = f"{own}{'+' if sign > 0 else '-'}IF($C$6={numbered[node] + k + 1},$C$5,0)"
-                book.formula(sheet, r, c, formula, float(row[node.start + k]), num_format=NUMBER)
-        place = int(graph.result)
-        of = graph.node_at(place)
-        return address(cell(of, place - of.start)), top + tall + 4, float(row[place])
 
     def _learning(self) -> None:
         book = self.book
