@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minigrad.data.columns import CYCLES, Column, DateColumn, NumberColumn, TextColumn, fold
@@ -38,7 +38,8 @@ class PreparationSheet:
     ) -> None:
         self.columns: tuple[Column, ...] = preparation.columns
         self.formats = formats
-        sheet = book.sheet("Preparation", "#5B9F6D")
+        self._book = book
+        self._sheet = sheet = book.sheet("Preparation", "#5B9F6D")
         sheet.set_column(0, 30, 16)
         book.put(sheet, 0, 0, "Preparation: what each column becomes", **TITLE)
         book.put(
@@ -49,11 +50,27 @@ class PreparationSheet:
             "since 1970 and the year like numbers, and the sine and cosine of what comes again, such as the month.",
             **NOTE,
         )
-        for column, text in enumerate(("column", "mean", "scale", "fill-in")):
-            book.put(sheet, 3, column, text, **HEAD)
         self.numbers: dict[str, list[str]] = {}
+        top = self._put_numbers(3) + 1
+        self.missing: str = self._put_list(top, 0, "no value", sorted(filter(None, MISSING)))
+        self.markers: str = self._put_list(top, 1, "no number, no date", sorted(filter(None, MARKERS)))
+        column = 2
         self.texts: dict[str, list[str]] = {}
-        row = 4
+        for c in self.columns:
+            if isinstance(c, TextColumn):
+                self._put_list(top, column, c.name, c.values)
+                self.texts[c.name] = self._below(top, column, len(c.values))
+                column += 1
+        if target is not None and target.task == "regression":
+            known = [target.mean, target.scale, *([] if width is None else [width])]
+            what = "mean, scale" if width is None else "mean, scale, interval ±"
+            self._put_list(top, column, f"{target.name}: {what}", list(map(float, known)))
+            self.units: list[str] = self._below(top, column, len(known))
+
+    def _put_numbers(self, row: int) -> int:
+        """The numbers by which columns of numbers and of dates are scaled, from this row on; returns the next one."""
+        for place, text in enumerate(("column", "mean", "scale", "fill-in")):
+            self._book.put(self._sheet, row, place, text, **HEAD)
         for c in self.columns:
             if isinstance(c, TextColumn):
                 continue
@@ -62,33 +79,23 @@ class PreparationSheet:
             }  # fmt: skip
             self.numbers[c.name] = []
             for name, numbers in rows.items():
-                book.put(sheet, row, 0, name)
-                for column, number in enumerate(numbers, 1):
-                    book.put(sheet, row, column, float(number))
-                    self.numbers[c.name].append(address(("Preparation", row, column), True))
                 row += 1
-        top = row + 1
-        book.put(sheet, top, 0, "no value", **HEAD)
-        book.put(sheet, top, 1, "no number, no date", **HEAD)
-        self.missing: str = _list(book, sheet, top + 1, 0, MISSING)
-        self.markers: str = _list(book, sheet, top + 1, 1, MARKERS)
-        column = 2
-        for c in self.columns:
-            if isinstance(c, TextColumn):
-                book.put(sheet, top, column, c.name, **HEAD)
-                for place, value in enumerate(c.values, 1):
-                    book.put(sheet, top + place, column, value)
-                places = range(1, len(c.values) + 1)
-                self.texts[c.name] = [address(("Preparation", top + place, column), True) for place in places]
-                column += 1
-        if target is not None and target.task == "regression":
-            known = [target.mean, target.scale, *([] if width is None else [width])]
-            what = "mean, scale" if width is None else "mean, scale, interval ±"
-            book.put(sheet, top, column, f"{target.name}: {what}", **HEAD)
-            self.units: list[str] = []
-            for place, number in enumerate(known, 1):
-                book.put(sheet, top + place, column, float(number))
-                self.units.append(address(("Preparation", top + place, column), True))
+                self._book.put(self._sheet, row, 0, name)
+                for place, number in enumerate(numbers, 1):
+                    self._book.put(self._sheet, row, place, float(number))
+                    self.numbers[c.name].append(address(("Preparation", row, place), True))
+        return row + 1
+
+    def _put_list(self, row: int, column: int, head: str, values: Sequence[Any]) -> str:
+        """Write the values below their head, and return where they stand."""
+        self._book.put(self._sheet, row, column, head, **HEAD)
+        for place, value in enumerate(values, row + 1):
+            self._book.put(self._sheet, place, column, value)
+        return area(("Preparation", row + 1, column), ("Preparation", row + len(values), column), True)
+
+    def _below(self, row: int, column: int, count: int) -> list[str]:
+        """The so many cells below this one."""
+        return [address(("Preparation", row + place, column), True) for place in range(1, count + 1)]
 
     def _absent(self, column: Column, v: str) -> str:
         known = f"SUMPRODUCT(EXACT(TRIM({v}),{self.missing})*1)"
@@ -173,14 +180,6 @@ class PreparationSheet:
                 parts.append(f'IF({wrong}=1,"not a {what}: "&{head}&". ","")')
         text = "&".join(parts) or '""'
         return text if len(text) < 8000 else '""'
-
-
-def _list(book: Book, sheet: Any, row: int, column: int, words: Iterable[str]) -> str:
-    """Write the words below each other, and return where they stand."""
-    written = sorted(word for word in words if word)
-    for place, word in enumerate(written):
-        book.put(sheet, row + place, column, word)
-    return area(("Preparation", row, column), ("Preparation", row + len(written) - 1, column), True)
 
 
 def refuse_old_dates(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> None:
