@@ -216,25 +216,8 @@ def _columns(
     texts: dict[int, list[str | None]] = {place: [] for place in as_text}
     known: dict[int, dict[str, str | None]] = {}
     late: set[int] = set()
-    total = blank = 0  # the row of the first blank one, from 1
-    for _ in itertools.islice(rows, header + 1):
-        pass
-    while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
-        filled = []
-        for number, row in enumerate(chunk, header + 2 + total):
-            if not "".join(row).strip():
-                blank = blank or number
-            elif blank:
-                raise TableError(f"{path}: row {blank} is empty; delete it")
-            elif len(row) != width:
-                raise TableError(
-                    f"{path}: row {number} has {len(row)} values and the header has {width} names, parted by "
-                    f"{dialect.delimiter!r}; correct it, or write quotes around a text with the delimiter in it"
-                )
-            else:
-                filled.append(row)
-        if not (chunk := filled):
-            continue
+    total = 0
+    for chunk in _filled(path, rows, header, width, dialect):
         for place, cells in enumerate(zip(*chunk, strict=True)):
             if place in late:
                 continue
@@ -260,6 +243,35 @@ def _columns(
         texts[place] if place in texts else np.concatenate(numbers[place] or [np.empty(0)]) for place in range(width)
     ]
     return columns, late, total
+
+
+def _filled(
+    path: Path, rows: Iterator[list[str]], header: int, width: int, dialect: Dialect
+) -> Iterator[list[list[str]]]:
+    """The rows below the header, many at a time; blank ones may stand at the end.
+
+    Raises TableError for another blank row, and for one with more or fewer cells than there are names.
+    """
+    for _ in itertools.islice(rows, header + 1):
+        pass
+    begin, blank = header + 2, 0  # the row of the next chunk, and the first blank one, from 1
+    while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        filled = []
+        for number, row in enumerate(chunk, begin):
+            if not "".join(row).strip():
+                blank = blank or number
+            elif blank:
+                raise TableError(f"{path}: row {blank} is empty; delete it")
+            elif len(row) != width:
+                raise TableError(
+                    f"{path}: row {number} has {len(row)} values and the header has {width} names, parted by "
+                    f"{dialect.delimiter!r}; correct it, or write quotes around a text with the delimiter in it"
+                )
+            else:
+                filled.append(row)
+        begin += len(chunk)
+        if filled:
+            yield filled
 
 
 def _floats(cells: tuple[str, ...]) -> npt.NDArray[np.float64] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,18 +38,7 @@ def write_workbook(
     x, names = np.asarray(x), np.asarray(labels)
     if x.dtype != np.float32:
         x = x.astype(np.float64)
-    if x.ndim != 2 or names.ndim != 1 or len(x) != len(names):
-        raise ValueError(f"a workbook takes x (rows, columns) and labels (rows,), not {x.shape} and {names.shape}")
-    if len(x) == 0 or x.shape[1] == 0:
-        raise ValueError(f"there are no rows or no columns to write: x has the shape {x.shape}")
-    if len(x) > ROW_LIMIT or x.shape[1] > COLUMN_LIMIT:
-        raise ValueError(f"x of shape {x.shape} does not fit on a sheet of {ROW_LIMIT} rows and {COLUMN_LIMIT} columns")
-    if not np.isfinite(x).all():
-        row, column = np.argwhere(~np.isfinite(x))[0]
-        raise ValueError(f"x[{row}, {column}] is {x[row, column]}; a workbook holds finite numbers only")
-    kinds = [kind_of_cell(name) for name in names.tolist()]
-    if len(set(kinds)) > 1 or None in kinds or (kinds[0] == "a number" and not np.isfinite(names.astype(float)).all()):
-        raise ValueError("the labels of a workbook are all finite numbers, all text or all bools, and none is missing")
+    _check(x, names)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists already; choose another name, or overwrite it explicitly")
     target_of(path)  # a missing folder is told before the work, not after it
@@ -72,3 +62,19 @@ def write_workbook(
     book.save(written)  # not into the file: where that fails, half-closed archives complain
     with replacing(path) as file:
         file.write(written.getbuffer())
+
+
+def _check(x: npt.NDArray[Any], names: npt.NDArray[Any]) -> None:
+    """Raise ValueError for rows and labels that a workbook can't hold, or can't tell apart."""
+    if x.ndim != 2 or names.ndim != 1 or len(x) != len(names):
+        raise ValueError(f"a workbook takes x (rows, columns) and labels (rows,), not {x.shape} and {names.shape}")
+    if len(x) == 0 or x.shape[1] == 0:
+        raise ValueError(f"there are no rows or no columns to write: x has the shape {x.shape}")
+    if len(x) > ROW_LIMIT or x.shape[1] > COLUMN_LIMIT:
+        raise ValueError(f"x of shape {x.shape} does not fit on a sheet of {ROW_LIMIT} rows and {COLUMN_LIMIT} columns")
+    if not np.isfinite(x).all():
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        raise ValueError(f"x[{row}, {column}] is {x[row, column]}; a workbook holds finite numbers only")
+    kinds = [kind_of_cell(name) for name in names.tolist()]
+    if len(set(kinds)) > 1 or None in kinds or (kinds[0] == "a number" and not np.isfinite(names.astype(float)).all()):
+        raise ValueError("the labels of a workbook are all finite numbers, all text or all bools, and none is missing")
