@@ -16,12 +16,12 @@ NAME = re.compile(r"`(?P<code>[\w./]+)`|`[^`]*`|(?<![\w./\[])(?P<dotted>minigrad
 
 
 def with_formulas(text: str) -> str:
-    """The docstring with its first paragraphs as code, as long as they are formulas: `y = …` with wide spaces."""
-    paragraphs = text.split("\n\n")
+    """The docstring with formulas as code: the paragraphs that it opens with, `y = …`, and any with wide spaces."""
+    paragraphs, opening = text.split("\n\n"), True
     for number, paragraph in enumerate(paragraphs):
-        if not FORMULA.match(paragraph):
-            break
-        paragraphs[number] = "\n".join(f"    {line}" for line in paragraph.splitlines())
+        opening = opening and FORMULA.match(paragraph) is not None
+        if opening or re.match(r"\S.*\S {3,}\S", paragraph, re.S):
+            paragraphs[number] = "\n".join(f"    {line}" for line in paragraph.splitlines())
     return "\n\n".join(paragraphs)
 
 

@@ -131,7 +131,8 @@ def module_pages(*names: str) -> dict[str, Any]:
     seldom = "" if names[0] in for_users() else SELDOM
     write(page, f"{seldom}::: minigrad.{'.'.join(names)}\n" + OPTIONS.get(names[0], ""))
     inner = sorted(path.stem for path in folder.glob("[!_]*") if path.suffix == ".py" or path.is_dir())
-    return {names[-1]: [page, *(module_pages(*names, name) for name in inner)] if inner else page}
+    own = {names[-1]: page}
+    return {names[-1]: [own, *(module_pages(*names, name) for name in inner)]} if inner else own
 
 
 index = (ROOT / "docs" / "text" / "index.md").read_text(encoding="utf-8")
@@ -140,21 +141,25 @@ write("index.md", index.replace("<!-- the README's first network -->", first.str
 navigation: list[Any] = [{"Home": "index.md"}]
 
 lessons = all_lessons()
-pages: list[Any] = ["lessons/index.md"]
-listed = "# Ten lessons\n\nFrom one neuron to a small transformer. `minigrad lesson 1 --out mine.py` (or `.ipynb`) "
-listed += "writes the first one to a file, `minigrad lesson 1 mine.py` grades your answer.\n\n"
+pages: list[Any] = [{"Ten lessons": "lessons/index.md"}]
+listed = (
+    "# Ten lessons\n\n" + README.partition("## Learn backpropagation\n\n")[2].partition("## A layer of your own")[0]
+)
+listed = listed.replace("](docs/text/", "](../")
 for lesson in lessons:
     name = lesson.path.stem
     write(f"lessons/{name}.md", lesson_page(lesson))
     copy(lesson.path.parent / "pictures" / f"{name[:9]}.svg", f"lessons/pictures/{name[:9]}.svg")
-    listed += f"- [{lesson.title}]({name}.md)\n"
+    (_, opening), *_ = cells(lesson.text)
+    sentence = re.search(r"\n\n(.*?[.?])\s", opening, re.S)[1]  # type: ignore[index]
+    listed += f"- [{lesson.title}]({name}.md): {sentence}\n"
     pages.append({lesson.title.removeprefix("Lesson "): f"lessons/{name}.md"})
 write("lessons/index.md", listed)
 navigation.append(
     {"Lessons": [*pages, {"Bugs and their sentences": "gallery.md"}, {"Teaching with it": "teaching.md"}]}
 )
 
-pages = ["examples/index.md"]
+pages = [{"Examples": "examples/index.md"}]
 listed = "# Examples\n\n"
 for path in sorted((ROOT / "examples").glob("*.py")):
     write(f"examples/{path.stem}.md", example_page(path))
@@ -176,7 +181,7 @@ write("reference/index.md", listed)
 met = for_users()
 inside = {"Inside": [module_pages(module) for module in floors() if module not in met]}
 pages = [module_pages(module) for module in floors() if module in met]
-navigation.append({"Reference": ["reference/index.md", *pages, inside]})
+navigation.append({"Reference": [{"Reference": "reference/index.md"}, *pages, inside]})
 
 listed = "# Bugs and their sentences\n\nThe mistakes that everyone makes once: what one sees, what one suspects, and "
 listed += "what `check_layer` says of it.\n\n"

@@ -183,21 +183,21 @@ def _append(history: History, latest: History) -> None:
 class NetworkClassifier(ClassifierMixin, Network):
     """A network that tells classes apart, or answers several yes-or-no questions at once (multilabel y of 0 and 1).
 
-    layers: the network, as a list of layers or a Sequential. It is copied, never changed; in the copy, what layers draw
-        (weights, generators) is drawn anew from `random_state`, except by those with a seed of their own. So weights
-        that have seen the rows of a test fold don't slip into a cross-validation. All else is as given.
-    hidden, activation: without `layers`, the widths of the hidden layers, and the layer after each of them (ReLU).
-    loss: by default the cross-entropy for the last layer: of Sigmoid, Softmax or LogSoftmax, else on logits. Any loss
-        will do; the targets are one-hot rows, or one column of 0 and 1 where the network has one output.
-    optimizer: Adam by default; it is copied too. `learning_rate`, if given, takes the place of its own.
-    epochs, batch_size, l2: of `Sequential.fit`.
-    early_stopping: hold out a share `validation_fraction` of the rows, stratified; stop after `patience` epochs
-        without a lower loss on them, and take the parameters of the best epoch.
-    class_weight: a mapping from label to weight, or "balanced"; not for multilabel y.
-    warm_start: `fit` goes on where the last one ended: without early stopping, 4 epochs and then 6 are, bit for bit,
-        10. `layers`, `hidden`, `activation`, `loss` and `optimizer` count when the network is made.
-    random_state: of the parameters, the hold-out and the order of the rows.
-    verbose: 1 shows a progress bar.
+    * layers: the network, as a list of layers or a Sequential. It is copied, never changed; in the copy, what layers
+      draw (weights, generators) is drawn anew from `random_state`, except by those with a seed of their own. So weights
+      that have seen the rows of a test fold don't slip into a cross-validation. All else is as given.
+    * hidden, activation: without `layers`, the widths of the hidden layers, and the layer after each of them (ReLU).
+    * loss: by default the cross-entropy for the last layer: of Sigmoid, Softmax or LogSoftmax, else on logits. Any loss
+      will do; the targets are one-hot rows, or one column of 0 and 1 where the network has one output.
+    * optimizer: Adam by default; it is copied too. `learning_rate`, if given, takes the place of its own.
+    * epochs, batch_size, l2: of `Sequential.fit`.
+    * early_stopping: hold out a share `validation_fraction` of the rows, stratified; stop after `patience` epochs
+      without a lower loss on them, and take the parameters of the best epoch.
+    * class_weight: a mapping from label to weight, or "balanced"; not for multilabel y.
+    * warm_start: `fit` goes on where the last one ended: without early stopping, 4 epochs and then 6 are 10, bit for
+      bit. `layers`, `hidden`, `activation`, `loss` and `optimizer` count when the network is made.
+    * random_state: of the parameters, the hold-out and the order of the rows.
+    * verbose: 1 shows a progress bar.
 
     The network computes in float32 if X has that dtype, else in float64.
 

@@ -1,7 +1,7 @@
 """Dates and times as people write them: one form for a whole column, and its order told where that is a guess.
 
-form, _ = decide(["05.01.2024", "31.01.2024"])      # day, month, year
-form.parse("5.1.24")                                # None: the year has two digits here, and four there
+    form, _ = decide(["05.01.2024", "31.01.2024"])      # day, month, year
+    form.parse("5.1.24")                                # None: the year has two digits here, and four there
 
 Zones are left aside.
 """
