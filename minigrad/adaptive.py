@@ -254,12 +254,14 @@ class Rprop(Optimizer):
 
 @cache
 def _products(beta1: float, decay: float) -> list[float]:
+    """The table of `_product` for these constants, which grows."""
     return [1.0]
 
 
 def _product(beta1: float, decay: float, t: int) -> float:
     """Π of μ up to the step t, from 1; soon it is 0."""
     known = _products(beta1, decay)
-    while len(known) <= t and known[-1] > 1e-300:
-        known.append(known[-1] * beta1 * (1 - 0.5 * 0.96 ** (len(known) * decay)))
+    while (n := len(known)) <= t and known[n - 1] > 1e-300:
+        # At its place, not at the end: a training in another thread may have put the same number there meanwhile.
+        known[n : n + 1] = [known[n - 1] * beta1 * (1 - 0.5 * 0.96 ** (n * decay))]
     return known[t] if t < len(known) else 0.0

@@ -26,6 +26,7 @@ from minigrad import (
     RAdam,
     RMSprop,
     Rprop,
+    adaptive,
 )
 from minigrad.wrappers import Wrapper
 
@@ -436,3 +437,18 @@ def test_an_optimizer_with_a_step_of_its_own_is_not_wrapped():
 
     with pytest.raises(ValueError, match="a step of its own; ClipByNorm changes what an optimizer does in update"):
         ClipByNorm(Odd(0.1), 1.0)
+
+
+def test_two_threads_may_ask_nadam_for_its_product_at_once():
+    class Interrupted(float):
+        asked = False
+
+        def __rmul__(self, other):
+            if not self.asked:
+                self.asked = True
+                NAdam(beta1=0.8).coefficients(3)  # as a training in another thread does in between
+            return other * float(self)
+
+    alone = NAdam(beta1=0.8).coefficients(5)
+    adaptive._products.cache_clear()
+    assert NAdam(beta1=Interrupted(0.8)).coefficients(5) == alone == NAdam(beta1=0.8).coefficients(5)
