@@ -50,9 +50,7 @@ class History:
         """One row per epoch, one column per quantity, as a pandas DataFrame."""
         import pandas as pd
 
-        columns = {"loss": self.loss, "validation_loss": self.validation_loss, **self.metrics, "seconds": self.seconds}
-        epochs = pd.RangeIndex(1, len(self) + 1, name="epoch")
-        return pd.DataFrame({name: values for name, values in columns.items() if values}, index=epochs)
+        return pd.DataFrame(self._columns(), index=pd.RangeIndex(1, len(self) + 1, name="epoch"))
 
     def summary(self) -> str:
         """A table of some of the epochs: the first, the last, the best, and some between."""
@@ -64,9 +62,13 @@ class History:
         head, *rows = self._rows()
         return html_table(head, rows)
 
-    def _rows(self) -> list[list[str]]:
+    def _columns(self) -> dict[str, list[float]]:
+        """The quantities of which there are values."""
         columns = {"loss": self.loss, "validation_loss": self.validation_loss, **self.metrics, "seconds": self.seconds}
-        columns = {name: values for name, values in columns.items() if values}
+        return {name: values for name, values in columns.items() if values}
+
+    def _rows(self) -> list[list[str]]:
+        columns = self._columns()
         shown = {round(place) for place in np.linspace(0, len(self) - 1, min(len(self), EPOCHS_SHOWN))}
         if self.best_epoch is not None:
             shown.add(self.best_epoch - 1)
