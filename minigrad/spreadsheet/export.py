@@ -25,6 +25,8 @@ from minigrad.table_model import TableModel, network_of
 
 MOST_ROWS, BLANK_ROWS, COLUMNS, WEIGHTS = 1000, 100, 8000, 300_000
 SMALLEST_PICTURE = 8
+FIELDS = 3
+"""The first row of the form's fields."""
 
 
 def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = None) -> None:
@@ -42,7 +44,7 @@ def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = 
 
 class _Export:
     def __init__(self, answering: Answering, rows: Any, title: str) -> None:
-        self.a, self.title = answering, title
+        self.answering, self.title = answering, title
         if len(answering.row_shape) != 1:
             raise OpenedError(
                 f"rows of shape {answering.row_shape} are no rows of a sheet: export a page (.html), or ONNX"
@@ -70,26 +72,26 @@ class _Export:
         """Weights on the layers' sheets, W with one unit a row; what is computed side by side on Working."""
         self.layers: dict[str, list[Node]] = {}
         self.at: dict[Node, tuple[str, int, int]] = {}
-        for node in self.a.graph.nodes:
+        for node in self.answering.graph.nodes:
             if node.is_given and node.constant is None and node.name != "x":
-                self.layers.setdefault(self.a.place(node.name), []).append(node)
+                self.layers.setdefault(self.answering.place(node.name), []).append(node)
         for sheet, nodes in self.layers.items():
             nodes.sort(key=lambda node: len(node.shape))  # b beside the unit's name, then W
             column = 1
             for node in nodes:
                 self.at[node] = sheet, 4, column
                 column += node.shape[0] if len(node.shape) == 2 else 1
-        column = len(self.a.features) + 1
+        column = len(self.answering.features) + 1
         self.column: dict[Node, int] = {}
         for node in self.made:
             self.column[node] = column
             column += node.size
-        self.output_columns = [self._working(int(place)) for place in self.a.graph.result.ravel()]
+        self.output_columns = [self._working(int(place)) for place in self.answering.graph.result.ravel()]
         self.wide = column
         self.pinned = [*self.layers, "Preparation"]
 
     def _working(self, place: int) -> int:
-        node = self.a.graph.node_at(place)
+        node = self.answering.graph.node_at(place)
         if node.name == "x":
             return 1 + place - node.start
         return self.column[node] + place - node.start
@@ -99,7 +101,7 @@ class _Export:
         if node in self.column:
             return "", HERE, self.column[node] + k
         if node.name == "x":
-            return ("Rows", HERE, k) if data and self.a.preparation is None else ("", HERE, 1 + k)
+            return ("Rows", HERE, k) if data and self.answering.preparation is None else ("", HERE, 1 + k)
         sheet, row, column = self.at[node]
         if len(node.shape) == 2:
             return sheet, row + k % node.shape[1], column + k // node.shape[1]
@@ -112,10 +114,12 @@ class _Export:
         self.read_me = book.sheet("Read me", "#1F3864")
         self.predict = book.sheet("Predict", "#E0A800")
         self.rows = book.sheet("Rows", "#E0A800")
-        if self.a.preparation is not None:
-            width = None if self.a.interval is None else self.a.interval[0]
-            self.preparation = PreparationSheet(book, self.a.preparation, self.a.target, width, self.a.formats)
-        layer_sheets(book, self.layers, self.at, self.a.given)
+        if self.answering.preparation is not None:
+            width = None if self.answering.interval is None else self.answering.interval[0]
+            self.preparation = PreparationSheet(
+                book, self.answering.preparation, self.answering.target, width, self.answering.formats
+            )
+        layer_sheets(book, self.layers, self.at, self.answering.given)
         self.working = book.sheet("Working", "#888888")
         self._form()
         self._rows()
@@ -129,10 +133,12 @@ class _Export:
     def _templates(self, inputs: list[str], data: bool) -> dict[int, str]:
         """The formula of each column of Working, for the row HERE."""
         found: dict[int, str] = {}
-        if not data or self.a.preparation is not None:
+        if not data or self.answering.preparation is not None:
             formulas = inputs if self.table is None else self.preparation.formulas(inputs)
             found = {1 + place: text for place, text in enumerate(formulas)}
-        writer = Formulas(self.a.graph, self.a.notation.blocks, lambda node, k: self.cell(node, k, data), self.pinned)
+        writer = Formulas(
+            self.answering.graph, self.answering.notation.blocks, lambda node, k: self.cell(node, k, data), self.pinned
+        )
         try:
             for node in self.made:
                 for k in range(node.size):
@@ -157,18 +163,18 @@ class _Export:
     def _answers(self, row: int) -> list[str]:
         """The formulas of an answer, of a row of Working."""
         outputs = [address(("Working", row, column)) for column in self.output_columns]
-        if self.a.regression:
+        if self.answering.regression:
             mean, scale, *width = self.preparation.units
             found = f"{outputs[0]}*{scale}+{mean}"
             return [found, *(f"{found}{sign}{width[0]}" for sign in "-+" if width)]
-        if self.a.classes is None and self.a.outputs == 1:
+        if self.answering.classes is None and self.answering.outputs == 1:
             return outputs
         labels = [address(("Working", 0, column), True) for column in self.output_columns]
-        if self.a.outputs == 1:
+        if self.answering.outputs == 1:
             second = address(("Working", 0, self.wide), True)
-            return [f"IF({outputs[0]}>={self.a.boundary!r},{labels[0]},{second})", *outputs]
-        if self.a.threshold is not None:
-            place, edge = self.a.threshold
+            return [f"IF({outputs[0]}>={self.answering.boundary!r},{labels[0]},{second})", *outputs]
+        if self.answering.threshold is not None:
+            place, edge = self.answering.threshold
             return [f"IF({outputs[place]}>={edge!r},{labels[place]},{labels[1 - place]})", *outputs]
         some = area(("Working", row, self.output_columns[0]), ("Working", row, self.output_columns[-1]))
         heads = area(("Working", 0, self.output_columns[0]), ("Working", 0, self.output_columns[-1]), True)
@@ -176,69 +182,84 @@ class _Export:
 
     def _form(self) -> None:
         """The sheet Predict: a field for each input, or a picture to colour, and the answer."""
-        book, sheet, names = self.book, self.predict, self.a.names
+        book, sheet, names = self.book, self.predict, self.answering.names
         book.put(sheet, 0, 1, "Type into the yellow cells", **TITLE)
         side = int(np.sqrt(len(names)))
-        picture = self.a.preparation is None and side >= SMALLEST_PICTURE and side * side == len(names)
-        cells, heads = [], []
-        for place, (name, value) in enumerate(zip(names, self.form, strict=True)):
-            row, column = (3 + place // side, 1 + place % side) if picture else (3 + place, 2)
-            if not picture:
-                book.put(sheet, row, 1, name, bold=True)
-            c = None if self.table is None else self.table[place]
-            book.put(sheet, row, column, value, **INPUT, **({"num_format": ";;;"} if picture else number_format(c)))
-            cells.append(address(("Predict", row, column), True))
-            heads.append(address(("Predict", row, 1), True))
-            if isinstance(c, TextColumn):
-                first, last = self.preparation.texts[c.name][0], self.preparation.texts[c.name][-1].partition("!")[2]
-                rule = {"validate": "list", "source": f"={first}:{last}", "error_type": "information"}
-                sheet.data_validation(row, column, row, column, rule)
-        if picture:
-            sheet.set_column(1, side, 2.6)
-            ends = {"min_type": "num", "min_value": 0, "max_type": "num", "max_value": 1}
-            scale = {"type": "2_color_scale", **ends, "min_color": "#FFFFFF", "max_color": "#14181F"}
-            sheet.conditional_format(3, 1, 2 + side, side, scale)
-            book.put(sheet, 1, 1, f"{side} x {side} pixels: 0 is white, 1 is black", **NOTE)
-        else:
-            sheet.set_column(1, 1, 28)
-            sheet.set_column(2, 2, 18)
+        picture = self.answering.preparation is None and side >= SMALLEST_PICTURE and side * side == len(names)
+        cells = self._picture(side) if picture else self._fields()
         x, values = self._first()
         self._head()
         self._work(1, self._templates(cells, False), values, x)
-        left = side + 3 if picture else 4
+        note = '""'
+        if self.table is not None:
+            heads = [address(("Predict", FIELDS + place, 1), True) for place in range(len(names))]
+            note = self.preparation.note(cells, heads)
+        self._answer(
+            side + 3 if picture else 4, self.answering.answer(values[self.answering.graph.result].ravel()), note
+        )
+
+    def _fields(self) -> list[str]:
+        """A field for each input, below each other; returns their cells."""
+        book, sheet, cells = self.book, self.predict, []
+        for place, (name, value) in enumerate(zip(self.answering.names, self.form, strict=True)):
+            row, c = FIELDS + place, None if self.table is None else self.table[place]
+            book.put(sheet, row, 1, name, bold=True)
+            book.put(sheet, row, 2, value, **INPUT, **number_format(c))
+            cells.append(address(("Predict", row, 2), True))
+            if isinstance(c, TextColumn):
+                first, last = self.preparation.texts[c.name][0], self.preparation.texts[c.name][-1].partition("!")[2]
+                rule = {"validate": "list", "source": f"={first}:{last}", "error_type": "information"}
+                sheet.data_validation(row, 2, row, 2, rule)
+        sheet.set_column(1, 1, 28)
+        sheet.set_column(2, 2, 18)
+        return cells
+
+    def _picture(self, side: int) -> list[str]:
+        """The inputs as a picture's pixels; returns their cells."""
+        book, sheet, cells = self.book, self.predict, []
+        book.put(sheet, 1, 1, f"{side} x {side} pixels: 0 is white, 1 is black", **NOTE)
+        for place, value in enumerate(self.form):
+            row, column = FIELDS + place // side, 1 + place % side
+            book.put(sheet, row, column, value, **INPUT, num_format=";;;")
+            cells.append(address(("Predict", row, column), True))
+        sheet.set_column(1, side, 2.6)
+        ends = {"min_type": "num", "min_value": 0, "max_type": "num", "max_value": 1}
+        scale = {"type": "2_color_scale", **ends, "min_color": "#FFFFFF", "max_color": "#14181F"}
+        sheet.conditional_format(FIELDS, 1, FIELDS - 1 + side, side, scale)
+        return cells
+
+    def _answer(self, left: int, answer: list[Any], note: str) -> None:
+        """The answer, from this column on, and what is wrong with the inputs below it."""
+        book, sheet = self.book, self.predict
         sheet.set_column(left, left, 26)
         sheet.set_column(left + 1, left + 1, 18)
-        note = '""' if self.table is None else self.preparation.note(cells, heads)
-        answer = self.a.answer(values[self.a.graph.result].ravel())
-        for place, (name, text, value) in enumerate(zip(self.a.columns(), self._answers(1), answer, strict=True)):
-            big = (
-                {"bold": True, "font_size": 16}
-                if place == 0
-                else {"num_format": "0.0%" if name.startswith("prob") else "0.0000"}
-            )
-            book.put(sheet, 3 + place, left, name, bold=True)
-            book.formula(sheet, 3 + place, left + 1, f'IF(ISERROR({text}),"?",{text})', value, **big)
-            if place and not self.a.regression:
-                sheet.conditional_format(3 + place, left + 1, 3 + place, left + 1, {
-                    "type": "data_bar", "bar_color": "#9BC2E6", "min_type": "num", "min_value": 0,
-                    "max_type": "num", "max_value": 1,
-                })  # fmt: skip
-        book.formula(sheet, 4 + len(answer), left, note, "", font_color="#B00020", bold=True)
+        for place, (name, text, value) in enumerate(
+            zip(self.answering.columns(), self._answers(1), answer, strict=True)
+        ):
+            row, form = FIELDS + place, {"num_format": "0.0%" if name.startswith("prob") else "0.0000"}
+            book.put(sheet, row, left, name, bold=True)
+            big = {"bold": True, "font_size": 16}
+            book.formula(sheet, row, left + 1, f'IF(ISERROR({text}),"?",{text})', value, **(form if place else big))
+            if place and not self.answering.regression:
+                ends = {"min_type": "num", "min_value": 0, "max_type": "num", "max_value": 1}
+                bar = {"type": "data_bar", "bar_color": "#9BC2E6", **ends}
+                sheet.conditional_format(row, left + 1, row, left + 1, bar)
+        book.formula(sheet, FIELDS + 1 + len(answer), left, note, "", font_color="#B00020", bold=True)
 
     def _first(self) -> tuple[Array, Array]:
         """x and all numbers of the form's row."""
         if len(self.x):
             x = self.x[:1]
-        elif self.a.preparation is None:
+        elif self.answering.preparation is None:
             x = np.array([self.form], float)
         else:
             import pandas as pd
 
             frame = pd.DataFrame(
-                {name: pd.Series([v], dtype=object) for name, v in zip(self.a.names, self.form, strict=True)}
+                {name: pd.Series([v], dtype=object) for name, v in zip(self.answering.names, self.form, strict=True)}
             )
-            x = self.a.encoded(frame)
-        return x[0], self.a.numbers(x)[0]
+            x = self.answering.encoded(frame)
+        return x[0], self.answering.numbers(x)[0]
 
     def _head(self) -> None:
         """The first row of Working: what stands below, and the labels of the outputs."""
@@ -246,14 +267,14 @@ class _Export:
         sheet.freeze_panes(1, 1)
         book.put(sheet, 0, 0, "row", **HEAD)
         book.put(sheet, 1, 0, "Predict")
-        for place, name in enumerate(self.a.features):
+        for place, name in enumerate(self.answering.features):
             book.put(sheet, 0, 1 + place, name, **HEAD)
         for node in self.made:
             for k in range(node.size):
                 book.put(sheet, 0, self.column[node] + k, f"{pretty(node.name)}[{k + 1}]", **HEAD)
-        if self.a.columns()[1:] and not self.a.regression:
-            labels = self.a.classes or list(range(self.a.outputs))
-            if self.a.outputs == 1 and self.a.classes is not None:
+        if self.answering.columns()[1:] and not self.answering.regression:
+            labels = self.answering.classes or list(range(self.answering.outputs))
+            if self.answering.outputs == 1 and self.answering.classes is not None:
                 book.put(sheet, 0, self.wide, labels[0], **HEAD)
                 labels = labels[1:]
             for label, column in zip(labels, self.output_columns, strict=False):
@@ -261,14 +282,14 @@ class _Export:
 
     def _rows(self) -> None:
         """The sheet Rows: the inputs, the answer and a note, in every row the same formulas."""
-        book, sheet, names, columns = self.book, self.rows, self.a.names, self.a.columns()
+        book, sheet, names, columns = self.book, self.rows, self.answering.names, self.answering.columns()
         for place, name in enumerate([*names, *columns, "note"]):
             book.put(sheet, 0, place, name, **HEAD)
         sheet.freeze_panes(1, 0)
         sheet.set_column(0, len(names) + len(columns), 14 if len(names) < 60 else 6)
         cells = [address(("Rows", HERE, place)) for place in range(len(names))]
         templates = self._templates(cells, True)
-        every, blank = self.a.numbers(self.x), [None] * len(names)
+        every, blank = self.answering.numbers(self.x), [None] * len(names)
         own = [address(("", HERE, place)) for place in range(len(names))]
         heads = [address(("", 0, place), True) for place in range(len(names))]
         note = f'IF(SUMPRODUCT(ISNUMBER({own[0]}:{own[-1]})*1)<{len(own)},"a number is missing","")'
@@ -288,7 +309,7 @@ class _Export:
             book.put(self.working, row + 1, 0, number + 1)
             # Working's row 2 is the form's: the rows of Rows stand one row further down there.
             self._work_of(row, templates, values, self.x[number] if known else np.zeros(0))
-            found = [] if values is None else self.a.answer(values[self.a.graph.result].ravel())
+            found = [] if values is None else self.answering.answer(values[self.answering.graph.result].ravel())
             for place, text in enumerate(answers):
                 text = text.replace(str(HERE + 1), str(row + 2))
                 value = found[place] if found else ""
