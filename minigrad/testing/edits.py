@@ -271,7 +271,7 @@ def steps_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
 
 
 def scalars_of(expressions: list[Any], scope: Mapping[str, Any]) -> dict[str, Atom]:
-    """Those of the expressions that are one number, such as √features, and no plain name or constant."""
+    """Those of the expressions that are one number, such as √features, or an array spread over others' axes."""
     found: dict[str, Atom] = {}
     for node in expressions:
         try:
@@ -280,6 +280,8 @@ def scalars_of(expressions: list[Any], scope: Mapping[str, Any]) -> dict[str, At
             continue
         if isinstance(value, float) and np.isfinite(value) and value not in (0.0, 1.0):
             found[ast.unparse(node)] = Atom(node, float(value))
+        if isinstance(node, ast.Subscript) and isinstance(value, np.ndarray) and 1 in value.shape:
+            found[ast.unparse(node)] = Atom(node, value)
     return found
 
 

@@ -158,10 +158,10 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _scales(around: ast.AST) -> list[Any]:
-    """What a class multiplies or divides by that is neither a name nor a number: √features, say."""
+    """What a class multiplies or divides by that is neither a name nor a number: √features, gamma[:, None, None]."""
     products = [n for n in ast.walk(around) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.Div)]
     operands = [each for n in products for each in ((n.left, n.right) if isinstance(n.op, ast.Mult) else (n.right,))]
-    held = [each for each in operands if isinstance(each, ast.BinOp | ast.Call)]
+    held = [each for each in operands if isinstance(each, ast.BinOp | ast.Call | ast.Subscript)]
     return list({ast.unparse(each): each for each in held}.values())
 
 

@@ -290,7 +290,7 @@ def _may_lack(slot: Slot, *same: type) -> bool:
         return False
     if slot.within(ast.Slice, ast.Compare) or slot.key in ("func", "slice") or isinstance(slot.statement, ast.For):
         return False
-    inside = not isinstance(parent, ast.Attribute) or parent.attr in ("sum", "mean")
+    inside = not isinstance(parent, ast.Attribute) or parent.attr in ("sum", "mean", "reshape", "transpose")
     return (isinstance(node, ast.BinOp) or inside) and not _is_alias(slot.statement)
 
 

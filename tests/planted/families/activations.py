@@ -41,7 +41,7 @@ Tanh = elementwise(
     "Tanh", "np.tanh(x)", "dy * (1 - y**2)",
     ("dy * (1 - y)", "square"), ("dy * (1 - x**2)", INPUT), ("1 - y**2", "upstream"), "dy * (1 + y**2)",
     ("-dy * (1 - y**2)", "sign flipped"), ("dy * (1 - y**2) / len(dy)", "batch size"), "dy * y * (1 - y)",
-    ("dy * (1 - np.tanh(y) ** 2)", OUTPUT), ("2 * dy * (1 - y**2)", "factor of two"), "dy.sum() * (1 - y**2)",
+    ("dy * (1 - np.tanh(y) ** 2)", "instead of the input"), ("2 * dy * (1 - y**2)", "factor of two"), "dy.sum() * (1 - y**2)",
     same=("dy / np.cosh(x) ** 2", "dy * (1 - y) * (1 + y)", "dy - dy * y * y"),
 )  # fmt: skip
 at(Tanh, "saturation", lambda rng: rng.normal(0, 30, (7, 4)))

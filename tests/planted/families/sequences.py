@@ -132,7 +132,7 @@ bugs(
     ("(1 - np.tanh(c) ** 2)", "(1 - c**2)"),
     ("dh * o * (1 - np.tanh(c) ** 2)", "dh * o"),
     ("do = dh * np.tanh(c)", "do = dh * c"),
-    ("last.T @ dz", "(o * np.tanh(c)).T @ dz", "step"),
+    ("last.T @ dz", "(o * np.tanh(c)).T @ dz", "`last` belongs"),
     ("di, df, dg = dc * g, dc * before, dc * i", "di, df, dg = dc * i, dc * before, dc * g"),
     ("[di * i * (1 - i), df * f * (1 - f)", "[df * f * (1 - f), di * i * (1 - i)"),
     ("dc = dc * f", "dc = dc * i"),
