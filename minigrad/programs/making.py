@@ -23,15 +23,8 @@ from minigrad.programs.contents import GlobalGenerators, Guards, Unsure, others_
 from minigrad.programs.form import Position, Program
 from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.planning import plan
-from minigrad.programs.recording import (
-    UNTOUCHED,
-    Double,
-    PartError,
-    Recordable,
-    Recording,
-    record_twice,
-    title_of,
-)
+from minigrad.programs.recordable import UNTOUCHED, Double, Recordable, title_of
+from minigrad.programs.recording import PartError, Recording, record_twice
 from minigrad.programs.threads import blas_threads, one_blas_thread
 from minigrad.programs.trials import same_bits
 from minigrad.programs.writers import numpy_source

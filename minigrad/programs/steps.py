@@ -15,16 +15,8 @@ from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, Tape, raw
 from minigrad.programs.contents import copied
 from minigrad.programs.form import Change, Part, Position, View
-from minigrad.programs.recording import (
-    Double,
-    Recordable,
-    Tap,
-    declared_by,
-    gradients_of,
-    recording_arrays,
-    tapped,
-    title_of,
-)
+from minigrad.programs.recordable import Double, Recordable, declared_by, gradients_of, title_of
+from minigrad.programs.recording import Tap, recording_arrays, tapped
 
 
 class Step(Recordable):
