@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from minigrad.atomic import replacing, target_of
 from minigrad.command.outputs import refuse_output
 from minigrad.data.cells import FRAMES, Cells, read_frame
@@ -81,19 +83,40 @@ def write_beside(table: Cells, reading: Reading, columns: Columns, out: Path) ->
             raise TableError(f"{table.where} has a column {name!r} already; rename it, and predict again")
     if len(table.names) + len(columns) > COLUMN_LIMIT:
         raise TableError(f"{table.where} has no room for {len(columns)} more columns")
+    columns = _with_gaps(table, columns)
     if out.suffix.lower() in BY_PANDAS:
         _write_frame(out, _frame_of(table, reading).assign(**columns))
-        return [] if table.sheet is None else ["all but the values of this sheet"]
+        return _values_alone(table)
     if is_text_file(out):
         if table.dialect is not None:
             return _add_to_text(table, table.dialect, reading, columns, out)
         cells = [column if isinstance(column, list) else column.tolist() for column in table.columns]
         _write_text(out, [*table.names, *columns], zip(*cells, *columns.values(), strict=True))
-        return [] if table.sheet is None else ["all but the values of this sheet, since a text file holds no more"]
+        return [f"{what}, since a text file holds no more" for what in _values_alone(table)]
     if table.sheet is not None and table.path.suffix.lower() == ".xlsx":
         return _copy_workbook(table, len(table.names), columns, out)
     _write_new(out, {**{name: reading.values(table, name) for name in table.names}, **columns})
-    return [] if table.sheet is None else ["all but the values of this sheet"]
+    return _values_alone(table)
+
+
+def _values_alone(table: Cells) -> list[str]:
+    """What a file of the table's values alone does not keep."""
+    if table.sheet is not None:
+        return ["all but the values of this sheet"]
+    return ["what stands below the table"] if table.more else []
+
+
+def _with_gaps(table: Cells, columns: Columns) -> Columns:
+    """The columns with nothing in the rows of the table that are empty, which have no answers."""
+    if not table.blank:
+        return columns
+    places = np.delete(np.arange(table.rows), table.blank).tolist()
+    found: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        found[name] = [None] * table.rows
+        for place, value in zip(places, values, strict=True):
+            found[name][place] = value
+    return found
 
 
 def write_sheet(source: Path, columns: Columns, out: Path) -> list[str]:
@@ -120,13 +143,21 @@ def _add_to_text(table: Cells, dialect: Dialect, reading: Reading, columns: Colu
     except UnicodeEncodeError:
         encoding = "utf-8-sig"
         lost.append(f"its encoding, {dialect.encoding}, which has not all letters of the predictions; it is UTF-8")
+
+    def wide(row: list[str]) -> list[str]:
+        """A row without answers, as wide as those with them if it was as wide as those."""
+        return [*row, *[""] * len(columns)] if len(row) == len(table.names) else row
+
     with replacing(out) as file, rows_of(table.path, dialect) as rows:
         text = io.TextIOWrapper(file, encoding, newline="")
         writer = csv.writer(text, delimiter=delimiter, lineterminator=dialect.line_end)
         writer.writerows(itertools.islice(rows, table.header))
         writer.writerow([*next(rows), *columns])
-        for row, new in zip(itertools.islice(rows, table.rows), zip(*columns.values(), strict=True), strict=True):
-            writer.writerow([*row, *(_marked(value, decimal) for value in new)])
+        empty = set(table.blank)
+        answered = zip(itertools.islice(rows, table.rows), zip(*columns.values(), strict=True), strict=True)
+        for place, (row, new) in enumerate(answered):
+            writer.writerow([*row, *(_marked(value, decimal) for value in new)] if place not in empty else wide(row))
+        writer.writerows(map(wide, rows))
         text.flush()
         text.detach()
     return lost
@@ -212,7 +243,7 @@ def _copy_workbook(source: Path | Cells, position: int, columns: Columns, out: P
     import openpyxl
 
     table, path = (None, source) if isinstance(source, Path) else (source, source.path)
-    if table is not None and table.header == 0 and _holds_values_alone(path):
+    if table is not None and table.header == 0 and not table.more and _holds_values_alone(path):
         values = {name: column if isinstance(column, list) else column.tolist() for name, column in _named(table)}
         _write_new(out, {**values, **columns}, table.sheet)
         return []

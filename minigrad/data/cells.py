@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.data.below import Body, Column, compact, cut, end_of, filled, is_blank
 from minigrad.data.text_file import (
     HEAD,
     MISSING,
-    Column,
     Dialect,
     TableError,
-    columns_of,
+    body_of,
     dialect_of,
     head_of,
     is_text_file,
@@ -44,7 +44,8 @@ class Cells:
 
     A column is float64, with NaN where a number is missing, or a list of text, floats, bools, dates and times, with
     None. `header` is the row of the header, counted from 0, and -1 in a file that has names of its own. `sheet` is
-    that of a workbook, `dialect` that of a text file. `said` are the choices that were made in reading it.
+    that of a workbook, `dialect` that of a text file. `said` are the choices that were made in reading it. `blank` are
+    the rows with nothing in them (row 0 is the first below the header), and `more` is whether other things stand below.
     """
 
     path: Path
@@ -55,6 +56,8 @@ class Cells:
     sheet: str | None = None
     dialect: Dialect | None = None
     said: tuple[tuple[str, str], ...] = ()
+    blank: tuple[int, ...] = ()
+    more: bool = False
 
     @property
     def where(self) -> str:
@@ -99,8 +102,8 @@ class Cells:
             return column
         if self.dialect is None:
             return [None if np.isnan(value) else value for value in column.tolist()]
-        found, _ = columns_of(self.path, self.dialect, self.header, len(self.names), {place})
-        return list(found[place])
+        found = body_of(self.path, self.dialect, self.header, len(self.names), {place})
+        return list(found.columns[place][: self.rows])
 
 
 def read_cells(
@@ -138,13 +141,13 @@ def _from_text(path: Path, encoding: str | None, header_row: int | None, wanted:
     width = len(head[header])
     if width == 1:
         raise only_column(path, head[header][0])
-    columns, rows = columns_of(path, dialect, header, width)
-    if not rows:
+    body = body_of(path, dialect, header, width)
+    if not body.rows:
         raise _empty(str(path))
     said = [("header", _title(head, header))] if header and header_row is None else []
     if dialect.guessed:
         said.append(("encoding", f"{dialect.encoding}, found by its bytes (--encoding overrides this)"))
-    return _checked(path, head[header], columns, rows, header, None, dialect, said)
+    return _checked(path, head[header], body, header, None, dialect, said)
 
 
 def _from_workbook(path: Path, sheet: str | None, header_row: int | None, wanted: Collection[str]) -> Cells:
@@ -158,22 +161,21 @@ def _from_workbook(path: Path, sheet: str | None, header_row: int | None, wanted
     where = f"{path}: sheet {found.name!r}"
     found.refuse_nothing()
     header = _header(where, found.rows[:HEAD], header_row)
-    rows = found.table(header)
-    while rows and _is_blank(rows[-1]):
-        rows = rows[:-1]
+    rows = found.rows
     width = len(rows[header]) if len(rows) > header else 0
-    while width and _is_blank([row[width - 1] for row in rows[header:]]):
+    while width and is_blank([row[width - 1] for row in rows[header:]]):
         width -= 1
-    body = [row[:width] for row in rows[header + 1 :]]
-    if not body or not width:
+    end = header + 1 + end_of([row[:width] for row in rows[header + 1 :]], filled(rows[header]) if width else 0)
+    if end <= header + 1 or not width:
         raise _empty(where)
-    for number, row in enumerate(body, header + 2):
-        if _is_blank(row):
-            raise TableError(f"{where}: row {number} is empty; delete it")
+    note = next((str(cell) for row in rows[end:] for cell in row if not is_blank([cell])), None)
+    inside = [row[:width] for row in found.table(header, end)[header + 1 : end]]
     if header and header_row is None:
         said.append(("header", _title(rows, header)))
-    columns = [_compact([_value(cell) for cell in cells]) for cells in zip(*body, strict=True)]
-    return _checked(path, rows[header][:width], columns, len(body), header, found.name, None, said)
+    columns = [compact([_value(cell) for cell in cells]) for cells in zip(*inside, strict=True)]
+    blank = [place for place, row in enumerate(inside) if is_blank(row)]
+    body = Body(columns, len(inside), blank, note)
+    return _checked(path, rows[header][:width], body, header, found.name, None, said)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -205,14 +207,13 @@ def _from_frame(path: Path) -> Cells:
         else:
             cells, gaps = column.tolist(), column.isna().tolist()
             columns.append([None if gap else _value(cell) for cell, gap in zip(cells, gaps, strict=True)])
-    return _checked(path, names, columns, len(frame), -1, None, None, [])
+    return _checked(path, names, Body(columns, len(frame), []), -1, None, None, [])
 
 
 def _checked(
     path: Path,
     header: list[Any],
-    columns: list[Any],
-    rows: int,
+    body: Body,
     row: int,
     sheet: str | None,
     dialect: Dialect | None,
@@ -225,7 +226,7 @@ def _checked(
         value = _as_number(cell.strip()) if isinstance(cell, str) else cell
         place = f"row {row + 1}, column {position + 1}" if sheet is None else cell_name(sheet, row, position)
         if value == "":
-            if position == 0 and _counts(columns[0]):
+            if position == 0 and _counts(body.columns[0]):
                 names.append("")
                 continue
             raise TableError(
@@ -244,22 +245,25 @@ def _checked(
     for name, times in Counter(names).items():
         if times > 1:
             raise TableError(f"{where} has {times} columns with the name {name!r}; give each a name of its own")
-    return Cells(path, names, columns, rows, row, sheet, dialect, tuple(said))
+    if row >= 0:  # a file with names of its own has rows alone
+        said += cut(body, row)
+    more = any(about == "below" for about, _ in said)
+    return Cells(path, names, body.columns, body.rows, row, sheet, dialect, tuple(said), tuple(body.blank), more)
 
 
 # ---------------------------------------------------------------------------------------------- header and sheet
 def _header(where: str, head: list[list[Any]], header_row: int | None) -> int:
     """The row of the header, counted from 0: the one that is asked for, else the first that is no title."""
     if header_row is not None:
-        if header_row > len(head) or _is_blank(head[header_row - 1]):
+        if header_row > len(head) or is_blank(head[header_row - 1]):
             raise TableError(f"{where} has nothing in row {header_row}, where --header-row says the names stand")
         return header_row - 1
-    if not head or all(map(_is_blank, head)):
+    if not head or all(map(is_blank, head)):
         raise _empty(where)
-    width = max(map(_filled, head))
+    width = max(map(filled, head))
     for row, cells in enumerate(head):
-        counter = len(cells) > 1 and _filled(cells) == len(cells) - 1 and _is_blank(cells[:1])
-        if counter or 2 * _filled(cells) > width:
+        counter = len(cells) > 1 and filled(cells) == len(cells) - 1 and is_blank(cells[:1])
+        if counter or 2 * filled(cells) > width:
             return row
     return 0
 
@@ -289,11 +293,11 @@ def _chosen_sheet(path: Path, wanted: Collection[str]) -> tuple[str | None, str]
 
 def _names_in(head: list[list[Any]]) -> set[str]:
     """The names of the columns, if the first rows of a sheet are those of a table."""
-    if not head or all(map(_is_blank, head)):
+    if not head or all(map(is_blank, head)):
         return set()
     header = _header("", head, None)
-    names = [cell for cell in head[header] if not _is_blank([cell])]
-    below = [row for row in head[header + 1 :] if 2 * _filled(row) >= len(names)]
+    names = [cell for cell in head[header] if not is_blank([cell])]
+    below = [row for row in head[header + 1 :] if 2 * filled(row) >= len(names)]
     texts = all(isinstance(name, str) and isinstance(_as_number(name), str) for name in names)
     return {name.strip() for name in names} if below and len(names) > 1 and texts else set()
 
@@ -308,21 +312,6 @@ def _counts(column: Any) -> bool:
     if isinstance(column, list):
         return False
     return any(np.array_equal(column, np.arange(first, first + len(column))) for first in (0, 1))
-
-
-def _is_blank(cells: list[Any]) -> bool:
-    return all(isinstance(cell, str) and not cell.strip() for cell in cells)
-
-
-def _filled(cells: list[Any]) -> int:
-    return sum(not _is_blank([cell]) for cell in cells)
-
-
-def _compact(cells: list[Any]) -> Any:
-    """Cells of which each is a number or missing as an array; others as they are."""
-    if all(cell is None or type(cell) is float for cell in cells):
-        return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
-    return cells
 
 
 def _value(cell: Any) -> Any:

@@ -21,6 +21,7 @@ from minigrad.data.written_dates import DateForm
 from minigrad.data.written_numbers import Ambiguous, NumberFormat, is_marker, parts_of
 
 MOST = 0.5  # of the cells are numbers, and the others are mistakes rather than the column text
+NEARLY_ALL = 0.9  # of the cells are of one sort, if in several forms
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _of_several(cells: Cells, name: str, texts: Counter[str], counts: Counter[ty
     units = written_numbers.units_of(texts)
     if sum(units.values()) and len(units) > 1:
         named = written_numbers.units_of(texts.elements())
-        if sum(named.values()) + counts[float] > 0.9 * total:
+        if sum(named.values()) + counts[float] > NEARLY_ALL * total:
             told = ", ".join(f"{unit!r} ({times})" for unit, times in named.most_common(5))
             raise TableError(
                 f"{cells.where}: column {name!r} holds numbers in several units: {told}; write them in one unit, or "
@@ -111,7 +112,7 @@ def _of_several(cells: Cells, name: str, texts: Counter[str], counts: Counter[ty
             )
     unit = max(by_unit, key=lambda unit: by_unit[unit], default=("", ""))
     numbers = counts[float] + by_unit[unit] + sum(times for text, times in texts.items() if is_marker(text))
-    plain = unit == ("", "") or written_numbers.KNOWN_UNIT.fullmatch("".join(unit)) is not None
+    plain = unit == ("", "") or written_numbers.is_unit("".join(unit))
     moments = sum(times for kind, times in places.items() if issubclass(kind, _MOMENTS))
     if moments > MOST * total:
         return ColumnReading("date")
@@ -133,17 +134,15 @@ def _most_dates(cells: Cells, name: str, texts: Counter[str], moments: int, tota
     parsed = {form: {text for text in texts if form.parse(text) is not None} for form in forms}
     often = {form: sum(texts[text] for text in parsed[form]) + moments for form in forms}
     best = max(forms, key=lambda form: often[form])
-    if often[best] > MOST * total:
-        return best
     known = set().union(*parsed.values())
-    if sum(texts[text] for text in known) + moments > 0.9 * total:
+    if often[best] <= NEARLY_ALL * total < sum(texts[text] for text in known) + moments:
         one = next(text for text in texts if text in parsed[best])
         other = next(text for text in texts if text in known - parsed[best])
         raise TableError(
             f"{cells.where}: column {name!r} holds dates in several forms, such as {one!r} and {other!r}; write them "
             f"in one, leave the column out with --drop {name!r}, or take them as categories with --as-category {name!r}"
         )
-    return None
+    return best if often[best] > MOST * total else None
 
 
 def certain_decimal(cells: Cells, name: str, reading: ColumnReading) -> str | None:

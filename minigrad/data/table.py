@@ -64,7 +64,7 @@ class Reading:
     def frame(
         self, cells: Cells, target: str | None = None, only: Collection[str] | None = None, *, hints: bool = False
     ) -> tuple[pd.DataFrame, pd.Series[Any] | None]:
-        """(columns, target) of a table's cells; with `only`, other columns are not looked at.
+        """(columns, target) of a table's cells, without its empty rows; with `only`, other columns are not looked at.
 
         With `hints`, what is said of a wrong cell names the options of the command that help.
         """
@@ -80,6 +80,8 @@ class Reading:
             found[name] = _read(reading, cells, place, name, hints)
         columns = {name: pd.Series(values, cells.index, values.dtype) for name, values in found.items()}
         frame = pd.DataFrame(columns, index=cells.index)
+        if cells.blank:
+            frame = frame.drop(index=cells.index[[*cells.blank]])
         return (frame, None) if target is None else (frame.drop(columns=target), frame[target])
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:

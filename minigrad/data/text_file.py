@@ -21,9 +21,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.data.below import Body, end_of
 from minigrad.data.workbook import WorkbookError
-
-Column = npt.NDArray[np.float64] | list[str | None]
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
@@ -192,32 +191,71 @@ def head_of(path: Path, dialect: Dialect) -> list[list[str]]:
         return list(itertools.islice(rows, HEAD))
 
 
-def columns_of(
-    path: Path, dialect: Dialect, header: int, width: int, texts: Collection[int] = ()
-) -> tuple[list[Column], int]:
+def body_of(path: Path, dialect: Dialect, header: int, width: int, texts: Collection[int] = ()) -> Body:
     """The cells below the header (its row counts from 0), by column: float64 for plain numbers, else texts.
 
-    The second item is their number. Missing values are NaN or None. The columns `texts` are text in any case.
+    Missing values are NaN or None. The columns `texts` are text in any case.
     """
     as_text = set(texts)
     while True:
         with rows_of(path, dialect) as rows:
-            found, late, count = _columns(path, rows, header, width, as_text, dialect)
+            found, late = _body(path, rows, header, width, as_text, dialect)
         if not late:
-            return found, count
+            return found
         as_text |= late
 
 
-def _columns(
+def _rows_below(
+    path: Path, rows: Iterator[list[str]], header: int, width: int, dialect: Dialect, body: Body
+) -> Iterator[list[list[str]]]:
+    """The rows below the header, many at a time, without the notes below them; the blank ones become as wide.
+
+    Raises TableError for a row with more or fewer cells than there are names.
+    """
+    for _ in itertools.islice(rows, header + 1):
+        pass
+    begin = 0
+    for chunk in _without_notes(rows, width, body):
+        for place, row in enumerate(chunk):
+            if not "".join(row).strip():
+                body.blank.append(begin + place)
+                chunk[place] = [""] * width
+            elif len(row) != width:
+                raise TableError(
+                    f"{path}: row {header + 2 + begin + place} has {len(row)} values and the header has {width} names, "
+                    f"parted by {dialect.delimiter!r}; correct it, or write quotes around a text with the delimiter in "
+                    f"it"
+                )
+        begin += len(chunk)
+        if chunk:
+            yield chunk
+
+
+def _without_notes(rows: Iterator[list[str]], width: int, body: Body) -> Iterator[list[list[str]]]:
+    """Many rows at a time, to the last that is one; the others are `body.note`."""
+    held: list[list[str]] = []
+    while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        if len(chunk) == ROWS_AT_ONCE and held:
+            yield held
+            held = chunk
+        else:
+            held += chunk
+    end = end_of(held, width)
+    body.note = next((cell.strip() for row in held[end:] for cell in row if cell.strip()), None)
+    yield held[:end]
+
+
+def _body(
     path: Path, rows: Iterator[list[str]], header: int, width: int, as_text: set[int], dialect: Dialect
-) -> tuple[list[Column], set[int], int]:
-    """One pass: the columns, those of them in which text came up below numbers, to be read anew, and the rows."""
+) -> tuple[Body, set[int]]:
+    """One pass: the body, and the columns of it in which text came up below numbers, to be read anew."""
+    body = Body([], 0, [])
     numbers: list[list[npt.NDArray[np.float64]]] = [[] for _ in range(width)]
     texts: dict[int, list[str | None]] = {place: [] for place in as_text}
     known: dict[int, dict[str, str | None]] = {}
     late: set[int] = set()
     total = 0
-    for chunk in _filled(path, rows, header, width, dialect):
+    for chunk in _rows_below(path, rows, header, width, dialect, body):
         for place, cells in enumerate(zip(*chunk, strict=True)):
             if place in late:
                 continue
@@ -239,39 +277,11 @@ def _columns(
             if len(words) > ROWS_AT_ONCE * 8:
                 words.clear()  # it saves memory where few texts come often, and would take it where all differ
         total += len(chunk)
-    columns: list[Column] = [
+    body.rows = total
+    body.columns = [
         texts[place] if place in texts else np.concatenate(numbers[place] or [np.empty(0)]) for place in range(width)
     ]
-    return columns, late, total
-
-
-def _filled(
-    path: Path, rows: Iterator[list[str]], header: int, width: int, dialect: Dialect
-) -> Iterator[list[list[str]]]:
-    """The rows below the header, many at a time; blank ones may stand at the end.
-
-    Raises TableError for another blank row, and for one with more or fewer cells than there are names.
-    """
-    for _ in itertools.islice(rows, header + 1):
-        pass
-    begin, blank = header + 2, 0  # the row of the next chunk, and the first blank one, from 1
-    while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
-        filled = []
-        for number, row in enumerate(chunk, begin):
-            if not "".join(row).strip():
-                blank = blank or number
-            elif blank:
-                raise TableError(f"{path}: row {blank} is empty; delete it")
-            elif len(row) != width:
-                raise TableError(
-                    f"{path}: row {number} has {len(row)} values and the header has {width} names, parted by "
-                    f"{dialect.delimiter!r}; correct it, or write quotes around a text with the delimiter in it"
-                )
-            else:
-                filled.append(row)
-        begin += len(chunk)
-        if filled:
-            yield filled
+    return body, late
 
 
 def _floats(cells: tuple[str, ...]) -> npt.NDArray[np.float64] | None:

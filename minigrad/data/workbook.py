@@ -171,14 +171,14 @@ class Sheet:
         whole = np.all((numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**53))
         return numbers.astype(np.int64) if whole else numbers
 
-    def table(self, header: int = 0) -> list[list[Any]]:
+    def table(self, header: int = 0, end: int | None = None) -> list[list[Any]]:
         """All rows, with "" for an empty cell and for #N/A.
 
-        Raises WorkbookError for merged cells from the row `header` on, and for other error values.
+        Raises WorkbookError for merged cells from the row `header` to the one before `end`, and for other error values.
         """
         self.refuse_nothing()
         for (top, left), (bottom, right) in self.merged:
-            if bottom >= header and top < len(self.rows) and left < len(self.rows[0]):
+            if bottom >= header and top < (len(self.rows) if end is None else end) and left < len(self.rows[0]):
                 first, last = cell_name(self.name, top, left), cell_name(self.name, bottom, right)
                 raise WorkbookError(
                     f"{self.path}: cells {first} to {last.rpartition('!')[2]} are merged; unmerge them and fill each"

@@ -1,7 +1,7 @@
-"""Dates and times as people write them: one form for a whole column, and its order told where that is a guess.
+"""Dates and times as people write them: one order for a whole column, and told where that is a guess.
 
-    form, _ = decide(["05.01.2024", "31.01.2024"])      # day, month, year
-    form.parse("5.1.24")                                # None: the year has two digits here, and four there
+    form, _ = decide(["05.01.2024", "2024-01-31"])      # day, month, year, but for a year in front
+    form.parse("31 Jan 24")                             # has one order, too
 
 Zones are left aside.
 """
@@ -49,18 +49,31 @@ DAY_ZERO = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class DateForm:
-    """How the dates of a column are written: the `order` of day, month and year, or "" for times of the day alone."""
+    """How the dates of a column are written: the `order` of day, month and year, or "" for times of the day alone.
+
+    What has one order whatever the column's is read by its own: a year of four digits in front, a month as a word.
+    """
 
     order: str
 
     def parse(self, text: str) -> datetime | None:
         """The moment that a text is in this form, without its zone; None for what is none. Times are those of day 0."""
-        found = PATTERNS[self.order].fullmatch(text)
+        moment = self._moment(self.order, text)
+        if moment is not None or not self.order:
+            return moment
+        return next((found for order in ORDERS if (found := self._moment(order, text, certain=True)) is not None), None)
+
+    @staticmethod
+    def _moment(order: str, text: str, *, certain: bool = False) -> datetime | None:
+        """The moment in this order; if it is to be certain, only of a text that has no other one."""
+        found = PATTERNS[order].fullmatch(text)
         if found is None:
             return None
         parts = found.groupdict()
+        if certain and order != "ymd" and parts["m"].isdigit():
+            return None
         try:
-            day = _day(parts) if self.order else DAY_ZERO
+            day = _day(parts) if order else DAY_ZERO
             return datetime.combine(day, _clock(parts)) if parts["h"] else datetime.combine(day, time())
         except (ValueError, KeyError):
             return None

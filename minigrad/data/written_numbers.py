@@ -16,7 +16,9 @@ from typing import Any
 
 MARKERS = frozenset(
     {"", "-", "--", "---", ".", "..", "...", "–", "—", "?", "na", "n/a", "n.a.", "#n/a", "nan", "none", "null", "nil"}
-    | {"unknown", "missing", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "#null!"}
+    | {"unknown", "missing", "not available", "not applicable", "no data", "n.d.", "tbd", "tba", "inconnu", "s/d"}
+    | {"#value!", "#div/0!", "#ref!", "#num!", "#name?", "#null!", "#n/v", "#nv", "#wert!", "#bezug!", "#zahl!"}
+    | {"k.a.", "k. a.", "keine angabe", "unbekannt", "fehlt", "n.v.", "nicht verfügbar", "non disponible"}
 )
 """What stands for no value in a column of numbers or dates, in small letters."""
 
@@ -186,13 +188,14 @@ def units_of(texts: Iterable[str]) -> Counter[str]:
     found: Counter[str] = Counter()
     for text in texts:
         parts = parts_of(text)
-        if (
-            parts is not None
-            and (unit := parts.before or parts.after)
-            and (KNOWN_UNIT.fullmatch(unit) or MONEY.fullmatch(unit))
-        ):
+        if parts is not None and (unit := parts.before or parts.after) and is_unit(unit):
             found[unit] += 1
     return found
+
+
+def is_unit(word: str) -> bool:
+    """Whether it is a well-known unit or a currency."""
+    return KNOWN_UNIT.fullmatch(word) is not None or MONEY.fullmatch(word) is not None
 
 
 def is_marker(text: str) -> bool:

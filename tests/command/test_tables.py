@@ -187,6 +187,33 @@ def test_predict_copies_a_workbook_as_it_was_with_three_columns_more(trained, tm
     assert len(copy["other"]._charts) == 1
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_copy_has_no_answers_in_empty_rows_and_keeps_what_stands_below(trained, tmp_path, form):
+    """And what `predict` wrote, `evaluate` reads alike."""
+    lines = (trained / "plants.csv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(",") for line in [*lines[:9], ",,,,", *lines[9:], ",,,,", "Total,,,,500", "Source: us,,,,"]]
+    path, out, plain = tmp_path / f"a.{form}", tmp_path / f"b.{form}", tmp_path / "plain.csv"
+    if form == "csv":
+        path.write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+    else:
+        book = openpyxl.Workbook()
+        for row in rows:
+            cells = [{"True": True, "False": False}.get(cell, cell or None) for cell in row]
+            book.active.append([float(c) if str(c)[:1].isdigit() else c for c in cells])
+        book.save(path)
+    for data, copied in ((path, out), (trained / "plants.csv", plain)):
+        assert main(["predict", str(trained / "species"), str(data), "--out", str(copied)]) == 0
+    assert main(["evaluate", str(trained / "species"), str(out)]) == 0
+    if form == "csv":
+        copy = [line.split(",") for line in out.read_text(encoding="utf-8").splitlines()]
+    else:
+        copy = [[cell or "" for cell in row] for row in openpyxl.load_workbook(out).active.iter_rows(values_only=True)]
+    answers = [row[5] for row in copy]
+    assert [answer for answer in answers if answer] == ["prediction", *pd.read_csv(plain)["prediction"]]
+    assert [row for row, answer in enumerate(answers) if not answer] == [9, 42, 43, 44]
+    assert [row[0] for row in copy[-2:]] == ["Total", "Source: us"]
+
+
 def test_predict_writes_a_label_that_looks_like_a_formula_as_text(tmp_path):
     frame = plants().replace({"rose": "=A1", "daisy": "=B1"})
     data, copy = write(tmp_path / "a.csv", frame), str(tmp_path / "b.xlsx")
@@ -396,7 +423,6 @@ MALFORMED = {
     "infinity": ("csv", lines(lambda rows: [*rows[:5], "inf,red,True,rose,3"]), "row 6, column 'height' holds inf"),
     "text in csv": ("csv", lines(lambda rows: [*rows[:9], "3,red,True,rose,big"]), "column 'size' holds the text 'b"),
     "too large": ("csv", lines(lambda rows: [*rows, "1e300,red,True,rose,3"]), "column 'height', row 42: 1e+300 is "),
-    "empty row": ("csv", lines(lambda rows: [*rows[:9], ",,,,", *rows[9:]]), "a.csv: row 10 is empty"),
     "no header": ("csv", lines(lambda rows: rows[1:]), "row 1, column 1 holds "),
     "only names": ("csv", lines(lambda rows: [line.rpartition(",")[2] + "," for line in rows[:1]]), "a.csv is empty"),
 }  # fmt: skip

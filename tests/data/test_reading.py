@@ -226,7 +226,10 @@ def test_codes_are_read_as_such_where_another_file_shows_no_zero(tmp_path):
 
 
 def test_dates_in_several_forms_or_with_a_slip_are_no_free_text(tmp_path):
-    several = [("2021-03-14", "15.03.2021", "03/16/2021")[k % 3] for k in range(9)]
+    certain = ["15.03.2021", "2021-04-03", "5 Mai 2021", "06.06.21", "2021/07/01 10:30"] * 2
+    frame, told = read(tmp_path / "a.csv", "day;n\n" + "".join(f"{day};{k}\n" for k, day in enumerate(certain)))
+    assert told["day"] == "dates, read as day, month, year" and frame["day"].dt.month.tolist() == [3, 4, 5, 6, 7] * 2
+    several = [("15.03.2021", "03/16/2021")[k % 2] for k in range(9)]
     with pytest.raises(TableError, match=r"'day' holds dates in several forms, such as '.*' and '.*'; .*--drop 'day'"):
         read(tmp_path / "a.csv", "day;n\n" + "".join(f"{day};{k}\n" for k, day in enumerate(several)))
     days = [f"{k + 1:02}.03.2021" for k in range(20)] + ["31.02.2021"]
@@ -270,7 +273,7 @@ def test_the_header_and_the_sheet_are_found_and_told(tmp_path):
     assert cells.sheet == "Shown" and "'Data' (hidden) (--sheet chooses)" in dict(cells.said)["sheet"]
     with pytest.raises(TableError, match="nothing in row 99, where --header-row says"):
         read_cells(tmp_path / "a.xlsx", "Data", header_row=99)
-    with pytest.raises(TableError, match="sheet 'Data': row 2 is empty"):
+    with pytest.raises(TableError, match="Data!B1 is empty, where the name of a column belongs"):
         read_cells(tmp_path / "a.xlsx", "Data", header_row=1)
 
 
@@ -283,5 +286,42 @@ def test_a_long_file_is_read_in_parts_as_a_short_one_is(tmp_path):
     assert cells.texts("a")[-1] == "20000"
     assert cells.columns[1][19_999:] == ["19999", "x"]
     (tmp_path / "a.csv").write_text("a,b\n" + "\n".join([*rows[:9000], "", *rows[9000:]]))
-    with pytest.raises(TableError, match="row 9002 is empty; delete it"):
-        read_cells(tmp_path / "a.csv")
+    cells = read_cells(tmp_path / "a.csv")
+    assert cells.blank == (9000,) and cells.rows == 20_002 and dict(cells.said)["rows"].startswith("9002: 1 with")
+    assert cells.columns[1][8999:9002] == ["8999", None, "9000"]
+
+
+JUNK = {
+    "empty rows": ([], [["", "", "", ""]] * 3),
+    "totals": ([["Summe", "", "", "1.111,11"]], []),
+    "sums alone": ([["", "820", "3280", ""]], []),
+    "means": ([["Mittelwert:", "20,5", "82", "9"], ["", "", "", ""], ["total", "", "", ""]], []),
+    "notes": ([["", "", "", ""], ["Quelle: ERP", "", "", ""], ["", "n = 40", "", ""]], []),
+    "all of it": ([["", "", "", ""], ["Σ", "820", "", ""], ["", "", "", ""], ["* netto", "", "", ""]], [[""] * 4]),
+    "nothing of it": ([["Total", "7", "3", "5"]], []),
+    "sparse rows": ([["x", "", "", "5"]] * 40, []),
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+@pytest.mark.parametrize("case", JUNK)
+def test_empty_rows_notes_and_totals_are_no_rows_of_the_table(case, form, tmp_path):
+    """They change no cell, no kind and no number of a row; what may be a row stays one."""
+    below, between = JUNK[case]
+    rows = [[f"Ort {k % 7}", str(k), str(4 * k), f"{k},5"] for k in range(1, 41)]
+    kept = [*rows, *below] if case in ("nothing of it", "sparse rows") else rows
+    for name, lines in (("plain", kept), ("junk", [*rows[:20], *between, *rows[20:], *below])):
+        table = [["Ort", "Menge", "Preis", "Kosten"], *lines]
+        if form == "csv":
+            (tmp_path / f"{name}.csv").write_text("\n".join(";".join(row) for row in table), encoding="utf-8")
+        else:
+            book = openpyxl.Workbook()
+            for row in table:
+                book.active.append([float(c) if c.isdecimal() else c or None for c in row])
+            book.save(tmp_path / f"{name}.xlsx")
+    plain, junk = (read_cells(tmp_path / f"{name}.{form}") for name in ("plain", "junk"))
+    reading = Reading.decide(junk)
+    (frame, _), (expected, _) = reading.frame(junk), Reading.decide(plain).frame(plain)
+    pd.testing.assert_frame_equal(frame.reset_index(drop=True), expected.reset_index(drop=True))
+    assert frame.index.tolist() == [*range(2, 22), *range(22 + len(between), 42 + len(between) + len(kept) - 40)]
+    assert junk.more == (kept is rows and bool(below)) and len(junk.blank) == len(between)
