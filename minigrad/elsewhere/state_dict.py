@@ -21,8 +21,9 @@ from minigrad.layers.normalization import BatchNorm
 from minigrad.model import Model, put
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
+from minigrad.saving.building import check_numbers
 from minigrad.saving.format import content, naming, tensors_in
-from minigrad.saving.models import TORCH, check_numbers, slots
+from minigrad.saving.slots import TORCH, slots
 
 WHOLE = ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")
 """Names of tensors that have more than the last dot's part, or share a module with those that do."""

@@ -16,18 +16,12 @@ from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
+from minigrad.saving.building import build, checked_values
+from minigrad.saving.describing import describe, describe_classes, tensors_of
 from minigrad.saving.format import as_json, making, naming, read, short
-from minigrad.saving.models import (
-    build,
-    checked_values,
-    describe,
-    describe_classes,
-    encode_model,
-    fill,
-    loadable,
-    tensors_of,
-)
+from minigrad.saving.models import encode_model, loadable
 from minigrad.saving.settings import comparable, described
+from minigrad.saving.slots import fill
 
 SECONDS_BETWEEN = 1.0  # writing a checkpoint takes as long as many epochs of a small network
 LARGEST_SHARE = 1 / 20  # of the time of a training that writing may take

@@ -42,7 +42,7 @@ from minigrad import (
     state,
 )
 from minigrad.saving.format import decode
-from minigrad.saving.models import class_name
+from minigrad.saving.slots import class_name
 from tests.saving.material import Noise, everything, same, small, write_forged
 from tests.systems import posix
 
