@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.command import watch
-from minigrad.command.grading import Answer, Verdict, grade
+from minigrad.command.grading import Answer, Printed, Verdict, grade
 
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from minigrad.command import apart; apart.child()"
 LATE = 10.0
@@ -39,11 +39,24 @@ def graded(solution: Path, path: Path) -> Verdict:
                 timeout=watch.WHOLE + LATE,
             ).returncode
         except subprocess.TimeoutExpired:
-            return Verdict(False, answer.endless(watch.TooLong(watch.WHOLE)))
+            return Verdict(False, answer.endless(watch.TooLong(watch.WHOLE)), _printed(told))
         if told.exists():
             return Verdict(**json.loads(told.read_text(encoding="utf-8")))
-    how = signal.Signals(-status).name if status < 0 else f"status {status}"
-    return Verdict(False, f"It ended Python itself ({how}) before it could be graded")
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        return Verdict(False, f"It ended Python itself ({how}) before it could be graded", _printed(told))
+
+
+def _beside(told: Path) -> Path:
+    """The file with what an answer prints, beside that of the verdict."""
+    return told.with_name("printed.txt")
+
+
+def _printed(told: Path) -> str:
+    """What an answer had printed when its Python ended."""
+    printed = Printed()
+    if _beside(told).exists():
+        printed.write(_beside(told).read_text(encoding="utf-8", errors="replace"))
+    return str(printed)
 
 
 def child() -> None:
@@ -56,5 +69,5 @@ def child() -> None:
         told.write_text(json.dumps(asdict(verdict)), encoding="utf-8")
         os._exit(0)
 
-    watch.watch(files, call, whole, lambda found: tell(Verdict(False, answer.endless(found))))
-    tell(grade(solution, answer))
+    watch.watch(files, call, whole, lambda found: tell(Verdict(False, answer.endless(found), _printed(told))))
+    tell(grade(solution, answer, Printed(_beside(told))))

@@ -15,6 +15,8 @@ from minigrad.functions import sigmoid
 from minigrad.layer import Layer
 from minigrad.parameter import walk
 from minigrad.testing import forgotten, repair
+from minigrad.testing.asked import Asked
+from minigrad.testing.axes import OR_FORWARD
 from minigrad.testing.trials import Correction
 
 
@@ -26,7 +28,7 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
     """Raise WrongAnswer where forward is not the one that was asked for, with the same parameters.
 
     First with those that the lesson begins with, so that a learner sees the same numbers, then with random ones. A
-    forward that raises is for `check_layer` to tell.
+    forward that raises, or changes a parameter, is for `check_layer` to tell.
     """
     answer, wanted = copy.deepcopy(answer), copy.deepcopy(wanted)
     given, asked = _parameters(answer), _parameters(wanted)
@@ -42,10 +44,13 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
             y = answer.forward(example.copy())
         except Exception:
             return
+        if not all(np.array_equal(given[name], asked[name]) for name in asked):
+            return
         right = wanted.forward(example.copy())
         if not isinstance(y, np.ndarray) or y.shape != right.shape:
             returns = f"{where}, forward {_returned(y)}; the lesson asks for an array of the shape {right.shape}"
-            raise WrongAnswer(f"{answer!r}: {returns}{_form(y, example, right)}")
+            likely = "" if y is None else _mended(answer, wanted, example)
+            raise WrongAnswer(f"{answer!r}: {returns}{likely or _form(y, example, right)}")
         off = ~np.isclose(y, right, rtol=1e-6, atol=1e-9)
         if off.any():
             place = tuple(int(i) for i in np.argwhere(off)[0])
@@ -72,21 +77,26 @@ def kept_wrongly(answer: Layer, wanted: Layer, example: Any) -> str:
     try:
         texts = [textwrap.dedent(inspect.getsource(type(layer).backward)) for layer in layers]
         given, right = (ast.unparse(ast.parse(text)) for text in texts)
-        y = [layer.forward(example.copy()) for layer in layers][1]
+        mine_y, y = (layer.forward(example.copy()) for layer in layers)
     except Exception:
         return ""
-    if given != right:
+    if given != right or not _equal(mine_y, y):
         return ""
     mine, theirs = (vars(layer) for layer in layers)
     for name, value in theirs.items():
-        if isinstance(value, np.ndarray) and name in mine and not np.array_equal(mine[name], value):
-            known = [word for word, array in (("the result", y), ("x itself", example)) if np.array_equal(value, array)]
+        if isinstance(value, np.ndarray) and name in mine and not _equal(mine[name], value):
+            known = [word for word, array in (("the result", y), ("x itself", example)) if _equal(value, array)]
             likely = f"{known[0]} belongs there" if known else "another array belongs there"
             return (
                 f"{answer!r}: what forward returns is right, and so is backward, but what forward keeps as self.{name} "
                 f"is not what backward takes it for\n  likely bug: {likely}"
             )
     return ""
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two arrays are equal but for rounding."""
+    return np.shape(one) == np.shape(other) and np.allclose(one, other, equal_nan=True)
 
 
 def _bounded(y: Any, right: Any, off: Any, example: Any) -> bool:
@@ -146,18 +156,18 @@ def _mended(answer: Layer, wanted: Layer, example: Any) -> str:
         for parameters in sets:
             for name, array in _parameters(layer).items():
                 array[...] = parameters[name]
-            results.append(np.ravel(layer.forward(example.copy())))
-        return np.concatenate(results)
+            results.append(layer.forward(example.copy()))
+        return np.array(results)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the compiler, about changes that make no sense
-        found = repair.of_forward(answer, lambda: of(answer), of(wanted))
+        found = repair.of_forward(answer, lambda: of(answer), of(wanted), Asked(wanted))
     return "" if found is None else _said(found)
 
 
 def _said(found: Correction) -> str:
     """A correction as lines of the sentence."""
-    said = f"\n  likely bug: {found.says}\n  written:    {found.written}   ({found.place})"
+    said = f"\n  likely bug: {found.says.replace(OR_FORWARD, '')}\n  written:    {found.written}   ({found.place})"
     return f"{said}\n  right:      {found.right}   (tried: then it is right)"
 
 

@@ -32,12 +32,13 @@ from minigrad.profiling import watched
 from minigrad.testing import GradientError, Report
 from minigrad.testing.contract import check
 from minigrad.testing.rules import CONTRACT, zero_rows
-from minigrad.testing.values import single_precision
+from minigrad.testing.values import finite, single_precision
 
 PACKAGE = str(Path(__file__).parents[1])
 GRADIENTS = tuple(str(Path(PACKAGE) / folder) for folder in ("testing", "derivation"))
 REMARKS = {
     single_precision.promise: "np.zeros(…) is float64 whatever x is, while np.zeros_like(self.x) is of x's kind",
+    finite.promise: "something overflows on the way; lesson 4 is about that",
     zero_rows.promise: "no rows are a batch, too: np.zeros_like(self.x) has x's shape always; fill that",
 }
 SHOWN = 6
@@ -52,10 +53,13 @@ class Verdict:
     printed: str = ""
 
 
-def grade(solution: Path, answer: Answer) -> Verdict:
-    """What is to be said of an answer. It runs in this process: `minigrad.command.apart` calls it in one of its own."""
+def grade(solution: Path, answer: Answer, printed: Printed | None = None) -> Verdict:
+    """What is to be said of an answer. It runs in this process: `minigrad.command.apart` calls it in one of its own.
+
+    What it prints while it is tried goes to `printed`.
+    """
     asked, _ = _run(Answer(solution, [solution]))
-    printed = _Printed()
+    printed = printed or Printed()
     try:
         with np.errstate(all="ignore"):  # an overflow is told by a sentence
             names, raised = _run(answer)
@@ -136,7 +140,7 @@ def _run(answer: Answer) -> tuple[dict[str, Any], str]:
     names: dict[str, Any] = {"__name__": "__main__", "__file__": str(answer.path), "display": print}
     for file in answer.files:
         try:
-            with contextlib.redirect_stdout(_Printed()):
+            with contextlib.redirect_stdout(Printed()):
                 exec(compile(file.read_text(encoding="utf-8-sig"), str(file), "exec"), names)
         except SyntaxError as error:
             where = answer.called(error.filename or "", error.lineno or 0)
@@ -146,16 +150,22 @@ def _run(answer: Answer) -> tuple[dict[str, Any], str]:
     return names, ""
 
 
-class _Printed:
-    """A stream that keeps the first lines and counts the others: the checker calls a layer a thousand times."""
+class Printed:
+    """A stream that keeps the first lines and counts the others: the checker calls a layer a thousand times.
 
-    def __init__(self) -> None:
+    In `file`, those that are kept stand even if Python ends.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
         self.kept, self.lines = "", 0
+        self.file = file
 
     def write(self, text: str) -> int:
         """Take a text."""
         if self.lines < SHOWN:
             self.kept += text[:2000]
+            if self.file:
+                self.file.write_text(self.kept, encoding="utf-8")
         self.lines += text.count("\n")
         return len(text)
 
@@ -189,7 +199,7 @@ def _proved(answer: Answer, names: dict[str, Any], wanted: Layer, example: Any, 
     remarks, rules = [], list(CONTRACT)
     while True:
         try:
-            report = check(layer, example, rules=rules)
+            report = check(layer, example, rules=rules, asked=wanted)
             break
         except GradientError as error:
             if error.rule not in REMARKS:
@@ -249,16 +259,21 @@ def _by_hand(answer: Answer, layer: Layer, wanted: Layer, example: Any) -> None:
 def _handed_over(layer: Layer, example: Any) -> dict[str, traceback.StackSummary]:
     """What of minigrad does a layer's work in forward and backward, each with the calls that led there first.
 
-    These are methods of its layers and losses, and what derives or measures a gradient.
+    These are methods of its layers and losses, what derives or measures a gradient, and a backward that was derived:
+    its code stands in no file.
     """
     layer, found = copy.deepcopy(layer), dict[str, traceback.StackSummary]()
 
     def called(frame: Any, event: str, _: Any) -> None:
         code = frame.f_code
-        if event != "call" or code.co_name[0] in "_<" or not code.co_filename.startswith(PACKAGE):
+        if event != "call" or code.co_name[0] in "_<":
             return
-        holder = frame.f_locals.get("self")
-        if isinstance(holder, Layer | Loss) and (type(holder).__module__ + ".").startswith("minigrad."):
+        holder, ours = frame.f_locals.get("self"), code.co_filename.startswith(PACKAGE)
+        if not ours and code.co_name == "backward" and code.co_filename == "<string>":
+            whose = "a backward that is written in no file, a derived one say"
+        elif not ours:
+            return
+        elif isinstance(holder, Layer | Loss) and (type(holder).__module__ + ".").startswith("minigrad."):
             whose = f"the {code.co_name} of minigrad's {type(holder).__name__}"
         elif code.co_filename.startswith(GRADIENTS):
             whose = f"minigrad's {code.co_name}"

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from minigrad.testing.edits import Edit, Slot, code, number
+from minigrad.testing.edits import Edit, Slot, code, factors_of, number, product_of
 from minigrad.testing.sentences import UNSUMMED
 
 FIRST = ("sum", "mean", "max")
@@ -41,7 +41,7 @@ def axes(slot: Slot) -> Iterator[Edit]:
     if isinstance(node.func, ast.Attribute) and node.func.attr in FIRST:
         for name in FIRST:
             if name != node.func.attr:
-                says = f"`{node.func.attr}` where `{name}` belongs, which differ by the number of rows or positions"
+                says = f"`{node.func.attr}` where `{name}` belongs: a mean is a sum divided by the rows or positions"
                 yield Edit(says, slot.statement, ((node.func, "attr", name),))
         if not any(keyword.arg == "axis" for keyword in node.keywords):
             for axis, keep in itertools.product((0, -1), (False, True)):
@@ -90,6 +90,33 @@ def spread(slot: Slot) -> Iterator[Edit]:
             yield slot.to(new, f"{code(node)} lacks an axis, so that each of its numbers goes to a row: {code(new)}")
 
 
+def summed(slot: Slot) -> Iterator[Edit]:
+    """A sum or a mean that is missing within an expression."""
+    node: Any = slot.node
+    if not isinstance(slot.parent, ast.BinOp) or isinstance(slot.parent.op, ast.Pow) or len(slot.shape or ()) < 2:
+        return
+    in_chain = isinstance(slot.parent.op, ast.Mult) and slot.key == "left" and len(factors_of(node)) > 1
+    calls = [each.func for each in slot.above if isinstance(each, ast.Call)]
+    if isinstance(node, ast.Constant) or in_chain or any(getattr(call, "attr", "") in FIRST for call in calls):
+        return
+    for function, axis in itertools.product(("sum", "mean"), (0, -1)):
+        given = [ast.keyword("axis", number(axis))]
+        given += [ast.keyword("keepdims", ast.Constant(True))] if axis else []
+        for before, of in _parted(node):
+            total: Any = ast.Call(ast.Attribute(of, function, ast.Load()), [], given)
+            says = f"the {function} over the {'entries of each row' if axis else 'rows'} is missing: {code(total)}"
+            new = ast.BinOp(before, ast.Mult(), total) if before else total
+            yield slot.to(new, f"{says} belongs there, not {code(of)}", f"no {function} over {axis}")
+
+
+def _parted(node: Any) -> Iterator[tuple[Any, Any]]:
+    """A product as its first factors and the rest, in every way; the first, as none and all of it."""
+    factors = factors_of(node)
+    yield None, node
+    for place in range(1, len(factors) - 1):
+        yield product_of(factors[:place]), product_of(factors[place:])
+
+
 def _other_axis(slot: Slot) -> Iterator[Edit]:
     """Another axis, with the axis kept or not, in a call that takes one by name or, of an array, first."""
     node: Any = slot.node
@@ -130,9 +157,12 @@ def counts(slot: Slot) -> Iterator[Edit]:
         array = node.value
     else:
         return
+    text = ast.unparse(array)
+    if isinstance(slot.statement, ast.For) and (length or ast.unparse(node) == f"{text}.shape[0]"):
+        steps = ast.parse(f"{text}.shape[1]", mode="eval").body
+        yield slot.to(steps, f"{code(node)} is the number of rows, where that of steps belongs, {code(steps)}")
     if slot.within(ast.Subscript, ast.Slice) or isinstance(slot.statement, ast.For):
         return
-    text = ast.unparse(array)
     for other in (
         f"{text}.size // {text}.shape[-1]",
         f"len({text})",

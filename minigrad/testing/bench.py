@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
+from minigrad.testing.asked import Asked
 from minigrad.testing.branches import between_branches
 from minigrad.testing.budget import PROOF
 from minigrad.testing.comparison import Prover
@@ -80,6 +81,7 @@ class LayerBench(Bench):
         self.rng, self.upstreams, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
         super().__init__(report, directions, seconds)
         self.layer = layer
+        self.asked: Asked | None = None
         self.only_here = only_here
         self.subject: Subject = Subject(layer)
         self.spare: Subject = Subject(layer)

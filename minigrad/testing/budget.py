@@ -16,6 +16,7 @@ LOCATING = 1.0  # which entries of a gradient are wrong
 # Why they are, as `diagnosis` asks; most of it ends soon.
 SIGNATURES, ONE_CHANGE, WAYS, OTHER_FORWARD, SEVERAL_CHANGES = 1.0, 1.5, 0.5, 1.0, 0.8
 REFUSAL = 0.7  # why backward raises
+LINE_BY_LINE, AS_ASKED = 1.5, 1.0  # which lines are not what a lesson asks for
 
 TIMES = 1.0
 """All of it so many times: tests take more, so that none depends on how fast a machine is."""

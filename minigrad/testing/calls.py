@@ -60,16 +60,23 @@ def emptied(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator
     added += [call.args[0] for call in calls if ast.unparse(call.func) == "np.add.at"]
     names = dict.fromkeys(ast.unparse(target) for target in added if getattr(target, "attr", "") in gradients.values())
     if names:
-        new = ast.parse("; ".join(f"{name}[...] = 0" for name in names)).body
-        lines = "; ".join(f"`{name}[...] = 0`" for name in names)
-        says = (
-            f"it is added to, and what an earlier call has left is never cleared: at the beginning {lines} is missing"
-        )
-        yield Edit(says, function.body[0], ((function, "body", [*new, *function.body]),), added=new[0])
+        new = ast.parse(" = ".join([*(f"{name}[...]" for name in names), "0"])).body[0]
+        says = f"it is added to, and what an earlier call has left is never cleared: at the beginning {code(new)}"
+        places = ((function, "body", [new, *function.body]),)
+        yield Edit(f"{says} is missing", function.body[0], places, added=new)
 
 
 def misnamed(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
-    """A parameter that is set where its gradient belongs."""
+    """A parameter that is set where its gradient belongs, or one gradient twice and another never."""
+    assigned = [each for each in ast.walk(function) if isinstance(each, ast.Assign)]
+    attributes = [each for whole in assigned for each in ast.walk(whole) if isinstance(each, ast.Attribute)]
+    names = [each.attr for each in attributes if isinstance(each.ctx, ast.Store)]
+    for whole in assigned:
+        target = whole.targets[0]
+        twice = isinstance(target, ast.Attribute) and target.attr in gradients.values() and names.count(target.attr) > 1
+        for other in [name for name in gradients.values() if name not in names] if twice else ():
+            says = f"{code(target)} is set twice, and `self.{other}` never, which belongs there"
+            yield Edit(says, whole, ((target, "attr", other),))
     for statement in ast.walk(function):
         targets = getattr(statement, "targets", [getattr(statement, "target", None)])
         for node in ast.walk(targets[0]) if isinstance(statement, ast.Assign | ast.AugAssign) else ():

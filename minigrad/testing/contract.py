@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.testing import diagnosis
+from minigrad.testing.asked import Asked
 from minigrad.testing.bench import Bench, LayerBench
 from minigrad.testing.report import GradientError, Report
 from minigrad.testing.rule import Evidence, Rule, Skipped
@@ -55,11 +56,16 @@ def check(
     *,
     only_here: bool = False,
     rules: Iterable[Rule[LayerBench]] = CONTRACT,
+    asked: Layer | None = None,
 ) -> Report:
-    """What `check_layer` does, by these rules: at inputs of many kinds, or `only_here`, at x itself."""
+    """What `check_layer` does, by these rules: at inputs of many kinds, or `only_here`, at x itself.
+
+    `asked` is a layer that is right and has the same forward, for the diagnosis to compare with: a lesson's solution.
+    """
     report = Report(repr(layer), not_checked=NOT_CHECKED)
     with _evidence_entered(report, "forward runs"):
         bench = LayerBench(layer, x, seed, report, only_here)
+        bench.asked = Asked(asked) if asked else None
     return run(bench, rules)
 
 

@@ -10,10 +10,14 @@ the line that is wrong stands the right one: the change that was tried, or else 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,7 @@ from minigrad.testing import (
     entrywise,
     forgotten,
     formula,
+    line_by_line,
     other_forward,
     overwritten,
     paths,
@@ -32,6 +37,7 @@ from minigrad.testing import (
     repair,
     signatures,
 )
+from minigrad.testing.axes import OR_FORWARD
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.budget import SIGNATURES, Deadline
 from minigrad.testing.gradients import sibling_of, try_gradients
@@ -41,18 +47,35 @@ from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, Wron
 from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
 from minigrad.testing.trials import Correction
 
+NUMPY = str(Path(np.__file__).parent)
+EXPERIMENTS = tuple(str(Path(__file__).parents[1] / folder) for folder in ("testing", "derivation"))
+
 
 def of(evidence: Evidence, bench: Bench | None = None) -> Diagnosis:
     """The likely bug behind this evidence; empty if none fits. Experiments are made on the bench of a layer."""
     sentence = SENTENCES[evidence.symptom] if evidence.symptom else ""
+    read, raised = Diagnosis(), ""
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")  # those of the compiler too, about changes that make no sense
         try:
             read = _read(evidence, bench)
-        except Exception:  # of the layer, at what an experiment gave it
-            read = Diagnosis()
+        except Exception as error:  # of the layer, at what an experiment gave it
+            raised = _of_ours(error)
+    if raised:
+        warnings.warn(f"the likely bug could not be looked for, please report it: {raised}", stacklevel=2)
+    if isinstance(bench, LayerBench) and bench.asked:  # its forward has been compared
+        read = replace(read, sentence=read.sentence.replace(OR_FORWARD, ""))
     text = evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
     return read if read.sentence else Diagnosis(text, read.written, read.right)
+
+
+def _of_ours(error: Exception) -> str:
+    """The error in words with its place, if it was raised here and not by the code under test."""
+    if isinstance(error, Evidence):
+        return ""
+    frames = [f for f in extract_tb(error.__traceback__) if not f.filename.startswith(NUMPY)]
+    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+    return f"{type(error).__name__}: {error} ({place})" if frames[-1].filename.startswith(EXPERIMENTS) else ""
 
 
 def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
@@ -62,6 +85,10 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         return _of_forward(evidence)
     if layer_bench:
         names = forgotten.correction(layer_bench.layer, layer_bench.x, getattr(evidence, "error", None))
+        if names:
+            return _with(names.says, names)
+    if isinstance(bench, LossBench):
+        names = forgotten.in_loss(bench.loss, bench.is_right)
         if names:
             return _with(names.says, names)
     if isinstance(evidence, WrongGradient):
@@ -77,11 +104,16 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         said = _of_refused_value(evidence.error, evidence.rows)
         return _of_refusal(layer_bench, evidence, said) if layer_bench else Diagnosis(said)
     if isinstance(evidence, WrongShape) and layer_bench:
-        found = refusal.correction(layer_bench, None)
+        found = _mended(layer_bench, None)
         said = _of_shape(layer_bench, evidence.x, evidence.dx)
+        if said and found and not found.wholly and layer_bench.asked:
+            found = None
         return _with(said or (found.says if found else ""), found)
+    if evidence.symptom == "parameters changed" and evidence.what.startswith("forward") and layer_bench:
+        found = overwritten.correction(layer_bench, "forward")
+        return _with(f"only an optimizer may change them; {found.says}", found) if found else Diagnosis()
     if evidence.symptom in BY_REPAIR and layer_bench:
-        found = refusal.correction(layer_bench, None)
+        found = _mended(layer_bench, None)
         said = SENTENCES[evidence.symptom].format(**vars(evidence))
         names_it = found and evidence.symptom in ("never set", "left behind by an earlier call")
         return _with(f"{said}; {found.says}" if found and names_it else said, found)
@@ -89,6 +121,14 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         found = overwritten.correction(layer_bench, OVERWRITTEN[evidence.symptom])
         return _with(f"{SENTENCES[evidence.symptom]}; {found.says}", found) if found else Diagnosis()
     return Diagnosis(refusal.shapes(evidence.__cause__))
+
+
+def _mended(bench: LayerBench, error: Exception | None) -> Correction | None:
+    """The change with which a backward runs, and is right."""
+    if isinstance(error, NameError):
+        return refusal.correction(bench, error) or line_by_line.read(bench).correction
+    lines = line_by_line.read(bench)
+    return lines.or_rather(None if lines.surely else refusal.correction(bench, error))
 
 
 def _of_forward(evidence: NotRun) -> Diagnosis:
@@ -141,8 +181,14 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
         return Diagnosis(f"the gradient is not finite; {place}", "", formula.of(bench, case, mismatch))
     between = case.situation.startswith(BETWEEN)
     said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
-    outcome = repair.of_layer(bench, case, mismatch)
-    found = outcome.correction
+    lines = line_by_line.read(bench)
+    outcome = repair.Outcome(None, 0, True) if lines.surely else repair.of_layer(bench, case, mismatch)
+    found = lines.or_rather(outcome.correction)
+    doubtful = said.startswith(HYPOTHESES) and not said.endswith(signatures.EXCHANGED)
+    if doubtful and bench.asked and found and found.wholly:
+        said = ""
+    if found and found is lines.correction and lines.count > 1:
+        return _with(said if said.endswith(signatures.EXCHANGED) else found.says, found)
     if found and said.startswith("a factor of two"):
         said = f"{said.partition(':')[0]}: {found.says}"
     if found and not said:
@@ -154,6 +200,9 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
         said = f"{place}: {found.says}" if place else found.says
     said = said or (BRANCHES if between else signatures.unset(mismatch))
     said = said or paths.left_out(bench, case, mismatch)
+    if lines.says and not found:
+        likely = f"{said}; {lines.says}" if said else lines.says
+        return Diagnosis(likely, lines.written, formula.of(bench, case, mismatch))
     said = said or ("" if signatures.is_first(case) else places.where(bench, case, mismatch))
     said = said or places.not_seen(mismatch) or places.few_digits(mismatch)
     said = said or other_forward.of_layer(bench, case, mismatch)
@@ -164,6 +213,7 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     return _with(said, found, "" if found else formula.of(bench, case, mismatch))
 
 
+HYPOTHESES = ("the derivative is taken", "it is the gradient of", "transposed: backward uses")
 BY_REPAIR = (
     *("no dx", "several returned", "never set", "parameters changed"),
     *("accumulated over calls", "left behind by an earlier call"),
@@ -228,10 +278,10 @@ def _ignores_dy(bench: LayerBench, dx: Array) -> bool:
 def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
     """The likely bug of a backward that raises: the change that mends it, shapes, or what other shapes it takes."""
     does_not_fit = refusal.shapes(evidence.error, evidence.rows, len(bench.x))  # before anything else runs
-    found = refusal.correction(bench, evidence.error)
+    found = _mended(bench, evidence.error)
     if found:
         only = square if (square := _square(bench)) == SENTENCES["square shapes only"] else ""
-        words = [found.says if said in ("", ONE_NUMBER, KEPT_AXIS) else said, does_not_fit, only]
+        words = [found.says if said in ("", ONE_NUMBER, KEPT_AXIS, UNSUMMED) else said, does_not_fit, only]
         return _with("; ".join(each for each in words if each), found)
     said = said or does_not_fit or _square(bench)
     if said:
@@ -270,7 +320,8 @@ def _of_refused_value(error: Exception, rows: int) -> str:
             return "transposed: the gradient has the two axes of its parameter exchanged"
         if value.ndim == len(shape) + 1 and value.shape[1:] == shape:
             return KEPT_AXIS
-    if f"input array from shape ({rows}," in str(error):
+    shapes = re.findall(r"\(([\d,]*)\)", str(error)) if "input array from shape" in str(error) else []
+    if len(shapes) == 2 and shapes[0].split(",") == [str(rows), *filter(None, shapes[1].split(","))]:
         return UNSUMMED
     if "read-only" in str(error):
         return "an argument is overwritten in place; work on a copy"

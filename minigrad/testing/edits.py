@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 HARMLESS = (
-    *("sum", "mean", "max", "var", "std", "cumsum", "tanh", "exp", "log", "sign", "abs", "sqrt", "maximum", "minimum"),
-    *("sin", "cos", "cosh", "where", "outer", "dot", "matmul", "einsum", "diag", "zeros_like", "ones_like", "pad"),
-    *("swapaxes", "reshape", "transpose", "concatenate", "stack"),
+    *("sum", "mean", "max", "var", "std", "cumsum", "tanh", "exp", "log", "log1p", "sign", "abs", "sqrt"),
+    *("maximum", "minimum", "sin", "cos", "cosh", "where", "outer", "dot", "matmul", "einsum", "diag", "zeros_like"),
+    *("ones_like", "pad", "swapaxes", "reshape", "transpose", "concatenate", "stack"),
 )
 
 
@@ -173,13 +173,13 @@ def _shape(node: Any, scope: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 def _value(text: str, scope: Mapping[str, Any]) -> Any:
     inside = {"self": _Attributes(scope), **{name: value for name, value in scope.items() if "." not in name}}
-    return eval(text, {"np": np, "math": math, "__builtins__": {}}, inside)
+    return eval(text, {"np": np, "math": math, "abs": abs, "__builtins__": {}}, inside)
 
 
 def value_of(node: Any, scope: Mapping[str, Any]) -> Any:
     """An expression's value, if it changes nothing when it is evaluated; None if it may, or has none."""
     calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
-    if any(not isinstance(call, ast.Attribute) or call.attr not in HARMLESS for call in calls):
+    if any(getattr(call, "attr", "") not in HARMLESS and ast.unparse(call) != "abs" for call in calls):
         return None
     try:
         return _value(ast.unparse(node), scope)
@@ -268,6 +268,12 @@ def steps_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
                 if isinstance(value, np.ndarray):
                     found[text] = Atom(ast.parse(text, mode="eval").body, value)
     return found
+
+
+def expressions_of(nodes: list[Any], scope: Mapping[str, Any]) -> dict[str, Atom]:
+    """Those of the expressions that are arrays of numbers."""
+    found = {ast.unparse(node): Atom(node, value_of(node, scope)) for node in nodes}
+    return {text: atom for text, atom in found.items() if isinstance(atom.value, np.ndarray | np.floating)}
 
 
 def scalars_of(expressions: list[Any], scope: Mapping[str, Any]) -> dict[str, Atom]:

@@ -6,7 +6,7 @@ import ast
 import builtins
 import dis
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
@@ -26,7 +26,7 @@ def correction(layer: Layer, x: Array, error: BaseException | None = None) -> Co
 
     If backward raises that there is no `self.y`, say, and forward has a y, forward is to keep that.
     """
-    found = _rewritten(layer, "forward", "backward", unkept=isinstance(error, AttributeError))
+    found = _rewritten(layer, "forward", "backward", "predict", unkept=isinstance(error, AttributeError))
     if not found:
         return None
     rewritten, says, surely = found
@@ -41,16 +41,24 @@ def in_forward(layer: Layer, x: Array, wanted: Array) -> Correction | None:
     return None
 
 
-def _rewritten(layer: Layer, *starts: str, unkept: bool = False) -> tuple[list[Written], str, bool] | None:
+def in_loss(loss: Any, is_right: Callable[[Any], bool]) -> Correction | None:
+    """The same in a loss, which is right then."""
+    found = _rewritten(loss, "terms", "slopes", "forward", "backward")
+    if found and is_right(rewrites.changed(loss, found[0])):
+        return rewrites.described(found[0], found[1], True)
+    return None
+
+
+def _rewritten(layer: Any, *starts: str, unkept: bool = False) -> tuple[list[Written], str, bool] | None:
     """The edits of all methods, words for them, and whether the slip is sure: the name is there for something else."""
     files, absent, kept, missing, surely = list[str](), list[str](), list[str](), list[str](), unkept
     functions = [inspect.unwrap(getattr(type(holder), name)) for _, holder, name in rewrites.own(layer, *starts)]
     if not any(True for function in functions for _ in _foreign(function)) and not unkept:
         return None
-    methods = list(rewrites.written_in(layer, *starts))
+    methods, keeps = list(rewrites.written_in(layer, *starts)), isinstance(layer, Layer)
     for each in methods:
         names = dict(_foreign(each.method.function))
-        has, of_forward = _attributes(each), _of_forward(each) if each.name == "backward" else set()
+        has, of_forward = _attributes(each), _of_forward(each) if keeps and each.name == "backward" else set()
         own = [name for name in names if name in has]
         local = [name for name in names if name in of_forward and name not in has]
         for slot in slots(each.method.tree, {}):
@@ -69,16 +77,20 @@ def _rewritten(layer: Layer, *starts: str, unkept: bool = False) -> tuple[list[W
         kept += local
         surely = surely or any(names[name] is None or isinstance(names[name], np.ndarray) for name in own + local)
     rewritten = [each for each in methods if each.edits]
-    return (rewritten, "; ".join(_words(files, absent, kept, missing)), surely) if rewritten else None
+    return (
+        (rewritten, "; ".join(_words("layer" if keeps else "loss", files, absent, kept, missing)), surely)
+        if rewritten
+        else None
+    )
 
 
-def _words(files: list[str], absent: list[str], kept: list[str], missing: list[str]) -> Iterator[str]:
+def _words(kind: str, files: list[str], absent: list[str], kept: list[str], missing: list[str]) -> Iterator[str]:
     files = list(dict.fromkeys(files))
     if files:
         names, own = (_listed([f"`{of}{name}`" for name in files]) for of in ("", "self."))
         belong = "belongs" if len(files) == 1 else "belong"
         whose = f"is the file's own {names}" if len(files) == 1 else "are the file's own"
-        yield f"{names} {whose}, not the layer's: {own} {belong} there"
+        yield f"{names} {whose}, not the {kind}'s: {own} {belong} there"
     for name in dict.fromkeys(absent):
         yield f"there is no `{name}`: `self.{name}` belongs there"
     for name in dict.fromkeys(kept):
@@ -119,7 +131,7 @@ def _attributes(each: Written) -> set[str]:
         if callable(other) and hasattr(other, "__code__")
         for node in _stores(other)
     }
-    return stored | set(vars(each.holder)) | set(each.holder.params)
+    return stored | set(vars(each.holder)) | set(getattr(each.holder, "params", ()))
 
 
 def _stores(function: Any) -> Iterator[ast.Attribute]:

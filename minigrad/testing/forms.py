@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, bodies, carried, code, number
+from minigrad.testing.edits import Atom, Edit, Slot, bodies, code, number
+from minigrad.testing.loops import begun_anew, handed_on, one_entry, one_window, targets
 
 
 def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """= where += belongs, the order of a loop, two lines exchanged, an index that occurs twice."""
     for body, loop in bodies(function):
-        yield from _handed_on(body, loop, atoms) if loop is not None and body is loop.body else ()
+        yield from handed_on(body, loop, atoms) if loop is not None and body is loop.body else ()
         yield from _occurs_twice(body, atoms)
         for place, statement in enumerate(body):
-            yield from _one_entry(body, place, loop)
-            yield from _begun_anew(function, body, place)
+            yield from one_entry(body, place, loop)
+            yield from one_window(function, body, place, loop)
+            yield from begun_anew(function, body, place)
             if _changes_what_it_reads(statement):
                 says = f"this line is too much: {code(statement)}"
                 yield Edit(says, statement, ((body, place, ast.Pass()),))
@@ -69,71 +71,17 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
                 yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)))
 
 
-def _one_entry(body: list[Any], place: int, loop: Any) -> Iterator[Edit]:
-    """Each pass of a loop sets all of an array, where one entry of it is its own."""
-    statement, counted = body[place], getattr(loop, "target", None)
-    if not isinstance(statement, ast.Assign | ast.AugAssign) or not isinstance(counted, ast.Name):
-        return
-    target = _targets(statement)[0]
-    array: Any = target.value if isinstance(target, ast.Subscript) and _is_all(target.slice) else target
-    if isinstance(array, ast.Name | ast.Attribute) and len(_targets(statement)) == 1:
-        read: Any = ast.parse(ast.unparse(array), mode="eval").body
-        entry = ast.Subscript(read, ast.Name(counted.id, ast.Load()), ast.Store())
-        new = ast.Assign([entry], statement.value)
-        says = f"each pass of the loop sets all of {code(array)}, where its own entry belongs, {code(entry)}"
-        yield Edit(says, statement, ((body, place, new),))
-
-
-def _is_all(index: Any) -> bool:
-    return ast.unparse(index) in (":", "...")
-
-
-def _begun_anew(function: ast.FunctionDef, body: list[Any], place: int) -> Iterator[Edit]:
-    """A sum that each pass of a loop begins anew, where all passes are to add to one."""
-    loop = body[place]
-    if not isinstance(loop, ast.For) or len(loop.body) < 2:
-        return
-    inside = [node for each in loop.body for node in ast.walk(each)]
-    added = {
-        ast.unparse(node.value if isinstance(node, ast.Subscript) else node)
-        for each in inside
-        if isinstance(each, ast.Assign | ast.AugAssign)
-        for node in _targets(each)
-        if isinstance(each, ast.AugAssign) or isinstance(node, ast.Subscript)
-    }
-    made = {
-        node.id for node in [*inside, loop.target] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    for statement in loop.body:
-        first = statement.targets[0] if isinstance(statement, ast.Assign) else None
-        read = {
-            node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        }
-        if isinstance(first, ast.Name) and first.id in added and not read & made:
-            says = (
-                f"each pass of the loop begins {code(first)} anew, and what the passes before have put there is lost: "
-                "this line belongs before the loop"
-            )
-            around = next(
-                node for node in ast.walk(function) if body in (vars(node).get("body"), vars(node).get("orelse"))
-            )
-            key = "body" if vars(around).get("body") is body else "orelse"
-            moved = [*body[:place], statement, *body[place:]]
-            rest = [each for each in loop.body if each is not statement]
-            yield Edit(says, statement, ((around, key, moved), (loop, "body", rest)))
-
-
 def _changes_what_it_reads(statement: Any) -> bool:
     """Whether a statement changes a number that was there: left out, it stays."""
     read = {ast.unparse(node) for node in ast.walk(getattr(statement, "value", None) or ast.Pass())}
-    targets = {ast.unparse(target) for target in _targets(statement)}
-    return isinstance(statement, ast.AugAssign) or (isinstance(statement, ast.Assign) and bool(targets & read))
+    written = {ast.unparse(target) for target in targets(statement)}
+    return isinstance(statement, ast.AugAssign) or (isinstance(statement, ast.Assign) and bool(written & read))
 
 
 def _occurs_twice(body: list[Any], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """An array of indices, of which one may occur twice, where A[index] += v adds once only."""
     for place, statement in enumerate(body):
-        target = _targets(statement)[0]
+        target = targets(statement)[0]
         index = atoms.get(ast.unparse(target.slice)) if isinstance(target, ast.Subscript) else None
         if index is not None and isinstance(index.value, np.ndarray) and index.value.dtype.kind in "iu":
             add = ast.Attribute(ast.Attribute(ast.Name("np", ast.Load()), "add", ast.Load()), "at", ast.Load())
@@ -141,49 +89,6 @@ def _occurs_twice(body: list[Any], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
             new = ast.Expr(ast.Call(add, [base, target.slice, statement.value], []))
             says = f"an index that occurs twice in {code(target.slice)} counts once: np.add.at adds each of them"
             yield Edit(says, statement, ((body, place, new),))
-
-
-def _handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """What a loop hands on from pass to pass lacks a factor at its end."""
-    yield from _not_handed_on(body, loop, atoms)
-    stored = [
-        n for each in body if loop for n in ast.walk(each) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    ]
-    for name in dict.fromkeys(node.id for node in stored):
-        for atom in atoms.values():
-            if name in atoms and np.shape(atom.value) == np.shape(atoms[name].value) != () and atom.text != name:
-                target, there = ast.Name(name, ast.Store()), ast.Name(name, ast.Load())
-                new = ast.Assign([target], ast.BinOp(there, ast.Mult(), atom.node))
-                says = (
-                    f"`{name}` lacks the factor {code(atom.node)} when it is handed on to the step before, at the end"
-                )
-                yield Edit(f"{says} of the loop", body[-1], ((loop, "body", [*body, new]),), added=new)
-
-
-def _not_handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """What a loop reads, and no pass of it changes, is to come back from pass to pass through a matrix."""
-    inside = [
-        n for each in body if loop and isinstance(loop, ast.For) for n in ast.walk(each) if isinstance(n, ast.Name)
-    ]
-    stored = {n.id for n in inside if isinstance(n.ctx, ast.Store)}
-    read = dict.fromkeys(
-        n.id for n in inside if n.id not in stored and np.ndim(getattr(atoms.get(n.id), "value", 0)) == 2
-    )
-    matrices = [a for a in atoms.values() if np.ndim(a.value) == 2 and a.text.startswith("self.")]
-    for name in read:
-        for made in (atom for atom in atoms.values() if atom.text in stored and np.ndim(atom.value) == 2):
-            for matrix in matrices:
-                turned = ast.Attribute(matrix.node, "T", ast.Load())
-                for by, shape in ((turned, matrix.value.shape[::-1]), (matrix.node, matrix.value.shape)):
-                    if (made.value.shape[0], shape[1]) == np.shape(atoms[name].value) and made.value.shape[1] == shape[
-                        0
-                    ]:
-                        handed = ast.BinOp(made.node, ast.MatMult(), by)
-                        new = ast.Assign([ast.Name(name, ast.Store())], handed)
-                        says = f"nothing comes back through time: `{name} = {ast.unparse(handed)}` is missing"
-                        yield Edit(
-                            f"{says} at the end of the loop", body[-1], ((loop, "body", [*body, new]),), added=new
-                        )
 
 
 def _call(name: str, *arguments: Any) -> ast.Call:
@@ -234,7 +139,8 @@ def indices(slot: Slot) -> Iterator[Edit]:
         for sign, words in ((ast.Sub(), "late"), (ast.Add(), "early")):
             new_one = _one_step(node, sign)
             yield slot.to(new_one, f"{code(node)} is a step too {words}: {code(new_one)} belongs there")
-    if isinstance(node, ast.UnaryOp | ast.Constant) and not slot.within(ast.BinOp):
+    rows = isinstance(slot.statement, ast.For) and ast.unparse(parent).endswith(".shape[0]")
+    if isinstance(node, ast.UnaryOp | ast.Constant) and not slot.within(ast.BinOp) and not rows:
         for index in (0, -1, 1):
             yield slot.to(
                 number(index), f"it is the wrong step, or row: {index} belongs there, not {ast.unparse(node)}"
@@ -309,26 +215,3 @@ def spaced(places: list[Slot], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
 
 def _minus_one(name: Any) -> Any:
     return ast.BinOp(number(-1), ast.Sub(), name)
-
-
-def through_time(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """What a loop hands on from pass to pass is left out, or a factor belongs to it too."""
-    node, statement = slot.node, slot.statement
-    if slot.loop is None or statement is slot.loop or slot.within(ast.Subscript) or slot.key in ("func", "slice"):
-        return
-    says = "the term {} is missing: what comes back through time, from the step after this one"
-    for name in [name for name in atoms if carried(slot, name) and np.ndim(atoms[name].value)]:
-        handed = atoms[name].node
-        if slot.shape not in (None, np.shape(atoms[name].value)):
-            continue
-        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) or slot.parent is statement:
-            yield slot.to(ast.BinOp(node, ast.Add(), handed), says.format(code(handed)))
-        set_here = any(isinstance(n, ast.Name) and n.id == name for t in _targets(statement) for n in ast.walk(t))
-        for atom in atoms.values() if slot.parent is statement and set_here else ():
-            if np.shape(atom.value) == np.shape(atoms[name].value):
-                term = ast.BinOp(handed, ast.Mult(), atom.node)
-                yield slot.to(ast.BinOp(node, ast.Add(), term), says.format(code(term)))
-
-
-def _targets(statement: Any) -> list[Any]:
-    return statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", ast.Pass())]

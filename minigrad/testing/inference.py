@@ -28,7 +28,7 @@ def inference(bench: LayerBench) -> None:
     expected = bench.gradient(dy)
     y = subject.forward(bench.x).copy()
     state, given = subject.state(), x.copy()
-    with bench.trying("predict"):
+    with bench.trying("predict", "predict"):
         p = subject.layer.predict(x)
         again = subject.layer.predict(x)
     if not same(x, given):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import inspect
 import linecache
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -19,6 +21,7 @@ from minigrad.testing.slips import Known
 
 KNOWN = ("sigmoid", "relu", "softplus", "softmax")  # functions that are but a formula
 KEPT = ("forward", "predict", "config", "output_shape")  # methods that no gradient is computed in
+SEEN = "_seen"  # what a watched method hands its values to
 UNSAFE = ("as_strided", "frombuffer", "ctypes")  # changed arguments of these may read or write anywhere
 
 
@@ -73,6 +76,15 @@ class Method:
         cells = {name: cell.cell_contents for name, cell in held}
         return made["made"](**{"__class__": None} | cells)
 
+    def watched(self) -> Method:
+        """The same, but each value that a name is given goes through `self._seen(name, value, line)`."""
+        module: Any = copy.deepcopy(self.module)
+        tree = module.body[0].body[0]
+        last = tree.body[-1]
+        _Watched(tree.args.args[0].arg).generic_visit(tree)
+        del tree.body[tree.body.index(last) + 1 :]
+        return replace(self, tree=tree, module=ast.fix_missing_locations(module))
+
     def known(
         self, holder: Any, run: Callable[[], Any], blamed: str = "", wrong: frozenset[str] = frozenset()
     ) -> Known:
@@ -118,6 +130,32 @@ class _Silent(ast.NodeTransformer):
         """Pass, in the place of a print."""
         printed = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "print"
         return ast.copy_location(ast.Pass(), node) if printed else node
+
+
+class _Watched(ast.NodeTransformer):
+    """Puts `name = self._seen('name', name, line)` after what gives a name a value, an attribute of self, or a part."""
+
+    def __init__(self, of_self: str) -> None:
+        self._self = of_self
+
+    def visit_Assign(self, node: ast.Assign | ast.AugAssign) -> list[ast.stmt]:
+        """The statement and what comes after it."""
+        lines = []
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            for each in ast.walk(target):
+                part, stored = isinstance(each, ast.Subscript), isinstance(getattr(each, "ctx", None), ast.Store)
+                name = ast.unparse(each.value if isinstance(each, ast.Subscript) else each) if stored else ""
+                if re.fullmatch(rf"({self._self}\.)?\w+", name):
+                    given = f"{self._self}.{SEEN}('{name}', {name}, {node.lineno})"
+                    lines.append(given if part else f"{name} = {given}")
+        watchers = ast.parse("\n".join(lines)).body
+        return [node, *(ast.copy_location(ast.increment_lineno(each, node.lineno), node) for each in watchers)]
+
+    visit_AugAssign = visit_Assign
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Another function, as it is."""
+        return node
 
 
 @functools.lru_cache(maxsize=4)

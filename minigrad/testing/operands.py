@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import difflib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ SECOND: dict[type[ast.operator], type[ast.operator]] = {
     ast.Div: ast.Mult,
     ast.FloorDiv: ast.Div,
     ast.MatMult: ast.Mult,
+    ast.BitXor: ast.Pow,
 }
 OTHER: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE}
 WHOLE = "a name for an expression"
@@ -40,10 +41,11 @@ def replaced(slot: Slot, atoms: Mapping[str, Atom], of_any_shape: bool = False) 
     own = atoms.get(ast.unparse(slot.node)) if isinstance(slot.node, ast.Name | ast.Attribute | ast.Subscript) else None
     if own is None or isinstance(own.value, bool):
         return
+    around = ast.unparse(slot.parent)
     for atom in atoms.values():
         shape, whole = np.shape(atom.value), np.shape(own.value)
         alike = shape == whole or (() not in (shape, whole) and (fits(shape, whole) or fits(whole, shape)))
-        if atom.text != own.text and (alike or of_any_shape):
+        if atom.text not in (own.text, around) and (alike or of_any_shape):
             if slot.within(ast.Compare):
                 says = f"the condition, or mask, is taken of {code(own.node)}, where {code(atom.node)} belongs"
             else:
@@ -75,7 +77,8 @@ def swapped(places: list[Slot], atoms: Mapping[str, Atom], where: Callable[[Slot
 
 def functions(slot: Slot, functions: set[str]) -> Iterator[Edit]:
     """A function of it instead of it itself."""
-    if isinstance(slot.node, ast.Name | ast.Attribute) and isinstance(slot.parent, ast.BinOp | ast.Call):
+    within = isinstance(slot.parent, ast.BinOp | ast.UnaryOp | ast.Call)
+    if isinstance(slot.node, ast.Name | ast.Attribute) and within:
         for function in sorted(functions) if slot.key != "func" and slot.shape else ():
             new = ast.Call(ast.parse(function, mode="eval").body, [slot.node], [])
             yield slot.to(new, f"{code(slot.node)} stands where {code(new)} belongs")
@@ -86,6 +89,19 @@ def whole(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     whole = isinstance(slot.node, ast.BinOp | ast.Call | ast.Subscript)
     for atom in atoms.values() if whole and not slot.within(ast.Slice) else ():
         if slot.shape == np.shape(atom.value) or (slot.shape is None and np.ndim(atom.value) > 1):
+            yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs", WHOLE)
+
+
+def instead(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
+    """Another expression."""
+    kinds = ast.BinOp | ast.UnaryOp | ast.Call | ast.Subscript | ast.Name | ast.Attribute
+    kinds |= ast.Constant if slot.parent is slot.statement else kinds
+    all_of_it = isinstance(slot.parent, ast.Return)  # would be no slip, but another answer
+    if not isinstance(slot.node, kinds) or slot.key in ("func", "slice") or slot.within(ast.Slice) or all_of_it:
+        return
+    for text, atom in atoms.items():
+        fitting = slot.shape is None or fits(slot.shape, np.shape(atom.value))
+        if fitting and text != ast.unparse(slot.node):
             yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs", WHOLE)
 
 
@@ -103,7 +119,9 @@ def dropped(slot: Slot) -> Iterator[Edit]:
     elif isinstance(node, ast.Compare):
         yield slot.to(node.left, f"{code(node)} loses the sizes of {code(node.left)}, which belong there")
     elif isinstance(node, ast.Call):
-        says, without = f"{code(node.func)} does not belong there", code(node.func)
+        method = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) not in ("np", "self", "math")
+        without = f"`.{node.func.attr}(…)`" if isinstance(node.func, ast.Attribute) and method else code(node.func)
+        says = f"{without} does not belong there"
         if getattr(node.func, "attr", "") == "astype":
             says = f"{code(node)} loses digits, in float16 or float32 say, or the part after the point"
         if isinstance(slot.statement, ast.For):
@@ -131,7 +149,8 @@ def dropped_two(slot: Slot) -> Iterator[Edit]:
 
 def signs(slot: Slot) -> Iterator[Edit]:
     """A minus too much."""
-    if isinstance(slot.node, ast.UnaryOp) and isinstance(slot.node.op, ast.USub):
+    axis = isinstance(slot.parent, ast.keyword) and slot.parent.arg == "axis"
+    if isinstance(slot.node, ast.UnaryOp) and isinstance(slot.node.op, ast.USub) and not axis:
         yield slot.to(slot.node.operand, f"the sign of {code(slot.node)} is wrong")
 
 
@@ -143,6 +162,7 @@ def operators(slot: Slot) -> Iterator[Edit]:
     if isinstance(node, ast.BinOp) and type(node.op) in SECOND:
         others: list[type[ast.operator]] = [SECOND[type(node.op)]]
         others += [ast.Add, ast.MatMult] if isinstance(node.op, ast.Mult) else []
+        others += [ast.Pow] if isinstance(node.op, ast.Mult) and isinstance(node.right, ast.Constant) else []
         for other in others:
             new: Any = ast.BinOp(node.left, other(), node.right)
             yield slot.to(new, f"the operation in {code(node)}: {code(new)} belongs there")
@@ -165,6 +185,16 @@ def grouped(slot: Slot) -> Iterator[Edit]:
                 for one, other in ((product.left, product.right), (product.right, product.left)):
                     new = ast.BinOp(ast.BinOp(one, ast.Add(), term), ast.Mult(), other)
                     yield slot.to(new, f"parentheses: {code(other)} is a factor of {code(term)} too")
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.left, ast.BinOp):
+        power = node.left
+        if isinstance(power.op, ast.Pow):
+            new = ast.BinOp(power.left, ast.Pow(), ast.BinOp(power.right, ast.Div(), node.right))
+            yield slot.to(new, f"parentheses are missing: ** goes before /, and {code(new)} belongs there")
+        outer = power.right
+        if isinstance(power.op, ast.Mult | ast.Div) and isinstance(outer, ast.BinOp) and isinstance(outer.op, ast.Pow):
+            root = ast.BinOp(outer.left, ast.Pow(), ast.BinOp(outer.right, ast.Div(), node.right))
+            says = f"parentheses are missing: ** goes before /, and {code(root)} belongs there"
+            yield slot.to(ast.BinOp(power.left, power.op, root), says)
     named = isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(slot.parent, ast.BinOp)
     if named and not isinstance(slot.statement, ast.For):
         rest = ast.BinOp(ast.Constant(1), ast.Sub(), node)
@@ -202,7 +232,16 @@ def _in_parentheses(slot: Slot, new: Any, product: ast.operator, total: ast.oper
     return slot.to(new, f"parentheses are missing: {first} goes before {second}")
 
 
-def unknown(slot: Slot, atoms: Mapping[str, Atom], scope: Mapping[str, Any]) -> Iterator[Edit]:
+def gradient_read(slot: Slot, gradients: Mapping[str, str]) -> Iterator[Edit]:
+    """A gradient where its parameter belongs."""
+    stored = isinstance(slot.parent, ast.Subscript) and isinstance(slot.parent.ctx, ast.Store)
+    for parameter, gradient in gradients.items() if not stored else ():
+        if ast.unparse(slot.node) == f"self.{gradient}":
+            new = ast.Attribute(ast.Name("self", ast.Load()), parameter, ast.Load())
+            yield slot.to(new, f"{code(slot.node)}, a gradient, stands where the parameter {code(new)} belongs")
+
+
+def unknown(slot: Slot, atoms: Mapping[str, Atom], scope: Collection[str]) -> Iterator[Edit]:
     """A name that there is none of, for one like it."""
     text = ast.unparse(slot.node)
     of_self = isinstance(slot.node, ast.Attribute) and text.startswith("self.")
@@ -216,7 +255,8 @@ def numbers(slot: Slot, constants: set[Any], atoms: Mapping[str, Atom]) -> Itera
     value: Any = slot.node.value if isinstance(slot.node, ast.Constant) else None
     if type(value) not in (int, float):
         return
-    for atom in atoms.values():
+    exponent = isinstance(slot.parent, ast.BinOp) and isinstance(slot.parent.op, ast.Pow) and slot.key == "right"
+    for atom in atoms.values() if not exponent else ():
         if type(atom.value) is int and atom.value > 1 and atom.value != value and "self." in atom.text:
             yield slot.to(atom.node, f"the number {value} where {code(atom.node)} belongs")
     for new in dict.fromkeys([value + 1, value - 1, 2 * value, -value, value / 2, 0, 1, *sorted(constants)]):
@@ -267,7 +307,7 @@ def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     as_factor, as_term = _may_lack(slot), _may_lack(slot, ast.Add, ast.Sub)
     for atom in _spread_over(slot, atoms) if as_factor or as_term else ():
         new = atom.node
-        if as_factor:
+        if as_factor and atom.text != ast.unparse(slot.node):
             yield slot.to(ast.BinOp(slot.node, ast.Div(), new), f"the division by {code(new)} is missing")
         if as_term and atom.text != ast.unparse(slot.node):
             yield slot.to(ast.BinOp(slot.node, ast.Add(), new), f"the term {code(new)} is missing")
@@ -316,7 +356,7 @@ def scaled(slot: Slot, atoms: Mapping[str, Atom], constants: set[Any]) -> Iterat
     if product or call or isinstance(slot.node, ast.Constant | ast.Tuple) or _is_alias(slot.statement):
         return
     counts = [atom.node for atom in atoms.values() if type(atom.value) is int and atom.value > 1]
-    likely = {2} | {value for value in constants if abs(value) > 1e-3} - {0, 1, -1}
-    for count in [*counts, *(number(value) for value in sorted(likely))]:
+    likely = {value for value in constants if abs(value) > 1e-3} - {0, 1, -1, 2}
+    for count in [*counts, *(number(value) for value in (2, *sorted(likely)))]:
         yield slot.to(ast.BinOp(slot.node, ast.Mult(), count), f"the factor {code(count)} is missing")
         yield slot.to(ast.BinOp(slot.node, ast.Div(), count), f"the division by {code(count)} is missing")

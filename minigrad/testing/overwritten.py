@@ -31,13 +31,13 @@ def correction(bench: LayerBench, name: str) -> Correction | None:
             x = bench.x.copy()
             y = subject.forward(x)
             dy = bench.upstream(y)
-            given = dy.copy()
+            given, kept = dy.copy(), same(subject.theta, bench.theta)
             gradient = subject.collect(x, subject.layer.backward(dy)).copy()
             point = bench.point(Case("the first input", bench.x, bench.theta, given, gradient), subject)
             wholly = bench.prover.right_parts(point) >= {part.name for part in point.parts}
         except Exception:  # of a change that makes no sense
             continue
-        if same(x, bench.x) and same(dy, given):
+        if kept and same(x, bench.x) and same(dy, given):
             return Correction(SAYS, method.place(edit.statement), first_line(edit.statement), right, wholly)
     return None
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
+from minigrad.testing.asked import Asked
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import ONE_CHANGE, SEVERAL_CHANGES, Deadline
 from minigrad.testing.loss_bench import LossBench
@@ -62,7 +63,7 @@ def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
 
     deadline, partly, tried = Deadline(ONE_CHANGE), None, list[Trials]()
     for number in sorted(changed, key=lambda number: number != own):
-        trials = Trials(holders[number], run, wanted, confirm, deadline)
+        trials = Trials(holders[number], run, wanted, confirm, deadline, bench.asked if number == 0 else None)
         tried.append(trials)
         mine = (
             (names.get(mismatch.part.name, ""), frozenset(names.values())) if number == own else ("", frozenset[str]())
@@ -123,9 +124,9 @@ def elsewhere(bench: LayerBench, subject: Subject) -> Iterator[Point]:
             yield bench.point(Case(name, x, bench.theta, dy, gradient), subject)
 
 
-def of_forward(layer: Layer, run: Callable[[], Array], wanted: Array) -> Correction | None:
-    """The change of a layer's forward with which `run`, that runs it, gives what is wanted."""
-    return Trials(layer, run, wanted, lambda: True, Deadline(ONE_CHANGE)).correction("forward")
+def of_forward(layer: Layer, run: Callable[[], Array], wanted: Array, asked: Asked) -> Correction | None:
+    """The change of a layer's forward with which `run`, that runs it, gives what is wanted, as that asked for does."""
+    return Trials(layer, run, wanted, lambda: True, Deadline(ONE_CHANGE), asked).correction("forward")
 
 
 def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> Outcome:

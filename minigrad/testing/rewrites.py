@@ -16,6 +16,7 @@ from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REWRITTEN
 from minigrad.testing.edits import Edit, all_made, statements_of
 from minigrad.testing.gradients import try_gradients
+from minigrad.testing.inference import inference, mean_of_training, settled
 from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.repair import is_ours
 from minigrad.testing.report import Report
@@ -34,14 +35,14 @@ class Written:
     edits: list[Edit] = field(default_factory=list)
 
 
-def own(layer: Layer, *starts: str) -> Iterator[tuple[int, Any, str]]:
+def own(layer: Any, *starts: str) -> Iterator[tuple[int, Any, str]]:
     """The methods named, and those that they call, of a layer and of those within it, apart from the package's."""
-    for number, holder in enumerate(walk([layer])):
+    for number, holder in enumerate(_holders(layer)):
         for name in () if is_ours(holder) else methods(type(holder), starts):
             yield number, holder, name
 
 
-def written_in(layer: Layer, *starts: str) -> Iterator[Written]:
+def written_in(layer: Any, *starts: str) -> Iterator[Written]:
     """Those of which the source can be changed."""
     for number, holder, name in own(layer, *starts):
         method = Method.of(getattr(type(holder), name))
@@ -49,20 +50,29 @@ def written_in(layer: Layer, *starts: str) -> Iterator[Written]:
             yield Written(number, holder, name, method)
 
 
-def changed(layer: Layer, rewritten: list[Written]) -> Layer:
+def changed(layer: Any, rewritten: list[Written]) -> Any:
     """A copy of the layer in which the edits are made."""
     other = copy.deepcopy(layer)
-    holders = list(walk([other]))
+    holders = _holders(other)
     for each in rewritten:
         with all_made(each.edits):
             vars(holders[each.number])[each.name] = MethodType(each.method.compiled(), holders[each.number])
     return other
 
 
+def _holders(layer: Any) -> list[Any]:
+    """A layer and those within it; a loss has none."""
+    return list(walk([layer])) if isinstance(layer, Layer) else [layer]
+
+
 def broken(layer: Layer, x: Array) -> Evidence | None:
-    """What the rules of gradients find at x and at inputs like it."""
+    """What the rules of gradients find at x and at inputs like it, and those of predict where the layer has its own."""
     try:
-        try_gradients(LayerBench(layer, x, 0, Report(""), seconds=REWRITTEN))
+        bench = LayerBench(layer, x, 0, Report(""), seconds=REWRITTEN)
+        try_gradients(bench)
+        for rule in (inference, mean_of_training, settled) if type(layer).predict is not Layer.predict else ():
+            bench.reset()
+            rule(bench)
     except Evidence as evidence:
         return evidence
     except Exception as error:

@@ -21,6 +21,8 @@ from minigrad.testing.rounding import matches
 from minigrad.testing.sentences import UNSET
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
+EXCHANGED = ": the two are exchanged"
+
 
 def exact(bench: LayerBench, case: Case, mismatch: Mismatch, counts: Mapping[str, int]) -> Iterator[str]:
     """What the gradient is instead of the right one; empty where it is not that."""
@@ -256,7 +258,8 @@ def _other_part(bench: LayerBench, mismatch: Mismatch, part: Part, given: Array)
             continue
         wanted = np.array([bench.prover.entry(point, p).numeric for p in range(other.span.start, other.span.stop)])
         if matches(given, wanted):
-            return f"it is the gradient of {other.name}: the two are exchanged"
+            both = other.name not in bench.prover.right_parts(point)
+            return f"it is the gradient of {other.name}{EXCHANGED if both else ''}"
     return ""
 
 

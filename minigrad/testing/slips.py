@@ -7,21 +7,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from minigrad.testing.axes import axes, counts, spread, transposed, turned_back
+from minigrad.testing.axes import axes, counts, spread, summed, transposed, turned_back
 from minigrad.testing.calls import emptied, layers, misnamed, returned, stored, unmultiplied
-from minigrad.testing.edits import Edit, atoms_of, results_of, scalars_of, slots, steps_of
+from minigrad.testing.edits import Edit, Slot, atoms_of, expressions_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
     indices,
     spaced,
     statements,
-    through_time,
 )
+from minigrad.testing.loops import through_time
 from minigrad.testing.operands import (
     dropped,
     dropped_two,
     functions,
+    gradient_read,
     grouped,
+    instead,
     lacking,
     missing,
     numbers,
@@ -46,7 +48,8 @@ class Known:
     `scope` has the values of its names and of what `self` has; `constants`, `functions` of one argument, and factors
     and divisors (`scales`) stand elsewhere in its class. `blamed` is the result to be mended, "return" or "self.dW"
     say, `wrong` are all that are; `gradients` are the names of those that are to be set, by their
-    parameters'. Of one statement alone, that is `only`; `of_any_shape` where shapes are wrong.
+    parameters'. Of one statement alone, that is `only`; `of_any_shape` where shapes are wrong. `asked` are the
+    expressions of a method that is right, where there is one, each with the operation that it is an operand of.
     """
 
     scope: Mapping[str, Any]
@@ -58,25 +61,22 @@ class Known:
     gradients: Mapping[str, str] = field(default_factory=dict)
     only: Any = None
     of_any_shape: bool = False
+    asked: list[tuple[Any, Any]] = field(default_factory=list)
 
 
 def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     """The edits of a function that may change what is blamed, those first that change all that is wrong."""
-    reached = results_of(function)
-    changing = {each for each, results in reached.items() if not known.blamed or known.blamed in results}
-    changing = {known.only} if known.only else changing
-    places = [slot for slot in slots(function, known.scope) if slot.statement in changing]
-    places.sort(key=lambda slot: (not known.wrong <= reached[slot.statement], len(reached[slot.statement])))
+    changing, places = _concerned(function, known)
     atoms = atoms_of(places, known.scope)
     steps = atoms | steps_of(places, known.scope)
     scaling = atoms | scalars_of(known.scales, known.scope)
+    for slot in places:
+        yield from gradient_read(slot, known.gradients)
+    there = {*known.scope, *(f"self.{gradient}" for gradient in known.gradients.values())}
     for slot in places if known.only else ():
-        yield from unknown(slot, atoms, known.scope)
+        yield from unknown(slot, atoms, there)
     if known.only is None:
-        yield from returned(function, atoms)
-        yield from stored(function, known.scope, known.gradients)
-        yield from emptied(function, known.gradients)
-        yield from misnamed(function, known.gradients)
+        yield from whole_method(function, known)
     yield from (edit for edit in statements(function, atoms) if edit.statement in changing)
     for kind in (signs, unwrapped, exchanged, indices, axes, spread, transposed, squares, counts, turned_back):
         for slot in places:
@@ -110,8 +110,39 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
         yield from whole(slot, scaling)
     for slot in places:
         yield from scaled(slot, atoms, known.constants)
+        yield from summed(slot)
     for slot in places:
         yield from lacking(slot, scaling)
     for slot in places:
         yield from missing(slot, steps, shaped)
     yield from swapped(places, atoms, lambda _: function)
+
+
+def whole_method(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
+    """Those of what is returned, set and cleared."""
+    yield from returned(function, atoms_of([], known.scope))
+    yield from stored(function, known.scope, known.gradients)
+    yield from emptied(function, known.gradients)
+    yield from misnamed(function, known.gradients)
+
+
+def as_asked(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
+    """The edits that put expressions there which a method that is right has: as terms and factors, or for others."""
+    places, asked = _concerned(function, known)[1], expressions_of([node for node, _ in known.asked], known.scope)
+    around = {ast.unparse(node): op for node, op in known.asked}
+    for slot in places:
+        lacks = {text: atom for text, atom in asked.items() if text not in ast.unparse(slot.statement)}
+        yield from missing(slot, {text: lacks[text] for text in lacks if around[text] is ast.Mult}, plain)
+        yield from lacking(slot, {text: lacks[text] for text in lacks if around[text] in (ast.Add, ast.Sub)})
+    for slot in sorted(places, key=lambda slot: (isinstance(slot.node, ast.Name), len(ast.unparse(slot.node)))):
+        yield from instead(slot, asked)
+
+
+def _concerned(function: ast.FunctionDef, known: Known) -> tuple[set[Any], list[Slot]]:
+    """The statements that may change what is blamed, and the places in them, those of all that is wrong first."""
+    reached = results_of(function)
+    changing = {each for each, results in reached.items() if not known.blamed or known.blamed in results}
+    changing = {known.only} if known.only else changing
+    places = [slot for slot in slots(function, known.scope) if slot.statement in changing]
+    places.sort(key=lambda slot: (not known.wrong <= reached[slot.statement], len(reached[slot.statement])))
+    return changing, places

@@ -22,7 +22,7 @@ LEFT_OUT = "the Jacobian of softmax is left out: {g} goes through {p} as {new}"
 def squares(slot: Slot) -> Iterator[Edit]:
     """1 - y where 1 - y² belongs; y (1 - y) that lacks the y; the diagonal of softmax's Jacobian."""
     node: Any = slot.node
-    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call) and isinstance(slot.parent, ast.BinOp):
+    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call) and _is_operand(slot):
         new = ast.BinOp(node, ast.Pow(), ast.Constant(2))
         of_tanh = " (1 - y² is the slope of tanh)" if _is_one_minus(slot.parent) else ""
         yield slot.to(new, f"the square is missing: {code(node)} where {code(new)} belongs{of_tanh}")
@@ -41,6 +41,11 @@ def squares(slot: Slot) -> Iterator[Edit]:
                 yield slot.to(ast.BinOp(ast.BinOp(node.left, ast.Mult(), p), ast.Mult(), node.right), says)
             elif same and rest:
                 yield from _of_product(slot, p, rest)
+
+
+def _is_operand(slot: Slot) -> bool:
+    """Whether this is an operand, and of no power."""
+    return isinstance(slot.parent, ast.BinOp) and not isinstance(slot.parent.op, ast.Pow)
 
 
 def of_another(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:

@@ -9,6 +9,7 @@ then two changes at once are tried: beside those that bring it nearer, all other
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -18,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array
-from minigrad.testing.budget import Deadline
+from minigrad.testing.asked import Asked
+from minigrad.testing.budget import AS_ASKED, Deadline
 from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
 from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.rounding import matches
-from minigrad.testing.slips import Known, edits
+from minigrad.testing.slips import Known, as_asked, edits
 
 PAIRED = 12  # changes that others are tried beside: those that come nearest
 ALIKE = 24  # places of one slip, of which some are chosen
@@ -47,7 +49,8 @@ class Trials:
 
     `run` gives the gradient that is wrong with the holder as it is; it is to be `wanted`. `confirm` then says whether
     it is right elsewhere: None if it is not, False if something else is still wrong. A change that leaves nothing wrong
-    is looked for, and one that mends this gradient alone is the second best.
+    is looked for, and one that mends this gradient alone is the second best. Where a layer is `asked` for, the last
+    that are tried are those that put there what it has.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class Trials:
         wanted: Array,
         confirm: Callable[[], bool | None],
         deadline: Deadline,
+        asked: Asked | None = None,
     ) -> None:
         self.holder = holder
         self.run = run
         self.wanted = wanted
         self.confirm = confirm
         self.deadline = deadline
+        self.asked = asked
         self.count: int = 0
         self.in_time: bool = True
         self.partly: Correction | None = None
@@ -77,15 +82,19 @@ class Trials:
         `blamed` is the result of the first of them that is looked at, "return" or "self.dW", `wrong` are all that are
         wrong.
         """
+        changed = list[_Changed]()
         for name in methods(type(self.holder), starts):
             method = Method.of(getattr(type(self.holder), name))
             if method is not None:
                 known = method.known(self.holder, self.run, *((blamed, wrong) if name == starts[0] else ()))
+                known = self.asked.known(name, method, known) if self.asked else known
                 at = _Changed(name, method, known)
                 found = self._first_right(at) or self._everywhere(at)
-                if found is not None or not self.in_time:
-                    return found or self.partly
-        return self._in_other_lines() or self.partly
+                if found is not None:
+                    return found
+                changed.append(at)
+        found = self._in_other_lines()
+        return found or next(filter(None, map(self._as_asked, changed)), None) or self.partly
 
     def correction_at(self, name: str, line: int, alone: bool) -> Correction | None:
         """The first change that is right where shapes are wrong: of the statement in this line, or else of any."""
@@ -152,6 +161,15 @@ class Trials:
                 self._alike.setdefault((at.name, slip), []).append(edit)
             found = self._tried(replace(at, edits=(*at.edits, edit)), made=at.edits)
             if found is not None:
+                return found
+        return None
+
+    def _as_asked(self, at: _Changed) -> Correction | None:
+        """The first change that is right, of those that put there what the method asked for has."""
+        deadline = Deadline(AS_ASKED)
+        for edit in as_asked(at.method.tree, at.known) if at.known.asked else ():
+            found = self._tried(replace(at, edits=(edit,)))
+            if found is not None or deadline.is_over():
                 return found
         return None
 
@@ -275,15 +293,28 @@ class _Changed:
         """In there they are made."""
         return all_made(self.edits)
 
+    def statements(self) -> list[Any]:
+        """The statements in which they lie; if one is but added, that beside which it is only if there is no other."""
+        there = statements_of(edit for edit in self.edits if not edit.added) or statements_of(self.edits)
+        return sorted(there, key=lambda statement: statement.lineno)
+
     def changed(self) -> list[Any]:
-        """The statements that stand in the place of those changed, while the changes are made, and what is added."""
-        whole = {id(edit.statement): edit.places[0][2] for edit in self.edits}
-        made = [new if isinstance(new := whole[id(each)], ast.stmt) else each for each in statements_of(self.edits)]
+        """The statements that stand in their place, while the changes are made, and what is added."""
+        whole = {id(edit.statement): edit.places[0][2] for edit in self.edits if not edit.added}
+        made = [new if isinstance(new := whole.get(id(each)), ast.stmt) else each for each in self.statements()]
         for edit in self.edits:
             if edit.added:
                 body = edit.places[0][2]
                 made.insert(0 if body.index(edit.added) < body.index(edit.statement) else len(made), edit.added)
         return made
+
+
+def correction_of(name: str, method: Method, edits: list[Edit], wholly: bool) -> Correction:
+    """Changes of a method as a correction."""
+    at = _Changed(name, method, Known({}, set(), set(), []), tuple(edits))
+    with at.made():
+        after = [first_line(each) for each in at.changed()]
+    return replace(_correction(at, after), wholly=wholly)
 
 
 def _replaces(second: Edit, first: Edit) -> bool:
@@ -295,9 +326,12 @@ def _replaces(second: Edit, first: Edit) -> bool:
 
 def _correction(at: _Changed, after: list[str]) -> Correction:
     """The changes as a correction; `after` has the lines as they are then."""
-    statements = statements_of(at.edits)
-    says = list(dict.fromkeys(edit.says for edit in at.edits))
-    words = "; ".join(says) + (f": at {len(at.edits)} places" if len(says) < len(at.edits) else "")
+    statements = at.statements()
+    alike: dict[str, list[str]] = {}
+    for says, count in Counter(edit.says for edit in at.edits).items():
+        start, colon, end = says.rpartition(": ")
+        alike.setdefault(f"{start}{colon}", []).append(f"{end}: at {count} places" if count > 1 else end)
+    words = "; ".join(f"{start}{'; '.join(ends)}" for start, ends in alike.items())
     places = dict.fromkeys(at.method.place(each) for each in statements)
     before, right = (";  ".join(lines) for lines in (map(first_line, statements), after))
     return Correction(words, "; ".join(places), before, f"{right}, in another place" if right == before else right)

@@ -63,13 +63,19 @@ MISTAKES = [
     (2, "dy * self.w", "dy @ self.w", "right:      return dy * self.w   (tried: then it is right)"),
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
     (2, "        self.db = dy.sum(axis=0)\n", "", "the gradient of b is identically zero: it is never filled in"),
-    (1, "np.tanh(x @ self.w", "np.tanh(x * self.w", "each row is to have one number: x * w has one for each entry"),
+    (1, "np.tanh(x @ self.w", "np.tanh(x * self.w", "the operation in `x * self.w`: `x @ self.w` belongs"),
     (3, "self.a1.T @ dz2", "self.a1.T @ dz2 / len(dy)", "too small by exactly the batch size"),
     (3, "dy * self.y * (1 - self.y)", "dy", "the factor `self.y * (1 - self.y)` is missing, the slope of a sigmoid"),
     (3, "da1 * self.a1 * (1 - self.a1)", "da1", "the factor `self.a1 * (1 - self.a1)` is missing"),
     (3, "@ self.W1.T", "@ self.W1", "`dz1` has the shape (5, 4), `self.W1` (3, 4): @ goes along the last axis of the"),
     (3, "dz1 @ self.W1.T", "dz @ self.W1.T", "there is no `dz`: `dz1` belongs there"),
-    (3, ".sum(axis=0)", ".sum(axis=1)", "then this is right, and something else still wrong"),
+    (3, ".sum(axis=0)", ".sum(axis=1)", "self.db2 = dz2.sum(axis=0);  self.db1 = dz1.sum(axis=0)   (tried: then it is"),
+    (
+        3,
+        "da1 * self.a1 * (1 - self.a1)\n        self.dW1 = self.x.T @ dz1\n        self.db1 = dz1.sum(axis=0)",
+        "da1 * self.a1\n        self.dW1 = self.x.T @ dz1\n        self.db1 = dz1.mean(axis=0)",
+        "right:      dz1 = da1 * self.a1 * (1 - self.a1);  self.db1 = dz1.sum(axis=0)   (tried: then it is right)",
+    ),
     (
         3,
         "da1 * self.a1 * (1 - self.a1)",
@@ -91,7 +97,7 @@ MISTAKES = [
     (4, "(sigmoid(self.z) - self.t)", "(self.t - sigmoid(self.z))", "sign flipped"),
     (4, "(sigmoid(self.z) - self.t)", "sigmoid(self.z)", "the term -`self.t` is missing"),
     (3, "return dz1 @ self.W1.T", "return dz1", "the product with `self.W1` is missing, through which x goes"),
-    (4, "- self.t * z", "", "forward is another function than the lesson asks for. For its example, y["),
+    (4, "- self.t * z", "", "likely bug: the term -`self.t * z` is missing"),
     (
         5,
         "self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))",
@@ -101,18 +107,21 @@ MISTAKES = [
     (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=0)", "the wrong axis: axis=-1"),
     (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=-1)", "keepdims=True is missing"),
     (5, "(dy * self.y).sum(", "dy.sum(", "the derivative of softmax: with p = `self.y` and g = `dy` it is"),
-    (6, "dd + dmean / self.n", "dd", "what is done through `x.sum(axis=0)` (line "),
-    (6, "-0.5 * self.r**3 * dr", "0 * dr", "what is done through `(self.d**2).sum(axis=0)` (line "),
+    (6, "dd + dmean / self.n", "dd", "the term `dmean / self.n` is missing"),
+    (6, "dd + dmean / self.n", "self.r * du", "or what else is taken over many entries, count as constants"),
+    (6, "self.r**3", "self.r**2", "the number 2 where 3 belongs\n  written:    dv = "),
     (
         7,
         "dx[:, i : i + self.n] += dy",
         "dx[:, i : i + self.n] = dy",
         "each pass of the loop puts `dx[:, i:i + self.n]`",
     ),
+    (7, "dy * self.w[i]", "dy * self.dw[i]", "`self.dw`, a gradient, stands where the parameter `self.w` belongs"),
     (7, "        return dx", "            return dx", "`return dx` stands in the loop, which ends with its first pass"),
     (7, "(dy * self.x[:, i : i + self.n]).sum()", "(dy * self.x[:, : self.n]).sum()", "the gradient of w"),
     (8, "            dV += self.h[t].T @ dz", "            dV = self.h[t].T @ dz", "each pass of the loop puts `dV`"),
     (8, "dh * (1 - self.h[t + 1] ** 2)", "dh", "the factor `1 - self.h[t + 1] ** 2` is missing, the slope of tanh"),
+    (8, "dx[:, t] = dz", "dx[t] = dz", "`dx[t]` is a row, where a step of all rows belongs, `dx[:, t]`"),
     (8, "        return dx", "        dx", "likely bug: backward does not return dx\n  written:    dx "),
     (8, "self.dU, self.dV, self.db = dU, dV, db", "pass", "`self.dU, self.dV, self.db = dU, dV, db` is missing"),
     (8, "dh = dz @ self.V.T", "dh *= 1 - self.h[t] ** 2", "`a += …` changes the array itself"),
@@ -120,8 +129,9 @@ MISTAKES = [
     (9, "self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True))", "dP * self.P * (1 - self.P)", "only the diagonal"),
     (9, "self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True))", "dP", "the Jacobian of softmax is left out: `dP`"),
     (9, "self.P * (dP - (dP * self.P).sum(axis=-1, keepdims=True))", "self.P * (1 - self.P) * dP", "only the diagonal"),
-    (9, ".T +", " +", "transposed: `self.Wq` stands where `self.Wq.T` belongs; transposed: `self.Wk` stands where"),
-    (9, " + dV @ self.Wv.T", "", "what is done through `x @ self.Wv` (line "),
+    (9, ".T +", " +", "transposed: `self.Wq` stands where `self.Wq.T` belongs; `self.Wk` stands where"),
+    (9, " + dV @ self.Wv.T", "", "the term `dV @ self.Wv.T` is missing"),
+    (9, "keepdims=True)) / self.features**0.5", "keepdims=True))", "is missing\n  written:    dS = "),
     (
         10,
         "self.relu.backward(self.narrow.backward(dy))",
@@ -141,6 +151,12 @@ MISTAKES = [
         "the order: `self.attention.backward` comes before `self.norm1.backward` on the way back",
     ),
     (10, "return da + self", "return self", "the term `da` is missing"),
+    (
+        10,
+        "da = dy + self",
+        "da = 3 * dy - self",
+        "`da` does not hold what the lesson's `da` does: with that, all else is",
+    ),
 ]
 
 
@@ -269,6 +285,12 @@ def test_who_writes_no_backward_or_calls_minigrads_has_not_answered(lesson, tmp_
         path.write_text("import minigrad\n" + changed(5, line, theirs), encoding="utf-8")
         status, _, err = graded(5, path, capsys)
         assert status == 1 and "`derived = minigrad.derive(self)`, hands over to minigrad's derive." in err
+        theirs = "made = minigrad.derive(Kept(), np.ones((5, 4))).pasted()\n\n\n# %%\nclass Softmax"
+        kept = "import minigrad\n\n\nclass Kept(Layer):\n    def forward(self, x):\n        return softmax(x)\n\n\n"
+        text = changed(5, line, "        made.forward(np.log(self.y))\n        return made.backward(dy)")
+        path.write_text(text.replace("# %%\nclass Softmax", kept + theirs), encoding="utf-8")
+        status, _, err = graded(5, path, capsys)
+        assert status == 1 and "`return made.backward(dy)`, hands over to a backward that is written in no file" in err
 
 
 def test_what_no_lesson_speaks_of_is_a_remark(tmp_path, capsys):
@@ -296,11 +318,12 @@ def test_what_is_printed_is_shown_once_and_a_loop_without_an_end_is_stopped(tmp_
 def test_what_an_answer_does_to_python_is_told_and_done_to_no_other(tmp_path, monkeypatch, capsys):
     """To end it, to leave the folder, to hang: with the line where it is known."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lessons, "graded", apart.graded)
+    verdicts = []
+    monkeypatch.setattr(lessons, "graded", lambda *task: verdicts.append(apart.graded(*task)) or verdicts[-1])
     monkeypatch.setattr(watch, "CALL", 0.3)
     line = "        da1 = dz2 @ self.W2.T"
     for name, other in {
-        "a": f"        import os\n        os._exit(0)\n{line}",
+        "a": f"        import os\n        print(da1 := 1)\n        os._exit(0)\n{line}",
         "b": f"        import os\n        os.chdir(os.sep)\n{line}",
         "c": "        raise KeyboardInterrupt",
         "d": f"{line}\n        while len(da1):\n            da1 = da1 + 1",
@@ -323,7 +346,7 @@ def test_what_an_answer_does_to_python_is_told_and_done_to_no_other(tmp_path, mo
         strict=True,
     ):
         assert re.match(words, said), said
-    assert err == ""
+    assert err == "" and verdicts[0].printed == "It prints:\n  1\n"
     monkeypatch.setattr(apart, "LATE", -watch.WHOLE)
     assert main(["lesson", "3", "b.py"]) == 1
     assert "it does not come to an end: it was stopped after 120 s" in capsys.readouterr().err
@@ -332,7 +355,7 @@ def test_what_an_answer_does_to_python_is_told_and_done_to_no_other(tmp_path, mo
 def test_the_command_of_a_sentence_writes_the_derived_backward(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    Path("for_lesson_6.py").write_text(changed(6, "dd + dmean / self.n", "dd"), encoding="utf-8")
+    Path("for_lesson_6.py").write_text(changed(6, "dd + dmean / self.n", "self.r * du"), encoding="utf-8")
     _, _, err = graded(6, "for_lesson_6.py", capsys)
     (command,) = re.findall("`minigrad (.*)` writes it", err)
     assert main(command.split()) == 0

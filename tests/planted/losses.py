@@ -323,3 +323,20 @@ class ReliesOnMemoryOrder(OwnSquares):
 
     def backward(self, p, t):
         return super().backward(p, t) * np.arange(1, p.shape[1] + 1, dtype=p.dtype)
+
+
+steepness = 3.0
+
+
+class ForgetsItself(Squares):
+    def __init__(self, steepness=2.0):
+        self.steepness = steepness
+
+    def terms(self, p, t):
+        return self.steepness * (p - t) ** 2
+
+    def slopes(self, p, t):
+        return 2 * steepness * (p - t)
+
+
+BUGS["ForgetsItself"] = (ForgetsItself, "not the loss's: `self.steepness` belongs there")

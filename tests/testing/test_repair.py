@@ -9,7 +9,7 @@ import pytest
 
 from minigrad import Layer
 from minigrad.functions import sigmoid
-from minigrad.testing import GradientError, check_layer, check_loss
+from minigrad.testing import GradientError, check_layer, check_loss, diagnosis
 from tests.planted.families import fresh, losses, sequences
 from tests.planted.mutation import defined
 
@@ -194,6 +194,37 @@ def test_the_slopes_of_a_loss_are_tried_too():
         check_loss(defined(exchanged, {**vars(losses), "__name__": "other of test_repair"}, "OnLogits")())
     assert caught.value.diagnosis == "`t` and `p` are exchanged"
     assert caught.value.right.startswith("return 1 / (1 + np.exp(-p)) - t")
+
+
+FACTOR = 2.0
+
+
+class Forgetful(Layer):
+    def __init__(self, FACTOR=3.0):
+        self.FACTOR = FACTOR
+
+    def forward(self, x):
+        return self.FACTOR * x
+
+    def backward(self, dy):
+        return self.FACTOR * dy
+
+    def predict(self, x):
+        return FACTOR * x
+
+
+def test_a_forgotten_self_is_found_in_predict_too():
+    with pytest.raises(GradientError) as caught:
+        check_layer(Forgetful())
+    assert caught.value.right == "return self.FACTOR * x   (tried: then it is right)"
+
+
+def test_a_bug_of_the_experiments_is_told(monkeypatch):
+    monkeypatch.setattr(diagnosis.refusal, "correction", None)
+    with pytest.raises(GradientError) as caught:
+        check_layer(Refusing())
+    with pytest.warns(UserWarning, match=r"please report it: TypeError: 'NoneType' object .* \(diagnosis.py, line"):
+        assert not caught.value.diagnosis
 
 
 def test_a_method_without_a_source_of_its_own_is_not_repaired(tmp_path, monkeypatch):
