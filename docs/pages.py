@@ -1,7 +1,7 @@
 """The pages that are made from other files: lessons, examples, the reference, the README and the changelog.
 
 Lessons and examples are run while the site is built, and a page has what they printed. A lesson's cells are those that
-`minigrad lesson N` prints; an example runs in a folder of its own, with `--quick` where it knows that word.
+`minigrad lesson N` prints; an example runs in a folder of its own, as long as it takes: two minutes for all.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,8 @@ def example_page(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     purpose = re.match(r'"""(.*?)"""', text, re.S)[1].strip()  # type: ignore[index]
     title, _, rest = purpose.partition("\n")
-    quick = ["--quick"] if "--quick" in text else []
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(path), *quick]
+        command = [sys.executable, str(path)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     if done.returncode:
@@ -88,7 +88,7 @@ def example_page(path: Path) -> str:
             raise RuntimeError(f"{path.name} failed:\n{done.stderr}")
         printed = f"*It was not run here: it needs {missing[1] or missing[2]}.*\n"
     else:
-        printed = f"It prints{' (with `--quick`)' if quick else ''}:\n\n" + code(done.stdout, "text")
+        printed = "It prints:\n\n" + code(done.stdout, "text")
     body = text.partition('"""\n')[2] if text.count('"""') else text
     return f"{WIDE}# `{path.name}`\n\n{title}\n{rest}\n\n{printed}\n## Its code\n\n" + code(body)
 
@@ -161,8 +161,11 @@ navigation.append(
 
 pages = [{"Examples": "examples/index.md"}]
 listed = "# Examples\n\n"
-for path in sorted((ROOT / "examples").glob("*.py")):
-    write(f"examples/{path.stem}.md", example_page(path))
+examples = sorted((ROOT / "examples").glob("*.py"))
+with ThreadPoolExecutor(os.cpu_count()) as pool:
+    made = list(pool.map(example_page, examples))
+for path, page in zip(examples, made, strict=True):
+    write(f"examples/{path.stem}.md", page)
     purpose = re.match(r'"""(.*?)(?:\n|""")', path.read_text(encoding="utf-8"))[1]  # type: ignore[index]
     listed += f"- [`{path.name}`]({path.stem}.md): {purpose}\n"
     pages.append({path.name: f"examples/{path.stem}.md"})
