@@ -27,6 +27,7 @@ from minigrad.testing.derived import derive
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+HOLE = "raise NotImplementedError"
 SELDOM = "---\nsearch:\n  boost: 0.2\n---\n\n"  # found behind what users meet
 WIDE = "---\nhide: [toc]\n---\n\n"
 # A layer's methods stand in its code, which its page shows.
@@ -51,26 +52,43 @@ def code(text: str, language: str = "python") -> str:
     return f"```{language}\n{text.strip(chr(10))}\n```\n\n"
 
 
+def shown(output: str) -> str:
+    """What was printed, if anything was."""
+    return code(output, "text") if output else ""
+
+
 def indented(text: str) -> str:
     """Text within an admonition."""
     return "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())
 
 
+def printed(codes: list[str], name: str) -> list[str]:
+    """What pieces of code print, one after the other."""
+    names, outputs = {"__name__": "__main__"}, []
+    for text in codes:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(text, name, "exec"), names)
+        outputs.append(output.getvalue())
+    return outputs
+
+
 def lesson_page(lesson: Lesson) -> str:
-    """A lesson with what each cell prints, and its solution to unfold."""
-    page, names = WIDE, {"__name__": "__main__"}
+    """A lesson with what each cell prints, and its solution to unfold, with what the cells print then."""
+    solution = cells(lesson.solution.read_text(encoding="utf-8"))
+    solved = "\n\n".join(text for kind, text in solution if kind == "code" and "class " in text)
+    codes = [text for kind, text in cells(lesson.text) if kind == "code"]
+    before = printed(codes, lesson.path.name)
+    after = printed([f"{text}\n\n{solved}" if HOLE in text else text for text in codes], lesson.path.name)
+    page, outputs = WIDE, iter(before)
     for kind, text in cells(lesson.text):
-        if kind == "markdown":
-            page += text + "\n\n"
-            continue
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(text, lesson.path.name, "exec"), names)
-        page += code(text) + (code(printed.getvalue(), "text") if printed.getvalue() else "")
-    solution = ""
-    for kind, text in cells(lesson.solution.read_text(encoding="utf-8")):
-        solution += re.sub(r"^# .*\n", "", text) + "\n\n" if kind == "markdown" else code(text)
-    return page + '\n??? success "The solution"\n\n' + indented(solution)
+        page += text + "\n\n" if kind == "markdown" else code(text) + shown(next(outputs))
+    below = ""
+    for kind, text in solution:
+        below += re.sub(r"^# .*\n", "", text) + "\n\n" if kind == "markdown" else code(text)
+    below += "With it, these cells print:\n\n"
+    below += "".join(shown(now) for now, then in zip(after, before, strict=True) if now != then)
+    return page + '\n??? success "The solution"\n\n' + indented(below)
 
 
 def example_page(path: Path) -> str:
