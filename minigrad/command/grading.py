@@ -241,7 +241,8 @@ def _derive(path: Path) -> str:
     """What shows the backward of the answer, derived from its forward."""
     if path.suffix == ".py" and path.stem.isidentifier() and path.resolve().parent == Path.cwd():
         return f"`minigrad derive {path.stem}:answer`"
-    return "`import minigrad; print(minigrad.derive(answer))` in its last line"
+    last = "as its last cell" if path.suffix == ".ipynb" else "as its last line"
+    return f"`import minigrad; print(minigrad.derive(answer))` {last}"
 
 
 def _by_hand(answer: Answer, layer: Layer, wanted: Layer, example: Any) -> None:

@@ -1,16 +1,15 @@
 """The likely bug: what the evidence that a rule raised says of the code, and what to write instead.
 
 Some evidence is a symptom of one bug; its sentence stands in `SENTENCES`. A wrong gradient has to be read, in this
-order: what its numbers are instead of the right ones (`signatures`), which one change of the code makes it right
-(`repair`), which way from x to y it leaves out (`paths`), which other forward it belongs to (`other_forward`), which
-two changes make it right, where it is wrong (`places`). If nothing fits, the sentence says what was ruled out. Beside
-the line that is wrong stands the right one: the change that was tried, or else what the derivative of forward is
-(`formula`).
+order: what its numbers are instead of the right ones (`signatures`), which lines are not what a lesson asks for
+(`line_by_line`), which one change of the code makes it right (`repair`), which way from x to y it leaves out (`paths`),
+which other forward it belongs to (`other_forward`), which two changes make it right, where it is wrong (`places`). If
+nothing fits, the sentence says what was ruled out. Beside the line that is wrong stands the right one: the change that
+was tried, or else what the derivative of forward is (`formula`).
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array, Declared
+from minigrad.parameter import Array
 from minigrad.testing import (
     entrywise,
     forgotten,
@@ -34,6 +33,7 @@ from minigrad.testing import (
     paths,
     places,
     refusal,
+    refused,
     repair,
     signatures,
 )
@@ -84,6 +84,9 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     if isinstance(evidence, NotRun):
         return _of_forward(evidence)
     if layer_bench:
+        nested = refusal.indented(layer_bench.layer, getattr(evidence, "error", None))
+        if nested:
+            return Diagnosis(nested)
         names = forgotten.correction(layer_bench.layer, layer_bench.x, getattr(evidence, "error", None))
         if names:
             return _with(names.says, names)
@@ -101,7 +104,7 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         numbers = _of_numbers(layer_bench.layer, layer_bench.x, evidence.error) if layer_bench else Diagnosis()
         if numbers.sentence:
             return numbers
-        said = _of_refused_value(evidence.error, evidence.rows)
+        said = refused.of_value(evidence.error, evidence.rows)
         return _of_refusal(layer_bench, evidence, said) if layer_bench else Diagnosis(said)
     if isinstance(evidence, WrongShape) and layer_bench:
         found = _mended(layer_bench, None)
@@ -281,7 +284,11 @@ def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
     found = _mended(bench, evidence.error)
     if found:
         only = square if (square := _square(bench)) == SENTENCES["square shapes only"] else ""
-        words = [found.says if said in ("", ONE_NUMBER, KEPT_AXIS, UNSUMMED) else said, does_not_fit, only]
+        words = [
+            found.says if said in ("", refused.ONE_NUMBER, refused.KEPT_AXIS, UNSUMMED) else said,
+            does_not_fit,
+            only,
+        ]
         return _with("; ".join(each for each in words if each), found)
     said = said or does_not_fit or _square(bench)
     if said:
@@ -298,46 +305,6 @@ def _one_row(bench: LayerBench) -> str:
     except Exception:
         return ""
     return ONE_ROW if {part.name for part in bench.subject.parts(case.x)} <= right else ONE_ROW_WRONG
-
-
-ONE_NUMBER = "one number stands where one for every entry belongs: a bias's is the sum over the rows, axis=0"
-NO_ROWS = "of no rows a loop, or Python's sum, makes a number and no array: use array.sum(axis=0)"
-KEPT_AXIS = "there is an axis too much: a sum over the batch has kept its axis, or one more axis is to be summed over"
-
-
-def _of_refused_value(error: Exception, rows: int) -> str:
-    """What the value that an array did not take says of the bug, if that is the error."""
-    refused = _refused(error)
-    if refused is not None:
-        shape, value = refused
-        if value.shape == (rows, *shape):
-            return UNSUMMED
-        if value.shape == (rows,) != shape and len(shape) == 1:
-            return "summed over the outputs, one number for every row: sum over the rows, with axis=0"
-        if value.shape == () and shape:
-            return ONE_NUMBER if rows else NO_ROWS
-        if len(shape) == 2 and value.shape == shape[::-1]:
-            return "transposed: the gradient has the two axes of its parameter exchanged"
-        if value.ndim == len(shape) + 1 and value.shape[1:] == shape:
-            return KEPT_AXIS
-    shapes = re.findall(r"\(([\d,]*)\)", str(error)) if "input array from shape" in str(error) else []
-    if len(shapes) == 2 and shapes[0].split(",") == [str(rows), *filter(None, shapes[1].split(","))]:
-        return UNSUMMED
-    if "read-only" in str(error):
-        return "an argument is overwritten in place; work on a copy"
-    return ""
-
-
-def _refused(error: Exception) -> tuple[tuple[int, ...], Array] | None:
-    """The shape of a declared array and the value of another shape that it did not take, if that is the error."""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is Declared.__set__.__code__:
-            held, value = trace.tb_frame.f_locals.get("held"), trace.tb_frame.f_locals.get("value")
-            if held is not None and value is not None:
-                return held.shape, np.asarray(value)
-        trace = trace.tb_next
-    return None
 
 
 def _square(bench: LayerBench) -> str:

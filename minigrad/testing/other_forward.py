@@ -22,7 +22,7 @@ from minigrad.testing.budget import OTHER_FORWARD, Deadline
 from minigrad.testing.edits import Edit
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.methods import Method, first_line, methods
-from minigrad.testing.operands import WHOLE
+from minigrad.testing.names import WHOLE
 from minigrad.testing.point import Mismatch, rms
 from minigrad.testing.rounding import matches
 from minigrad.testing.slips import edits

@@ -7,15 +7,17 @@ is the numerical derivative of forward, which ran.
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 import numpy as np
 
+from minigrad.derivation.insertion import definition_of
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REFUSAL, Deadline
@@ -119,6 +121,17 @@ def _place(error: Exception | None, layers: list[Any]) -> tuple[int, str, int] |
             if frame.f_locals.get("self") is layer and is_method and (number == 0 or not is_ours(layer)):
                 found = (number, frame.f_code.co_name, line)
     return found
+
+
+def indented(layer: Any, error: BaseException | None) -> str:
+    """Words for a method that there is none of, because it is defined within another one; empty if that is not so."""
+    name = error.name if isinstance(error, AttributeError) else None
+    for holder, method in vars(type(layer)).items() if name else ():
+        found = definition_of(inspect.unwrap(method)) if isinstance(method, FunctionType) else None
+        for node in ast.walk(found[0]) if found else ():
+            if isinstance(node, ast.FunctionDef) and node.name == name != holder:
+                return f"`def {name}` is indented too far: it stands within {holder}, and is no method of the layer"
+    return ""
 
 
 def shapes(error: BaseException | None, rows: int = 0, before: int = 0) -> str:

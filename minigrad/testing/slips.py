@@ -17,26 +17,21 @@ from minigrad.testing.forms import (
     statements,
 )
 from minigrad.testing.loops import through_time
+from minigrad.testing.names import gradient_read, instead, replaced, swapped, unknown, whole
 from minigrad.testing.operands import (
     dropped,
     dropped_two,
     functions,
-    gradient_read,
     grouped,
-    instead,
     lacking,
     missing,
     numbers,
     operators,
     plain,
-    replaced,
     scaled,
     shaped,
     signs,
-    swapped,
-    unknown,
     unwrapped,
-    whole,
 )
 from minigrad.testing.slopes import of_another, softmaxes, squares
 

@@ -80,6 +80,7 @@ def test_a_way_that_is_left_out_is_told(cls, old, new, words):
         ("self.y = np.tanh(x)\nreturn self.y", "return dy * (1 - y**2)", "not the layer's: `self.y` belongs there"),
         ("y = np.tanh(x)\nreturn y", "return dy * (1 - y**2)", "self.y = y in forward;  return dy * (1 - self.y ** 2)"),
         ("y = np.tanh(x)\nreturn y", "return dy * (1 - self.y**2)", "forward does not keep `y`, which backward reads"),
+        ("return x", "return self.half(dy)\n\ndef half(self, dy):\n    return dy", "`def half` is indented too far"),
         ("self.k = k\nreturn 3 * k * x", "return 3 * dy * self.k", "forward raises NameError"),
         ("self.x = x\nreturn max(x, 0)", "return dy * (self.x > 0)", "np.maximum(x, 0)   (tried: then it is right"),
         ("if x > 0:\n    return x\nreturn 0 * x", "return dy", "np.where(…, …, …) decides for each"),
