@@ -29,12 +29,14 @@ from minigrad import (
     Sigmoid,
     programs,
 )
-from minigrad.programs import dividing, executor, lowering, making, replay
+from minigrad.programs import dividing, executor, making, products, replay
 from minigrad.programs.arrays import address
+from minigrad.programs.constants import Constants
 from minigrad.programs.executor import NotNative
 from minigrad.programs.form import Call, Copy, Elementwise, Part, Product, Reduce, Value, View, exchange
 from minigrad.programs.lowering import Lowering
 from minigrad.programs.memory import lay_out
+from minigrad.programs.products import Products
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.rows import Row, table_of
 from minigrad.programs.running import programs_of
@@ -166,7 +168,7 @@ def test_a_line_has_the_bits_of_numpys_call(line, seed):
     expected, found = copy.deepcopy(homes), copy.deepcopy(homes)
     with np.errstate(all="ignore"):
         line.run(exchange(line.inputs, array), line.options, array(line.out))
-    bases = {number: address(array) for number, array in (found | lowering.constants).items()}
+    bases = {number: address(array) for number, array in (found | lowering.constants.arrays).items()}
     executor.run(executor.raw_bytes(table_of(rows, bases)))
     for number, home in expected.items():
         assert same_bits(home, found[number])
@@ -206,7 +208,7 @@ def test_sums_of_any_length_have_the_bits_of_numpys(n, shape, axis):
     except NotNative:
         assert np.lib.NumpyVersion(np.__version__) < "2.3.0" and x.size > 8192, "it added up in pieces, until then"
         return
-    addresses = {1: address(x), 0: address(y)} | {n: address(a) for n, a in lowering.constants.items()}
+    addresses = {1: address(x), 0: address(y)} | {n: address(a) for n, a in lowering.constants.arrays.items()}
     executor.run(executor.raw_bytes(table_of(rows, addresses)))
     assert same_bits(y, np.asarray(x.sum(axis=axis)))
 
@@ -420,12 +422,12 @@ class Gram(Layer):
 def test_a_matrix_by_its_own_transpose_is_neither_turned_nor_divided(dtype, as_python, monkeypatch):
     for module, name in ((native, "WORTH_DIVIDING"), (dividing, "DIVIDED_FROM")):
         monkeypatch.setattr(module, name, 0)
-    monkeypatch.setattr(lowering, "QUICKER", 1e9)  # whatever can be turned is
+    monkeypatch.setattr(products, "QUICKER", 1e9)  # whatever can be turned is
     both_ways(as_python, lambda: network(Gram(), dtype=dtype), data=digits_like(dtype=dtype), batch_size=23)
     program = network(Gram(), dtype=dtype).program(BinaryCrossEntropy(), SGD(0.1), batch_size=23)
     found = Native(program, lay_out(program)) if not isinstance(program.native, Native) else program.native
-    products = [row for stretch in found.stretches for row in stretch.rows if row.kind == "product"]
-    gram = [row for row in products if row.spots[0][0] == row.spots[1][0]]
+    made = [row for stretch in found.stretches for row in stretch.rows if row.kind == "product"]
+    gram = [row for row in made if row.spots[0][0] == row.spots[1][0]]
     assert gram and all(next(found._ways(row, [0, 10, 23]), None) is None for row in gram)
 
 
@@ -433,21 +435,21 @@ def test_a_matrix_by_its_own_transpose_is_neither_turned_nor_divided(dtype, as_p
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows, k, n", [(400, 384, 25), (97, 300, 70), (200, 2000, 1)])
 def test_a_product_over_rows_has_its_bits_in_tiles_or_is_not_made_so(rows, k, n, dtype, monkeypatch):
-    monkeypatch.setattr(lowering, "SMALL_PRODUCT", 80 * k * n)
-    monkeypatch.setattr(lowering, "QUICKER", 1e9)  # what has the same bits is taken
-    monkeypatch.setattr(lowering, "_tiled", {})
+    monkeypatch.setattr(products, "SMALL_PRODUCT", 80 * k * n)
+    monkeypatch.setattr(products, "QUICKER", 1e9)  # what has the same bits is taken
+    monkeypatch.setattr(products, "_tiled", {})
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=shape).astype(dtype) for shape in ((k, rows), (k, n), (rows, n))]
     values = [Value(m, m, a.shape, (a.shape[1], 1), a.dtype, "made") for m, a in enumerate(arrays)]
     transposed = View(values[0], 0, (rows, k), (1, rows))
     line = Product(np.matmul, (transposed, values[1].whole), {}, values[2].whole, PART)
-    tiles = Lowering()._in_tiles(80, line)
+    tiles = Products(Constants(), tiles=True)._in_tiles(80, line)
     assert sum(row.sizes[1] for row in tiles) == rows and len(tiles) == -(-rows // 80)
     with one_blas_thread() as able:
         assert able
         native.function_of([line], lambda view: view.array(arrays[view.memory]))()
         assert same_bits(arrays[0].T @ arrays[1], arrays[2])
-    assert len(lowering._tiled) == 1
+    assert len(products._tiled) == 1
 
 
 @native_only

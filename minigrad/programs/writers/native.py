@@ -17,6 +17,7 @@ import numpy as np
 from minigrad.parameter import Array
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
+from minigrad.programs.constants import Constants
 from minigrad.programs.dividing import divide, is_worth_dividing, parts_of
 from minigrad.programs.equations import Names
 from minigrad.programs.executor import NotNative, own_loop
@@ -134,7 +135,7 @@ class Native:
     @property
     def constants(self) -> int:
         """The bytes of its constants, and of rooms beside the layout."""
-        return self._lowering.nbytes
+        return self._lowering.constants.nbytes
 
     def divide(self, members: int) -> bool:
         """Divide the rows among so many threads from now on; whether it is worth it. To be tried: bits may change."""
@@ -203,7 +204,8 @@ class Native:
     def _bases(self) -> dict[int, int]:
         """The address of each memory."""
         layout = self._layout
-        bases = {memory: address(array) for memory, array in (self._program.homes | self._lowering.constants).items()}
+        bases = {memory: address(array) for memory, array in self._program.homes.items()}
+        bases |= self._lowering.constants.bases()
         return bases | {memory: address(layout.block) + start for memory, start in layout.starts.items()}
 
     def line_by_line(self) -> list[tuple[list[Line], Callable[[], None]]]:
@@ -232,11 +234,11 @@ class Native:
     def _product(self, row: Row, bounds: list[int]) -> list[list[Row]] | None:
         """For each thread its part of a product, so that in one BLAS thread each the bits are those of the layers."""
         if row not in self._parts:
-            known = len(self._lowering.constants)
-            ways = (way for way in self._ways(row, bounds) if _same_in_parts(row, way, self._lowering))
+            known = len(self._lowering.constants.arrays)
+            ways = (way for way in self._ways(row, bounds) if _same_in_parts(row, way, self._lowering.constants))
             self._parts[row] = found = next(ways, None)
             if not any(memory < -known for part in found or () for each in part for memory, _ in each.spots):
-                self._lowering.forget(known)
+                self._lowering.constants.forget(known)
         return self._parts[row]
 
     def _ways(self, row: Row, bounds: list[int]) -> Iterator[list[list[Row]]]:
@@ -250,7 +252,8 @@ class Native:
         several = [panels for panels in ways_to_panel(row.sizes[2]) if len(panels) > 1]
         if not several:
             return
-        rooms = [self._lowering.room((part.sizes[1], part.sizes[3]), np.dtype(f"f{part.items[2]}")) for part in parts]
+        room = self._lowering.constants.room
+        rooms = [room((part.sizes[1], part.sizes[3]), np.dtype(f"f{part.items[2]}")) for part in parts]
         for panels in several:
             yield [_in_panels(part, panels, room) for part, room in zip(parts, rooms, strict=True)]
 
@@ -281,14 +284,14 @@ def _in_panels(part: Row, panels: Panels, room: Operand) -> list[Row]:
     return found
 
 
-def _same_in_parts(row: Row, parts: list[list[Row]], lowering: Lowering) -> bool:
+def _same_in_parts(row: Row, parts: list[list[Row]], constants: Constants) -> bool:
     """Whether parts of a product have its bits, in one BLAS thread, on numbers at random."""
     origin = dict.fromkeys((memory for memory, _ in row.spots), 0)
     rng, bases, operands = np.random.default_rng(0), dict[int, int](), list[Array]()
     for number, ((low, high), item) in enumerate(zip(row.touched(origin), row.items, strict=True)):
         operands.append(random_numbers((high - low) // item, np.dtype(f"f{item}"), rng))
         bases[number] = address(operands[-1]) - low
-    rooms = {memory: address(array) for memory, array in lowering.constants.items()}
+    rooms = constants.bases()
     memories, apart = [memory for memory, _ in row.spots], []
     for each in (row, *(each for part in parts for each in part)):
         # A product may have one memory for two operands: here each has its own.
@@ -319,8 +322,8 @@ def function_of(lines: Iterable[Line], array_of: Callable[[View], Array]) -> Cal
     except NotNative:
         return None
     bases = {memory: address(array) - spot_of(view)[1] for memory, (view, array) in homes.items()}
-    bases |= {number: address(array) for number, array in lowering.constants.items()}
-    return _running(executor.raw_bytes(table_of(rows, bases)), (homes, lowering.constants))
+    bases |= lowering.constants.bases()
+    return _running(executor.raw_bytes(table_of(rows, bases)), (homes, lowering.constants.arrays))
 
 
 def _running(table: memoryview, kept: Any = None) -> Callable[[], None]:
