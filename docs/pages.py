@@ -22,6 +22,8 @@ import minigrad
 from docs.bugs import BUGS
 from docs.formulas import FORMULA
 from minigrad.command.lessons import Lesson, all_lessons, cells
+from minigrad.command.main import COMMANDS
+from minigrad.command.options import read_options
 from minigrad.testing.derived import derive
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +113,17 @@ def example_page(path: Path) -> str:
     return f"{WIDE}# `{path.name}`\n\n{title}\n{rest}\n\n{printed}\n## Its code\n\n" + code(body)
 
 
+def help_page() -> str:
+    """What the command says of itself, and of each of its parts."""
+    page = "# The command\n\nWhat `minigrad --help` prints, and `minigrad train --help` and so on.\n\n"
+    for words in [[], *([name] for name in COMMANDS)]:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
+            read_options([*words, "--help"])
+        page += f"## {' '.join(['minigrad', *words])}\n\n" + shown(output.getvalue())
+    return page
+
+
 def floors() -> list[str]:
     """The modules in the order of their floors, as CONTRIBUTING.md has them."""
     block = re.search(r"^## Floors$.*?^```text$(.*?)^```$", CONTRIBUTING, re.M | re.S)
@@ -189,7 +202,9 @@ for path, page in zip(examples, made, strict=True):
     pages.append({path.name: f"examples/{path.stem}.md"})
 write("examples/index.md", listed)
 navigation.append({"Examples": pages})
-navigation.append({"Guides": [f"{name}.md" for name in ("tables", "coming", "speed", "scale")]})
+os.environ["COLUMNS"] = "100"
+write("command.md", help_page())
+navigation.append({"Guides": [f"{name}.md" for name in ("tables", "command", "coming", "speed", "scale")]})
 
 listed = "# Reference\n\n`from minigrad import …` has these names; a module's page has the rest of it, too.\n\n"
 for module, names in names_by_module().items():
