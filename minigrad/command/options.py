@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
         """Here, where the command is known, what it does not know is refused: its own --help is the one to look at."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            near = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1)
+            near = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1, 0.7)
             self.error(f"unrecognized arguments: {' '.join(unknown)}" + "".join(f"; is {n} meant?" for n in near))
         return found, unknown
 

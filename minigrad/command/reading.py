@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ import numpy as np
 from minigrad.command.options import DIGITS
 from minigrad.command.progress import busy
 from minigrad.command.sources import Choices, Sheets, Source, Table, with_source
-from minigrad.data.cells import read_cells
+from minigrad.data.cells import FRAMES, Cells, read_cells
 from minigrad.data.deciding import Asked
 from minigrad.data.digits import load_digits
 from minigrad.data.table import Reading
 from minigrad.data.text_file import is_text_file
+from minigrad.data.words import no_such_file, shown
 from minigrad.data.workbook import MissingSheetError, cell_name, read_workbook
 
 DIGITS_TOLD = "the digits that come with minigrad"
+CUSTOMARY = "X", "y"  # sheets
 LARGE = 30  # sizes of x from which sigmoids are flat, and training hardly moves
 TABLE_OPTIONS = (
     "sheet",
@@ -49,7 +52,7 @@ def read_source(options: argparse.Namespace) -> Source:
         named = ", ".join(f"--{option.replace('_', '-')}" for option in given)
         verb = "is" if len(given) == 1 else "are"
         raise ValueError(f"{named} {verb} about a table with a header; name its column to predict with --target")
-    names = options.x or "X", options.y or "y"
+    names = options.x or CUSTOMARY[0], options.y or CUSTOMARY[1]
     if options.data == DIGITS:
         return Sheets(DIGITS_TOLD, names, *load_digits())
     return _read_sheets(options.data, names)
@@ -87,18 +90,20 @@ def _read_table(options: argparse.Namespace) -> Table:
 def _read_sheets(data: str, names: tuple[str, str]) -> Sheets:
     """The two sheets of a workbook, checked to be something that classes can be learned from."""
     if not Path(data).exists():
-        raise ValueError(f"{data}: there is no such file (DATA is FILE.csv or FILE.xlsx, or the word {DIGITS})")
-    if is_text_file(data):
-        raise ValueError(
-            f"{data} is a text file (CSV?), not a workbook of two sheets; name the column to predict, as in "
-            f"--target COLUMN"
-        )
+        raise ValueError(f"{no_such_file(data)} (DATA is FILE.csv or FILE.xlsx, or the word {DIGITS})")
+    if is_text_file(data) or Path(data).suffix.lower() in FRAMES:
+        raise _without_target(read_cells(data))
     x_sheet, y_sheet = names
     try:
         with busy(f"reading {data}"):
             x, labels = read_workbook(data, x_sheet, y_sheet)
     except MissingSheetError as error:
-        raise ValueError(f"{error}; or, if a sheet has a header, the column to predict with --target") from error
+        cells = None
+        if names == CUSTOMARY:
+            with suppress(ValueError):
+                cells = read_cells(data)
+        told = f"{error}; or, if a sheet has a header, the column to predict with --target"
+        raise ValueError(told) if cells is None else _without_target(cells) from error
     if labels.dtype.kind == "f":
         row = int(np.argmax(labels % 1 != 0))
         raise ValueError(
@@ -119,3 +124,10 @@ def _read_sheets(data: str, names: tuple[str, str]) -> Sheets:
             file=sys.stderr,
         )
     return Sheets(data, names, x, labels)
+
+
+def _without_target(cells: Cells) -> ValueError:
+    """What to say where a table is to be trained on, and nobody says what it is to tell."""
+    return ValueError(
+        f"{cells.where}: which column is to be predicted? Name it by --target; the columns: {shown(cells.names)}"
+    )

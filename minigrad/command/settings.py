@@ -64,9 +64,11 @@ def penalty(text: str) -> float:
 
 
 def fraction(text: str) -> float:
-    """A number between 0 and 1."""
-    if not 0 < (number := _number(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    """A number between 0 and 1, or one of per cents between 0 and 100."""
+    share = text.strip().removesuffix("%")
+    number = _number(share) / (1 if share == text.strip() else 100)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1, such as 0.2 or 20%")
     return number
 
 

@@ -184,7 +184,7 @@ class Table(Source):
             if by is not None:
                 kind = kind_of(self.frame[by])
                 if kind not in ("date", "number"):
-                    raise ValueError(f"the column holds {PLURALS[kind]}, which have no order in time")
+                    raise ValueError(f"the column holds {PLURALS[kind]}; it takes dates or numbers")
                 train, held_out = split_latest(self._in_order(self.frame[by].iloc[rows]), test_size)
             else:
                 groups = [str(text) for text in texts_of(self.frame[group].iloc[rows])]

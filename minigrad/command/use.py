@@ -15,7 +15,7 @@ from minigrad.command.progress import busy
 from minigrad.command.rows import Rows, read_rows
 from minigrad.command.sources import with_source
 from minigrad.data.target import interval_names
-from minigrad.data.words import shown
+from minigrad.data.words import no_such_file, shown
 from minigrad.results.importance import effects
 from minigrad.results.words import amount
 from minigrad.sequential import Sequential
@@ -28,7 +28,7 @@ def predict(options: argparse.Namespace) -> int:
     """`minigrad predict MODEL DATA --out FILE`: a copy of the data with the network's answers beside the rows."""
     source, out = Path(options.data), Path(options.out)
     if not source.exists():
-        raise ValueError(f"{source}: there is no such file")
+        raise ValueError(no_such_file(source))
     check_output(source, out, options.force)
     model = load_model(options.model)
     rows = read_rows(model, options)

@@ -29,7 +29,7 @@ from minigrad.data.text_file import (
     is_text_file,
     only_column,
 )
-from minigrad.data.words import did_you_mean, number_text, shown
+from minigrad.data.words import did_you_mean, no_such_file, number_text, shown
 from minigrad.data.workbook import Sheet, cell_name, hidden_sheets, read_sheets, sheet_heads
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def read_cells(
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        raise FileNotFoundError(no_such_file(path))
     if path.is_dir():
         raise TableError(f"{path} is a directory; give the name of a file")
     if not is_text_file(path) and encoding is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 SHOWN = 12  # names in an error message
@@ -20,6 +23,14 @@ def did_you_mean(name: str, known: Iterable[Any]) -> str:
     folded = {each.casefold(): each for each in map(str, known)}
     near = difflib.get_close_matches(name.casefold(), folded, 1)
     return f" (did you mean {folded[near[0]]!r}?)" if near else ""
+
+
+def no_such_file(path: str | os.PathLike[str]) -> str:
+    """The message about a file that is not there, with the one beside it that may be meant."""
+    path, beside = Path(path), list[str]()
+    with suppress(OSError):
+        beside = os.listdir(path.parent)
+    return f"{path}: there is no such file{did_you_mean(path.name, beside)}"
 
 
 def number_text(number: float) -> str:

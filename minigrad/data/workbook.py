@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.words import did_you_mean
+from minigrad.data.words import did_you_mean, no_such_file
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -247,7 +247,7 @@ def _refuse_other_files(path: Path) -> None:
     if path.is_dir():
         raise WorkbookError(f"{path} is a directory; give the name of an .xlsx file")
     if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        raise FileNotFoundError(no_such_file(path))
     content = path.read_bytes()
     if not content:
         raise WorkbookError(f"{path} is an empty file of 0 bytes; save or download the workbook again")

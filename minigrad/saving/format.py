@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 
 import safetensors.numpy
 
+from minigrad.data.words import no_such_file
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
 from minigrad.version import __version__
@@ -84,7 +85,7 @@ def content(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file. Raises FileNotFoundError where there is none."""
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        raise FileNotFoundError(no_such_file(path))
     if path.is_dir():
         raise ModelFileError("is a folder; give the name of a model file")
     if not path.is_file():

@@ -28,6 +28,7 @@ function numberOf(text, { bodies, units, decimal }) {
   }
   return NaN;
 }
+const shortOf = (v, column) => short(v).replace(".", column.decimal || ".");
 const inItsWay = (v, column) => (typeof v === "number" ? String(v).replace(".", column.decimal || ".") : v ?? "");
 const isMissing = v => v === null || v === undefined || (typeof v === "number" && Number.isNaN(v)) ||
   (typeof v === "string" && (v.trim() === "" || DATA.missing.includes(v.trim())));
@@ -153,7 +154,7 @@ function fields() {
       });
       entry.append(slider, input);
       field.append(entry);
-      if (!column.free) field.append(element("small", {}, `${short(low)} to ${short(high)} ${column.ends ? "in training" : "is usual"}; empty where it is not known`));
+      if (!column.free) field.append(element("small", {}, `${shortOf(low, column)} to ${shortOf(high, column)} ${column.ends ? "in training" : "is usual"}; empty where it is not known`));
     } else if (column.kind === "date") {
       const timed = column.parts.includes("time of the day");
       const input = element("input", { id, type: timed ? "datetime-local" : "date" });
@@ -230,7 +231,7 @@ function curves(found) {
     figure.innerHTML = `<svg viewBox="0 0 200 80" preserveAspectRatio="none" role="img"><polyline points="${line}" fill="none" stroke="var(--blue)" stroke-width="2.5" vector-effect="non-scaling-stroke"/>${dot}</svg>`;
     figure.firstElementChild.setAttribute("aria-label", `${name} for ${column.name} from ${short(low)} (${short(points[0][1])}) to ${short(high)} (${short(points[60][1])})`);
     const ends = element("div", { class: "ends" });
-    ends.append(element("span", {}, short(low)), element("span", {}, short(high)));
+    ends.append(element("span", {}, shortOf(low, column)), element("span", {}, shortOf(high, column)));
     figure.append(ends, element("figcaption", {}, column.name));
     grid.append(figure);
   }

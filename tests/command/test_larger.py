@@ -148,7 +148,10 @@ WRONG = {
     "no target": (["train", "FOLDER"], "name the column to predict"),
     "mistyped": (["train", "FOLDER", "--target", "kinds"], "no column 'kinds' to predict"),
     "tuned": (["train", "FOLDER", "--target", "kind", "--tune", "3"], "--tune needs all rows at once"),
-    "no order": (["train", "FOLDER", "--target", "kind", "--split-by", "soil"], "which have no order in time"),
+    "no order": (
+        ["train", "FOLDER", "--target", "kind", "--split-by", "soil"],
+        "it takes dates or numbers",
+    ),
     "a new label": (["evaluate", "MODEL", "NEW"], "row 3 holds the label 'palm'; the network was trained on 'oak'"),
     "a text file": (["train", "table.csv", "--target", "kind", "--stream"], "--stream reads Parquet files in pieces"),
     "an empty folder": (["train", "EMPTY", "--target", "kind"], "there are no rows in it"),

@@ -211,7 +211,7 @@ def test_held_out_rows_are_the_latest_or_whole_groups(folder, capsys):
     assert found["held_out_rows"] % 4 == 0
     assert found["preparation"]["Kunde"].startswith("left out: the group (--group)")
     err = run(capsys, "train", data, "--target", "gekauft", "--split-by", "Bemerkung", status=2)
-    assert "--split-by 'Bemerkung': the column holds text, which have no order in time" in err
+    assert "--split-by 'Bemerkung': the column holds text; it takes dates or numbers" in err
 
 
 def test_a_byte_order_mark_is_kept_and_letters_that_an_encoding_lacks_are_written_in_utf_8(tmp_path, capsys):

@@ -13,6 +13,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from minigrad.data.words import no_such_file
 from minigrad.layers.embedding import Embedding
 from minigrad.onnx.reading.joins import JOINS, Item, join
 from minigrad.onnx.reading.place import Place, Unknown, named
@@ -41,7 +42,7 @@ def load(path: str | os.PathLike[str], x: Any = None) -> Sequential:
     read, and where answers differ by more than half the digits of the dtype.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        raise FileNotFoundError(no_such_file(path))
     try:
         written = onnx.load(path)
         onnx.checker.check_model(written)
