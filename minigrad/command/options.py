@@ -143,11 +143,12 @@ def _parser() -> _Parser:
 
 
 def _command(commands: Any, name: str, help: str, description: str) -> Any:
+    examples = re.findall(rf"^  minigrad {name} .*\n(?: {{10}}.*\n)*", EXAMPLES, re.M)
     return commands.add_parser(
         name,
         help=help,
         description=description,
-        epilog=EXAMPLES,
+        epilog="examples:\n" + "".join(examples) if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

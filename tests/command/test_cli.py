@@ -322,14 +322,15 @@ def test_closed_pipe_ends_train_with_status_141(flowers, tmp_path):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
-def test_help_prints_examples(capsys, arguments):
+@pytest.mark.parametrize(("arguments", "others"), [(["--help"], True), (["train", "--help"], False)])
+def test_help_prints_examples_of_what_it_is_about(capsys, arguments, others):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 0
     out = capsys.readouterr().out
     assert "minigrad train digits " in out
-    assert "minigrad digits digits.xlsx" in out
+    assert "learn to tell a column of a table" in out
+    assert ("minigrad digits digits.xlsx" in out) == others
 
 
 def test_train_digits_is_accurate_and_imports_nothing_slow(tmp_path):
