@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigrad import Optimizer
+from minigrad import Lion, Optimizer, Rprop
 from minigrad.testing import GradientError, check_optimizer
 
 
@@ -35,6 +35,20 @@ class Wider(HeavyBall):
     def update(self, theta, dtheta, *, eta):
         self.v = np.float64(self.momentum) * self.v - eta * dtheta
         theta += self.v
+
+
+class KeepsRate(HeavyBall):
+    def coefficients(self, step):
+        self.first = getattr(self, "first", None) or self.rate(step)
+        return {"eta": self.first}
+
+
+@pytest.mark.parametrize("right", [Lion(), Rprop()], ids=repr)
+def test_signs_may_lead_back_and_memory_may_start_with_the_rate(right):
+    for seed in range(3):
+        check_optimizer(right, seed=seed)
+    with pytest.raises(GradientError, match="other learning rates make the same steps"):
+        check_optimizer(KeepsRate())
 
 
 @pytest.mark.parametrize("wrong, sentence", [(KeepsState, "load_state keeps the arrays"), (Wider, r"np.zeros_like")])
