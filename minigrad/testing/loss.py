@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing.contract import run
 from minigrad.testing.derivative import EPS
@@ -26,12 +27,15 @@ def check_loss(loss: Any, p: Any = None, t: Any = None, *, seed: int = 0) -> Rep
     """Prove that a loss keeps its contract, or raise GradientError, which says what is wrong with it.
 
     `p` and `t` are predictions and targets that it takes; without them, some are drawn in the domains that it accepts
-    (real numbers, probabilities, one row of a distribution, signs). Returns the report, whose `str()` is a table.
+    (real numbers, probabilities, one row of a distribution, signs), of the widths that `target_shape` says. Returns the
+    report, whose `str()` is a table.
 
-    Raises ValueError where it takes none of those: then pass p and t.
+    Raises ValueError where it takes none of those, or refuses p and t.
     """
     if isinstance(loss, type):
         raise TypeError(f"check_loss takes a loss, not a class; write {loss.__name__}(…)")
+    if isinstance(loss, Layer) or not all(callable(getattr(loss, name, None)) for name in ("forward", "backward")):
+        raise TypeError(f"check_loss takes a loss with forward(p, t) and backward(p, t), not {loss!r:.100}")
     if (p is None) != (t is None):
         raise ValueError("pass both p and t, or neither")
     return run(LossBench(loss, p, t, seed), CONTRACT)

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.losses import Loss
 from minigrad.parameter import Array
 from minigrad.testing.bench import Bench
+from minigrad.testing.inputs import refused
 from minigrad.testing.point import Point
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import agree, noise_of
@@ -31,12 +33,17 @@ class LossBench(Bench):
         self.rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         super().__init__(Report(repr(loss)), directions)
         self.loss: Any = copy.deepcopy(loss)
+        self._refusal: Exception | None = None
         if p is None:
-            self.domains: list[tuple[str, Array, Array]] = list(self._domains())
+            self.domains: list[tuple[str, Array, Array]] = list(self._domains()) or list(self._other_widths())
             if not self.domains:
-                raise ValueError(f"{loss!r} takes none of the predictions and targets that were tried; pass p and t")
+                why = f" ({type(self._refusal).__name__}: {self._refusal})" if self._refusal else ""
+                what = f"{loss!r} takes none of the predictions and targets that were tried{why}"
+                raise ValueError(f"{what}; pass some that it takes, as in check_loss(loss, p, t)") from self._refusal
         else:
             self.domains = [("the p and t given", np.array(p, np.float64), np.array(t, np.float64))]
+            if not self._accepts(*self.domains[0][1:]) and self._refusal and refused(self._refusal):
+                raise ValueError(f"{loss!r} refuses the p and t given: {self._refusal}") from self._refusal
         self.p, self.t = self.domains[0][1:]
         self.weighted: bool = self._takes_weights()
 
@@ -61,15 +68,36 @@ class LossBench(Bench):
             ("positive p and t", 3 * positive, 5 * targets),
         ]
         for name, p, t in tried:
-            try:
-                with np.errstate(all="ignore"):
-                    value = self.loss.forward(p.copy(), t.copy())
-            except (NameError, AttributeError):  # which no p and t can be blamed for
-                value = 0.0
-            except Exception:
-                continue
-            if np.isfinite(value).all():
+            if self._accepts(p, t) or isinstance(self._refusal, NameError | AttributeError):  # no fault of p and t
                 yield name, p, t
+
+    def _other_widths(self) -> Iterator[tuple[str, Array, Array]]:
+        """Those of a loss whose `target_shape` says that a row of t is of another width than one of p."""
+        rng = self.rng
+        for outputs in (3, 2, 4, 6):
+            try:
+                row = tuple(self.loss.target_shape((outputs,)))
+            except Exception:  # it says none, or takes no so many
+                continue
+            real, t = rng.standard_normal((5, outputs)), rng.standard_normal((5, *row))
+            shapes = f"p of {outputs} outputs, t of {int(np.prod(row))}"
+            tried = [
+                (f"{shapes}, real", real, t),
+                (f"{shapes}, t not negative", real, abs(t)),
+                (f"{shapes}, none negative", abs(real), abs(t)),
+            ]
+            found = [each for each in tried if self._accepts(*each[1:]) and self._fits(*each[1:])]
+            if row != (outputs,) and found:
+                yield from found
+                return
+
+    def _fits(self, p: Array, t: Array) -> bool:
+        """Whether backward gives an array of p's shape, and terms, of a loss that has them, one of p's or t's."""
+        try:
+            terms = self.loss.terms(p, t) if type(self.loss).forward is Loss.forward else p
+            return np.shape(terms) in (p.shape, t.shape) and np.shape(self.loss.backward(p, t)) == p.shape
+        except Exception:
+            return False
 
     def situations(self, name: str, p: Array, t: Array) -> Iterator[tuple[str, Array, Array]]:
         """The p and t of a domain, and others of the domain where losses go wrong."""
@@ -77,7 +105,6 @@ class LossBench(Bench):
         tried = [
             ("one row", p[:1].copy(), t[:1].copy()),
             ("twice as many rows", np.concatenate([p, p[::-1]]), np.concatenate([t, t[::-1]])),
-            ("one output", p[..., :1].copy(), t[..., :1].copy()),
             ("small p (p * 0.01)", p * 0.01, t),
             ("large p (p * 8)", p * 8, t),
             ("huge p (p * 1000)", p * 1000, t),
@@ -86,6 +113,7 @@ class LossBench(Bench):
         ]
         if p.shape == t.shape:
             tried += [
+                ("one output", p[..., :1].copy(), t[..., :1].copy()),
                 ("p close to t", t + 1e-3 * p, t),
                 ("some p equal to t", np.where(p > np.median(p), p, t), t),
             ]
@@ -115,9 +143,14 @@ class LossBench(Bench):
         return agree(value, float(np.mean(pairs)), noise_of(pairs)) and not agree(value, np.mean(own), noise_of(own))
 
     def _accepts(self, p: Array, t: Array) -> bool:
+        """Whether forward gives a number, and the loss's own `check`, which not every forward asks, refuses none."""
         try:
-            return bool(np.isfinite(self.loss.forward(p.copy(), t.copy())))
-        except Exception:
+            if isinstance(self.loss, Loss):
+                self.loss.check(p, t)
+            with np.errstate(all="ignore"):
+                return bool(np.isfinite(self.loss.forward(p.copy(), t.copy())).all())
+        except Exception as error:
+            self._refusal = error
             return False
 
     def _takes_weights(self) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigrad import MeanSquaredError
+from minigrad import Dense, GaussianNLL, MeanSquaredError
 from minigrad.losses import Loss
 from minigrad.testing import GradientError, check_loss
 from tests.planted.losses import BUGS, LOSSES
@@ -24,9 +24,13 @@ def test_check_loss_gives_no_false_alarm(name):
         check_loss(loss, p, t, seed=seed)
 
 
-def test_check_loss_refuses_a_class():
+def test_check_loss_refuses_what_it_is_not_for():
     with pytest.raises(TypeError, match=r"write MeanSquaredError\(…\)"):
         check_loss(MeanSquaredError)
+    with pytest.raises(TypeError, match=r"takes a loss with forward\(p, t\) and backward\(p, t\), not Dense"):
+        check_loss(Dense(3, 2))
+    with pytest.raises(ValueError, match=r"refuses the p and t given: predictions of shape \(3, 2\) do not match"):
+        check_loss(MeanSquaredError(), np.ones((3, 2)), np.ones(3))
 
 
 class TwoForEachTarget(Loss):
@@ -48,6 +52,43 @@ class TwoForEachTarget(Loss):
     def check(self, p, t):
         if not len(p) or t.shape != (len(p), *self.target_shape(p.shape[1:])):
             raise ValueError(f"p {p.shape} takes t of another shape than {t.shape}")
+
+
+class Spreads(Loss):
+    """Σ (|t - μ| + s²), p = [μ, s] of one t; it takes any p without complaint"""
+
+    def target_shape(self, shape):
+        return (1,)
+
+    def terms(self, p, t):
+        return abs(t - p[:, :1]) + p[:, 1:] ** 2
+
+    def slopes(self, p, t):
+        return np.concatenate([np.sign(p[:, :1] - t), 2 * p[:, 1:]], axis=1)
+
+
+class Odds(Loss):
+    """Σ p / (p + t), whose forward has a pole that `check` keeps p from"""
+
+    def check(self, p, t):
+        if (p < 0).any() or (t < 0).any():
+            raise ValueError("p and t are not negative")
+
+    def forward(self, p, t):
+        if p.shape != t.shape or not len(p):
+            raise ValueError("p and t are of one shape")
+        return float((p.sum(axis=1) / (p + t + 1e-6).sum(axis=1)).mean())
+
+    def backward(self, p, t):
+        if p.shape != t.shape or not len(p):
+            raise ValueError("p and t are of one shape")
+        both = (p + t + 1e-6).sum(axis=1, keepdims=True)
+        return (1 - p.sum(axis=1, keepdims=True) / both) / both / len(p) + 0 * p
+
+
+@pytest.mark.parametrize("loss", [GaussianNLL(), Spreads(), Odds()], ids=lambda loss: type(loss).__name__)
+def test_p_and_t_are_of_the_widths_and_signs_that_a_loss_says(loss):
+    check_loss(loss)
 
 
 class OneOfTwo(TwoForEachTarget):
