@@ -51,7 +51,7 @@ class Asked:
             return known
         there = {*method.function.__globals__, *vars(builtins), "np"}
         functions = {function for function in theirs.functions if function.partition(".")[0] in there}
-        kinds = ast.BinOp | ast.Call | ast.UnaryOp | ast.Subscript
+        kinds = ast.BinOp | ast.Call | ast.UnaryOp | ast.Subscript | ast.Attribute
         parts = [
             (node, type(getattr(around, "op", None)))
             for around in ast.walk(theirs.tree)

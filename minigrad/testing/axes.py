@@ -61,6 +61,9 @@ def _unsummed(slot: Slot) -> Iterator[Edit]:
     if not of_self and isinstance(target, ast.Tuple):
         of_self = all(isinstance(each, ast.Attribute) for each in target.elts)
         elements = len(slot.above) == 2 and (isinstance(slot.parent, ast.Tuple) or slot.key == "elt")
+    if slot.key == "elt" and isinstance(target, ast.Attribute) and isinstance(slot.node, ast.BinOp):
+        total = ast.Call(ast.Attribute(slot.node, "sum", ast.Load()), [], [])
+        yield slot.to(total, f"{UNSUMMED}: {code(total)}", kind="unsummed element")
     is_sum = isinstance(slot.node, ast.Call) and getattr(slot.node.func, "attr", "") in REDUCING
     if not of_self or not elements or is_sum or slot.shape == () or isinstance(slot.node, ast.Constant | ast.Tuple):
         return
@@ -72,7 +75,7 @@ def _unsummed(slot: Slot) -> Iterator[Edit]:
 def _unsummed_name(slot: Slot, target: Any) -> Iterator[Edit]:
     """What is gone on with, and is not summed over the rows."""
     if isinstance(target, ast.Name) and slot.parent is slot.statement and len(slot.shape or ()) > 1:
-        for function in ("sum", "mean") if isinstance(slot.node, ast.BinOp) else ():
+        for function in ("sum", "mean") if isinstance(slot.node, ast.BinOp | ast.UnaryOp) else ():
             given = [ast.keyword("axis", number(0))]
             total = ast.Call(ast.Attribute(slot.node, function, ast.Load()), [], given)
             says = f"`{target.id}` is one for each column: the {function} over the rows is missing, {code(total)}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, code
+from minigrad.testing.edits import Atom, Edit, Slot, bodies, code
 
 BACK = "the order of a way back"
 
@@ -86,6 +86,17 @@ def misnamed(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterato
                 yield Edit(says, statement, ((node, "attr", gradient),))
 
 
+def updated(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
+    """Parameters that backward itself moves."""
+    for body, _ in bodies(function):
+        for place, statement in enumerate(body):
+            target = getattr(statement, "targets", [getattr(statement, "target", None)])[0]
+            read = ast.unparse(getattr(statement, "value", None) or statement)
+            moved = isinstance(statement, ast.AugAssign) or ast.unparse(target or statement) in read
+            if isinstance(target, ast.Attribute) and target.attr in gradients and moved:
+                yield Edit("this is too much: an optimizer does it", statement, ((body, place, ast.Pass()),))
+
+
 def _is_backward(node: Any) -> bool:
     """Whether this calls a backward."""
     return isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "backward"
@@ -134,5 +145,7 @@ def layers(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
             other = ast.parse(f"{name}.backward", mode="eval").body
             says = f"`{name}` is left out on the way back: dy goes through the backward of every layer"
             yield slot.to(ast.Call(other, [node], []), says)
+            if len(node.args) == 1:
+                yield slot.to(ast.Call(node.func, [ast.Call(other, node.args, [])], []), says)
             says = f"{code(node.func)} is called where `{name}.backward` belongs"
             yield Edit(says, slot.statement, ((node, "func", other),))

@@ -191,7 +191,8 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     if doubtful and bench.asked and found and found.wholly:
         said = ""
     if found and found is lines.correction and lines.count > 1:
-        return _with(said if said.endswith(signatures.EXCHANGED) else found.says, found)
+        exchanged = said.endswith(signatures.EXCHANGED) and "are exchanged" not in found.says
+        return _with(said if exchanged else found.says, found)
     if found and said.startswith("a factor of two"):
         said = f"{said.partition(':')[0]}: {found.says}"
     if found and not said:

@@ -271,9 +271,9 @@ def steps_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
 
 
 def expressions_of(nodes: list[Any], scope: Mapping[str, Any]) -> dict[str, Atom]:
-    """Those of the expressions that are arrays of numbers."""
+    """Those of the expressions that are arrays of numbers, or one."""
     found = {ast.unparse(node): Atom(node, value_of(node, scope)) for node in nodes}
-    return {text: atom for text, atom in found.items() if isinstance(atom.value, np.ndarray | np.floating)}
+    return {text: atom for text, atom in found.items() if isinstance(atom.value, np.ndarray | np.floating | float)}
 
 
 def scalars_of(expressions: list[Any], scope: Mapping[str, Any]) -> dict[str, Atom]:

@@ -18,7 +18,8 @@ from minigrad.parameter import Array
 from minigrad.testing.asked import Change, Values, apart, gradients, holds, run, running, same, wanted_of
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import LINE_BY_LINE, Deadline
-from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
+from minigrad.testing.calls import updated
+from minigrad.testing.edits import Edit, all_made, code, one_at_each_place, statements_of
 from minigrad.testing.methods import SEEN, Method, first_line
 from minigrad.testing.slips import Known, as_asked, edits, whole_method
 from minigrad.testing.subject import Case, Subject
@@ -91,6 +92,8 @@ class _Reading:
             found = self._first_wrong(mine, raised, made)
             if found is None or found[1] in statements_of(made):  # which nothing more can be done about
                 break
+            held = {each: given[-1].value for each, given in mine.items() if "." not in each and each != "return"}
+            self.known = replace(self.known, scope={**self.known.scope, **held})  # once more of it runs
             further = self._mending(*found, raised is not None or not self._fits(found[0], mine), made)
             if not further:
                 last = self._last(made)
@@ -100,12 +103,16 @@ class _Reading:
 
     def _last(self, made: list[Edit]) -> list[Edit]:
         """The changes with one more, of what is returned or cleared, with which all is right; none if there is none."""
-        further = whole_method(self.method.tree, self.known)
-        return next(([*made, edit] for edit in further if self._right([*made, edit])), [])
+        further = [[edit] for edit in whole_method(self.method.tree, self.known)]
+        further.append([e for e in updated(self.method.tree, self.known.gradients) if SEEN not in code(e.statement)])
+        return next(([*made, *more] for more in further if more and self._right([*made, *more])), [])
 
     def _first_wrong(self, mine: Values, raised: int | None, made: list[Edit]) -> tuple[str, Any] | None:
         """The name that first holds something else, with its statement; or what the line that raises is to set."""
-        wrong = apart(mine, self.theirs, self.gradients)
+        theirs = self.theirs
+        if raised:  # in a loop, perhaps
+            theirs = {name: given[: len(mine.get(name, given))] for name, given in theirs.items()}
+        wrong = apart(mine, theirs, self.gradients)
         for name, given in wrong.items():
             if not self._is_another(name, mine, made):
                 return name, self._statement(given.line)

@@ -73,8 +73,9 @@ def instead(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     if not isinstance(slot.node, kinds) or slot.key in ("func", "slice") or slot.within(ast.Slice) or all_of_it:
         return
     for text, atom in atoms.items():
-        fitting = slot.shape is None or fits(slot.shape, np.shape(atom.value))
-        if fitting and text != ast.unparse(slot.node):
+        shape = np.shape(atom.value)
+        fitting = slot.shape is None or fits(slot.shape, shape) or fits(shape, slot.shape)
+        if fitting and text != ast.unparse(slot.node) and not (_is_sum(slot.parent) and _is_sum(atom.node)):
             yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs", WHOLE)
 
 
@@ -94,3 +95,9 @@ def unknown(slot: Slot, atoms: Mapping[str, Atom], scope: Collection[str]) -> It
     if (of_self or isinstance(slot.node, ast.Name)) and text not in scope and text != "self":
         for other in difflib.get_close_matches(text, atoms, n=len(atoms), cutoff=0.3):
             yield slot.to(atoms[other].node, f"there is no `{text}`: `{other}` belongs there")
+
+
+def _is_sum(node: Any) -> bool:
+    """Whether this is a sum, or the method of one."""
+    method = node.func if isinstance(node, ast.Call) else node
+    return isinstance(method, ast.Attribute) and method.attr in ("sum", "mean")

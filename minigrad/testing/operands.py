@@ -100,6 +100,7 @@ def operators(slot: Slot) -> Iterator[Edit]:
     if isinstance(node, ast.BinOp) and type(node.op) in SECOND:
         others: list[type[ast.operator]] = [SECOND[type(node.op)]]
         others += [ast.Add, ast.MatMult] if isinstance(node.op, ast.Mult) else []
+        others += [ast.Mult] if isinstance(node.op, ast.Add) else []
         others += [ast.Pow] if isinstance(node.op, ast.Mult) and isinstance(node.right, ast.Constant) else []
         for other in others:
             new: Any = ast.BinOp(node.left, other(), node.right)
@@ -278,5 +279,7 @@ def scaled(slot: Slot, atoms: Mapping[str, Atom], constants: set[Any]) -> Iterat
     counts = [atom.node for atom in atoms.values() if type(atom.value) is int and atom.value > 1]
     likely = {value for value in constants if abs(value) > 1e-3} - {0, 1, -1, 2}
     for count in [*counts, *(number(value) for value in (2, *sorted(likely)))]:
+        if ast.unparse(count) == ast.unparse(slot.node):
+            continue
         yield slot.to(ast.BinOp(slot.node, ast.Mult(), count), f"the factor {code(count)} is missing")
         yield slot.to(ast.BinOp(slot.node, ast.Div(), count), f"the division by {code(count)} is missing")

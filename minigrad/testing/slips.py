@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.testing.axes import axes, counts, spread, summed, transposed, turned_back
 from minigrad.testing.calls import emptied, layers, misnamed, returned, stored, unmultiplied
-from minigrad.testing.edits import Edit, Slot, atoms_of, expressions_of, results_of, scalars_of, slots, steps_of
+from minigrad.testing.edits import Edit, Slot, atoms_of, code, expressions_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
     indices,
@@ -129,6 +129,9 @@ def as_asked(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
         lacks = {text: atom for text, atom in asked.items() if text not in ast.unparse(slot.statement)}
         yield from missing(slot, {text: lacks[text] for text in lacks if around[text] is ast.Mult}, plain)
         yield from lacking(slot, {text: lacks[text] for text in lacks if around[text] in (ast.Add, ast.Sub)})
+        unknown_terms = [node for node, op in known.asked if op is ast.Add and ast.unparse(node) not in asked]
+        for term in unknown_terms if slot.parent is slot.statement else ():
+            yield slot.to(ast.BinOp(slot.node, ast.Add(), term), f"the term {code(term)} is missing")
     for slot in sorted(places, key=lambda slot: (isinstance(slot.node, ast.Name), len(ast.unparse(slot.node)))):
         yield from instead(slot, asked)
 

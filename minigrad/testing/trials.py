@@ -209,7 +209,7 @@ class Trials:
 
     def _some_alike(self, first: _Changed, slip: str) -> Correction | None:
         """A change at one place after the other, as long as each comes nearer."""
-        alike = self._alike[first.name, slip]
+        alike = self._alike.get((first.name, slip), [])
         at, nearest = first, np.inf
         while len(alike) <= ALIKE and not self._is_late():
             tried: list[tuple[float, int, _Changed]] = []
@@ -328,7 +328,8 @@ def _correction(at: _Changed, after: list[str]) -> Correction:
     """The changes as a correction; `after` has the lines as they are then."""
     statements = at.statements()
     alike: dict[str, list[str]] = {}
-    for says, count in Counter(edit.says for edit in at.edits).items():
+    in_order = sorted(at.edits, key=lambda edit: edit.statement.lineno)
+    for says, count in Counter(edit.says for edit in in_order).items():
         start, colon, end = says.rpartition(": ")
         alike.setdefault(f"{start}{colon}", []).append(f"{end}: at {count} places" if count > 1 else end)
     words = "; ".join(f"{start}{'; '.join(ends)}" for start, ends in alike.items())
