@@ -101,15 +101,7 @@ def _of_several(cells: Cells, name: str, texts: Counter[str], counts: Counter[ty
     for text, parts in parsed.items():
         if parts is not None:
             by_unit[parts.unit] += texts[text]
-    units = written_numbers.units_of(texts)
-    if sum(units.values()) and len(units) > 1:
-        named = written_numbers.units_of(texts.elements())
-        if sum(named.values()) + counts[float] > NEARLY_ALL * total:
-            told = ", ".join(f"{unit!r} ({times})" for unit, times in named.most_common(5))
-            raise TableError(
-                f"{cells.where}: column {name!r} holds numbers in several units: {told}; write them in one unit, or "
-                f"take them as categories with --as-category {name!r}"
-            )
+    _refuse_units(cells, name, texts, counts[float], total)
     unit = max(by_unit, key=lambda unit: by_unit[unit], default=("", ""))
     numbers = counts[float] + by_unit[unit] + sum(times for text, times in texts.items() if is_marker(text))
     plain = unit == ("", "") or written_numbers.is_unit("".join(unit))
@@ -126,6 +118,20 @@ def _of_several(cells: Cells, name: str, texts: Counter[str], counts: Counter[ty
         format = written_numbers.decide(kept) if kept else NumberFormat()
         return ColumnReading("number", format if isinstance(format, NumberFormat) else NumberFormat(".", "", *unit))
     return ColumnReading("text")
+
+
+def _refuse_units(cells: Cells, name: str, texts: Counter[str], plain: int, total: int) -> None:
+    """Raise TableError where nearly all cells are numbers, in several units; `plain` are those without text."""
+    units = written_numbers.units_of(texts)
+    if not sum(units.values()) or len(units) == 1:
+        return
+    named = written_numbers.units_of(texts.elements())
+    if sum(named.values()) + plain > NEARLY_ALL * total:
+        told = ", ".join(f"{unit!r} ({times})" for unit, times in named.most_common(5))
+        raise TableError(
+            f"{cells.where}: column {name!r} holds numbers in several units: {told}; write them in one unit, or "
+            f"take them as categories with --as-category {name!r}"
+        )
 
 
 def _most_dates(cells: Cells, name: str, texts: Counter[str], moments: int, total: int) -> DateForm | None:

@@ -60,34 +60,35 @@ def target_values(column: pd.Series[Any], task: Task | None = None) -> tuple[Tas
         raise ValueError(f"column {name!r}, row {row}: the target is missing; fill it in, or delete the row")
     if kind == "date":
         raise ValueError(f"column {name!r} holds dates, which can't be predicted; use numbers, such as days since one")
-    different = column.nunique()
-    if kind == "text":
-        texts = texts_of(column)
-        spellings = spellings_of(texts)
-        one = {spelling: value for value, times in spellings.items() for spelling in times}
-        also = [(spelling, value) for spelling, value in one.items() if spelling != value]
-        why = f"text ({spellings_told(also)})" if also else "text"
-        found = np.array([one[text] for text in texts if text is not None])
-    elif kind == "flag":
-        why, found = "TRUE or FALSE", column.to_numpy(bool)
-    else:
-        found = column.to_numpy(np.float64)
-        if (large := np.abs(found) > LARGEST).any():
-            raise ValueError(f"column {name!r}, row {column.index[int(large.argmax())]}: the number is too large")
-        whole = bool(np.all((found == np.floor(found)) & (np.abs(found) < 2.0**53)))
-        few = different == 2 or (different <= CLASSES and ROWS_PER_CLASS * different <= len(found))
-        why = f"{different} different {'whole ' if whole else ''}numbers in {len(found)} rows"
-        if task is None:
-            task = "classification" if whole and few else "regression"
-        if task == "classification":
-            if not whole:
-                row = column.index[int(np.argmax(found != np.floor(found)))]
-                raise ValueError(f"column {name!r}, row {row}: {column[row]:g} is no label; labels are whole numbers")
-            return task, why, found.astype(np.int64)
-        return task, why, found
+    if kind in ("number", "empty"):
+        return _of_numbers(column, task)
     if task == "regression":
         raise ValueError(f"column {name!r} holds {PLURALS[kind]}, not numbers; it can only be classified")
-    return "classification", why, found
+    if kind == "flag":
+        return "classification", "TRUE or FALSE", column.to_numpy(bool)
+    texts = texts_of(column)
+    one = {spelling: value for value, times in spellings_of(texts).items() for spelling in times}
+    also = [(spelling, value) for spelling, value in one.items() if spelling != value]
+    why = f"text ({spellings_told(also)})" if also else "text"
+    return "classification", why, np.array([one[text] for text in texts if text is not None])
+
+
+def _of_numbers(column: pd.Series[Any], task: Task | None) -> tuple[Task, str, npt.NDArray[Any]]:
+    """The same for a column of numbers."""
+    name, found, different = column.name, column.to_numpy(np.float64), column.nunique()
+    if (large := np.abs(found) > LARGEST).any():
+        raise ValueError(f"column {name!r}, row {column.index[int(large.argmax())]}: the number is too large")
+    whole = bool(np.all((found == np.floor(found)) & (np.abs(found) < 2.0**53)))
+    few = different == 2 or (different <= CLASSES and ROWS_PER_CLASS * different <= len(found))
+    why = f"{different} different {'whole ' if whole else ''}numbers in {len(found)} rows"
+    if task is None:
+        task = "classification" if whole and few else "regression"
+    if task == "regression":
+        return task, why, found
+    if not whole:
+        row = column.index[int(np.argmax(found != np.floor(found)))]
+        raise ValueError(f"column {name!r}, row {row}: {column[row]:g} is no label; labels are whole numbers")
+    return task, why, found.astype(np.int64)
 
 
 def spelled_as(labels: npt.NDArray[Any], classes: Iterable[Any]) -> npt.NDArray[Any]:
