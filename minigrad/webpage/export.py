@@ -19,6 +19,7 @@ from minigrad.data.written_numbers import MARKERS, PATTERNS, NumberFormat
 from minigrad.model import Model
 from minigrad.opened.inference import Answering
 from minigrad.opened.step import OpenedError
+from minigrad.parameter import Array
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers import javascript
 from minigrad.table_model import TableModel, network_of
@@ -38,19 +39,17 @@ def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = 
         file.write(data)
 
 
-def _page(a: Answering, rows: Any, title: str) -> str:
-    side = int(np.sqrt(len(a.names)))
-    image = a.row_shape in ((len(a.names),), (side, side), (side, side, 1))
-    picture = a.preparation is None and image and side >= SMALLEST_PICTURE and side * side == len(a.names)
-    if not picture and len(a.names) > FIELDS:
-        raise OpenedError(f"{len(a.names):,} inputs are more than a page's form should have ({FIELDS}); export ONNX")
-    if sum(node.size for node in a.graph.nodes if node.is_given) > WEIGHTS:
+def _page(answering: Answering, rows: Any, title: str) -> str:
+    side, inputs = _side(answering), len(answering.names)
+    if not side and inputs > FIELDS:
+        raise OpenedError(f"{inputs:,} inputs are more than a page's form should have ({FIELDS}); export ONNX")
+    if sum(node.size for node in answering.graph.nodes if node.is_given) > WEIGHTS:
         raise OpenedError("the network has more than a million weights, which a page should not carry; export ONNX")
-    data = javascript.dumped(_data(a, rows, side if picture else 0))
+    data = javascript.dumped(_data(answering, rows, side))
     folder = Path(__file__).parent
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    what = "the answer" if a.target is None else escape(a.target.name)
-    ask = f"Draw into the {side} × {side} field" if picture else "What is known?"
+    what = "the answer" if answering.target is None else escape(answering.target.name)
+    ask = f"Draw into the {side} × {side} field" if side else "What is known?"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -65,45 +64,60 @@ def _page(a: Answering, rows: Any, title: str) -> str:
     )
 
 
-def _data(a: Answering, rows: Any, side: int) -> dict[str, Any]:
+def _side(answering: Answering) -> int:
+    """How wide and high the picture is that the inputs are; 0 where they are none."""
+    inputs, shape = len(answering.names), answering.row_shape
+    side = int(np.sqrt(inputs))
+    square = side * side == inputs and shape in ((inputs,), (side, side), (side, side, 1))
+    return side if answering.preparation is None and square and side >= SMALLEST_PICTURE else 0
+
+
+def _data(answering: Answering, rows: Any, side: int) -> dict[str, Any]:
     """All that the script needs."""
     known = rows is not None and len(rows) > 0
-    if not known:
-        cells = [a.typical()] * PROOFS
-        if a.preparation is None:
-            cells = np.random.default_rng(0).normal(size=(PROOFS, len(a.names))).round(3).tolist()
-    else:
-        some = rows.iloc[:PROOFS] if hasattr(rows, "iloc") else rows[:PROOFS]
-        cells = a.cells(some)
-    if a.preparation is None:
-        x = np.array(cells, float)
-    else:
-        import pandas as pd
-
-        columns = zip(a.names, zip(*cells, strict=True), strict=True)
-        x = a.encoded(pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in columns}))
-    y = a.model.predict(x.reshape(-1, *a.row_shape))
-    target = a.target
+    cells = _cells(answering, rows if known else None)
+    y = answering.model.predict(_encoded(answering, cells).reshape(-1, *answering.row_shape))
+    preparation, target = answering.preparation, answering.target
     return {
-        "form": javascript.form(a.graph),
-        "given": {name: np.ravel(numbers).tolist() for name, numbers in a.given.items() if name != "x"},
-        "result": np.ravel(a.graph.result).tolist(),
-        "names": a.names,
-        "columns": None if a.preparation is None else [_column(a, c) for c in a.preparation.columns],
+        "form": javascript.form(answering.graph),
+        "given": {name: np.ravel(numbers).tolist() for name, numbers in answering.given.items() if name != "x"},
+        "result": np.ravel(answering.graph.result).tolist(),
+        "names": answering.names,
+        "columns": None if preparation is None else [_column(answering, c) for c in preparation.columns],
         "missing": sorted(MISSING),
         "markers": sorted(MARKERS),
-        "answer": a.columns(),
-        "classes": a.classes,
-        "boundary": a.boundary,
-        "threshold": a.threshold,
-        "units": [target.scale, target.mean] if a.regression and target is not None else None,
-        "interval": a.interval,
+        "answer": answering.columns(),
+        "classes": answering.classes,
+        "boundary": answering.boundary,
+        "threshold": answering.threshold,
+        "units": [target.scale, target.mean] if answering.regression and target is not None else None,
+        "interval": answering.interval,
         "side": side,
-        "hidden": _hidden(a, side),
+        "hidden": _hidden(answering, side),
         "proofs": [[_written(row), np.ravel(one).tolist()] for row, one in zip(cells, y, strict=True)],
-        "begin": _written(cells[0] if known else a.typical()),
+        "begin": _written(cells[0] if known else answering.typical()),
         "examples": known,
     }
+
+
+def _cells(answering: Answering, rows: Any) -> list[list[Any]]:
+    """The rows that prove the page, as they stand in a table: the first of those given, or made up where none are."""
+    if rows is not None:
+        return answering.cells(rows.iloc[:PROOFS] if hasattr(rows, "iloc") else rows[:PROOFS])
+    if answering.preparation is not None:
+        return [answering.typical()] * PROOFS
+    made: list[list[Any]] = np.random.default_rng(0).normal(size=(PROOFS, len(answering.names))).round(3).tolist()
+    return made
+
+
+def _encoded(answering: Answering, cells: list[list[Any]]) -> Array:
+    """What the network takes for these cells, a row each."""
+    if answering.preparation is None:
+        return np.array(cells, float)
+    import pandas as pd
+
+    columns = zip(answering.names, zip(*cells, strict=True), strict=True)
+    return answering.encoded(pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in columns}))
 
 
 def _written(row: Any) -> list[Any]:
@@ -111,14 +125,14 @@ def _written(row: Any) -> list[Any]:
     return [value.isoformat() if isinstance(value, datetime.datetime) else value for value in row]
 
 
-def _column(a: Answering, column: Column) -> dict[str, Any]:
+def _column(answering: Answering, column: Column) -> dict[str, Any]:
     """What the script needs of a column."""
     found = asdict(column)
     if isinstance(column, TextColumn):
         found.pop("also")  # they are values but for capitals and spaces
     elif isinstance(column, NumberColumn):
         found["ends"] = None if column.low is None or column.low == column.high else [column.low, column.high]
-        format = a.formats.get(column.name, NumberFormat())
+        format = answering.formats.get(column.name, NumberFormat())
         found["decimal"], found["units"] = format.decimal, format.units
         found["bodies"] = [[PATTERNS[marks].pattern, marks[1]] for marks in format.marks]
     else:
@@ -126,16 +140,16 @@ def _column(a: Answering, column: Column) -> dict[str, Any]:
     return found
 
 
-def _hidden(a: Answering, side: int) -> list[Any] | None:
+def _hidden(answering: Answering, side: int) -> list[Any] | None:
     """[weights, activation, label, units] of the first layer, where its weights are pictures."""
-    if not side or len(a.row_shape) != 1:
+    if not side or len(answering.row_shape) != 1:
         return None
     weights = next(
-        (n for n in a.graph.nodes if n.is_given and n.shape[:1] == (side * side,) and len(n.shape) == 2), None
+        (n for n in answering.graph.nodes if n.is_given and n.shape[:1] == (side * side,) and len(n.shape) == 2), None
     )
     if weights is None:
         return None
     number = (re.search(r"\d+$", weights.name) or [""])[0]
-    found = {node.name: node for node in a.graph.nodes}
+    found = {node.name: node for node in answering.graph.nodes}
     made = found.get(f"a{number}") or found.get(f"z{number}")
     return None if made is None else [weights.name, made.name, pretty(made.name), weights.shape[1]]
