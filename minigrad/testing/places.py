@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -162,26 +163,38 @@ def where(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
         return "right for several rows, wrong for a batch of one"
     tiny = 0.01 * x / x.max()
     huge = x * 8 if x.max() < 100 else x
-    right = {
-        words: name in _right_parts(bench, values, case.theta)
-        for words, values in {"+": tiny, "-": -tiny, "++": huge, "--": -huge}.items()
-    }
+    right = _Right(*(name in _right_parts(bench, values, case.theta) for values in (tiny, -tiny, huge, -huge)))
     if not all(bench.finite(values, case.theta) for values in (-tiny, -huge)):
         return ""  # of one sign by nature
-    if all(right.values()):
+    if all(right):
         if "ties" in case.situation:
             return "wrong only where entries of the input are equal, or zero"
         if not is_first(case) and "inputs" not in case.situation:
             return ""
     if "of any sign" in case.situation and name in _right_parts(bench, case.x, bench.theta):
         return "wrong only where a parameter has another sign"
-    if right["+"] and right["-"] and not (right["++"] and right["--"]):
-        side = "" if right["++"] == right["--"] else " and negative" if right["++"] else " and positive"
-        return f"wrong only where the input is large{side} (saturation)"
-    if right["+"] and right["++"] and not right["-"] and not right["--"]:
-        return "wrong only where the input is negative"
-    if right["-"] and right["--"] and not right["+"] and not right["++"]:
-        return "wrong only where the input is positive"
-    if right["++"] and right["--"] and not (right["+"] and right["-"]):
-        return "wrong only where the input is small"
-    return ""
+    return right.elsewhere()
+
+
+class _Right(NamedTuple):
+    """Whether a gradient is right where all inputs are small and positive, small and negative, and so on."""
+
+    small: bool
+    small_negative: bool
+    large: bool
+    large_negative: bool
+
+    def elsewhere(self) -> str:
+        """What the inputs have in common at which alone it is wrong, if that is their size or their sign."""
+        small, large = self.small and self.small_negative, self.large and self.large_negative
+        positive, negative = (self.small, self.large), (self.small_negative, self.large_negative)
+        if small and not large:
+            side = "" if self.large == self.large_negative else " and negative" if self.large else " and positive"
+            return f"wrong only where the input is large{side} (saturation)"
+        if all(positive) and not any(negative):
+            return "wrong only where the input is negative"
+        if all(negative) and not any(positive):
+            return "wrong only where the input is positive"
+        if large and not small:
+            return "wrong only where the input is small"
+        return ""
