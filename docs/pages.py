@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -99,18 +100,19 @@ def example_page(path: Path) -> str:
     purpose = re.match(r'"""(.*?)"""', text, re.S)[1].strip()  # type: ignore[index]
     title, _, rest = purpose.partition("\n")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(path)]
+        command = [sys.executable, shutil.copy(path, folder)]  # what it writes beside itself is not the repository's
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     if done.returncode:
         missing = re.search(r"No module named '(\w+)'|needs (\w+)", done.stderr)
         if missing is None:
             raise RuntimeError(f"{path.name} failed:\n{done.stderr}")
-        printed = f"*It was not run here: it needs {missing[1] or missing[2]}.*\n"
+        result = f"*It was not run here: it needs {missing[1] or missing[2]}.*\n"
     else:
-        printed = "It prints:\n\n" + code(done.stdout, "text")
+        result = "It prints:\n\n" + code(done.stdout, "text")
+        result += "".join(f"![What it draws]({name})\n\n" for name in re.findall(r"^\w+\.png", done.stdout))
     body = text.partition('"""\n')[2] if text.count('"""') else text
-    return f"{WIDE}# `{path.name}`\n\n{title}\n{rest}\n\n{printed}\n## Its code\n\n" + code(body)
+    return f"{WIDE}# `{path.name}`\n\n{title}\n{rest}\n\n{result}\n## Its code\n\n" + code(body)
 
 
 def help_page() -> str:

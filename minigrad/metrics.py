@@ -141,7 +141,7 @@ def majority_baseline(train_labels: Any, test_labels: Any) -> float:
 
 # --------------------------------------------------------------------------------------- rankings and probabilities
 def roc_auc_score(truth: npt.ArrayLike, scores: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Any:
-    """AUC = Σ_i Σ_j w_i w_j [s_i > s_j] + ½ [s_i = s_j], i over the true rows, j over the others, over Σ_i w_i Σ_j w_j.
+    """AUC = Σ_ij w_i w_j ([s_i > s_j] + ½ [s_i = s_j]) / (Σ_i w_i Σ_j w_j), i over the true rows, j over the others.
 
     The probability that a row that is true (1) gets a higher score than one that is not (0): 1 is perfect, 0.5 is
     chance; NaN where there is only one kind. It is the area under the ROC curve. Source: Hanley and McNeil, "The
