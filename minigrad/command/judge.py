@@ -47,6 +47,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """`minigrad evaluate MODEL DATA`: how good the network's answers are about rows with known ones."""
     model = load_model(options.model)
     rows = read_rows(model, options, answered=True)
+    rows.tell()
     found = rows.answered_by(model)
     rows.refuse_unseen(model)
     warnings = _trained_on(model, rows)
@@ -77,6 +78,7 @@ def explain(options: argparse.Namespace) -> int:
     if not isinstance(model, TableModel):
         raise ValueError(f"{options.model} is a model of sheets without a header, whose columns have no names to tell")
     rows = read_rows(model, options, answered=True)
+    rows.tell()
     rows.refuse_unseen(model)
     if len(rows.known) < 2:
         raise ValueError(f"{rows.where}: has one row; columns are shuffled among rows, so two are the least")

@@ -163,6 +163,7 @@ def _rows_to_compare(model: Sequential | TableModel, options: argparse.Namespace
     if options.data == DIGITS and not isinstance(model, TableModel):
         return load_digits()[0]
     rows = read_rows(model, options)
+    rows.tell()
     if isinstance(model, TableModel):
         with with_source(rows.where):  # `export` would not name the data
             model.encode(rows.x)

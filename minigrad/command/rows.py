@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from minigrad.command.reading import DIGITS_TOLD
 from minigrad.command.sources import with_source
 from minigrad.data.cells import Cells, read_cells
 from minigrad.data.digits import load_digits
+from minigrad.data.table import Reading
 from minigrad.data.target import spelled_as, target_values
 from minigrad.data.words import shown
 from minigrad.data.workbook import MissingSheetError, read_sheets, read_workbook
@@ -31,6 +34,8 @@ class Rows:
     table: Cells | None = None
     said: tuple[str, ...] = ()
     """What is to be told of how they were read."""
+    reading: Reading = field(default_factory=Reading)
+    """How the table's columns are read."""
 
     def answered_by(self, model: Sequential | TableModel) -> Answers:
         """The model's answers. Raises ValueError that names the data where they don't fit the model."""
@@ -40,6 +45,11 @@ class Rows:
     def surprises(self, model: Sequential | TableModel) -> list[str]:
         """What is new in these rows to a model of a table."""
         return model.preparation.surprises(self.x) if isinstance(model, TableModel) else []
+
+    def tell(self, surprises: Iterable[str] = ()) -> None:
+        """Print, to stderr, how the rows were read, and what else is to be said of them."""
+        for each in (*self.said, *surprises):
+            print(f"minigrad: note: {self.where}: {each}", file=sys.stderr)
 
     def refuse_unseen(self, model: Sequential | TableModel) -> None:
         """Raise ValueError for a known answer that is a label of which the model has learned nothing."""
@@ -87,8 +97,12 @@ def _read_table(model: TableModel, options: argparse.Namespace, answered: bool) 
     target = model.target.name if answered else None
     with busy(f"reading {options.data}"):
         cells = _cells(model, options, [*model.preparation.names, *([] if target is None else [target])])
-        frame, column = model.reading.frame(cells, target, only=model.preparation.names)
-    known, said = None, [f"{about}: {text}" for about, text in cells.said]
+        names = [*model.preparation.names, *([] if target is None else [target])]
+        if missing := [name for name in model.preparation.names if name not in cells.names]:
+            raise ValueError(f"{cells.where}: {model.preparation.without(missing, cells.names)}")
+        reading, otherwise = model.reading.adapted(cells, names)
+        frame, column = reading.frame(cells, target, only=model.preparation.names)
+    known, said = None, [*(f"{about}: {text}" for about, text in cells.said), *otherwise]
     if column is not None:
         gaps = column.isna().to_numpy()
         if gaps.any():
@@ -100,7 +114,7 @@ def _read_table(model: TableModel, options: argparse.Namespace, answered: bool) 
             known = target_values(column, model.target.task)[2]
         if model.classes is not None:
             known = spelled_as(known, model.classes.tolist())
-    return Rows(cells.where, frame, known, cells, tuple(said))
+    return Rows(cells.where, frame, known, cells, tuple(said), reading)
 
 
 def _cells(model: TableModel, options: argparse.Namespace, wanted: list[str]) -> Cells:

@@ -29,6 +29,7 @@ def lay_open(options: argparse.Namespace) -> int:
     refuse_output(out, options.force)
     model = load_model(options.model)
     rows = read_rows(model, options, answered=True)
+    rows.tell()
     rows.refuse_unseen(model)
     names: list[str] | None = None
     x, t = rows.x, rows.known

@@ -33,14 +33,13 @@ def predict(options: argparse.Namespace) -> int:
     model = load_model(options.model)
     rows = read_rows(model, options)
     found = rows.answered_by(model)
-    for surprise in (*rows.said, *rows.surprises(model)):
-        print(f"minigrad: note: {rows.where}: {surprise}", file=sys.stderr)
+    rows.tell(rows.surprises(model))
     columns = columns_of(model, found)
     if options.explain:
         columns |= _explanations(model, rows)
     with busy(f"writing {out}"):
         if isinstance(model, TableModel) and rows.table is not None:
-            lost = write_beside(rows.table, model.reading, columns, out)
+            lost = write_beside(rows.table, rows.reading, columns, out)
         else:
             lost = write_sheet(source, columns, out)
     print(f"{out}: {len(found.values):,} rows of {source} with {shown(columns)}")

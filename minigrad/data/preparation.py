@@ -11,7 +11,7 @@ text of more than ten values that are more than half as many as its rows, unless
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,14 @@ class Preparation:
             raise ValueError(f"there is no column to learn from{': ' if reasons else ''}{reasons}")
         return cls(tuple(made), left_out)
 
+    def without(self, missing: Sequence[str], there: Iterable[str]) -> str:
+        """What is wrong with a table that has not these columns, but those that are `there`."""
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return (
+            f"there is no column {missing[0]!r}{more}, which the network was trained on"
+            f"{did_you_mean(missing[0], there)}; it needs {shown(self.names)}"
+        )
+
     def transform(self, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
         """x (m, features) of a frame with these columns, in any order, and others, which are not looked at.
 
@@ -91,12 +99,7 @@ class Preparation:
         frame = _by_text(frame)
         missing = [name for name in self.names if name not in frame.columns]
         if missing:
-            near = did_you_mean(missing[0], frame.columns)
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise ValueError(
-                f"there is no column {missing[0]!r}{more}, which the network was trained on{near}; it needs "
-                f"{shown(self.names)}"
-            )
+            raise ValueError(self.without(missing, frame.columns))
         parts = []
         for column in self.columns:
             kind = kind_of(frame[column.name])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import reprlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -20,7 +20,7 @@ from minigrad.data.cells import Cells, read_cells
 from minigrad.data.column_reading import ColumnReading
 from minigrad.data.deciding import Asked, certain_decimal, decided, thousands_after_all
 from minigrad.data.text_file import TableError
-from minigrad.data.written_numbers import Ambiguous, is_marker
+from minigrad.data.written_numbers import Ambiguous, NumberFormat, is_marker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,34 @@ class Reading:
         if decimals == {","}:
             made |= thousands_after_all(cells, made)
         return cls({name: made[name] for name in cells.names if name in made})
+
+    def adapted(self, cells: Cells, only: Collection[str]) -> tuple[Reading, list[str]]:
+        """The reading for another file, which may write the numbers of a column in another way; and a word on each.
+
+        So it is where their decimal mark is certain, by themselves or by those of other columns, and their unit is the
+        same, or none. (A workbook that was trained on has numbers, and a text file to predict writes them.)
+        """
+        words: dict[str, set[str]] = {}
+        for name, column in zip(cells.names, cells.columns, strict=True):
+            reading = self.columns.get(name)
+            if name in only and reading is not None and reading.kind == "number" and isinstance(column, list):
+                words[name] = {cell for cell in column if isinstance(cell, str) and not is_marker(cell)}
+        made: dict[str, NumberFormat] = {}
+        for name, texts in words.items():
+            kept = self.columns[name].number
+            if any(kept.parse(text) is None for text in texts) and (own := kept.written_otherwise(texts)) is not None:
+                made[name] = own
+        decimals = {own.decimal for own in made.values()}
+        if len(decimals) == 1:
+            (decimal,) = decimals
+            for name, texts in words.items():
+                kept, marked = self.columns[name].number, any("." in text or "," in text for text in texts)
+                other = marked and name not in made and kept.decimal != decimal
+                if other and (own := kept.written_otherwise(texts, decimal)) is not None:
+                    made[name] = own
+        told = [f"column {name!r}: numbers {own.describe()}, other than in training" for name, own in made.items()]
+        changed = {name: replace(self.columns[name], number=own) for name, own in made.items()}
+        return Reading(self.columns | changed), told
 
     def frame(
         self, cells: Cells, target: str | None = None, only: Collection[str] | None = None, *, hints: bool = False

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 MARKERS = frozenset(
@@ -125,6 +125,22 @@ class NumberFormat:
     def plain(self) -> bool:
         """Whether it is how programs write numbers."""
         return self == NumberFormat()
+
+    def written_otherwise(self, texts: Iterable[str], decimal: str | None = None) -> NumberFormat | None:
+        """The format of numbers with other marks, in this unit or in none; None where these are no such numbers.
+
+        Where there is no unit, they may be in one currency: a workbook's numbers are written so in text.
+        """
+        parts = [parts_of(text) for text in texts]
+        known = [each for each in parts if each is not None]
+        found = {each.unit for each in known}
+        money = _one_unit(Counter(found)) if (self.before, self.after) == ("", "") else None
+        around = money if money is not None and MONEY.fullmatch("".join(money)) else (self.before, self.after)
+        own = replace(self, before=around[0], after=around[1])
+        if not found <= {*own.units} or len(known) < len(parts):
+            return None
+        format = decide({each.body for each in known}, decimal)
+        return replace(format, before=own.before, after=own.after) if isinstance(format, NumberFormat) else None
 
     def describe(self) -> str:
         """An example, and what it means."""

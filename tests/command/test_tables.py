@@ -439,7 +439,10 @@ def test_train_on_a_malformed_table_is_one_line_of_error_and_writes_nothing(tmp_
 
 
 NEW = {
-    "a column is missing": (lambda frame: frame.drop(columns="wild"), "a.csv: there is no column 'wild', which"),
+    "a column is missing": (
+        lambda frame: frame.rename(columns={"wild": "Wild"}),
+        "a.csv: there is no column 'wild', which the network was trained on (did you mean 'Wild'?); it needs",
+    ),
     "another kind": (
         lambda frame: frame.assign(height="tall"),
         "row 2, column 'height' holds the text 'tall', where",

@@ -127,6 +127,29 @@ def test_one_table_in_every_kind_of_file_is_the_same_columns(tmp_path, kind):
             np.testing.assert_array_equal(found[column], expected[column])
 
 
+@pytest.mark.parametrize("text", ["1.234,5", "1,234.5", "1 234.5 kg", "€ 1.234,5"])
+def test_numbers_are_read_by_the_marks_of_another_file_where_these_are_certain(tmp_path, text):
+    """As a workbook's are, or those of a program, once a person has written some."""
+    texts, unit = [text, text.replace("234", "999"), "-"], "kg" * ("kg" in text)
+    (tmp_path / "b.csv").write_text("x;y\n" + "\n".join(f"{text};1" for text in texts), encoding="utf-8")
+    for trained in (f"0.5{unit}", f"1234,25{unit}"):
+        (tmp_path / "a.csv").write_text(f"x;y\n{trained};1\n{trained};2", encoding="utf-8")
+        a, b = (read_cells(tmp_path / name) for name in ("a.csv", "b.csv"))
+        reading, told = Reading.decide(a).adapted(b, ["x", "y"])
+        assert reading.frame(b)[0]["x"].tolist()[:2] == [1234.5, 1999.5]
+        assert (told == []) == (Reading.decide(a).columns["x"].number.parse(text) is not None)
+    for odd in ("12 g", "5 %", "two"):
+        (tmp_path / "b.csv").write_text(f"x;y\n{odd};1\n", encoding="utf-8")
+        (tmp_path / "a.csv").write_text("x;y\n1.25;1\n7.5;2", encoding="utf-8")
+        a, b = (read_cells(tmp_path / name) for name in ("a.csv", "b.csv"))
+        with pytest.raises(TableError, match=f"row 2, column 'x' holds the text '{odd}', where a number belongs"):
+            Reading.decide(a).adapted(b, ["x", "y"])[0].frame(b)
+    for other, expected in (("0,5", 1.234), ("7", 1234)):  # what the file's other columns have is certain here, too
+        (tmp_path / "b.csv").write_text(f"x;y\n1,234;{other}\n", encoding="utf-8")
+        b = read_cells(tmp_path / "b.csv")
+        assert Reading.decide(a).adapted(b, ["x", "y"])[0].frame(b)[0]["x"].tolist() == [expected]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "gb18030"])
 def test_an_encoding_is_found_and_told_or_asked_for(tmp_path, encoding):
     words = ["größer", "Äpfel", "Müßiggang"] if encoding == "cp1252" else ["北京", "上海市", "广州的天气"]
