@@ -42,6 +42,11 @@ def is_blank(cells: list[Any]) -> bool:
     return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)
 
 
+def is_empty(column: Column) -> bool:
+    """Whether a column has no values."""
+    return all(cell is None for cell in column) if isinstance(column, list) else bool(np.isnan(column).all())
+
+
 def filled(cells: list[Any]) -> int:
     """In how many of these cells something stands."""
     return sum(not is_blank([cell]) for cell in cells)
@@ -50,11 +55,14 @@ def filled(cells: list[Any]) -> int:
 def end_of(rows: list[list[Any]], width: int) -> int:
     """How many of these rows, the last ones of a table of `width` columns, belong to it.
 
-    Notes do not: the rows after an empty one, down to the end, of which none fills half of the columns.
+    Notes do not: at the end of a text file the rows of one cell, and anywhere the rows after an empty one, down to the
+    end, of which none fills half of the columns.
     """
     last = len(rows)
-    while last and is_blank(rows[last - 1]):
+    while last and (is_blank(rows[last - 1]) or (len(rows[last - 1]) == 1 and width > 2)):
         last -= 1
+    if len(rows) - last > MOST_NOTES and not all(map(is_blank, rows[last:])):
+        last = len(rows)
     end = last
     for place in range(last - 1, max(last - MOST_NOTES, 0) - 1, -1):
         if is_blank(rows[place]):
@@ -73,7 +81,7 @@ def cut(body: Body, header: int) -> list[tuple[str, str]]:
     said = []
     if body.note is not None:
         told = reprlib.repr(body.note)
-        said.append(("below", f"row {header + 2 + body.rows} is empty, and what follows, {told}, is left out"))
+        said.append(("below", f"what stands from row {header + 2 + body.rows} on is left out: {told}"))
     while ends_with_totals(body.columns):
         word = next((cell for column in body.columns if isinstance(cell := column[-1], str)), None)
         told = "" if word is None else f" ({word!r})"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import reprlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.data.below import Body, Column, compact, cut, end_of, filled, is_blank
+from minigrad.data.below import Body, Column, compact, cut, end_of, filled, is_blank, is_empty
+from minigrad.data.header import as_number, empty, header_of, names_in, names_of, title_of
 from minigrad.data.text_file import (
     HEAD,
     MISSING,
@@ -40,12 +40,13 @@ FRAMES = {".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather", ".arro
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of a table by column: `names` ("" for a counter without a name) and `columns`, of equal length.
+    """The cells of a table by column: `names` and `columns`, of equal length.
 
-    A column is float64, with NaN where a number is missing, or a list of text, floats, bools, dates and times, with
-    None. `header` is the row of the header, counted from 0, and -1 in a file that has names of its own. `sheet` is
-    that of a workbook, `dialect` that of a text file. `said` are the choices that were made in reading it. `blank` are
-    the rows with nothing in them (row 0 is the first below the header), and `more` is whether other things stand below.
+    A name is "" for a counter, or an empty column, without one. A column is float64, with NaN where a number is
+    missing, or a list of text, floats, bools, dates and times, with None. `header` is the row of the header, counted
+    from 0, and -1 in a file that has names of its own. `sheet` is that of a workbook, `dialect` that of a text file.
+    `said` are the choices that were made in reading it. `blank` are the rows with nothing in them (row 0 is the first
+    below the header), and `more` is whether other things stand below.
     """
 
     path: Path
@@ -137,14 +138,14 @@ def read_cells(
 def _from_text(path: Path, encoding: str | None, header_row: int | None, wanted: Collection[str]) -> Cells:
     dialect = dialect_of(path, encoding, wanted)
     head = head_of(path, dialect)
-    header = _header(str(path), head, header_row)
+    header = header_of(str(path), head, header_row)
     width = len(head[header])
     if width == 1:
         raise only_column(path, head[header][0])
     body = body_of(path, dialect, header, width)
     if not body.rows:
-        raise _empty(str(path))
-    said = [("header", _title(head, header))] if header and header_row is None else []
+        raise empty(str(path))
+    said = [("header", title_of(head, header))] if header and header_row is None else []
     if dialect.guessed:
         said.append(("encoding", f"{dialect.encoding}, found by its bytes (--encoding overrides this)"))
     return _checked(path, head[header], body, header, None, dialect, said)
@@ -160,22 +161,25 @@ def _from_workbook(path: Path, sheet: str | None, header_row: int | None, wanted
     [found] = read_sheets(path, sheet)
     where = f"{path}: sheet {found.name!r}"
     found.refuse_nothing()
-    header = _header(where, found.rows[:HEAD], header_row)
+    header = header_of(where, found.rows[:HEAD], header_row)
     rows = found.rows
     width = len(rows[header]) if len(rows) > header else 0
     while width and is_blank([row[width - 1] for row in rows[header:]]):
         width -= 1
-    end = header + 1 + end_of([row[:width] for row in rows[header + 1 :]], filled(rows[header]) if width else 0)
+    names, first, header = names_of(rows, header, width, found.merged)
+    if first and header_row is None:
+        said.append(("header", title_of(rows, first)))
+    if first < header:
+        said.append(("names", f"stand in rows {first + 1} and {header + 1}, and are joined, as in {names[0]!r}"))
+    end = header + 1 + end_of([row[:width] for row in rows[header + 1 :]], filled(names))
     if end <= header + 1 or not width:
-        raise _empty(where)
+        raise empty(where)
     note = next((str(cell) for row in rows[end:] for cell in row if not is_blank([cell])), None)
-    inside = [row[:width] for row in found.table(header, end)[header + 1 : end]]
-    if header and header_row is None:
-        said.append(("header", _title(rows, header)))
+    inside = [row[:width] for row in found.table(header + (first < header), end)[header + 1 : end]]
     columns = [compact([_value(cell) for cell in cells]) for cells in zip(*inside, strict=True)]
     blank = [place for place, row in enumerate(inside) if is_blank(row)]
     body = Body(columns, len(inside), blank, note)
-    return _checked(path, rows[header][:width], body, header, found.name, None, said)
+    return _checked(path, names, body, header, found.name, None, said)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -197,7 +201,7 @@ def _from_frame(path: Path) -> Cells:
 
     frame = read_frame(path)
     if not len(frame) or not len(frame.columns):
-        raise _empty(str(path))
+        raise empty(str(path))
     names = [str(name) for name in frame.columns]
     columns: list[Any] = []
     for place in range(len(names)):
@@ -223,10 +227,10 @@ def _checked(
     where = str(path) if sheet is None else f"{path}: sheet {sheet!r}"
     names: list[str] = []
     for position, cell in enumerate(header):
-        value = _as_number(cell.strip()) if isinstance(cell, str) else cell
+        value = as_number(cell.strip()) if isinstance(cell, str) else cell
         place = f"row {row + 1}, column {position + 1}" if sheet is None else cell_name(sheet, row, position)
         if value == "":
-            if position == 0 and _counts(body.columns[0]):
+            if is_empty(body.columns[position]) or (position == 0 and _counts(body.columns[0])):
                 names.append("")
                 continue
             raise TableError(
@@ -241,9 +245,9 @@ def _checked(
             raise TableError(
                 f"{path}: {place} holds {cell}, where the name of a column belongs; insert a row 1 with the names"
             )
-        names.append(cell.strip() if isinstance(cell, str) else number_text(cell))
+        names.append(" ".join(cell.split()) if isinstance(cell, str) else number_text(cell))
     for name, times in Counter(names).items():
-        if times > 1:
+        if times > 1 and name:
             raise TableError(f"{where} has {times} columns with the name {name!r}; give each a name of its own")
     if row >= 0:  # a file with names of its own has rows alone
         said += cut(body, row)
@@ -251,28 +255,7 @@ def _checked(
     return Cells(path, names, body.columns, body.rows, row, sheet, dialect, tuple(said), tuple(body.blank), more)
 
 
-# ---------------------------------------------------------------------------------------------- header and sheet
-def _header(where: str, head: list[list[Any]], header_row: int | None) -> int:
-    """The row of the header, counted from 0: the one that is asked for, else the first that is no title."""
-    if header_row is not None:
-        if header_row > len(head) or is_blank(head[header_row - 1]):
-            raise TableError(f"{where} has nothing in row {header_row}, where --header-row says the names stand")
-        return header_row - 1
-    if not head or all(map(is_blank, head)):
-        raise _empty(where)
-    width = max(map(filled, head))
-    for row, cells in enumerate(head):
-        counter = len(cells) > 1 and filled(cells) == len(cells) - 1 and is_blank(cells[:1])
-        if counter or 2 * filled(cells) > width:
-            return row
-    return 0
-
-
-def _title(head: list[list[Any]], header: int) -> str:
-    above = next((str(cell) for row in head[:header] for cell in row if str(cell).strip()), "")
-    return f"found in row {header + 1}, below {reprlib.repr(above)} (--header-row overrides this)"
-
-
+# ---------------------------------------------------------------------------------------------------------- sheet
 def _chosen_sheet(path: Path, wanted: Collection[str]) -> tuple[str | None, str]:
     """The sheet with the wanted columns, else the only one with a table, else the first; and a word on the others.
 
@@ -281,7 +264,7 @@ def _chosen_sheet(path: Path, wanted: Collection[str]) -> tuple[str | None, str]
     heads = sheet_heads(path, HEAD)
     if len(heads) < 2:
         return None, ""
-    names = {sheet: _names_in(head) for sheet, head in heads.items()}
+    names = {sheet: names_in(head) for sheet, head in heads.items()}
     tables = [sheet for sheet, found in names.items() if found]
     fitting = [sheet for sheet in tables if wanted and set(wanted) <= names[sheet]]
     unseen = hidden_sheets(path)
@@ -289,21 +272,6 @@ def _chosen_sheet(path: Path, wanted: Collection[str]) -> tuple[str | None, str]
     words = {sheet: [*["hidden"] * (sheet in unseen), *["no table"] * (not names[sheet])] for sheet in heads}
     told = {sheet: f"{sheet!r}" + (f" ({', '.join(words[sheet])})" if words[sheet] else "") for sheet in heads}
     return chosen, ", ".join(told[sheet] for sheet in heads if sheet != chosen)
-
-
-def _names_in(head: list[list[Any]]) -> set[str]:
-    """The names of the columns, if the first rows of a sheet are those of a table."""
-    if not head or all(map(is_blank, head)):
-        return set()
-    header = _header("", head, None)
-    names = [cell for cell in head[header] if not is_blank([cell])]
-    below = [row for row in head[header + 1 :] if 2 * filled(row) >= len(names)]
-    texts = all(isinstance(name, str) and isinstance(_as_number(name), str) for name in names)
-    return {name.strip() for name in names} if below and len(names) > 1 and texts else set()
-
-
-def _empty(where: str) -> TableError:
-    return TableError(f"{where} is empty; put names of columns in row 1 and the values below")
 
 
 # ----------------------------------------------------------------------------------------------------------- cells
@@ -327,11 +295,3 @@ def _value(cell: Any) -> Any:
         return float(cell)
     except (TypeError, ValueError):
         return str(cell)
-
-
-def _as_number(text: str) -> Any:
-    """The number that a text is, or the text."""
-    try:
-        return float(text) if "_" not in text else text
-    except ValueError:
-        return text

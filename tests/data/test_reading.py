@@ -314,6 +314,47 @@ def test_a_long_file_is_read_in_parts_as_a_short_one_is(tmp_path):
     assert cells.columns[1][8999:9002] == ["8999", None, "9000"]
 
 
+def test_a_header_over_two_rows_with_merged_cells_is_joined(tmp_path):
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in (["Umsatz 2023"], ["Q1", None, "Q2", None, "Ziel"], ["Menge", "Preis", "Menge", "Preis"]):
+        sheet.append(row)
+    for cells in ("A1:E1", "A2:B2", "C2:D2", "E2:E3"):
+        sheet.merge_cells(cells)
+    for k in range(6):
+        sheet.append([k, k + 1, k + 2, k + 3, k + 4])
+    book.save(tmp_path / "a.xlsx")
+    cells = read_cells(tmp_path / "a.xlsx")
+    assert (cells.names, cells.header, cells.rows) == (["Q1 Menge", "Q1 Preis", "Q2 Menge", "Q2 Preis", "Ziel"], 2, 6)
+    assert dict(cells.said)["names"] == "stand in rows 2 and 3, and are joined, as in 'Q1 Menge'"
+    sheet["F3"], sheet["F4"], sheet["G3"], sheet["G4"] = "prediction", 1.0, "low (90 %)", 2.0  # as predict writes them
+    book.save(tmp_path / "a.xlsx")
+    assert read_cells(tmp_path / "a.xlsx").names == [*cells.names, "prediction", "low (90 %)"]
+    for cell, value in (("B3", 7), ("B3", None)):  # no names: what stands below the header are values
+        sheet[cell] = value
+        book.save(tmp_path / "a.xlsx")
+        with pytest.raises(ValueError, match=r"cells Sheet!\w+ to \w+ are merged; unmerge them|B3 is empty|B3 holds 7"):
+            read_cells(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_columns_without_a_name_are_left_out_where_they_are_empty_and_names_are_one_line(form, tmp_path):
+    rows = [["a\nb", "", "c", ""], *([str(k), "", "x", ""] for k in range(5))]
+    if form == "csv":
+        text = "\n".join(";".join(f'"{cell}"' for cell in row) for row in rows)
+        (tmp_path / "a.csv").write_text(text + "\nQuelle: ERP\n", encoding="utf-8")
+    else:
+        book = openpyxl.Workbook()
+        for row in rows:
+            book.active.append([cell or None for cell in row])
+        book.save(tmp_path / "a.xlsx")
+    frame, _ = read_table(tmp_path / f"a.{form}")
+    assert list(frame) == ["a b", "c"] and len(frame) == 5
+    (tmp_path / "b.csv").write_text("a;;c\n1;2;3\n", encoding="utf-8")
+    with pytest.raises(TableError, match="row 1, column 2 is empty, where the name of a column belongs"):
+        read_table(tmp_path / "b.csv")
+
+
 JUNK = {
     "empty rows": ([], [["", "", "", ""]] * 3),
     "totals": ([["Summe", "", "", "1.111,11"]], []),
