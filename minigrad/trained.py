@@ -22,6 +22,12 @@ WEIGHTS = ("W", "w", "weight", "weights", "kernel", "b", "bias", "U", "V", "gamm
 UNDECLARED = "{parameter} and d{parameter} look like a parameter and its gradient, but are not declared"
 NEVER_TRAINED = "{parameter} is never trained; write {parameter}, d{parameter} = parameter() in the class"
 
+UNCHANGED = "its {parameter} is an array that no training changes"
+DECLARE = (
+    "declare it in the class, as a parameter, {parameter}, d{parameter} = parameter(), or, if it is to stay as it is, "
+    "{parameter} = state()"
+)
+
 
 def check_nothing_frozen(model: Model) -> None:
     """Raise ValueError where a layer, or an array of it, is marked as one that is not to be trained.
@@ -66,10 +72,20 @@ def _undeclared(layer: Layer, name: str, value: Any) -> bool:
 
 
 def undeclared_weight(layer: Layer) -> str | None:
-    """The name of an array that is called as weights are, in a layer whose backward is derived; else None."""
+    """The name of an array that is called as weights are, in a layer whose backward is derived; else None.
+
+    An array whose class says W = parameter(), and forgets dW, is meant as one, whatever it is called.
+    """
     if type(layer).backward is not Layer.backward:
         return None
-    return next((name for name in WEIGHTS if name in vars(layer) and _undeclared(layer, name, vars(layer)[name])), None)
+    held = vars(layer)
+    meant = [name for name in held if name in WEIGHTS or _half_declared(layer, name)]
+    return next((name for name in meant if _undeclared(layer, name, held[name])), None)
+
+
+def _half_declared(layer: Layer, name: str) -> bool:
+    pair = getattr(type(layer), name, None)
+    return isinstance(pair, tuple) and any(isinstance(each, Declared) for each in pair)
 
 
 def undeclared_parameter(layer: Layer, first: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:

@@ -174,6 +174,25 @@ def test_undeclared_weights_are_refused_in_the_words_of_check_layer(cls, inside)
         next(model.epochs(X, T, loss=MeanSquaredError(), optimizer=SGD(0.1)))
 
 
+class Half(Layer):
+    scale = parameter()  # scale, dscale = parameter() is meant
+
+    def __init__(self):
+        self.scale = np.ones(3)
+
+    def forward(self, x):
+        return x * self.scale.astype(x.dtype)
+
+
+def test_half_a_declaration_is_refused_where_the_backward_is_derived():
+    said = r"its scale is an array that no training changes"
+    advice = r"declare it in the class, as a parameter, scale, dscale = parameter\(\), or, .*, scale = state\(\)"
+    with pytest.raises(GradientError, match=rf"{said}(.|\n)*{advice}"):
+        check_layer(Half(), X)
+    with pytest.raises(ValueError, match=rf"^Half\(\): {said}: {advice}$"):
+        fit(Sequential([Half(), Dense(3, 3)], seed=0))
+
+
 class Declared(Undeclared):
     W, dW = parameter()
 

@@ -32,7 +32,7 @@ from minigrad.testing.inputs import (
 from minigrad.testing.point import Point
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import RELATIVE, Noise, agree, same
-from minigrad.testing.rule import Evidence, NotRun, Refused
+from minigrad.testing.rule import Evidence, NotRun, Refused, like_x
 from minigrad.testing.sentences import SINGLE
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
@@ -201,7 +201,9 @@ class LayerBench(Bench):
         """The copy's own gradient at x and theta, for a random dy."""
         self.subject.theta[...] = theta
         dy = self.upstream(self.forward(x, situation))
-        gradient = self.subject.collect(x, self.backward(dy, situation)).copy()
+        dx = self.backward(dy, situation)
+        like_x(x, dx, situation)
+        gradient = self.subject.collect(x, dx).copy()
         return Case(situation, x, theta, dy, gradient)
 
     def point(self, case: Case, subject: Subject | None = None) -> Point:

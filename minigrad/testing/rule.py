@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import numpy as np
+
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing.point import Mismatch
@@ -135,6 +137,25 @@ class WrongShape(Evidence):
         super().__init__(f"dx has the shape {dx.shape}; x has {x.shape}", situation=situation, parameter=INPUT)
         self.x = x
         self.dx = dx
+
+
+def like_x(x: Array, dx: Any, situation: str) -> None:
+    """Raise Evidence unless dx is an array of the shape of x, in float64; of integers there is none."""
+    if x.dtype.kind != "f":
+        return
+    what = "backward returns {} instead of the gradient of x"
+    if dx is None:
+        raise Evidence(what.format(dx), "no dx", situation=situation, parameter=INPUT)
+    if isinstance(dx, tuple | list):
+        several = f"{type(dx).__name__!r} of {len(dx)}"
+        raise Evidence(what.format(several), "several returned", situation=situation, parameter=INPUT)
+    if not isinstance(dx, np.ndarray):
+        raise Evidence(what.format(repr(dx)), situation=situation, parameter=INPUT)
+    if dx.shape != x.shape:
+        raise WrongShape(x, dx, situation)
+    if dx.dtype != np.float64:
+        what = f"in float64 backward returns {dx.dtype}"
+        raise Evidence(what, "backward in a dtype of its own", situation=situation, parameter=INPUT)
 
 
 class Refused(Evidence):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minigrad.trained import NEVER_TRAINED
+from minigrad.trained import DECLARE, NEVER_TRAINED
 
 ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handled each on its own"
 ONE_ROW_WRONG = "for one row it runs, and is wrong there, too"
@@ -17,6 +17,7 @@ SENTENCES = {
     # A layer.
     "inner layer not listed": "the inner layer's parameters are never trained; list it in self.layers",
     "undeclared parameter": NEVER_TRAINED,
+    "undeclared weight": DECLARE,
     "array replaced": "the array is replaced; write into it, say self.{held} = …",
     "forward in a dtype of its own": "the layer computes in a dtype of its own; let it follow its input and parameters",
     "backward in a dtype of its own": "the gradient is computed in another dtype; let it follow dy",

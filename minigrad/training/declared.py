@@ -12,7 +12,9 @@ from minigrad.model import Model, run_backward, run_forward
 from minigrad.objective import Objective
 from minigrad.parameter import walk
 from minigrad.trained import (
+    DECLARE,
     NEVER_TRAINED,
+    UNCHANGED,
     UNDECLARED,
     may_lack_declarations,
     undeclared_parameter,
@@ -30,10 +32,8 @@ def check_declared(model: Model, loss: Loss, examples: Examples) -> None:
     """
     for layer in walk([model]):
         if (name := undeclared_weight(layer)) is not None:
-            raise ValueError(
-                f"{layer!r}: its {name} is an array that no training changes: declare it in the class, as a parameter, "
-                f"{name}, d{name} = parameter(), or, if it is to stay as it is, {name} = state()"
-            )
+            what, why = (words.format(parameter=name) for words in (UNCHANGED, DECLARE))
+            raise ValueError(f"{layer!r}: {what}: {why}")
     if model.theta.size == 0:
         raise ValueError(
             f"{model!r} has no parameters, so there is nothing to train; a layer that learns declares them in its "
