@@ -84,14 +84,15 @@ class _Reading:
 
     def lines(self) -> Lines:
         """Change line after line until none is wrong, or one that is can't be mended."""
-        made = self._last([])
+        made, mended = self._last([]), set[str]()
         if made:
             return self._lines(made)
         while len(statements_of(made)) < MOST:
             mine, raised = self._run(made)
             found = self._first_wrong(mine, raised, made)
-            if found is None or found[1] in statements_of(made):  # which nothing more can be done about
+            if found is None or found[0] in mended:  # of which nothing more can be said
                 break
+            mended.add(found[0])
             held = {each: given[-1].value for each, given in mine.items() if "." not in each and each != "return"}
             self.known = replace(self.known, scope={**self.known.scope, **held})  # once more of it runs
             further = self._mending(*found, raised is not None or not self._fits(found[0], mine), made)
@@ -109,10 +110,7 @@ class _Reading:
 
     def _first_wrong(self, mine: Values, raised: int | None, made: list[Edit]) -> tuple[str, Any] | None:
         """The name that first holds something else, with its statement; or what the line that raises is to set."""
-        theirs = self.theirs
-        if raised:  # in a loop, perhaps
-            theirs = {name: given[: len(mine.get(name, given))] for name, given in theirs.items()}
-        wrong = apart(mine, theirs, self.gradients)
+        wrong = apart(mine, self._so_far(mine, raised), self.gradients)
         for name, given in wrong.items():
             if not self._is_another(name, mine, made):
                 return name, self._statement(given.line)
@@ -121,6 +119,12 @@ class _Reading:
             if wanted_of(name, self.theirs, self.gradients):
                 return name, statement
         return None
+
+    def _so_far(self, mine: Values, raised: int | None) -> Values:
+        """What the lesson's names are given up to where the answer raises, in the first pass of a loop perhaps."""
+        if raised is None:
+            return self.theirs
+        return {name: given[: len(mine.get(name, given))] for name, given in self.theirs.items()}
 
     def _is_another(self, name: str, mine: Values, made: list[Edit]) -> bool:
         """Whether a name is for something else than the lesson's: what comes of it is right, and not with that."""
@@ -171,8 +175,8 @@ class _Reading:
             return False
         try:
             mine, raised = self._run(made)
-            runs = raised is None or self._statement(raised) is not statement
-            return runs and holds(name, mine, self.theirs, self.gradients)
+            runs = raised is None or self._statement(raised) not in (statement, None)  # what is put there has no line
+            return runs and holds(name, mine, self._so_far(mine, raised), self.gradients)
         except Exception:  # most changes make no sense
             return False
 
@@ -235,3 +239,5 @@ def _set_by(statement: Any) -> Iterator[str]:
         for node in ast.walk(target) if target else ():
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
                 yield ast.unparse(node)
+            elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                yield ast.unparse(node.value)

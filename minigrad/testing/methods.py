@@ -60,7 +60,9 @@ class Method:
         constants = {value for value in values if type(value) in (int, float) and abs(value) < 1e6}
         calls = [node for node in ast.walk(around) if isinstance(node, ast.Call) and len(node.args) == 1]
         names = {ast.unparse(call.func) for call in calls if not call.keywords}
-        named = {name for name in names if name.startswith("np.") or name in function.__globals__ or name == "abs"}
+        named = {
+            name for name in names if re.fullmatch(r"np\.\w+", name) or name in function.__globals__ or name == "abs"
+        }
         return cls(function, tree, module, first, constants, named | _formulas(function), _scales(around))
 
     @property

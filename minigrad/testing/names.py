@@ -65,16 +65,23 @@ def whole(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
             yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs", WHOLE)
 
 
-def instead(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """Another expression."""
+def instead(slot: Slot, atoms: Mapping[str, Atom], of_any_shape: bool = False) -> Iterator[Edit]:
+    """Another expression, of the same shape or one that is spread over it, or of any."""
     kinds = ast.BinOp | ast.UnaryOp | ast.Call | ast.Subscript | ast.Name | ast.Attribute
     kinds |= ast.Constant if slot.parent is slot.statement else kinds
+    turned = isinstance(slot.parent, ast.Attribute) and slot.parent.attr == "T"
     all_of_it = isinstance(slot.parent, ast.Return)  # would be no slip, but another answer
-    if not isinstance(slot.node, kinds) or slot.key in ("func", "slice") or slot.within(ast.Slice) or all_of_it:
+    if (
+        not isinstance(slot.node, kinds)
+        or slot.key in ("func", "slice")
+        or slot.within(ast.Slice)
+        or all_of_it
+        or turned
+    ):
         return
     for text, atom in atoms.items():
         shape = np.shape(atom.value)
-        fitting = slot.shape is None or fits(slot.shape, shape) or fits(shape, slot.shape)
+        fitting = of_any_shape or slot.shape is None or fits(slot.shape, shape) or fits(shape, slot.shape)
         if fitting and text != ast.unparse(slot.node) and not (_is_sum(slot.parent) and _is_sum(atom.node)):
             yield slot.to(atom.node, f"{code(slot.node)} stands where {code(atom.node)} belongs", WHOLE)
 

@@ -133,7 +133,7 @@ def as_asked(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
         for term in unknown_terms if slot.parent is slot.statement else ():
             yield slot.to(ast.BinOp(slot.node, ast.Add(), term), f"the term {code(term)} is missing")
     for slot in sorted(places, key=lambda slot: (isinstance(slot.node, ast.Name), len(ast.unparse(slot.node)))):
-        yield from instead(slot, asked)
+        yield from instead(slot, asked, known.of_any_shape)
 
 
 def _concerned(function: ast.FunctionDef, known: Known) -> tuple[set[Any], list[Slot]]:
