@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from minigrad.testing.edits import Edit, Slot, code, factors_of, number, product_of
+from minigrad.testing.edits import Edit, Slot
+from minigrad.testing.nodes import code, expression, factors_of, number, product_of
 from minigrad.testing.sentences import UNSUMMED
 
 FIRST = ("sum", "mean", "max")
@@ -67,7 +68,7 @@ def _unsummed(slot: Slot) -> Iterator[Edit]:
     is_sum = isinstance(slot.node, ast.Call) and getattr(slot.node.func, "attr", "") in REDUCING
     if not of_self or not elements or is_sum or slot.shape == () or isinstance(slot.node, ast.Constant | ast.Tuple):
         return
-    for axes in ([], [ast.keyword("axis", number(0))], [ast.keyword("axis", ast.parse("(0, 1)", mode="eval").body)]):
+    for axes in ([], [ast.keyword("axis", number(0))], [ast.keyword("axis", expression("(0, 1)"))]):
         total = ast.Call(ast.Attribute(slot.node, "sum", ast.Load()), [], axes)
         yield slot.to(total, f"{UNSUMMED}: {code(total)}", kind=f"unsummed {len(axes)}")
 
@@ -88,7 +89,7 @@ def spread(slot: Slot) -> Iterator[Edit]:
     by_entry = isinstance(parent, ast.BinOp) and not isinstance(parent.op, ast.MatMult | ast.Pow)
     if by_entry and slot.shape and not isinstance(node, ast.Constant):
         for index in ("[:, None]", "[..., None]")[len(slot.shape) > 1 :][:1]:
-            part: Any = ast.parse(f"x{index}", mode="eval").body
+            part: Any = expression(f"x{index}")
             new = ast.Subscript(node, part.slice, ast.Load())
             yield slot.to(new, f"{code(node)} lacks an axis, so that each of its numbers goes to a row: {code(new)}")
 
@@ -162,7 +163,7 @@ def counts(slot: Slot) -> Iterator[Edit]:
         return
     text = ast.unparse(array)
     if isinstance(slot.statement, ast.For) and (length or ast.unparse(node) == f"{text}.shape[0]"):
-        steps = ast.parse(f"{text}.shape[1]", mode="eval").body
+        steps = expression(f"{text}.shape[1]")
         yield slot.to(steps, f"{code(node)} is the number of rows, where that of steps belongs, {code(steps)}")
     if slot.within(ast.Subscript, ast.Slice) or isinstance(slot.statement, ast.For):
         return
@@ -174,7 +175,7 @@ def counts(slot: Slot) -> Iterator[Edit]:
         f"{text}.shape[1]",
     ):
         if other != ast.unparse(node):
-            new = ast.parse(other, mode="eval").body
+            new = expression(other)
             yield slot.to(new, f"another number: {code(new)} belongs there, not {code(node)}")
     less = ast.BinOp(node, ast.Sub(), ast.Constant(1))
     yield slot.to(less, f"{code(node)} where {code(less)} belongs, as in an unbiased variance (ddof=1)")
@@ -282,7 +283,7 @@ def turned_back(slot: Slot) -> Iterator[Edit]:
         axis = [*rest, *(keyword.value for keyword in node.keywords if keyword.arg == "axis")]
 
         def through(function: str, what: Any) -> Any:
-            return ast.Call(ast.parse(function, mode="eval").body, [what, *axis[:1]], [])
+            return ast.Call(expression(function), [what, *axis[:1]], [])
 
         new = through("np.flip", through("np.cumsum", through("np.flip", array)))
         yield slot.to(new, f"a running sum is turned back by one from the end: {code(new)} belongs there")

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, bodies, code
+from minigrad.testing.edits import Atom, Edit, Slot, bodies
+from minigrad.testing.nodes import code, expression
 
 BACK = "the order of a way back"
 
@@ -142,7 +143,7 @@ def layers(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
             and hasattr(value, "backward")
             and name != ast.unparse(node.func).removesuffix(".backward")
         ):
-            other = ast.parse(f"{name}.backward", mode="eval").body
+            other = expression(f"{name}.backward")
             says = f"`{name}` is left out on the way back: dy goes through the backward of every layer"
             yield slot.to(ast.Call(other, [node], []), says)
             if len(node.args) == 1:

@@ -7,7 +7,6 @@ has their order, and `minigrad.testing.trials` tries them.
 from __future__ import annotations
 
 import ast
-import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from minigrad.testing.nodes import expression
 
 HARMLESS = (
     *("sum", "mean", "max", "var", "std", "cumsum", "tanh", "exp", "log", "log1p", "sign", "abs", "sqrt"),
@@ -197,30 +198,6 @@ def bodies(function: Any, loop: Any = None) -> Iterator[tuple[list[Any], Any]]:
                 yield from bodies(node, node if isinstance(node, ast.For) else loop)
 
 
-def code(node: Any) -> str:
-    """A node as source, in quotes."""
-    text = ast.unparse(node)
-    return f"`{text if len(text) < 60 else text[:56] + ' …'}`"
-
-
-def number(value: Any) -> Any:
-    """A number as a node."""
-    negative = isinstance(value, int | float) and value < 0
-    return ast.UnaryOp(ast.USub(), ast.Constant(-value)) if negative else ast.Constant(value)
-
-
-def factors_of(node: Any) -> list[Any]:
-    """The factors of a product, from the first to the last; of anything else, it itself."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        return [*factors_of(node.left), *factors_of(node.right)]
-    return [node]
-
-
-def product_of(factors: list[Any]) -> Any:
-    """The product of factors."""
-    return functools.reduce(lambda left, right: ast.BinOp(left, ast.Mult(), right), factors)
-
-
 @dataclass(frozen=True)
 class Atom:
     """A name, or an attribute of self, and its value."""
@@ -236,7 +213,7 @@ class Atom:
 
 def atoms_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
     """All names that have a value, and what else of names stands in the code."""
-    found = {name: Atom(ast.parse(name, mode="eval").body, value) for name, value in scope.items()}
+    found = {name: Atom(expression(name), value) for name, value in scope.items()}
     for slot in places:
         if isinstance(slot.node, ast.Subscript) and (text := ast.unparse(slot.node)) not in found and len(text) < 20:
             try:
@@ -266,7 +243,7 @@ def steps_of(places: list[Slot], scope: Mapping[str, Any]) -> dict[str, Atom]:
                 except Exception:  # of a step that is past the end, or no number
                     continue
                 if isinstance(value, np.ndarray):
-                    found[text] = Atom(ast.parse(text, mode="eval").body, value)
+                    found[text] = Atom(expression(text), value)
     return found
 
 
@@ -308,8 +285,8 @@ def carried(slot: Slot, name: str) -> bool:
     """Whether a loop hands this name on from one pass to the next."""
     if slot.loop is None:
         return False
-    stored = [node for node in ast.walk(slot.loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    return any(node.id == name and node.lineno >= slot.statement.lineno for node in stored)
+    found = (node for node in ast.walk(slot.loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    return any(node.id == name and node.lineno >= slot.statement.lineno for node in found)
 
 
 def results_of(function: ast.FunctionDef) -> dict[Any, frozenset[str]]:

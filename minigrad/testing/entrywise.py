@@ -10,7 +10,8 @@ from typing import Any
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing import rewrites
-from minigrad.testing.edits import Edit, Slot, code, slots
+from minigrad.testing.edits import Edit, Slot, slots
+from minigrad.testing.nodes import code, expression
 from minigrad.testing.rewrites import Written
 from minigrad.testing.sentences import SINGLE
 from minigrad.testing.trials import Correction
@@ -59,4 +60,4 @@ def _edits(slot: Slot, functions: Any) -> Iterator[Edit]:
 
 
 def _call(function: str, *arguments: Any) -> ast.Call:
-    return ast.Call(ast.parse(function, mode="eval").body, list(arguments), [])
+    return ast.Call(expression(function), list(arguments), [])

@@ -17,6 +17,7 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing import rewrites
 from minigrad.testing.edits import Edit, slots
+from minigrad.testing.nodes import assigned
 from minigrad.testing.rewrites import Written
 from minigrad.testing.trials import Correction
 
@@ -157,9 +158,8 @@ def _keeping(forward: Written, names: list[str]) -> Edit:
     """The edit that lets forward keep some of its variables, once they are made."""
     body, places = forward.method.tree.body, [0]
     for place, statement in enumerate(body[:-1], start=1):
-        made = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
         documents = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        places += [place] if documents or set(made) & set(names) else []
+        places += [place] if documents or assigned(statement).keys() & set(names) else []
     targets = ", ".join(f"self.{name}" for name in names)
     new = ast.parse(f"{targets} = {', '.join(names)}").body[0]
     changed = [*body[: places[-1]], new, *body[places[-1] :]]

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, bodies, code, number
+from minigrad.testing.edits import Atom, Edit, Slot, bodies
 from minigrad.testing.loops import begun_anew, handed_on, one_entry, one_window, targets
+from minigrad.testing.nodes import code, expression, number
 
 
 def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
@@ -85,7 +86,7 @@ def _occurs_twice(body: list[Any], atoms: Mapping[str, Atom]) -> Iterator[Edit]:
         index = atoms.get(ast.unparse(target.slice)) if isinstance(target, ast.Subscript) else None
         if index is not None and isinstance(index.value, np.ndarray) and index.value.dtype.kind in "iu":
             add = ast.Attribute(ast.Attribute(ast.Name("np", ast.Load()), "add", ast.Load()), "at", ast.Load())
-            base: Any = ast.parse(ast.unparse(target.value), mode="eval").body
+            base: Any = expression(ast.unparse(target.value))
             new = ast.Expr(ast.Call(add, [base, target.slice, statement.value], []))
             says = f"an index that occurs twice in {code(target.slice)} counts once: np.add.at adds each of them"
             yield Edit(says, statement, ((body, place, new),))
@@ -130,7 +131,7 @@ def indices(slot: Slot) -> Iterator[Edit]:
                 yield slot.to(other, f"{says}, {code(node)} where {code(other)} belongs")
         yield from _windows(slot, elements)
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and node.slice.id in _counted(slot):
-        second: Any = ast.parse(f"x[:, {node.slice.id}]", mode="eval").body
+        second: Any = expression(f"x[:, {node.slice.id}]")
         new_one = ast.Subscript(node.value, second.slice, ast.Load())
         yield slot.to(new_one, f"{code(node)} is a row, where a step of all rows belongs, {code(new_one)}")
     if not slot.within(ast.Subscript) or (isinstance(parent, ast.Subscript) and slot.key != "slice"):

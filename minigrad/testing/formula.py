@@ -12,6 +12,7 @@ from minigrad.derivation.running import gradients
 from minigrad.derivation.source import write
 from minigrad.testing import signatures
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.nodes import assigned, names_read
 from minigrad.testing.point import Mismatch
 from minigrad.testing.rounding import matches
 from minigrad.testing.subject import Case, Subject
@@ -75,23 +76,14 @@ def _with_what_it_needs(source: str, line: str) -> list[str]:
     """A line after those that set what it reads, apart from what self has under the same name; none if a loop does."""
     method = ast.parse(source.lstrip()).body[0]
     assert isinstance(method, ast.FunctionDef)
-    needed, lines = _names(line), [line]
+    needed, lines = {*names_read(ast.parse(line))}, [line]
     for statement in reversed(method.body):
         if isinstance(statement, ast.Assign):
             text = ast.unparse(statement)
-            targets = {
-                node.id
-                for node in ast.walk(statement)
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-            }
-            if targets & needed and text != line and not re.fullmatch(r"[\w, ()]+ = [\w., ()]+", text):
+            renames = re.fullmatch(r"[\w, ()]+ = [\w., ()]+", text)
+            if assigned(statement).keys() & needed and text != line and not renames:
                 lines.insert(0, text)
-                needed |= _names(text)
+                needed |= names_read(statement).keys()
         elif not isinstance(statement, ast.Return | ast.Expr):
             return []
     return lines
-
-
-def _names(text: str) -> set[str]:
-    tree = ast.parse(text)
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}

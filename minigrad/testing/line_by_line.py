@@ -19,8 +19,9 @@ from minigrad.testing.asked import Change, Values, apart, gradients, holds, run,
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import LINE_BY_LINE, Deadline
 from minigrad.testing.calls import updated
-from minigrad.testing.edits import Edit, all_made, code, one_at_each_place, statements_of
+from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
 from minigrad.testing.methods import SEEN, Method, first_line
+from minigrad.testing.nodes import code
 from minigrad.testing.slips import Known, as_asked, edits, whole_method
 from minigrad.testing.subject import Case, Subject
 from minigrad.testing.trials import Correction, correction_of

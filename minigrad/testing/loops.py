@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, carried, code
+from minigrad.testing.edits import Atom, Edit, Slot, carried
+from minigrad.testing.nodes import assigned, code, expression, names_read
 
 
 def one_entry(body: list[Any], place: int, loop: Any) -> Iterator[Edit]:
@@ -22,7 +23,7 @@ def one_entry(body: list[Any], place: int, loop: Any) -> Iterator[Edit]:
     target = targets(statement)[0]
     array: Any = target.value if isinstance(target, ast.Subscript) and _is_all(target.slice) else target
     if isinstance(array, ast.Name | ast.Attribute) and len(targets(statement)) == 1:
-        read: Any = ast.parse(ast.unparse(array), mode="eval").body
+        read: Any = expression(ast.unparse(array))
         entry = ast.Subscript(read, ast.Name(counted.id, ast.Load()), ast.Store())
         new = ast.Assign([entry], statement.value)
         says = f"each pass of the loop sets all of {code(array)}, where its own entry belongs, {code(entry)}"
@@ -35,13 +36,13 @@ def one_window(function: ast.FunctionDef, body: list[Any], place: int, loop: Any
     target = targets(statement)[0] if isinstance(statement, ast.Assign | ast.AugAssign) and counted else None
     parts: list[Any] = []
     if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Name) and target.slice.id == counted:
-        parts, array = [ast.parse(f"x[:, {counted}]", mode="eval").body], target.value
+        parts, array = [expression(f"x[:, {counted}]")], target.value
         says = "{} is a row, where a step of all rows belongs, {}"
     elif isinstance(target, ast.Name | ast.Attribute):
         parts, array = [each for each in ast.walk(function) if _is_window(each, counted)], target
         says = "in each pass of the loop only a window of {} is meant: {}"
     for part in {ast.unparse(each.slice): each for each in parts}.values():
-        read = ast.parse(ast.unparse(array), mode="eval").body
+        read = expression(ast.unparse(array))
         new = ast.Subscript(read, part.slice, ast.Store())
         owner, key = (statement.targets, 0) if isinstance(statement, ast.Assign) else (statement, "target")
         yield Edit(says.format(code(target), code(new)), statement, ((owner, key, new),))
@@ -71,15 +72,11 @@ def begun_anew(function: ast.FunctionDef, body: list[Any], place: int) -> Iterat
         for node in targets(each)
         if isinstance(each, ast.AugAssign) or isinstance(node, ast.Subscript)
     }
-    made = {
-        node.id for node in [*inside, loop.target] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    made = assigned(*loop.body, loop.target).keys()
     for statement in loop.body:
         first = statement.targets[0] if isinstance(statement, ast.Assign) else None
-        read = {
-            node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        }
-        if isinstance(first, ast.Name) and first.id in added and not read & made:
+        changing = names_read(statement).keys() & made
+        if isinstance(first, ast.Name) and first.id in added and not changing:
             says = (
                 f"each pass of the loop begins {code(first)} anew, and what the passes before have put there is lost: "
                 "this line belongs before the loop"
@@ -96,10 +93,7 @@ def begun_anew(function: ast.FunctionDef, body: list[Any], place: int) -> Iterat
 def handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     """What a loop hands on from pass to pass lacks a factor at its end."""
     yield from _not_handed_on(body, loop, atoms)
-    stored = [
-        n for each in body if loop for n in ast.walk(each) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    ]
-    for name in dict.fromkeys(node.id for node in stored):
+    for name in assigned(*body) if loop else ():
         for atom in atoms.values():
             if name in atoms and np.shape(atom.value) == np.shape(atoms[name].value) != () and atom.text != name:
                 target, there = ast.Name(name, ast.Store()), ast.Name(name, ast.Load())

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, code, fits
+from minigrad.testing.edits import Atom, Edit, Slot, fits
+from minigrad.testing.nodes import code
 
 WHOLE = "a name for an expression"
 

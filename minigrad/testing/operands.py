@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, code, factors_of, fits, number, product_of
+from minigrad.testing.edits import Atom, Edit, Slot, fits
+from minigrad.testing.nodes import code, expression, factors_of, number, product_of
 
 SECOND: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
@@ -39,7 +40,7 @@ def functions(slot: Slot, functions: set[str]) -> Iterator[Edit]:
     within = isinstance(slot.parent, ast.BinOp | ast.UnaryOp | ast.Call)
     if isinstance(slot.node, ast.Name | ast.Attribute) and within:
         for function in sorted(functions) if slot.key != "func" and slot.shape else ():
-            new = ast.Call(ast.parse(function, mode="eval").body, [slot.node], [])
+            new = ast.Call(expression(function), [slot.node], [])
             yield slot.to(new, f"{code(slot.node)} stands where {code(new)} belongs")
 
 
@@ -235,7 +236,7 @@ def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
             yield slot.to(ast.BinOp(slot.node, ast.Sub(), new), f"the term -{code(new)} is missing")
     if isinstance(slot.statement, ast.Return | ast.Assign) and slot.parent is slot.statement:
         for index in ("[:, ::-1]", "[::-1]"):
-            turned: Any = ast.parse(f"x{index}", mode="eval").body
+            turned: Any = expression(f"x{index}")
             after = ast.Subscript(slot.node, turned.slice, ast.Load())
             yield slot.to(after, f"the order is to be turned back: {code(after)} belongs there")
 

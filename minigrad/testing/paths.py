@@ -24,8 +24,8 @@ from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, arrays_in
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import WAYS, Deadline
-from minigrad.testing.edits import code
 from minigrad.testing.methods import file_of
+from minigrad.testing.nodes import code, expression, quoted
 from minigrad.testing.point import Mismatch
 from minigrad.testing.rounding import matches
 from minigrad.testing.subject import Case, Subject
@@ -225,8 +225,7 @@ def _names(node: ast.AST) -> set[str]:
 
 
 def _text(place: Place) -> str:
-    text = _source(place)
-    return f"`{text if len(text) < 60 else text[:56] + ' …'}`"
+    return quoted(_source(place))
 
 
 def _source(place: Place) -> str:
@@ -241,7 +240,7 @@ def _source(place: Place) -> str:
 
 def _parsed(place: Place) -> Any:
     try:
-        return ast.parse(_source(place), mode="eval").body
+        return expression(_source(place))
     except SyntaxError:
         return None
 

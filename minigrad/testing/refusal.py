@@ -22,8 +22,9 @@ from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REFUSAL, Deadline
 from minigrad.testing.derivative import slope
-from minigrad.testing.edits import code, results_of, value_of
+from minigrad.testing.edits import results_of, value_of
 from minigrad.testing.methods import Method, source_at
+from minigrad.testing.nodes import code
 from minigrad.testing.repair import UNTOUCHED, elsewhere, is_ours, result_of
 from minigrad.testing.rounding import matches
 from minigrad.testing.subject import INPUT, Case, Part, Subject

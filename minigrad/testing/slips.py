@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.testing.axes import axes, counts, spread, summed, transposed, turned_back
 from minigrad.testing.calls import emptied, layers, misnamed, returned, stored, unmultiplied
-from minigrad.testing.edits import Edit, Slot, atoms_of, code, expressions_of, results_of, scalars_of, slots, steps_of
+from minigrad.testing.edits import Edit, Slot, atoms_of, expressions_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
     indices,
@@ -18,6 +18,7 @@ from minigrad.testing.forms import (
 )
 from minigrad.testing.loops import through_time
 from minigrad.testing.names import gradient_read, instead, replaced, swapped, unknown, whole
+from minigrad.testing.nodes import code
 from minigrad.testing.operands import (
     dropped,
     dropped_two,

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, code, factors_of, number, product_of, value_of
+from minigrad.testing.edits import Atom, Edit, Slot, value_of
+from minigrad.testing.nodes import code, factors_of, number, product_of
 
 SLOPES = "the slope of tanh is 1 - y², that of a sigmoid y (1 - y), and one stands where the other belongs"
 DIAGONAL = "only the diagonal of the Jacobian is used: each {} depends on all entries of its row, through their sum"
