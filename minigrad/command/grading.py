@@ -157,7 +157,8 @@ class Printed:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self.kept, self.lines = "", 0
+        self.kept: str = ""
+        self.lines: int = 0
         self.file = file
 
     def write(self, text: str) -> int:

@@ -34,7 +34,7 @@ class Lowering:
     """
 
     def __init__(self, *, tiles: bool = False) -> None:
-        self.constants = Constants()
+        self.constants: Constants = Constants()
         self._products = Products(self.constants, tiles=tiles)
         self._shaped: dict[Any, tuple[Row, list[int | None]]] = {}
 

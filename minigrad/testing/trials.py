@@ -66,7 +66,7 @@ class Trials:
         self.run = run
         self.wanted = wanted
         self.confirm = confirm
-        self.deadline = deadline
+        self.deadline: Deadline = deadline
         self.asked = asked
         self.count: int = 0
         self.in_time: bool = True
