@@ -30,19 +30,7 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
                 says = f"this line is too much: {code(statement)}"
                 yield Edit(says, statement, ((body, place, ast.Pass()),))
             if loop is not None and isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-                target: Any = statement.targets[0]
-                if not isinstance(target, ast.Tuple):
-                    new = ast.AugAssign(target, ast.Add(), statement.value)
-                    says = (
-                        f"each pass of the loop puts {code(target)} in the place of what the passes before gave, "
-                        "instead of adding to it: the gradient is the sum over all of them, be they steps of time or "
-                        "positions"
-                    )
-                    yield Edit(says, statement, ((body, place, new),))
-                    if isinstance(target, ast.Attribute):
-                        zero: Any = ast.parse(f"{ast.unparse(target)}[...] = 0").body[0]
-                        says = f"{says}; set it to 0 before the loop, {code(zero)}"
-                        yield Edit(says, statement, ((body, place, new), (function, "body", [zero, *function.body])))
+                yield from _added(function, body, place)
             elif isinstance(statement, ast.AugAssign):
                 new_one = ast.Assign([statement.target], statement.value)
                 says = f"{code(statement.target)} is added to where it is to be set"
@@ -51,25 +39,47 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
                 says = f"the condition {code(statement.test)} leaves something out, the first step say: all count"
                 yield Edit(says, statement, ((statement, "test", ast.Constant(True)),))
             if isinstance(statement, ast.For) and not isinstance(statement.iter, ast.Constant | ast.Tuple):
-                gone_through: Any = statement.iter
-                called = getattr(getattr(gone_through, "func", None), "id", "")
-                turned = gone_through.args[0] if called == "reversed" else _call("reversed", gone_through)
-                says = (
-                    "the order of the loop: backward goes through what forward did from the last step, or layer, to "
-                    "the first, so that what comes back from a step is there when the one before needs it"
-                )
-                ranges: list[Any] = [
-                    each for each in ast.walk(gone_through) if getattr(getattr(each, "func", None), "id", "") == "range"
-                ]
-                if ranges and len(ranges[0].args) == 2:
-                    all_steps = "the loop does not go through all steps: it is to begin at 0"
-                    yield Edit(all_steps, statement, ((ranges[0].args, 0, number(0)),))
-                if called in ("reversed", "range") or isinstance(gone_through, ast.Name | ast.Attribute):
-                    yield Edit(says, statement, ((statement, "iter", turned),))
+                yield from _gone_through(statement)
             after = body[place + 1] if place + 1 < len(body) else None
             if after is not None and not isinstance(after, ast.Return | ast.For) and not isinstance(statement, ast.For):
                 says = f"two lines are in the wrong order: {code(after)} has to come before it"
                 yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)))
+
+
+def _added(function: ast.FunctionDef, body: list[Any], place: int) -> Iterator[Edit]:
+    """What each pass of a loop sets is added up, from 0 on or from what is there."""
+    statement = body[place]
+    (target,) = statement.targets
+    if isinstance(target, ast.Tuple):
+        return
+    new = ast.AugAssign(target, ast.Add(), statement.value)
+    says = (
+        f"each pass of the loop puts {code(target)} in the place of what the passes before gave, instead of adding "
+        "to it: the gradient is the sum over all of them, be they steps of time or positions"
+    )
+    yield Edit(says, statement, ((body, place, new),))
+    if isinstance(target, ast.Attribute):
+        zero: Any = ast.parse(f"{ast.unparse(target)}[...] = 0").body[0]
+        says = f"{says}; set it to 0 before the loop, {code(zero)}"
+        yield Edit(says, statement, ((body, place, new), (function, "body", [zero, *function.body])))
+
+
+def _gone_through(loop: ast.For) -> Iterator[Edit]:
+    """A loop begins at the first step, or goes the other way round."""
+    through: Any = loop.iter
+    called = getattr(getattr(through, "func", None), "id", "")
+    calls = (each for each in ast.walk(through) if getattr(getattr(each, "func", None), "id", "") == "range")
+    first: Any = next(calls, None)
+    if first is not None and len(first.args) == 2:
+        all_steps = "the loop does not go through all steps: it is to begin at 0"
+        yield Edit(all_steps, loop, ((first.args, 0, number(0)),))
+    if called in ("reversed", "range") or isinstance(through, ast.Name | ast.Attribute):
+        turned = through.args[0] if called == "reversed" else _call("reversed", through)
+        says = (
+            "the order of the loop: backward goes through what forward did from the last step, or layer, to the "
+            "first, so that what comes back from a step is there when the one before needs it"
+        )
+        yield Edit(says, loop, ((loop, "iter", turned),))
 
 
 def _changes_what_it_reads(statement: Any) -> bool:
