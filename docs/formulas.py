@@ -15,14 +15,16 @@ FORMULA = re.compile(r"(\w+_\{[^}]*\}|\S{1,24}) (\+=|=|←) ")
 NAME = re.compile(r"`(?P<code>[\w./]+)`|`[^`]*`|(?<![\w./\[])(?P<dotted>minigrad(\.\w+)+)(?![\w(`])")
 
 
+def is_formula(paragraph: str) -> bool:
+    """Whether it opens with `y = …` and is no sentence; wide spaces part the columns of formulas alone."""
+    wide = re.match(r"\S.*\S {3,}\S", paragraph, re.S)
+    return wide is not None or (FORMULA.match(paragraph) is not None and paragraph[-1] not in ".`")
+
+
 def with_formulas(text: str) -> str:
-    """The docstring with formulas as code: the paragraphs that it opens with, `y = …`, and any with wide spaces."""
-    paragraphs, opening = text.split("\n\n"), True
-    for number, paragraph in enumerate(paragraphs):
-        opening = opening and FORMULA.match(paragraph) is not None
-        if opening or re.match(r"\S.*\S {3,}\S", paragraph, re.S):
-            paragraphs[number] = "\n".join(f"    {line}" for line in paragraph.splitlines())
-    return "\n\n".join(paragraphs)
+    """The docstring with its formulas as code, which keeps their spaces."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(re.sub("^", "    ", each, flags=re.M) if is_formula(each) else each for each in paragraphs)
 
 
 @cache

@@ -21,7 +21,7 @@ import mkdocs_gen_files
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minigrad
 from docs.bugs import BUGS
-from docs.formulas import FORMULA
+from docs.formulas import is_formula
 from minigrad.command.lessons import Lesson, all_lessons, cells
 from minigrad.command.main import COMMANDS
 from minigrad.command.options import read_options
@@ -153,8 +153,7 @@ def short(place: str) -> str:
     """What the first line of a docstring says: a formula up to its derivative, or a sentence."""
     module, _, name = place.rpartition(".")
     line = (getattr(sys.modules[module], name).__doc__ or "").partition("\n")[0]
-    formula, _, rest = line.partition("      ")
-    return f"`{formula}`" if rest or (FORMULA.match(line) and "`" not in line) else line
+    return f"`{line.partition('      ')[0]}`" if is_formula(line) else line
 
 
 def module_pages(*names: str) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from minigrad.trained import check_nothing_frozen
 
 
 class Objective:
-    """J(θ) = L(model(x), t) + l1 Σ |W| + l2/2 Σ W², what training makes small, and its gradient in `model.dtheta`.
+    """J(θ) = L(model(x), t) + l1 Σ |W| + l2/2 Σ W²      ∂J/∂W = ∂L/∂W + l1 sign W + l2 W
 
-    The sums run over the parameters that decay: weights, not biases. The derivative of |W| is sign W, and 0 at 0.
+    It is what training makes small; its gradient goes into `model.dtheta`. The sums run over the parameters that decay:
+    weights, not biases. The derivative of |W| is taken for 0 at 0.
 
     Here alone is a final layer absorbed: where `loss.absorb(last)` gives a loss on that layer's input, as
     BinaryCrossEntropy does for a Sigmoid, it takes the place of the two. They stay as they are, each right on its own.
