@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -18,7 +18,7 @@ from minigrad.data.preparation import PLURALS, Preparation, kind_of
 from minigrad.data.split import Rows, split_groups, split_latest, split_rows
 from minigrad.data.table import Reading
 from minigrad.data.target import Target, Task, target_values
-from minigrad.data.words import did_you_mean, shown
+from minigrad.data.words import did_you_mean, names_a_code, shown
 from minigrad.results.importance import column_groups
 from minigrad.results.seen import Hashes, as_cells
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_ROWS = 10  # of a table to train on
+FEW_CODES = 20  # different numbers: so few may be grades or counts, whatever the column's name
 
 
 class Source(ABC):
@@ -191,6 +192,13 @@ class Table(Source):
                 train, held_out = split_groups(groups, test_size, seed=seed)
         return rows[train], rows[held_out]
 
+    def _may_be_codes(self, name: str) -> bool:
+        """Whether a column holds whole numbers, many different ones, under a name of numbers that count nothing."""
+        if not names_a_code(name) or kind_of(self.frame[name]) != "number":
+            return False
+        values = self.frame[name].dropna().to_numpy()
+        return bool(np.all(values == np.floor(values))) and len(np.unique(values)) > FEW_CODES
+
     def _in_order(self, column: pd.Series[Any]) -> npt.NDArray[Any]:
         """What a column of --split-by, or a part of it, is ordered by; missing values are NaN or NaT."""
         kind = kind_of(self.frame[str(column.name)])
@@ -226,7 +234,8 @@ class Table(Source):
             "sheet": self.sheet,
             "reading": {name: how for name, how in self.reading.to_json().items() if name in used},
         }
-        columns = zip_longest(["columns"], _column_lines(preparation, self.reading), fillvalue="")
+        codes = [name for name in preparation.names if self._may_be_codes(name)]
+        columns = zip_longest(["columns"], _column_lines(preparation, self.reading, codes), fillvalue="")
         read = dict(self.reading.notes()).get(target.name)
         notes = [("target", f"{target.name}: {f'{read}; ' if read else ''}{self.why}"), *self.said]
         if self.without_target:
@@ -271,8 +280,8 @@ def _refuse_impossible_split(rows: int, classes: int, test_size: float) -> None:
         )
 
 
-def _column_lines(preparation: Preparation, reading: Reading) -> list[str]:
-    """How each column is read, and what is done with it; those of plain numbers together."""
+def _column_lines(preparation: Preparation, reading: Reading, codes: Collection[str]) -> list[str]:
+    """How each column is read, and what is done with it; those of plain numbers together, but for the `codes`."""
     read = dict(reading.notes())
     plain = [
         column.name
@@ -281,7 +290,10 @@ def _column_lines(preparation: Preparation, reading: Reading) -> list[str]:
         and column.kind == "number"
         and not column.flagged
         and column.name not in read
+        and column.name not in codes
     ]
     lines = [f"numbers, standardised: {', '.join(plain)}"] if plain else []
     told = [(name, f"{read[name]}; {text}" if name in read else text) for name, text in preparation.notes()]
+    hint = "; if its numbers name things and count nothing, --drop {0!r} or --as-category {0!r}"
+    told = [(name, text + (hint.format(name) if name in codes else "")) for name, text in told]
     return lines + [f"{name}: {text}" for name, text in told if name not in plain]

@@ -171,7 +171,7 @@ def _from_workbook(path: Path, sheet: str | None, header_row: int | None, wanted
         said.append(("header", title_of(rows, first)))
     if first < header:
         said.append(("names", f"stand in rows {first + 1} and {header + 1}, and are joined, as in {names[0]!r}"))
-    end = header + 1 + end_of([row[:width] for row in rows[header + 1 :]], filled(names))
+    end = header + 1 + end_of(rows[header + 1 :], filled(names))
     if end <= header + 1 or not width:
         raise empty(where)
     note = next((str(cell) for row in rows[end:] for cell in row if not is_blank([cell])), None)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 SHOWN = 12  # names in an error message
+CODES = frozenset({"id", "ids", "sku", "ean", "isbn", "iban", "plz", "zip", "postcode", "postleitzahl"})
+CODES_BEHIND = frozenset({"nr", "no", "num", "number", "nummer", "numero", "code", "key", "schlüssel"})
+"""Words that name numbers which count nothing, anywhere in a name or at its end: `Number of rooms` counts."""
 
 
 def shown(names: Any) -> str:
@@ -23,6 +27,12 @@ def did_you_mean(name: str, known: Iterable[Any]) -> str:
     folded = {each.casefold(): each for each in map(str, known)}
     near = difflib.get_close_matches(name.casefold(), folded, 1)
     return f" (did you mean {folded[near[0]]!r}?)" if near else ""
+
+
+def names_a_code(name: str) -> bool:
+    """Whether a column's name is that of numbers which count nothing: `SKU`, `Kunden-Nr`, `customerId`, `ZIP code`."""
+    words = [word.casefold() for word in re.findall(r"[^\W\d_A-Z]+|[A-Z][^\W\d_A-Z]+|[A-Z]+", name)]
+    return bool(words) and (words[-1] in CODES_BEHIND or not CODES.isdisjoint(words))
 
 
 def no_such_file(path: str | os.PathLike[str]) -> str:

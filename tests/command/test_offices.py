@@ -11,6 +11,7 @@ import pytest
 from minigrad import load
 from minigrad.command.answers import BY_PANDAS
 from minigrad.command.main import main
+from minigrad.command.sources import Table
 from minigrad.data import read_table
 from minigrad.data.samples import SAMPLES
 from minigrad.saving.checkpoint import Checkpoint
@@ -334,3 +335,12 @@ def test_times_are_no_dates_and_how_a_target_is_written_is_told(tmp_path, capsys
     assert "at: dates, read as times of the day; times from 0" in told
     assert "--split-by" not in told
     assert "price: numbers written as 1,234.5 €; " in told
+
+
+def test_numbers_that_are_named_as_codes_are_told_where_there_are_many():
+    """Such a column is learned from as numbers all the same: nobody but the user knows."""
+    rows = np.arange(60)
+    frame = pd.DataFrame({"Artikel-Nr.": rows * 7919 % 997, "zipCode": rows % 10, "Number of rooms": rows * 31 % 59})
+    told = " ".join(words for _, words in Table(frame, pd.Series(rows / 7.0, name="t")).prepare(rows, rows[:0]).notes)
+    assert "--drop 'Artikel-Nr.' or --as-category 'Artikel-Nr.'" in told and told.count("--as-category") == 1
+    assert "numbers, standardised: zipCode, Number of rooms" in told
