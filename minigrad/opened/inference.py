@@ -35,6 +35,13 @@ class Answering:
     """
 
     def __init__(self, model: Model) -> None:
+        self.title: str = repr(model)
+        only = model.layers[0] if len(model.layers) == 1 else None
+        self.ensemble: Average | None = only if isinstance(only, Average) else None
+        if self.ensemble is not None:
+            self.title = (
+                f"the mean of {len(self.ensemble.layers)} networks, the first of them {self.ensemble.layers[0]!r}"
+            )
         self.model: Model = copy.deepcopy(model)
         pack([self.model], np.float64)
         self.preparation: Preparation | None = None
@@ -80,10 +87,9 @@ class Answering:
     def place(self, name: str) -> str:
         """Where a parameter of this name stands: Layer 2, for W2; in an ensemble Network 1, layer 2."""
         number = int((re.search(r"\d+$", name) or ["1"])[0])
-        first = self.model.layers[0]
-        if len(self.model.layers) > 1 or not isinstance(first, Average):
+        if self.ensemble is None:
             return f"Layer {number}"
-        network, layer = divmod(number - 1, sum(bool(layer.params) for layer in walk([first.layers[0]])))
+        network, layer = divmod(number - 1, sum(bool(layer.params) for layer in walk([self.ensemble.layers[0]])))
         return f"Network {network + 1}, layer {layer + 1}"
 
     def columns(self) -> list[str]:

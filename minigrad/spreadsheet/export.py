@@ -37,14 +37,14 @@ def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = 
     """
     target_of(path)
     network = network_of(model)
-    data = _Export(Answering(network), rows, repr(network)).written()
+    data = _Export(Answering(network), rows).written()
     with replacing(path) as file:
         file.write(data)
 
 
 class _Export:
-    def __init__(self, answering: Answering, rows: Any, title: str) -> None:
-        self.answering, self.title = answering, title
+    def __init__(self, answering: Answering, rows: Any) -> None:
+        self.answering, self.title = answering, answering.title
         if len(answering.row_shape) != 1:
             raise OpenedError(
                 f"rows of shape {answering.row_shape} are no rows of a sheet: export a page (.html), or ONNX"

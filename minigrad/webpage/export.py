@@ -34,12 +34,12 @@ def export(model: Model | TableModel, path: str | os.PathLike[str], rows: Any = 
     """
     target_of(path)
     network = network_of(model)
-    data = _page(Answering(network), rows, repr(network)).encode()
+    data = _page(Answering(network), rows).encode()
     with replacing(path) as file:
         file.write(data)
 
 
-def _page(answering: Answering, rows: Any, title: str) -> str:
+def _page(answering: Answering, rows: Any) -> str:
     side, inputs = _side(answering), len(answering.names)
     if not side and inputs > FIELDS:
         raise OpenedError(f"{inputs:,} inputs are more than a page's form should have ({FIELDS}); export ONNX")
@@ -54,7 +54,7 @@ def _page(answering: Answering, rows: Any, title: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{what}: a trained network</title><style>{style}</style></head>\n<body>"
-        f'<header><h1>A trained network</h1><p class="soft">{escape(title[:300])}</p></header>'
+        f'<header><h1>A trained network</h1><p class="soft">{escape(answering.title[:300])}</p></header>'
         '<p id="fault" role="alert" hidden></p><main>'
         f'<section class="asked"><h2>{ask}</h2><div id="form"></div></section>'
         f'<section class="answered"><h2>{what}</h2><div id="answer" role="status" aria-live="polite"></div></section>'
