@@ -30,7 +30,7 @@ class Edit:
 
     `statement` is the one in which it lies; `says` are the words. The same slip may be made at several places: then the
     edits have one `kind`, if they do not have the same words. `without` is what the line loses by the edit, if that is
-    all it does, and `added` a statement that is new.
+    all it does, `added` a statement that is new, and `moved` one that changes places with it.
     """
 
     says: str
@@ -39,6 +39,7 @@ class Edit:
     kind: str = ""
     without: str = ""
     added: Any = None
+    moved: Any = None
 
     @property
     def slips(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
             after = body[place + 1] if place + 1 < len(body) else None
             if after is not None and not isinstance(after, ast.Return | ast.For) and not isinstance(statement, ast.For):
                 says = f"two lines are in the wrong order: {code(after)} has to come before it"
-                yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)))
+                yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)), moved=after)
 
 
 def _added(function: ast.FunctionDef, body: list[Any], place: int) -> Iterator[Edit]:

@@ -76,6 +76,25 @@ def dropped(slot: Slot) -> Iterator[Edit]:
         yield slot.to(node.value, f"only a part is taken, {code(node)}, where all of {code(node.value)} belongs")
 
 
+def conditions(slot: Slot) -> Iterator[Edit]:
+    """A case, or a mask, too much, or an end that comes before the last step."""
+    node = slot.node
+    called = getattr(getattr(node, "func", None), "attr", "") if isinstance(node, ast.Call) else ""
+    if called == "where" and len(node.args) == 3:
+        for kept in reversed(node.args[1:]):
+            yield slot.to(kept, f"the case {code(node.args[0])} does not belong there")
+    elif isinstance(slot.statement, ast.For) and getattr(getattr(node, "func", None), "id", "") in ("max", "min"):
+        for kept in reversed(node.args):
+            yield slot.to(kept, f"the loop does not go through all steps: {code(node)}")
+    elif isinstance(node, ast.IfExp):
+        for kept in (node.orelse, node.body):
+            yield slot.to(kept, f"the case {code(node.test)} does not belong there")
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        for kept, mask in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(mask, ast.Compare):
+                yield slot.to(kept, f"the factor {code(mask)} is too much", without=f"the factor {code(mask)}")
+
+
 def dropped_two(slot: Slot) -> Iterator[Edit]:
     """Two factors too much."""
     factors = factors_of(slot.node)
@@ -251,6 +270,10 @@ def _may_lack(slot: Slot, *same: type) -> bool:
     if elsewhere or slot.shape == () or isinstance(node, ast.Tuple | ast.Constant | ast.Slice):
         return False
     if slot.within(ast.Slice, ast.Compare) or slot.key in ("func", "slice") or isinstance(slot.statement, ast.For):
+        return False
+    if isinstance(parent, ast.Subscript) and isinstance(
+        parent.ctx, ast.Store
+    ):  # what is written into a product is lost
         return False
     inside = not isinstance(parent, ast.Attribute) or parent.attr in ("sum", "mean", "reshape", "transpose")
     return (isinstance(node, ast.BinOp) or inside) and not _is_alias(slot.statement)

@@ -20,6 +20,7 @@ from minigrad.testing.loops import through_time
 from minigrad.testing.names import gradient_read, instead, replaced, swapped, unknown, whole
 from minigrad.testing.nodes import code
 from minigrad.testing.operands import (
+    conditions,
     dropped,
     dropped_two,
     functions,
@@ -74,7 +75,19 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     if known.only is None:
         yield from whole_method(function, known)
     yield from (edit for edit in statements(function, atoms) if edit.statement in changing)
-    for kind in (signs, unwrapped, exchanged, indices, axes, spread, transposed, squares, counts, turned_back):
+    for kind in (
+        conditions,
+        signs,
+        unwrapped,
+        exchanged,
+        indices,
+        axes,
+        spread,
+        transposed,
+        squares,
+        counts,
+        turned_back,
+    ):
         for slot in places:
             yield from kind(slot)
     yield from spaced(places, atoms)

@@ -296,11 +296,13 @@ class _Changed:
     def statements(self) -> list[Any]:
         """The statements in which they lie; if one is but added, that beside which it is only if there is no other."""
         there = statements_of(edit for edit in self.edits if not edit.added) or statements_of(self.edits)
+        there += [edit.moved for edit in self.edits if edit.moved]
         return sorted(there, key=lambda statement: statement.lineno)
 
     def changed(self) -> list[Any]:
         """The statements that stand in their place, while the changes are made, and what is added."""
         whole = {id(edit.statement): edit.places[0][2] for edit in self.edits if not edit.added}
+        whole |= {id(edit.moved): edit.places[1][2] for edit in self.edits if edit.moved}
         made = [new if isinstance(new := whole.get(id(each)), ast.stmt) else each for each in self.statements()]
         for edit in self.edits:
             if edit.added:
