@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.derivation.rules import RULES, Picked, is_slicing, rule_name, spread, view_rule
-from minigrad.derivation.trace import DerivationError, Inner, Node, Trace
+from minigrad.derivation.places import Picked, is_slicing, view_slope
+from minigrad.derivation.reductions import spread
+from minigrad.derivation.rules import rule_of
+from minigrad.derivation.trace import Inner, Node, Trace
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import arrays_in, owner, raw
@@ -98,7 +100,7 @@ class Reverse:
             return
         y, inputs, options = self._value(node.out.array), self._values(node.inputs), self._values(node.options)
         if node.is_view:
-            share = view_rule(node.function, g, y, inputs, options)
+            share = view_slope(node.function, g, y, inputs, options)
             if share is None:
                 share = self._by_places(node)
             self._hand(node.inputs[0], share, g, y)
@@ -110,16 +112,14 @@ class Reverse:
         if node.function is np.multiply and node.inputs[0] is node.inputs[1]:
             self._hand(node.inputs[0], g * (2 * inputs[0]), g, y, elementwise=True)
             return
-        rule = RULES[rule_name(node.function)]
+        rule = rule_of(node.function)
+        assert rule is not None  # else the trace has refused it
         for position, given in enumerate(node.inputs):
-            if not self._trace.is_active(given) or (u is not None and position == 1):
+            if not (rule.moves(position) and self._trace.is_active(given)) or (u is not None and position == 1):
                 continue
-            try:
-                share = rule(position, g, y, *inputs, **options)
-            except NotImplementedError as error:
-                raise DerivationError(f"there is no derivative of {error}") from None
+            share = rule.slope(position, g, y, *inputs, **options)
             if isinstance(given, np.ndarray):
-                self._hand(given, share, g, y, is_elementwise(node.function))
+                self._hand(given, share, g, y, rule.elementwise)
                 continue
             for part, own in zip(given, share, strict=True):
                 if self._trace.is_active(part):
@@ -229,11 +229,6 @@ class Reverse:
 def is_one(value: Any) -> bool:
     """Whether a value is the number 1."""
     return isinstance(value, int | float) and value == 1
-
-
-def is_elementwise(function: Any) -> bool:
-    """Whether a function's inputs are broadcast to the shape of what it makes."""
-    return function is np.where or (isinstance(function, np.ufunc) and function.signature is None)
 
 
 def gathered(share: Any, shape: tuple[int, ...], whole: tuple[int, ...], elementwise: bool) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 
 from minigrad.derivation.expressions import ATOM, PRODUCT, SIGN, Expression, call, index_text
 from minigrad.derivation.insertion import with_kept
-from minigrad.derivation.rules import is_slicing
+from minigrad.derivation.places import is_slicing
 from minigrad.derivation.trace import DerivationError, Node
 from minigrad.derivation.traces import AsIn, InnerBackward, Placing, Traces, paths
 from minigrad.layer import Layer

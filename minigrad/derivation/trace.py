@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.derivation.rules import CONSTANT, RULES, rule_name
+from minigrad.derivation.expressions import REDUCED
+from minigrad.derivation.rule import rule_name
+from minigrad.derivation.rules import is_constant, rule_of
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.programs.arrays import Recorded, arrays_in, owner
@@ -158,10 +160,20 @@ class Trace:
             if node.is_view and owner(array) is not node.inputs[0]:
                 self._seen_at[id(array)] = self._seen_at.get(id(node.inputs[0]), -1)
         self.nodes.append(node)
-        if self.reversing or array.dtype.kind != "f" or not self.is_active((node.inputs, node.options)):
+        if self.reversing or not self.is_active((node.inputs, node.options)):
             return
-        name = rule_name(node.function)
-        if name in CONSTANT:
+        if node.is_view and array.dtype != node.inputs[0].dtype:
+            self._refuse(f"it looks at {node.inputs[0].dtype} numbers as {array.dtype}; write astype for another dtype")
+        if array.dtype.kind in "biu":
+            return  # such numbers move in steps
+        if is_constant(node.function) and array.dtype.kind == "f":
+            return
+        if array.dtype.kind != "f":
+            self._refuse(
+                f"{_said(node)} makes {'complex' * (array.dtype.kind == 'c') or array.dtype} numbers, which have no "
+                f"derivative here; write it with real ones"
+            )
+        if not node.is_view and not self._admit(node):
             return
         for each in arrays_in((node.inputs, node.options)):
             base = owner(each)
@@ -171,12 +183,28 @@ class Trace:
                 if id(base) in self.filled and self._is_stale(each, base):
                     self._refuse("it reads a view from before it wrote there; look at the array again")
                 self._reads.setdefault(id(base), []).append(each)
-        if not node.is_view and name not in RULES:
-            self._refuse(f"{name} has no derivative here")
-        if self.is_active(node.options):
-            self._refuse(f"{name} is given an array by an option's name")
         node.is_active = True
         self.activate(array)
+
+    def _admit(self, node: Node) -> bool:
+        """Whether a gradient goes through a call; one that its rule does not know in full is refused."""
+        said, rule = _said(node), rule_of(node.function)
+        if rule is None:
+            self._refuse(f"{said} has no derivative here")
+            return True
+        if self.is_active(node.options):
+            node.inputs, node.options = rule.placed(node.inputs, node.options)
+        traced = [f"{name}=" for name, value in node.options.items() if self.is_active(value)]
+        traced += [
+            f"its argument {position + 1}"
+            for position, value in enumerate(node.inputs)
+            if self.is_active(value) and not rule.takes(position)
+        ]
+        if traced:
+            self._refuse(f"{said} has no derivative here by {traced[0]}, which depends on x or a parameter")
+        if unknown := rule.objection(said, node.inputs, node.options):
+            self._refuse(f"{unknown} has no derivative here")
+        return any(self.is_active(value) and rule.moves(position) for position, value in enumerate(node.inputs))
 
     def activate(self, array: Array) -> None:
         """From here on the array counts as one that depends on x or a parameter."""
@@ -256,6 +284,12 @@ def line_of(frames: Iterable[tuple[str, int]]) -> str:
 
 def _is_of_package(frames: list[tuple[str, int]]) -> bool:
     return any(file.startswith(str(Path(PACKAGE) / "layers")) for file, _ in frames)
+
+
+def _said(node: Node) -> str:
+    """What a function is called by those who use it."""
+    name = rule_name(node.function)
+    return REDUCED.get(name.removesuffix(".reduce"), name) if name.endswith(".reduce") else name
 
 
 def _same_place(value: Any, target: Array) -> bool:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.derivation.places import Picked
 from minigrad.derivation.reverse import Reverse
-from minigrad.derivation.rules import Picked, rule_name
+from minigrad.derivation.rule import rule_name
 from minigrad.derivation.running import refusal, traced
 from minigrad.derivation.trace import Inner, Node, Trace
 from minigrad.layer import Layer

@@ -39,6 +39,7 @@ FREE_OF_VALUES: set[Any] = {np.shape, np.ndim, np.size, np.iscomplexobj, np.isre
 SHAPED_BY_VALUES = {"nonzero", "flatnonzero", "argwhere", "compress", "extract", "bincount", "delete", "trim_zeros"} | {
     name for name in dir(np) if name.startswith(("unique", "union1d", "intersect1d", "setdiff1d", "setxor1d"))
 }
+UNNOTED = {"item", "tolist", "tobytes", "fill", "sort", "partition", "put", "resize", "byteswap"}  # of methods
 REDUCTIONS: dict[str, np.ufunc] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
@@ -301,8 +302,9 @@ class Recorded(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (None,), **options: Any) -> Any:
         """Run and note a ufunc or a method of one."""
-        if ufunc.nout != 1 or "where" in options:
+        if ufunc.nout != 1 or ("where" in options and method != "reduce"):
             raise Unrecordable(f"{ufunc.__name__} with several results or with where=")
+        _refuse_another_tape(self.tape, (inputs, options))
         function = ufunc if method == "__call__" else getattr(ufunc, method)
         weak = method == "__call__" and all(_is_weak(value) for value in inputs)
         if (
@@ -317,14 +319,18 @@ class Recorded(NDArrayOperatorsMixin):
             self._note_change(function, arguments)
             return None
         call = Elementwise if ufunc.signature is None else Product
-        kind: type[Line] = {"__call__": call, "reduce": Reduce}.get(method, Call)
+        whole = Call if "where" in options else Reduce
+        kind: type[Line] = {"__call__": call, "reduce": whole}.get(method, Call)
         (target,) = out
         if target is None:
+            options = raw(options)
             result = self.tape.note(kind, function, arguments, options, function(*arguments, **options))
             result.weak = weak and result.dtype == np.float64
             return result
         if not isinstance(target, Recorded):
             raise Unrecordable(f"{ufunc.__name__} writes into an array that is not part of the model")
+        if options.get("where", True) is not True:
+            raise Unrecordable(f"{ufunc.__name__} writes a part of an array, with where=")
         function(*arguments, out=target.array, **options)
         self.tape.note(kind, function, arguments, options, target.array, fresh=False)
         return target
@@ -349,6 +355,9 @@ class Recorded(NDArrayOperatorsMixin):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Run and note any other NumPy function."""
         _refuse_if_it_depends_on_values(function.__name__, args, kwargs)
+        _refuse_another_tape(self.tape, (args, kwargs))
+        if function in SPELLED_OUT:
+            return SPELLED_OUT[function](*args, **kwargs)
         arguments, options = raw(args), raw(kwargs)
         result = function(*arguments, **options)
         return result if function in FREE_OF_VALUES else self._result(function, arguments, options, result)
@@ -360,6 +369,8 @@ class Recorded(NDArrayOperatorsMixin):
             raise Unrecordable(f"{function.__name__} writes into an array that it is given")
         if function is np.nan_to_num and "copy" in options:
             raise Unrecordable("nan_to_num with copy=")
+        if isinstance(result, np.ndarray) and type(result) is not np.ndarray:
+            raise Unrecordable(f"{function.__name__} returns a {type(result).__name__}")
         if isinstance(result, list | tuple):
             return type(result)(self._result(function, arguments, options, part) for part in result)
         if not isinstance(result, np.ndarray | np.generic):
@@ -372,10 +383,23 @@ class Recorded(NDArrayOperatorsMixin):
         if name.startswith("__array_"):
             self.__array__()
         method = getattr(np.ndarray, name)
-        if not callable(method) or name in ("item", "tolist", "tobytes", "fill", "sort", "partition", "put", "resize"):
+        if not callable(method) or name in (
+            "item",
+            "tolist",
+            "tobytes",
+            "fill",
+            "sort",
+            "partition",
+            "put",
+            "resize",
+            "byteswap",
+        ):
             raise Unrecordable(f"an array's {name} is used")
         if name in REDUCTIONS:
-            return lambda axis=None, **options: REDUCTIONS[name].reduce(self, axis=axis, **options)
+            no_dtype = (None,) if name in ("max", "min") else ()
+            return lambda axis=None, *more, **options: REDUCTIONS[name].reduce(
+                self, axis, *(more and no_dtype), *more, **options
+            )
 
         def call(*args: Any, **kwargs: Any) -> Any:
             _refuse_if_it_depends_on_values(name, (self, *args), kwargs)
@@ -385,9 +409,10 @@ class Recorded(NDArrayOperatorsMixin):
         return call
 
     def __getitem__(self, index: Any) -> Any:
+        _refuse_another_tape(self.tape, index)
         plain = raw(index)
         parts = plain if isinstance(plain, tuple) else (plain,)
-        if any(isinstance(part, np.ndarray | list) for part in parts):
+        if not all(map(_is_of_a_view, parts)):
             given = index if isinstance(index, tuple) else (index,)
             if any(isinstance(part, Recorded) and part.dtype == bool for part in given):
                 raise Unrecordable("a selection depends on the values of an array")
@@ -399,9 +424,10 @@ class Recorded(NDArrayOperatorsMixin):
         return view
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        _refuse_another_tape(self.tape, (index, value))
         plain, value = raw(index), raw(value)
         parts = plain if isinstance(plain, tuple) else (plain,)
-        if any(isinstance(part, np.ndarray | list) for part in parts):
+        if not all(map(_is_of_a_view, parts)):
             self.array[plain] = value
             self._note_change(operator.setitem, (self.array, plain, value))
             return
@@ -413,6 +439,35 @@ class Recorded(NDArrayOperatorsMixin):
     def _note_change(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """A function has changed its first argument: all of the memory is said to, since it may be a part of it."""
         self.tape.note(Change, function, arguments, {}, owner(arguments[0]), fresh=False)
+
+
+def _broadcast(*arrays: Any, subok: bool = False) -> tuple[Any, ...]:
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    return tuple(np.broadcast_to(array, shape) for array in arrays)
+
+
+SPELLED_OUT: dict[Any, Callable[..., Any]] = {
+    np.broadcast_arrays: _broadcast,
+    np.unstack: lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)),
+}
+"""Functions that return several views, each as a function of one array."""
+
+
+def _is_of_a_view(part: Any) -> bool:
+    """Whether a part of an index gives a view; a list, or a tuple in a tuple, gives a copy."""
+    return part is None or part is Ellipsis or (isinstance(part, int | slice | np.integer) and type(part) is not bool)
+
+
+def _refuse_another_tape(tape: Any, values: Any) -> None:
+    """Raise where an array is left from another forward: what was done to it is not on this tape."""
+    if isinstance(values, Recorded):
+        if values.tape is not tape:
+            raise Unrecordable("it uses an array of an earlier forward, kept elsewhere than in an attribute")
+    elif isinstance(values, dict):
+        _refuse_another_tape(tape, tuple(values.values()))
+    elif isinstance(values, tuple | list):
+        for value in values:
+            _refuse_another_tape(tape, value)
 
 
 def _is_weak(value: Any) -> bool:

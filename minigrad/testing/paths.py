@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.derivation.reverse import Reverse
-from minigrad.derivation.rules import rule_name
+from minigrad.derivation.rule import rule_name
 from minigrad.derivation.running import traced
 from minigrad.derivation.trace import ENGINE, Node, Trace
 from minigrad.layer import Layer

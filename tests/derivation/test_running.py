@@ -168,6 +168,7 @@ FUNCTIONS = {  # by the name of their rules: f(x, w), w
     "absolute": (lambda x, w: np.abs(x) * w, SMALL),
     "fabs": (lambda x, w: np.fabs(x) * w, SMALL),
     "copysign": (lambda x, w: np.copysign(x * w, x), SMALL),
+    "heaviside": (lambda x, w: np.heaviside(np.maximum(x, 0), w) * x, SMALL),
     "maximum": (lambda x, w: np.maximum(x, w), SMALL),
     "minimum": (lambda x, w: np.minimum(x, w), SMALL),
     "fmax": (lambda x, w: np.fmax(x, w), SMALL),
@@ -194,7 +195,8 @@ FUNCTIONS = {  # by the name of their rules: f(x, w), w
     "concatenate": (lambda x, w: np.concatenate([x * w, x[:, :2], x], axis=-1), SMALL),
     "stack": (lambda x, w: np.stack([x * w, x], axis=-1), SMALL),
     "pad": (lambda x, w: np.pad(x * w, [(0, 0), (1, 2)]), SMALL),
-    "clip": (lambda x, w: np.clip(x, -0.7, 0.8) * w, SMALL),
+    "clip": (lambda x, w: np.clip(x, -0.7, 0.8) * w + np.clip(x * w, min=w - 0.4) + x.clip(max=w), SMALL),
+    "full_like": (lambda x, w: np.full_like(x, w) * np.full_like(x, w[1]) * x, SMALL),
     "repeat": (lambda x, w: np.repeat(x * w, 2, axis=1), SMALL),
     "roll": (lambda x, w: np.roll(x, 1, axis=1) * w, SMALL),
     "tril": (lambda x, w: x @ np.tril(w), SQUARE),
@@ -256,6 +258,8 @@ VIEWS = {
     "squeezed": lambda x: np.squeeze(x[:, None]) * np.expand_dims(x, 0)[0],
     "split": lambda x: np.prod(np.shape(x)) * np.split(x, 2, axis=1)[1] * np.split(x, 2, axis=1)[0],
     "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=1).sum(axis=-1) * x[:, 1:],
+    "broadcast together": lambda x: (lambda a, b: a * b)(*np.broadcast_arrays(x[:, :1], 2 * x)),
+    "unstacked": lambda x: np.unstack(x, axis=1)[1] * np.unstack(x)[0],
     "the diagonal": lambda x: x * np.diagonal(x[:4, :4] * 2).sum(),
 }
 
