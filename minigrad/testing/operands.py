@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,10 @@ SECOND: dict[type[ast.operator], type[ast.operator]] = {
     ast.FloorDiv: ast.Div,
     ast.MatMult: ast.Mult,
     ast.BitXor: ast.Pow,
+}
+SLOPES = {
+    r"(.+) \* \(1 - \1\)": ", the slope of a sigmoid",
+    r"1 - ([\w.]+(\[[^]]*\])?|np\.tanh\(.*\)) \*\* 2": ", the slope of tanh",
 }
 OTHER: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE}
 WITHOUT: dict[type[ast.operator], str] = {
@@ -235,12 +240,7 @@ def missing(
 
 def _of(factor: Any) -> str:
     """Which function's slope a factor is."""
-    if isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Mult):
-        return ", the slope of a sigmoid"
-    square = (
-        isinstance(factor, ast.BinOp) and isinstance(factor.right, ast.BinOp) and isinstance(factor.left, ast.Constant)
-    )
-    return ", the slope of tanh" if square else ""
+    return next((words for form, words in SLOPES.items() if re.fullmatch(form, ast.unparse(factor))), "")
 
 
 def lacking(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:

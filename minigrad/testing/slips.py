@@ -143,9 +143,10 @@ def as_asked(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
         lacks = {text: atom for text, atom in asked.items() if text not in ast.unparse(slot.statement)}
         yield from missing(slot, {text: lacks[text] for text in lacks if around[text] is ast.Mult}, plain)
         yield from lacking(slot, {text: lacks[text] for text in lacks if around[text] in (ast.Add, ast.Sub)})
-        unknown_terms = [node for node, op in known.asked if op is ast.Add and ast.unparse(node) not in asked]
-        for term in unknown_terms if slot.parent is slot.statement else ():
-            yield slot.to(ast.BinOp(slot.node, ast.Add(), term), f"the term {code(term)} is missing")
+        for each, op in known.asked if slot.parent is slot.statement else ():
+            if op in (ast.Add, ast.Mult) and ast.unparse(each) not in asked:  # the value of which is not known
+                word = "term" if op is ast.Add else "factor"
+                yield slot.to(ast.BinOp(slot.node, op(), each), f"the {word} {code(each)} is missing")
     for slot in sorted(places, key=lambda slot: (isinstance(slot.node, ast.Name), len(ast.unparse(slot.node)))):
         yield from instead(slot, asked, known.of_any_shape)
 
