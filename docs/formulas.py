@@ -1,7 +1,6 @@
 """What becomes of a docstring on the site: formulas keep their spaces, as code does, and names lead to their pages."""
 
-import contextlib
-import importlib
+import pkgutil
 import re
 from functools import cache
 from types import ModuleType
@@ -30,12 +29,10 @@ def with_formulas(text: str) -> str:
 @cache
 def place(name: str) -> str | None:
     """Where the reference has `minigrad.…`, or None where it has no such thing."""
-    value: Any = minigrad
-    for part in name.split(".")[1:]:
-        if isinstance(value, ModuleType) and not hasattr(value, part):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(f"{value.__name__}.{part}")
-        value = getattr(value, part, None)
+    try:
+        value = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError):  # also of what this Python has not installed
+        return None
     own = getattr(value, "__module__", "")
     found = value.__name__ if isinstance(value, ModuleType) else f"{own}.{getattr(value, '__qualname__', '')}"
     return found if re.fullmatch(r"minigrad(\.[A-Za-z]\w*)+", found) and getattr(value, "__doc__", None) else None
