@@ -42,9 +42,11 @@ from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.budget import SIGNATURES, Deadline
 from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
+from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
 from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
+from minigrad.testing.subject import Case
 from minigrad.testing.trials import Correction
 
 NUMPY = str(Path(np.__file__).parent)
@@ -83,17 +85,9 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     layer_bench = bench if isinstance(bench, LayerBench) else None
     if isinstance(evidence, NotRun):
         return _of_forward(evidence)
-    if layer_bench:
-        nested = refusal.indented(layer_bench.layer, getattr(evidence, "error", None))
-        if nested:
-            return Diagnosis(nested)
-        names = forgotten.correction(layer_bench.layer, layer_bench.x, getattr(evidence, "error", None))
-        if names:
-            return _with(names.says, names)
-    if isinstance(bench, LossBench):
-        names = forgotten.in_loss(bench.loss, bench.is_right)
-        if names:
-            return _with(names.says, names)
+    named = _of_names(evidence, bench)
+    if named.sentence:
+        return named
     if isinstance(evidence, WrongGradient):
         if layer_bench and evidence.case:
             return _of_layer(layer_bench, evidence)
@@ -106,23 +100,40 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
             return numbers
         said = refused.of_value(evidence.error, evidence.rows)
         return _of_refusal(layer_bench, evidence, said) if layer_bench else Diagnosis(said)
-    if isinstance(evidence, WrongShape) and layer_bench:
-        found = _mended(layer_bench, None)
-        said = _of_shape(layer_bench, evidence.x, evidence.dx)
-        if said and found and not found.wholly and layer_bench.asked:
+    return _of_contract(layer_bench, evidence) if layer_bench else Diagnosis(refusal.shapes(evidence.__cause__))
+
+
+def _of_names(evidence: Evidence, bench: Bench | None) -> Diagnosis:
+    """A method that is not called, or a name that is another's: whatever the numbers are."""
+    if isinstance(bench, LayerBench):
+        error = getattr(evidence, "error", None)
+        nested = refusal.indented(bench.layer, error)
+        found = None if nested else forgotten.correction(bench.layer, bench.x, error)
+        return Diagnosis(nested) if nested else _with(found.says, found) if found else Diagnosis()
+    found = forgotten.in_loss(bench.loss, bench.is_right) if isinstance(bench, LossBench) else None
+    return _with(found.says, found) if found else Diagnosis()
+
+
+def _of_contract(bench: LayerBench, evidence: Evidence) -> Diagnosis:
+    """The likely bug of a layer that breaks another promise than that of its gradient's numbers."""
+    symptom = evidence.symptom
+    if isinstance(evidence, WrongShape):
+        found = _mended(bench, None)
+        said = _of_shape(bench, evidence.x, evidence.dx)
+        if said and found and not found.wholly and bench.asked:
             found = None
         return _with(said or (found.says if found else ""), found)
-    if evidence.symptom == "parameters changed" and evidence.what.startswith("forward") and layer_bench:
-        found = overwritten.correction(layer_bench, "forward")
+    if symptom == "parameters changed" and evidence.what.startswith("forward"):
+        found = overwritten.correction(bench, "forward")
         return _with(f"only an optimizer may change them; {found.says}", found) if found else Diagnosis()
-    if evidence.symptom in BY_REPAIR and layer_bench:
-        found = _mended(layer_bench, None)
-        said = SENTENCES[evidence.symptom].format(**vars(evidence))
-        names_it = found and evidence.symptom in ("never set", "left behind by an earlier call")
+    if symptom in BY_REPAIR:
+        found = _mended(bench, None)
+        said = SENTENCES[symptom].format(**vars(evidence))
+        names_it = found and symptom in ("never set", "left behind by an earlier call")
         return _with(f"{said}; {found.says}" if found and names_it else said, found)
-    if evidence.symptom in OVERWRITTEN and layer_bench:
-        found = overwritten.correction(layer_bench, OVERWRITTEN[evidence.symptom])
-        return _with(f"{SENTENCES[evidence.symptom]}; {found.says}", found) if found else Diagnosis()
+    if symptom in OVERWRITTEN:
+        found = overwritten.correction(bench, OVERWRITTEN[symptom])
+        return _with(f"{SENTENCES[symptom]}; {found.says}", found) if found else Diagnosis()
     return Diagnosis(refusal.shapes(evidence.__cause__))
 
 
@@ -174,14 +185,9 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     """The likely bug behind a gradient that differs from the numerical derivative."""
     mismatch, case = evidence.mismatch, evidence.case
     assert case is not None
-    if not mismatch.positions and np.isfinite(case.gradient[mismatch.part.span]).all():
-        said = f"the parts of the gradient of {mismatch.part.name} are each possible, but not together"
-        tie = ": at a tie it goes to every one of the equal entries instead of to one"
-        return Diagnosis(said + tie if "ties" in case.situation or mismatch.point.ties is not None else said)
-    if not (mismatch.positions and np.isfinite(mismatch.given).all()):
-        place = places.where(bench, case, mismatch) if mismatch.positions else ""
-        place = place or "a quotient of zeros, or a power or an exponential that overflows"
-        return Diagnosis(f"the gradient is not finite; {place}", "", formula.of(bench, case, mismatch))
+    odd = _of_no_numbers(bench, case, mismatch)
+    if odd:
+        return odd
     between = case.situation.startswith(BETWEEN)
     said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
     lines = line_by_line.read(bench)
@@ -196,11 +202,7 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     if found and said.startswith("a factor of two"):
         said = f"{said.partition(':')[0]}: {found.says}"
     if found and not said:
-        elementwise = not bench.own.size and mismatch.point.y.shape == case.x.shape
-        look = (elementwise or not signatures.is_first(case)) and not between
-        place = BRANCHES if between else places.where(bench, case, mismatch) if look else ""
-        if case.situation.startswith(WIDTHS):
-            place = f"wrong for {case.situation.split(', ')[0]} numbers, right for others"
+        place = _place(bench, case, mismatch)
         said = f"{place}: {found.says}" if place else found.says
     said = said or (BRANCHES if between else signatures.unset(mismatch))
     said = said or paths.left_out(bench, case, mismatch)
@@ -215,6 +217,29 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
         said = found.says if found else _first(places.partial(bench, case, mismatch))
     said = said or f"{NO_MULTIPLE}, no transpose, no exchange of what forward keeps; {_tried(outcome)}"
     return _with(said, found, "" if found else formula.of(bench, case, mismatch))
+
+
+def _of_no_numbers(bench: LayerBench, case: Case, mismatch: Mismatch) -> Diagnosis | None:
+    """What is said of a gradient that is not finite, or of which no entry is wrong by itself; None of all others."""
+    if not mismatch.positions and np.isfinite(case.gradient[mismatch.part.span]).all():
+        said = f"the parts of the gradient of {mismatch.part.name} are each possible, but not together"
+        tie = ": at a tie it goes to every one of the equal entries instead of to one"
+        return Diagnosis(said + tie if "ties" in case.situation or mismatch.point.ties is not None else said)
+    if mismatch.positions and np.isfinite(mismatch.given).all():
+        return None
+    place = places.where(bench, case, mismatch) if mismatch.positions else ""
+    place = place or "a quotient of zeros, or a power or an exponential that overflows"
+    return Diagnosis(f"the gradient is not finite; {place}", "", formula.of(bench, case, mismatch))
+
+
+def _place(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
+    """Where a gradient is wrong that a change mends: at which inputs, or in rows of which width."""
+    if case.situation.startswith(WIDTHS):
+        return f"wrong for {case.situation.split(', ')[0]} numbers, right for others"
+    if case.situation.startswith(BETWEEN):
+        return BRANCHES
+    elementwise = not bench.own.size and mismatch.point.y.shape == case.x.shape
+    return places.where(bench, case, mismatch) if elementwise or not signatures.is_first(case) else ""
 
 
 HYPOTHESES = ("the derivative is taken", "it is the gradient of", "transposed: backward uses")
