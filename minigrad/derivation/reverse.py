@@ -15,10 +15,15 @@ import numpy as np
 from minigrad.derivation.places import Picked, is_slicing, view_slope
 from minigrad.derivation.reductions import spread
 from minigrad.derivation.rules import rule_of
-from minigrad.derivation.trace import Inner, Node, Trace
+from minigrad.derivation.trace import DerivationError, Inner, Node, Trace, line_of
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import arrays_in, owner, raw
+
+ITS_OWN = (
+    "has a backward of its own, which can be asked where the layer runs once, or has no state, and only what it "
+    "returns is read; else write a backward for the layer around it"
+)
 
 
 class Reverse:
@@ -33,6 +38,8 @@ class Reverse:
         self._gradients: dict[int, Any] = {}
         self._makers = {id(node.out.array): node for node in trace.nodes if not node.writes}
         self.finished: set[int] = set()
+        self._again: set[int] = set()
+        self._sums: dict[tuple[int, str], Any] = {}
         self._own: set[int] = set()  # of arrays whose gradient is an array that nobody else has
 
     def run(self, y: Array, dy: Any) -> None:
@@ -58,34 +65,58 @@ class Reverse:
 
     # ---------------------------------------------------------------------------------------------- inner layers
     def _by_themselves(self) -> list[Inner]:
-        """Inner layers that have run once and have a backward of their own, and what they keep is read nowhere else."""
+        """The calls of inner layers that have a backward of their own, where that is asked.
+
+        It belongs to the latest call. A layer of the package that has run several times is derived, which is as right;
+        one of the user's own, of which nobody knows that, runs again before each. So too where what a layer keeps is
+        read: the package's is derived, the user's refused.
+        """
         calls = Counter(id(inner.layer) for inner in self._trace.inner)
         found = [
             inner
             for inner in self._trace.inner
-            if calls[id(inner.layer)] == 1
-            and type(inner.layer).backward is not Layer.backward
-            and inner.y is not inner.x
+            if calls[id(inner.layer)] == 1 or (inner.may_run_again and not inner.is_derived_as_well)
         ]
         for inner in list(found):
             made = {id(node.out.array) for node in self._trace.nodes[inner.start : inner.stop]} - {id(inner.y)}
             outside = self._trace.nodes[: inner.start] + self._trace.nodes[inner.stop :]
             if any(id(array) in made for node in outside for array in arrays_in((node.inputs, node.options))):
-                found.remove(inner)
+                found = [each for each in found if each.layer is not inner.layer]
         apart = {id(inner.layer) for inner in found}
         for number, error in self._trace.spoiled.items():
             if number not in apart:
                 raise error
+        for inner in self._trace.inner:
+            if id(inner.layer) not in apart and not inner.is_derived_as_well:
+                raise DerivationError(f"{line_of(inner.frames)}: {inner.layer!r} {ITS_OWN}")
+        self._again = {number for number in apart if calls[number] > 1}
         return found
 
     def _through(self, inner: Inner) -> None:
-        g = self._gradients.pop(id(inner.y), None)
+        g, layer = self._gradients.pop(id(inner.y), None), inner.layer
         if g is None:
             g = np.zeros_like(self._value(inner.y))
-        dx = self._inner_backward(inner.layer, spread(g, inner.y))
-        self.finished.update(map(id, walk([inner.layer])))
+        if id(layer) in self._again:
+            self._run_again(inner)
+        dx = self._inner_backward(layer, spread(g, inner.y))
+        if id(layer) in self._again:
+            self._sum_up(layer)
+        self.finished.update(map(id, walk([layer])))
         if dx is not None:
             self._give(inner.x, dx)
+
+    def _run_again(self, inner: Inner) -> None:
+        """Have a layer keep what belongs to a call that is not its latest."""
+        inner.layer.forward(self._value(inner.x))
+
+    def _sum_up(self, layer: Layer) -> None:
+        """Add the gradients of this call to those of its later ones."""
+        for each in walk([layer]):
+            for name in each.params:
+                there = vars(each)[each.gradient_name(name)]
+                total = self._sums.get((id(each), name))
+                self._sums[id(each), name] = there + 0 if total is None else total + there
+                there[...] = self._sums[id(each), name]
 
     def _inner_backward(self, layer: Layer, g: Any) -> Any:
         return layer.backward(g)

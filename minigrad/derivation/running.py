@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from minigrad.derivation.reverse import Reverse
-from minigrad.derivation.trace import DerivationError, Inner, Trace, frames_of, line_of
+from minigrad.derivation.trace import DerivationError, Inner, Trace, frames_here, frames_of, line_of
 from minigrad.inherited import TRACING
 from minigrad.layer import Layer
 from minigrad.model import put
@@ -36,9 +36,10 @@ class Kept:
 def forward(layer: Layer, run: Callable[[Layer, Any], Any], x: Any) -> Any:
     """`run(layer, x)`, which is the layer's own forward, traced."""
     if isinstance(x, Recorded):
-        if x.tape.trace is not None or isinstance(x.tape, Trace):  # within the forward of a layer around this one
-            return run(layer, x)
-        return _recorded(layer, run, x)
+        around = x.tape if isinstance(x.tape, Trace) else x.tape.trace
+        if around is None:
+            return _recorded(layer, run, x)
+        return run(layer, x) if around.within is None else _within(layer, run, x, around)
     x = np.asarray(x)
     if x.dtype.kind not in "fiub":
         return run(layer, x)
@@ -76,6 +77,27 @@ def _recorded(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded) -> An
     return y
 
 
+def _within(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded, trace: Trace) -> Any:
+    """Within a layer that has a backward, which will ask for this one's: the part of the trace for it is kept."""
+    around, start, calls, spoiled = trace.within, len(trace.nodes), len(trace.inner), set(trace.spoiled)
+    assert around is not None
+    trace.within = layer
+    try:
+        with _inner_calls(layer, trace):
+            y = run(layer, x)
+    finally:
+        trace.within = around
+    part = copy.copy(trace)
+    part.x, part.nodes, part.within = x.array, trace.nodes[start:], None
+    part.inner = [replace(each, start=each.start - start, stop=each.stop - start) for each in trace.inner[calls:]]
+    part.spoiled = {number: trace.spoiled.pop(number) for number in set(trace.spoiled) - spoiled}
+    del trace.inner[calls:]
+    for error in part.spoiled.values():
+        trace.spoiled.setdefault(id(around), error)
+    layer._kept = Kept(part, x.array, y, part.spoiled.pop(id(layer), None))
+    return y
+
+
 def traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Array, trace: Trace) -> Any:
     """The layer's own forward on recording arrays; what it has kept of them is plain arrays after that."""
     try:
@@ -104,8 +126,8 @@ def _traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded, trace: 
 
 @contextmanager
 def _inner_calls(layer: Layer, trace: Trace) -> Iterator[None]:
-    """In here the trace learns where the forward of each layer in the layer begins and ends."""
-    tapped = [inner for inner in layer.layers if "forward" not in vars(inner)]
+    """In here the trace learns where the forward of each layer that has a backward begins and ends."""
+    tapped = {id(inner): inner for inner in _with_backward(layer) if "forward" not in vars(inner)}.values()
     for inner in tapped:
         vars(inner)["forward"] = _tap(inner, trace)
     try:
@@ -115,21 +137,33 @@ def _inner_calls(layer: Layer, trace: Trace) -> Iterator[None]:
             vars(inner).pop("forward", None)
 
 
+def _with_backward(layer: Layer) -> Iterator[Layer]:
+    """The layers in a layer that have a backward of their own, within those that have none too."""
+    for inner in layer.layers:
+        if type(inner).backward is Layer.backward:
+            yield from _with_backward(inner)
+        else:
+            yield inner
+
+
 def _tap(inner: Layer, trace: Trace) -> Callable[[Any], Any]:
     forward = inner.forward
 
     def tapped(x: Any) -> Any:
         start, around = len(trace.nodes), trace.within
-        if around is None and type(inner).backward is not Layer.backward:
-            trace.within = inner
+        trace.within = inner
         try:
             y = forward(x)
         finally:
             trace.within = around
-        if isinstance(x, Recorded) and isinstance(y, Recorded):
-            trace.inner.append(Inner(inner, x.array, y.array, start, len(trace.nodes)))
-            if id(inner) in trace.spoiled:
-                trace.activate(y.array)
+        if not (isinstance(x, Recorded) and isinstance(y, Recorded)):
+            return y
+        if not any(node.out.array is y.array for node in trace.nodes[start:]):
+            y = y[...]  # x itself, say, of which the gradient is another one than that of y
+        params = [array for each in walk([inner]) for array in each.params.values()]
+        if y.dtype.kind == "f" and trace.is_active(raw([x, *params])):
+            trace.activate(y.array)
+        trace.inner.append(Inner(inner, x.array, y.array, start, len(trace.nodes), tuple(frames_here())))
         return y
 
     return tapped
@@ -164,24 +198,27 @@ def backward(layer: Layer, dy: Any) -> Any:
     return np.zeros_like(Recorded(kept.x, kept.trace.tape) if recording else kept.x) if dx is None else dx
 
 
-def gradients(layer: Layer, x: Any, dy: Any) -> list[Array | None]:
+def gradients(layer: Layer, x: Any, dy: Any, *, asking: bool = False) -> list[Array | None]:
     """dx, and the gradients of all parameters in the order of `walk` and `params`: what the forward alone gives.
 
-    No backward is asked, not of inner layers either. The layer is left alone. Raises DerivationError.
+    No backward is asked, not of inner layers either unless `asking`. The layer is left alone. Raises DerivationError.
     """
     layer, trace, x = copy.deepcopy(layer), Trace(), np.asarray(x)
     try:
         y = traced(layer, type(layer).forward, x, trace)
     except Unrecordable as error:
         raise refusal(error) from None
-    trace.inner.clear()  # so that no backward is asked
+    if not asking:
+        trace.inner.clear()
     reverse = Reverse(trace, recording=False)
     if isinstance(y, Recorded):
         reverse.run(y.array, np.asarray(dy))
-    arrays = [array for inner in walk([layer]) for array in inner.params.values()]
-    found = [reverse.of(array) for array in arrays]
-    dx = None if x.dtype.kind != "f" else reverse.of(x)
-    return [dx, *(np.zeros_like(a) if g is None else g for a, g in zip(arrays, found, strict=True))]
+    found: list[Array | None] = [None if x.dtype.kind != "f" else reverse.of(x)]
+    for inner in walk([layer]):
+        for name, array in inner.params.items():
+            g = inner.grads[name] if id(inner) in reverse.finished else reverse.of(array)
+            found.append(np.zeros_like(array) if g is None else g)
+    return found
 
 
 def refusal(error: Exception) -> DerivationError:

@@ -21,7 +21,7 @@ from minigrad.derivation.expressions import REDUCED
 from minigrad.derivation.rule import rule_name
 from minigrad.derivation.rules import is_constant, rule_of
 from minigrad.layer import Layer
-from minigrad.parameter import Array
+from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, arrays_in, owner
 
 PACKAGE = str(Path(__file__).parent.parent)
@@ -51,13 +51,28 @@ class Node:
 
 @dataclass(frozen=True)
 class Inner:
-    """A layer in the layer has run once, and has made `y` of `x` by the nodes from `start` to `stop`."""
+    """A layer in the layer has run, called by `frames`, and has made `y` of `x` by the nodes from `start` to `stop`."""
 
     layer: Layer
     x: Array
     y: Array
     start: int
     stop: int
+    frames: tuple[tuple[str, int], ...]
+
+    @property
+    def is_derived_as_well(self) -> bool:
+        """Whether its backward is known to follow from its forward: all in it is of the package, or is derived."""
+        package = __name__.partition(".")[0]
+        return all(
+            type(each).backward is Layer.backward or type(each).__module__.partition(".")[0] == package
+            for each in walk([self.layer])
+        )
+
+    @property
+    def may_run_again(self) -> bool:
+        """Whether it gives the same each time."""
+        return not any(each.states for each in walk([self.layer]))
 
 
 class Trace:
@@ -250,16 +265,20 @@ class Trace:
 
     def _refuse(self, why: str) -> None:
         """Raise an error that names the line; within a layer that has a backward, that one will do."""
-        error = DerivationError(f"{line_of(list(_stack(sys._getframe(1))))}: {why}")
+        error = DerivationError(f"{line_of(frames_here())}: {why}")
         if self.within is None:
             raise error
         self.spoiled.setdefault(id(self.within), error)
 
 
-def _stack(frame: FrameType | None) -> Iterable[tuple[str, int]]:
+def frames_here() -> list[tuple[str, int]]:
+    """The file and the line of every frame that is running, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    frames = []
     while frame is not None:
-        yield frame.f_code.co_filename, frame.f_lineno
+        frames.append((frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back
+    return frames
 
 
 def frames_of(error: BaseException) -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ from minigrad.derivation.places import Picked
 from minigrad.derivation.reverse import Reverse
 from minigrad.derivation.rule import rule_name
 from minigrad.derivation.running import refusal, traced
-from minigrad.derivation.trace import Inner, Node, Trace
+from minigrad.derivation.trace import DerivationError, Inner, Node, Trace
 from minigrad.layer import Layer
 from minigrad.parameter import Array, pack
 from minigrad.profiling import watched
@@ -63,6 +63,12 @@ class _Walk(Reverse):
     def _through(self, inner: Inner) -> None:
         self._remember(inner.y)
         super()._through(inner)
+
+    def _run_again(self, inner: Inner) -> None:
+        raise DerivationError(
+            f"{inner.layer!r} runs several times: its backward, of the latest time, can't be written down; give each "
+            f"time a layer of its own"
+        )
 
     def _remember(self, array: Array) -> None:
         g = self._gradients.get(id(array))

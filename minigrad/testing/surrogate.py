@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
+from minigrad.programs.arrays import raw
 
 Result = TypeVar("Result")
 
@@ -36,7 +37,7 @@ class Surrogates:
 
     def _noted(self, inner: Any, forward: Callable[[Array], Array], x: Array) -> Array:
         y = forward(x)
-        self._middle.append(y - inner.surrogate(x))
+        self._middle.append(raw(y - inner.surrogate(x)))  # for other forwards, of a layer that is derived too
         return y
 
     def _moved(self, inner: Any, number: Iterator[int], x: Array) -> Array:

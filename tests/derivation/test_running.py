@@ -80,34 +80,6 @@ def test_through_time_it_equals_the_one_that_is_written(cls):
         np.testing.assert_allclose(plain.grads[name], array, rtol=0, atol=1e-12)
 
 
-def test_a_layer_in_it_that_has_a_backward_is_asked_for_that():
-    class Around(Layer):
-        def __init__(self):
-            self.layers = [Dense(4, 3, seed=0)]
-
-        def forward(self, x):
-            return np.tanh(self.layers[0].forward(x) * 2)
-
-    class Twice(Around):
-        def forward(self, x):
-            return self.layers[0].forward(x) + self.layers[0].forward(2 * x)
-
-    class Sorted(Sorts):
-        def backward(self, dy):
-            raise NotImplementedError("is not asked, since it has run twice")
-
-    class Other(Twice):
-        def __init__(self):
-            self.layers = [Sorted()]
-
-    check_layer(Around(), STEPS)
-    check_layer(Twice(), STEPS)  # its backward is that of the second call alone, so both are derived
-    layer = Other()
-    y = layer.forward(STEPS)
-    with pytest.raises(DerivationError, match=r"test_running\.py, .*sort has no derivative here"):
-        layer.backward(np.ones_like(y))
-
-
 @pytest.mark.parametrize("name", LAYERS)
 def test_it_keeps_the_contract(name):
     make, x = LAYERS[name]
