@@ -52,20 +52,28 @@ class Slope:
         return self.low < self.high
 
 
-def ladder(finest: float) -> Array:
-    """Steps from 0.3 down to `finest`, each about a quarter of the one before, in no common ratio."""
-    k = np.arange(max(8, math.ceil(math.log(0.3 / finest, 4))) + 1)
-    return 0.3 * 4.0**-k * (1 + 0.5 * (k * 0.6180339887498949 % 1))
+def ladder(finest: float, coarsest: float = 0.3) -> Array:
+    """Steps from the coarsest down to the finest, each about a quarter of the one before, in no common ratio."""
+    k = np.arange(max(8, math.ceil(math.log(coarsest / finest, 4))) + 1)
+    return coarsest * 4.0**-k * (1 + 0.5 * (k * 0.6180339887498949 % 1))
 
 
-def slope(f: Function, at: Array, direction: Array, *, finest: float = 1e-10, noise: Array | float = 0.0) -> Slope:
+def slope(
+    f: Function,
+    at: Array,
+    direction: Array,
+    *,
+    finest: float = 1e-10,
+    coarsest: float = 0.3,
+    noise: Array | float = 0.0,
+) -> Slope:
     """Measure the slope of every output of f at `at` along `direction`, which is as long as `at` is large.
 
     `noise` is what the caller knows of f's rounding. Steps at which f raises or overflows are not used.
     """
     moved = np.flatnonzero(direction)
     resolved = 4 * EPS * float(np.linalg.norm(at[moved]) / np.linalg.norm(direction))  # below it, v + h d is v
-    steps, center = ladder(max(finest, resolved)), f(at)
+    steps, center = ladder(max(finest, resolved), coarsest), f(at)
     middle, upper, lower, ups, downs = center.ravel(), [], [], [], []
     for h in steps:
         up, down = at + h * direction, at - h * direction
