@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minigrad import SGD, Dense, Layer, MeanSquaredError, Residual, Sequential, Tanh, load, parameter
 from minigrad.attributes import written_by
 from minigrad.parameter import walk
-from minigrad.testing.inputs import find_input
+from minigrad.testing.first_input import find_input
 from minigrad.testing.strategies import layer_classes, layers_of
 from minigrad.testing.subject import Subject
 

@@ -17,13 +17,12 @@ from minigrad.testing.branches import between_branches
 from minigrad.testing.budget import PROOF
 from minigrad.testing.comparison import Prover
 from minigrad.testing.derivative import EPS
+from minigrad.testing.first_input import find_input, given_input, made_late, rows_for
 from minigrad.testing.inputs import (
     drawn_from,
-    find_input,
     input_like,
     own_and_random,
     resized,
-    rows_for,
     situations,
     situations_within,
     widened,
@@ -33,7 +32,6 @@ from minigrad.testing.point import Point
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import RELATIVE, Noise, agree, same
 from minigrad.testing.rule import Evidence, NotRun, Refused, like_x
-from minigrad.testing.sentences import SINGLE
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
 BETWEEN = "x between two thresholds"
@@ -91,7 +89,9 @@ class LayerBench(Bench):
         self.drawn: list[Array] = drawn_from(domain) if x is None and self.fenced else []
         x = self.drawn[0] if self.drawn else x
         self.given: bool = x is not None
-        self.whole: Array = self._rows(self._found() if x is None else self._given(x))
+        self.whole: Array = self._rows(
+            find_input(self.subject, self.rng) if x is None else given_input(self.subject, x)
+        )
         self.x: Array = self._some(self.whole)
         self.own: Array = self.subject.theta.copy()
         sizes = [part.span.stop - part.span.start for part in self.parameters()]
@@ -117,8 +117,10 @@ class LayerBench(Bench):
         with self._running(situation, x):
             y = self.subject.forward(x)
         if not isinstance(y, np.ndarray) or y.ndim == 0 or len(y) != len(x):
-            returned = f"an array of shape {y.shape}" if isinstance(y, np.ndarray) else repr(type(y).__name__)
-            raise Evidence(f"for {len(x)} rows forward returns {returned}", situation=situation)
+            returned = "None" if y is None else repr(type(y).__name__)
+            returned = f"an array of shape {y.shape}" if isinstance(y, np.ndarray) else returned
+            symptom = "no y" if y is None else "several y" if isinstance(y, tuple | list) else ""
+            raise Evidence(f"for {len(x)} rows forward returns {returned}", symptom, situation=situation)
         return y
 
     def backward(self, dy: Array, situation: str) -> Any:
@@ -271,7 +273,7 @@ class LayerBench(Bench):
         if self.fenced:
             return situations_within(self.x, self.drawn, self.rng)
         wider = []
-        if not self.own.size and self.x.ndim > 1 and self.x.dtype.kind == "f":
+        if not self.own.size and self.x.ndim > 1 and self.x.dtype.kind == "f" and self.layer.input_shape is None:
             wider = [("wider rows", widened(self.x, self.rng))]
             wider += [(f"rows of {n}", self.another()[..., :n]) for n in (1, 2) if n < self.x.shape[-1]]
         longer = (
@@ -318,34 +320,11 @@ class LayerBench(Bench):
 
     # Choosing the first input.
 
-    def _found(self) -> Array:
-        """An x that the layer takes. Raises ValueError where none is, and Evidence where the fault is forward's."""
-        try:
-            return find_input(self.subject, self.rng)
-        except ValueError as error:
-            if any(words in str(error.__cause__) for words in SINGLE):
-                return self.rng.standard_normal((5, 3))  # which forward will refuse, too
-            raise
-
-    def _given(self, x: Any) -> Array:
-        """The user's x in float64; integers stay integers where the layer looks them up."""
-        x = np.asarray(x)
-        if x.ndim == 0 or len(x) == 0:
-            raise ValueError(f"x needs at least one row, not the shape {x.shape}")
-        if x.dtype.kind == "f":
-            return x.astype(np.float64)
-        with np.errstate(all="ignore"):
-            try:
-                y = self.subject.forward(x.astype(np.float64))
-                looked_up = self.subject.layer.backward(np.ones_like(y)) is None
-            except Exception:
-                looked_up = True
-        return x.copy() if looked_up else x.astype(np.float64)
-
     def _rows(self, x: Array) -> Array:
         """As many rows of x, or like them, as tell every two axes apart."""
         with self._running(f"x of shape {x.shape}", x), np.errstate(all="ignore"):
-            y = np.asarray(self.subject.forward(x.copy()))
+            y = self.subject.forward(x.copy())
+        made_late(self.subject, self.layer)
         if self.only_here or len(x) >= rows_for(self.layer, x, y):
             return x
         more = with_rows(x, rows_for(self.layer, x, y), self.rng)

@@ -237,28 +237,29 @@ class Prover:
             yield *relative(point, self.rng), []
 
     def _close_by(
-        self, point: Point, direction: Array, finest: float, jitters: int = JITTERS, size: float = NEAR
+        self, point: Point, direction: Array, finest: float, jitters: int, size: float, coarsest: float
     ) -> tuple[Array, Array]:
-        """The smallest and the largest slope of every output at points close to v."""
+        """The smallest and the largest slope of every output at points close to v, by steps from the coarsest down."""
         slopes, noise = [], self.rough(point)
         for _ in range(jitters):
             near = point.v + size * point.scales * self.rng.standard_normal(point.scales.shape)
             by_step = point.analytic if self.complex_safe and self.by_complex_step else None
             exact = complex_slope(by_step, near, direction) if by_step else None
             if exact is None:
-                # Longer steps would meet at v: the median of three equal numbers has one slope there, and three nearby.
-                exact = slope(point.f, near, direction, finest=finest, coarsest=size, noise=noise).value
+                exact = slope(point.f, near, direction, finest=finest, coarsest=coarsest, noise=noise).value
             slopes.append(exact)
         return np.min(slopes, axis=0), np.max(slopes, axis=0)
 
     def _kinks(
-        self, point: Point, direction: Array, finest: float, jitters: int = JITTERS
+        self, point: Point, direction: Array, finest: float, jitters: int = JITTERS, coarsest: float = 0.3
     ) -> tuple[Array, Array, Array]:
         """Where slopes close by differ, and do so closer by too, where those of a mere bend come together; and both."""
-        low, high = self._close_by(point, direction, finest, jitters)
+        low, high = self._close_by(point, direction, finest, jitters, NEAR, coarsest)
         kinked = high - low > 1e-3 * np.maximum(abs(low), abs(high))
         if kinked.any():
-            closer_low, closer_high = self._close_by(point, direction, finest, jitters, 0.01 * NEAR)
+            closer = 0.01 * NEAR
+            shorter = coarsest if coarsest > NEAR else closer
+            closer_low, closer_high = self._close_by(point, direction, finest, jitters, closer, shorter)
             kinked &= closer_high - closer_low > 0.1 * (high - low)
         return kinked, low, high
 
@@ -269,11 +270,15 @@ class Prover:
         """Whether v lies on a kink that this direction runs along, so that the slopes close by are many.
 
         Then every slope between those close by is right: Clarke's derivative. (The median of three equal numbers is
-        smooth along (1, 0, 0), where its slope is 0, and yet the gradient (1, 0, 0) is right.)
+        smooth along (1, 0, 0), where its slope is 0, and yet the gradient (1, 0, 0) is right.) They are looked for by
+        short steps too: seen from afar, all of them are the one slope at v.
         """
         if not np.isfinite(measured.analytic):
             return False
-        kinked, low, high = self._kinks(point, direction, finest, MANY_JITTERS)
+        return any(self._allowed_by_a_kink(point, direction, finest, coarsest) for coarsest in (0.3, NEAR))
+
+    def _allowed_by_a_kink(self, point: Point, direction: Array, finest: float, coarsest: float) -> bool:
+        kinked, low, high = self._kinks(point, direction, finest, MANY_JITTERS, coarsest)
         if not kinked.any():
             return False
         found = slope(point.f, point.v, direction, finest=finest, noise=self.rough(point))

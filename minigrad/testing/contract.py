@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +16,7 @@ from minigrad.layer import Layer
 from minigrad.testing import diagnosis
 from minigrad.testing.asked import Asked
 from minigrad.testing.bench import Bench, LayerBench
-from minigrad.testing.report import GradientError, Report
+from minigrad.testing.report import Diagnosis, GradientError, Report
 from minigrad.testing.rule import Evidence, Rule, Skipped
 from minigrad.testing.rules import CONTRACT
 
@@ -23,6 +25,7 @@ NOT_CHECKED = (
     "derivative too. Compare a row of y with one worked out by hand"
 )
 
+HERE, NUMPY = str(Path(__file__).parent), str(Path(np.__file__).parent)
 SomeBench = TypeVar("SomeBench", bound=Bench)
 Result = TypeVar("Result")
 
@@ -107,6 +110,30 @@ def _evidence_entered(report: Report, promise: str, bench: Bench | None = None) 
     except GradientError as error:  # of a check within this one
         error.report = None
         raise error.filed(report) from error.__cause__
+    except Exception as error:
+        if bench is None:  # about x, or a domain: what was passed
+            raise
+        what, likely = _in_words(error)
+        raise GradientError(promise, what, diagnosis=partial(Diagnosis, likely)).filed(report) from error
+
+
+def _in_words(error: Exception) -> tuple[str, str]:
+    """What was raised while a rule was tried, and the likely bug: by code under test, or by what is done with results.
+
+    The rules take what a first forward and backward have shown for granted; what returns another thing now and then
+    shows as such an error.
+    """
+    frames, raised = extract_tb(error.__traceback__), f"{type(error).__name__}: {error}"
+    last = max((n for n, frame in enumerate(frames) if frame.filename.startswith(HERE)), default=-1)
+    theirs = [frame for frame in frames[last + 1 :] if not frame.filename.startswith(NUMPY)]
+    if theirs:
+        name = next((frame.name for frame in theirs if not frame.name.startswith("<")), "the code")
+        return f"{name} raises {raised} ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})", ""
+    return (
+        f"what its methods return can't be compared: {raised}",
+        "one of them returns None, or an array of another shape or dtype, for some rows and not for others (if none "
+        f"does, please report this: {Path(frames[last].filename).name}, line {frames[last].lineno})",
+    )
 
 
 def quietly(function: Callable[[], Result]) -> Result:

@@ -14,7 +14,7 @@ from minigrad.derivation.trace import DerivationError
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.contract import check
-from minigrad.testing.inputs import find_input
+from minigrad.testing.first_input import find_input
 from minigrad.testing.report import Report
 from minigrad.testing.rules import CONTRACT
 from minigrad.testing.subject import Subject

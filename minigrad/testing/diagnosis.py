@@ -319,7 +319,7 @@ def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
     said = said or does_not_fit or _square(bench)
     if said:
         return Diagnosis(said)
-    return Diagnosis(_one_row(bench) if len(bench.x) > 1 else "")
+    return Diagnosis(_one_row(bench) if len(bench.x) > 1 and evidence.rows else "")
 
 
 def _one_row(bench: LayerBench) -> str:

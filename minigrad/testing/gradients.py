@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from minigrad.testing.inputs import refused
 from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import UNITS, agree, noise_of, same
-from minigrad.testing.rule import Evidence, Skipped, WrongGradient, WrongShape, like_x, rule
+from minigrad.testing.rule import Evidence, Refused, Skipped, WrongGradient, WrongShape, like_x, rule
 from minigrad.testing.subject import INPUT, Case
 from minigrad.trained import UNCHANGED, UNDECLARED, undeclared_parameter, undeclared_weight
 
@@ -31,8 +32,9 @@ def runs(bench: LayerBench) -> str:
     """An ordinary input gives a finite y, and a dx of x's shape; parameters are declared, and stay where they are."""
     first = "the first input"
     y = bench.forward(bench.x.copy(), first)
-    if not np.isfinite(y).all():
-        raise Evidence(f"forward returns {y[~np.isfinite(y)][0]}", situation=first)
+    if y.dtype.kind not in "fc" or not np.isfinite(y).all():
+        returned = y[~np.isfinite(y)][0] if y.dtype.kind in "fc" else f"an array of {y.dtype}"
+        raise Evidence(f"forward returns {returned}", situation=first)
     before_backward = dict(vars(bench.subject.layer))
     dx = bench.backward(bench.upstream(y), first)
     if y.dtype != np.float64:
@@ -40,7 +42,18 @@ def runs(bench: LayerBench) -> str:
     like_x(bench.x, dx, first)
     _pairs_are_declared(bench, before_backward)
     _arrays_are_kept(bench)
+    _surrogate_like_y(bench, y)
     return f"x {bench.x.shape} -> y {y.shape}"
+
+
+def _surrogate_like_y(bench: LayerBench, y: Array) -> None:
+    """What a layer declares as the function whose derivative backward is gives an array of y's shape."""
+    if hasattr(bench.layer, "surrogate"):
+        with bench.trying("the first input", "surrogate"):
+            other = bench.subject.layer.surrogate(bench.x.copy())  # type: ignore[attr-defined]
+        if np.shape(other) != y.shape:
+            what = f"surrogate(x) returns {None if other is None else f'an array of shape {np.shape(other)}'}"
+            raise Evidence(f"{what}; forward's y has the shape {y.shape}")
 
 
 def _pairs_are_declared(bench: LayerBench, before_backward: Mapping[str, Any]) -> None:
@@ -106,7 +119,7 @@ def derivative(bench: LayerBench) -> str:
         if prover.late and number > 3:
             skipped.append(case.situation.split(", ")[0])
         else:
-            _prove(case, partial(prover.prove, point, COORDINATES if number in (0, 2) else 0))
+            _prove(bench, case, partial(prover.prove, point, COORDINATES if number in (0, 2) else 0))
     bench.report.method = prover.method
     if bench.x.dtype.kind != "f":
         bench.report.note("the input holds integers, so it is not differentiated")
@@ -118,11 +131,14 @@ def derivative(bench: LayerBench) -> str:
     return prover.told(len(points))
 
 
-def _prove(case: Case, prove: Callable[[], None]) -> None:
+def _prove(bench: LayerBench, case: Case, prove: Callable[[], None]) -> None:
     """Prove the gradient of a case; raise the evidence where it is wrong."""
     try:
         prove()
     except Mismatch as mismatch:
+        if not same(bench.subject.gradient(case.x, case.theta, case.dy), case.gradient):
+            what = "the same x, dy and parameters give another gradient once the layer has run more often"
+            raise Evidence(what, "undeclared state", situation=case.situation) from None
         name, index = mismatch.part.name, mismatch.index
         where = f"{name}{list(index) or ''}" if index is not None else f"{name}, along a random direction,"
         length = int(np.prod(case.x.shape[1:-1]))  # of a row, in steps or pixels
@@ -142,7 +158,7 @@ def after_steps(bench: LayerBench) -> Skipped | str:
         return Skipped()
     with bench.advanced(STEPS):
         case = bench.case(f"after {STEPS} steps", bench.x, bench.theta)
-        _prove(case, partial(bench.prover.prove, bench.point(case), 4))
+        _prove(bench, case, partial(bench.prover.prove, bench.point(case), 4))
     return f"{STEPS} steps"
 
 
@@ -176,9 +192,11 @@ def _cases(bench: LayerBench) -> list[Case]:
             continue
         try:
             cases.append(bench.case(situation, x, theta))
-        except WrongShape as found:  # constants of the layer's own are broadcast against rows too narrow for it
-            if not _is_narrow(situation) or found.dx.size == x.size:
+        except (WrongShape, Refused) as found:  # other rows may be none that the layer is for, though forward runs
+            fits = isinstance(found, WrongShape) and found.dx.size == x.size
+            if fits or not (_is_narrow(situation) or situation.startswith("wider")):
                 raise
+            left_out += [] if _is_narrow(situation) else [f"{situation.split(', ')[0]} ({found.what})"]
     if left_out:
         bench.report.note(f"not checked at {'; '.join(dict.fromkeys(left_out))}")
     return cases
@@ -263,6 +281,8 @@ def other_widths(bench: LayerBench) -> Skipped | str:
     try:
         try_gradients(sibling)
     except Evidence as found:
+        if isinstance(found, WrongShape) and not bench.own.size and _as_by_default(type(bench.layer), config):
+            return Skipped()  # `features=6`: forward runs with more columns, and is for six
         raise Evidence(
             found.what,
             "square shapes only" if inner == outer and inner is not None else "small widths only",
@@ -273,6 +293,12 @@ def other_widths(bench: LayerBench) -> Skipped | str:
             numeric=found.numeric,
         ) from found
     return repr(sibling.layer)
+
+
+def _as_by_default(cls: type, config: dict[str, Any]) -> bool:
+    """Whether every argument is what it is by default."""
+    arguments = inspect.signature(cls).parameters
+    return all(arguments[name].default == value for name, value in config.items() if name in arguments)
 
 
 def wider_sibling(bench: LayerBench, config: dict[str, Any]) -> LayerBench:

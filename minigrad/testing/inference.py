@@ -31,6 +31,9 @@ def inference(bench: LayerBench) -> None:
     with bench.trying("predict", "predict"):
         p = subject.layer.predict(x)
         again = subject.layer.predict(x)
+    if not isinstance(p, np.ndarray):
+        returned = "None" if p is None else repr(type(p).__name__)
+        raise Evidence(f"for {len(x)} rows predict returns {returned}", "no y" if p is None else "several y")
     if not same(x, given):
         raise Evidence("predict changes its argument x", "x overwritten by predict")
     bench.parameters_kept("predict")

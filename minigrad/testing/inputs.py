@@ -1,4 +1,4 @@
-"""What a layer is fed with: an input that it takes, the situations in which layers go wrong, and memory layouts."""
+"""What a layer is fed with beside its first input: the situations in which layers go wrong, and memory layouts."""
 
 from __future__ import annotations
 
@@ -9,56 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer
 from minigrad.parameter import Array
-from minigrad.testing.subject import Subject
-
-
-def find_input(subject: Subject, rng: np.random.Generator) -> Array:
-    """Rows that the layer takes, with a number of rows that is none of its widths.
-
-    Raises ValueError, which says to pass x, where no guess is taken.
-    """
-    refused: Exception | None = None
-    for shape in _shapes(subject.layer):
-        for x in _draws(subject.layer, shape, rng):
-            try:
-                with np.errstate(all="ignore"):
-                    y = np.asarray(subject.forward(x.copy()))
-            except Exception as error:
-                refused = refused or error
-                continue
-            if np.isfinite(y).all():
-                return x
-    raise ValueError(
-        f"{subject.layer!r} takes none of the inputs that were tried"
-        + (f" ({type(refused).__name__}: {refused})" if refused else "")
-        + "; pass one that it takes, say check_layer(layer, x) with x of shape (5, 4)"
-    ) from refused
-
-
-def rows_for(layer: Layer, x: Array, y: Array) -> int:
-    """At least five, and none of the layer's widths, so that no two axes can be confused."""
-    taken = {*x.shape[1:], *y.shape[1:], *(n for array in layer.params.values() for n in array.shape)}
-    return next(rows for rows in range(5, 5 + len(taken) + 1) if rows not in taken)
-
-
-def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
-    if layer.input_shape is not None:
-        yield layer.input_shape
-    for name in ("in_features", "features", "in_channels", "channels"):
-        width = getattr(layer, name, None)
-        if isinstance(width, int):
-            yield from ((width,), (4, width), (9, width), (6, 5, width), (9, 8, width))
-    yield from ((3,), (4,), (5,), (4, 3), (6, 5, 2), (9, 8, 2))
-
-
-def _draws(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
-    vocabulary = getattr(layer, "vocabulary", None)
-    if not isinstance(vocabulary, int):
-        yield rng.standard_normal((5, *shape))
-        yield rng.uniform(0.1, 0.9, (5, *shape))
-    yield rng.integers(0, vocabulary or 2, (5, *shape))
 
 
 def input_like(x: Array, rng: np.random.Generator) -> Array:

@@ -23,6 +23,10 @@ SENTENCES = {
     "backward in a dtype of its own": "the gradient is computed in another dtype; let it follow dy",
     "constant of another dtype": "a constant of another dtype: use Python's floats (float(np.sqrt(2)), not "
     "np.sqrt(2)), and declare arrays with parameter() or state()",
+    "no y": "`return y` is missing at its end",
+    "several y": "return y alone, an array of x's rows; what else backward needs is kept on self",
+    "parameter made late": "a model lays all parameters into one vector when it is made: set it in __init__, which "
+    "takes the width of x as an argument",
     "no dx": "backward does not return dx",
     "several returned": "return dx alone; the gradients of the parameters are set, self.dW = …",
     "x overwritten": "the input is overwritten in place; work on a copy, say x = x * … instead of x *= …",
@@ -76,6 +80,7 @@ SENTENCES = {
     "one row alone says nothing: use axis=-1 (if this is meant, rows_together = True in the class says so)",
     "rows in blocks": "predict treats rows beyond some number in another way",
     "relies on the memory order": "the code relies on the memory order of its argument",
+    "reshape of no rows": "of no numbers -1 can't be told: write out in reshape what it stands for",
     "divided by the rows, or old": "it divides by the number of rows, or keeps an older gradient",
     "argument not kept": "every argument of __init__ must be kept as an attribute of the same name",
     "argument changed": "an attribute does not hold the argument that __init__ was given",

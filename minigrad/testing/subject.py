@@ -128,6 +128,7 @@ class Subject:
             return self._surrogates.around(lambda: self.at(middle, x), lambda: self.at(v, x))
         if surrogate is None:
             return self.at(v, x)
+        self.at(middle, x)  # what it keeps of forward, such as the rounding that is left out, is that of the middle
         self.rewind()
         return np.array(surrogate(self._placed(v, x)))
 

@@ -28,7 +28,7 @@ from minigrad.derivation import DerivationError, gradients
 from minigrad.derivation.rules import CONSTANT, RULES
 from minigrad.parameter import walk
 from minigrad.testing import check_layer
-from minigrad.testing.inputs import find_input
+from minigrad.testing.first_input import find_input
 from minigrad.testing.strategies import layer_classes, layers_of
 from minigrad.testing.subject import Subject
 from tests.derivation.forwards import (

@@ -13,11 +13,11 @@ from minigrad.layer import Layer
 from minigrad.parameter import parameter
 from minigrad.testing import GradientError, check_layer
 from minigrad.testing.contract import check
-from tests.planted import independent_layers
+from tests.planted import independent_layers, refused_layers
 from tests.planted.tricky_layers import LAYERS
 from tests.planted.wrong_layers import BUGS
 
-RIGHT = LAYERS | independent_layers.LAYERS
+RIGHT = LAYERS | independent_layers.LAYERS | refused_layers.LAYERS
 DIAGNOSES = [
     "sign flipped",
     "by exactly the batch size",
@@ -64,6 +64,31 @@ def test_the_planted_bugs_show_every_diagnosis_twice():
 def test_check_layer_gives_no_false_alarm(name, seed):
     layer, x = RIGHT[name]()
     check_layer(layer, x, seed=seed)
+
+
+@pytest.mark.parametrize("name", refused_layers.WRONG)
+def test_what_a_layer_returns_now_and_then_is_told_in_words(name):
+    make, words = refused_layers.WRONG[name]
+    assert words in str(caught(make))
+
+
+@pytest.mark.parametrize(
+    "x, words",
+    [
+        ([[1e-320, 0]], "about 1e-320, whose squares float64 can't hold"),
+        ([[1e160, 1]], "whose squares float32 can't hold"),
+        ([[0, np.nan]], r"x\[0, 1\] is nan"),
+        ([["a", "b"]], "x is to hold numbers"),
+    ],
+)
+def test_an_x_that_says_nothing_is_refused(x, words):
+    with pytest.raises(ValueError, match=words):
+        check_layer(Tanh(), np.array(x))
+
+
+def test_equal_numbers_that_are_sorted_are_no_false_alarm():
+    for seed in range(0, 30, 8):  # 0 and 24 were
+        check(refused_layers.Sorted(), np.zeros((3, 3)), seed, only_here=True)
 
 
 def test_a_saturated_softmax_has_no_gradient_but_rounding():

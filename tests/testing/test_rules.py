@@ -14,6 +14,7 @@ from minigrad.testing import (
     bench,
     check_layer,
     check_loss,
+    first_input,
     gradients,
     inference,
     loss,
@@ -75,7 +76,7 @@ def symptoms(module):
 
 def test_every_symptom_has_a_sentence_and_every_sentence_a_symptom():
     evidence = importlib.import_module(Evidence.__module__)
-    files = (bench, evidence, gradients, inference, values, rules, loss, loss_values, model, optimizer)
+    files = (bench, first_input, evidence, gradients, inference, values, rules, loss, loss_values, model, optimizer)
     named = {symptom for file in files for symptom in symptoms(file)}
     assert named == set(sentences.SENTENCES)
 
