@@ -129,16 +129,7 @@ def indices(slot: Slot) -> Iterator[Edit]:
     node, parent = slot.node, slot.parent
     if slot.key == "slice" and isinstance(parent, ast.Subscript):
         elements = node.elts if isinstance(node, ast.Tuple) else [node]
-        names = [e for e in elements if isinstance(e, ast.Name)]
-        counted: list[Any] = [_minus_one(e) for e in elements] if names and len(names) == len(elements) else []
-        turned: list[Any] = [
-            e.right if isinstance(e, ast.BinOp) and isinstance(e.op, ast.Sub) else None for e in elements
-        ]
-        for new in (counted, turned):
-            if new and all(each is not None for each in new):
-                other = ast.Tuple(new, ast.Load()) if isinstance(node, ast.Tuple) else new[0]
-                says = "turned: the places of the window are counted from the other end"
-                yield slot.to(other, f"{says}, {code(node)} where {code(other)} belongs")
+        yield from _from_the_other_end(slot, elements)
         yield from _windows(slot, elements)
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and node.slice.id in _counted(slot):
         second: Any = expression(f"x[:, {node.slice.id}]")
@@ -156,19 +147,34 @@ def indices(slot: Slot) -> Iterator[Edit]:
             yield slot.to(
                 number(index), f"it is the wrong step, or row: {index} belongs there, not {ast.unparse(node)}"
             )
-    if isinstance(node, ast.Slice) and isinstance(node.lower, ast.Name) and node.upper is not None:
+    if isinstance(node, ast.Slice):
+        yield from _slices(slot, node)
+
+
+def _from_the_other_end(slot: Slot, elements: list[Any]) -> Iterator[Edit]:
+    """All places of a window are counted from the other end, or none is."""
+    counted = [_minus_one(each) for each in elements if isinstance(each, ast.Name)]
+    turned = [each.right for each in elements if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub)]
+    for new in (counted, turned):
+        if len(new) == len(elements) > 0:
+            other = ast.Tuple(new, ast.Load()) if isinstance(slot.node, ast.Tuple) else new[0]
+            says = "turned: the places of the window are counted from the other end"
+            yield slot.to(other, f"{says}, {code(slot.node)} where {code(other)} belongs")
+
+
+def _slices(slot: Slot, node: ast.Slice) -> Iterator[Edit]:
+    """A window that does not move, or only at one end, and the wrong part of an array."""
+    if isinstance(node.lower, ast.Name) and node.upper is not None:
         part = ast.Slice(node.lower, ast.BinOp(node.lower, ast.Add(), node.upper))
         yield slot.to(part, f"the end of the window does not move: {code(part)} belongs there, not {code(node)}")
-    if isinstance(node, ast.Slice) and node.lower is None and node.upper is not None:
-        for name in _counted(slot):
-            part = _moved(name, node)
-            yield slot.to(part, f"the window does not move: {code(part)} belongs there, not {code(node)}")
-    if isinstance(node, ast.Slice):
-        less: Any = [_minus(node.lower), _minus(node.upper)]
-        for lower, upper in ((None, None), (node.upper, None), (None, node.lower), (less[1], None), (None, less[0])):
-            part = ast.Slice(lower, upper)
-            if ast.unparse(part) != ast.unparse(node):
-                yield slot.to(part, f"the wrong part, or end: {code(part)} belongs there, not {code(node)}")
+    for name in _counted(slot) if node.lower is None and node.upper is not None else ():
+        part = _moved(name, node)
+        yield slot.to(part, f"the window does not move: {code(part)} belongs there, not {code(node)}")
+    less: Any = [_minus(node.lower), _minus(node.upper)]
+    for lower, upper in ((None, None), (node.upper, None), (None, node.lower), (less[1], None), (None, less[0])):
+        part = ast.Slice(lower, upper)
+        if ast.unparse(part) != ast.unparse(node):
+            yield slot.to(part, f"the wrong part, or end: {code(part)} belongs there, not {code(node)}")
 
 
 def _one_step(place: Any, sign: ast.operator) -> Any:
