@@ -150,7 +150,8 @@ class _Reading:
 
     def _fits(self, name: str, mine: Values) -> bool:
         """Whether a name has the shape of the lesson's."""
-        return np.shape(mine[name][-1].value) == np.shape(wanted_of(name, self.theirs, self.gradients)[-1].value)
+        own, wanted = mine[name][-1].value, wanted_of(name, self.theirs, self.gradients)[-1].value
+        return getattr(own, "shape", ()) == getattr(wanted, "shape", ())  # a number, or several arrays, have none
 
     def _mending(self, name: str, statement: Any, of_any_shape: bool, made: list[Edit]) -> list[Edit]:
         """The change of a statement with which this name holds what the lesson's does, at one place or at several."""

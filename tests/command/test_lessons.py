@@ -60,6 +60,7 @@ MISTAKES = [
     (1, "return self.y\n", "pass\n", "forward returns nothing"),
     (2, "(dy * self.x).sum(axis=0)", "(dy * self.x).mean(axis=0)", "too small by exactly the batch size"),
     (2, "self.dw = ", "self.w = ", "right:      self.dw = (dy * self.x).sum(axis=0)   (tried: then it is right)"),
+    (2, "return dy * self.w", "return self.dw, self.db, dy * self.w", "right:      return dy * self.w   (tried: then"),
     (2, "dy * self.w", "dy @ self.w", "right:      return dy * self.w   (tried: then it is right)"),
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
     (2, "        self.db = dy.sum(axis=0)\n", "", "the gradient of b is identically zero: it is never filled in"),
