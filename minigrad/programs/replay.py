@@ -133,7 +133,7 @@ class StepProgram(Program):
         """The source for notebooks, with its equations set back."""
         lines = [line.partition("#") for line in str(self).splitlines()]
         shown = (escape(code) + (f"<i>#{escape(rest)}</i>" if mark else "") for code, mark, rest in lines)
-        return '<pre style="line-height: 1.3">' + "\n".join(shown) + "</pre>"
+        return '<pre style="font-family: monospace; line-height: 1.3">' + "\n".join(shown) + "</pre>"
 
     def __repr__(self) -> str:
         return f"<a training step of {self._model}: {len(self.lines)} lines, {self.buffers:,} bytes of results>"

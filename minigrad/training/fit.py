@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -250,7 +251,11 @@ def _bar(training: Iterator[Epoch], begun: int, epochs: int, progress: bool | No
     if not progress:
         yield from training
         return
-    from tqdm.auto import tqdm
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)  # of a notebook without ipywidgets, which gets a bar of text
+        from tqdm.auto import tqdm
 
     bar = tqdm(initial=begun, total=epochs, unit="epoch", desc="training", mininterval=SECONDS_BETWEEN_BARS)
     with bar:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,17 @@ from minigrad.model import Model
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
+from minigrad.programs.threads import one_blas_thread
 from minigrad.training.relation import tell_nothing
 from minigrad.training.targets import as_examples
 
 ROWS = 512  # looked at, drawn at random
 STEPS = 10  # made with the rate that is given, and with others
 SLOWER = {0.1: "a tenth", 0.01: "a hundredth", 0.001: "a thousandth"}
-FASTER = (100.0, 1e3, 1e4, 1e5)
+FASTER = (100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5)
 MUCH_WORSE, BETTER, STANDS_STILL, MUCH_BETTER = 1.5, 0.98, 0.995, 0.8
 """Times the loss before: what a rate has made of it when it is said to be too large, or too small."""
+LEARNED = 0.5  # times the loss beside the targets of other rows: what knows so much of its rows has learned
 STEEPEST: dict[type[Layer], float] = {Sigmoid: 0.25, HardSigmoid: 1 / 6, Tanh: 1.0, Softsign: 1.0}
 FLAT = 0.05  # of its steepest slope, from which on an activation counts as saturated
 SATURATED, DEAD = 0.7, 0.4  # of the numbers, and of the units, from which on it is said
@@ -76,9 +79,8 @@ class Health:
         return "\n".join([f"{self._title()}", *said, "", text_table(*self._table(), align="<>>>>>")])
 
     def _repr_html_(self) -> str:
-        head, rows = self._table()
-        faults = "; ".join(f"{name}: {sentence}" for name, sentence in self.faults.items())
-        return html_table(head, rows, f"{self._title()}{' ' * bool(faults)}{faults}")
+        said = "".join(f"<li><b>{escape(name)}</b>: {escape(sentence)}</li>" for name, sentence in self.faults.items())
+        return f"<p>{escape(self._title())}</p>" + f"<ul>{said}</ul>" * bool(said) + html_table(*self._table())
 
     def _title(self) -> str:
         state = "nothing is wrong that shows" if not self.faults else f"{len(self.faults)} to look at"
@@ -109,15 +111,16 @@ def health(model: Model, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | N
     if optimizer is not None:
         require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     trial = copy.deepcopy(model)
-    Objective(trial, loss)  # which says what is no loss
-    with np.errstate(all="ignore"):
+    objective = Objective(trial, loss)  # which says what is no loss
+    with np.errstate(all="ignore"), one_blas_thread():  # more of them wait for each other longer than they multiply
         examples = as_examples(trial, x, t, loss, None, None)
         rows = np.random.default_rng(seed).permutation(len(examples))[:ROWS]
         batch = trial.admit(np.asarray(examples.x)[rows]), examples.targets(rows)
-        seen = _Seen(Objective(trial, loss), *batch)
+        learned = objective.value(*batch) < LEARNED * objective.value(batch[0], batch[1][::-1])
+        seen = _Seen(objective, *batch)
         faults: dict[str, str] = {}
         faults |= _of_x(batch[0], seen.leaves)
-        faults |= _of_units(seen)
+        faults |= _of_units(seen, learned)
         faults |= _of_gradients(seen)
         if optimizer is not None:
             faults |= _of_rate(model, loss, optimizer, *batch)
@@ -204,11 +207,11 @@ def _of_x(x: Array, leaves: list[Layer]) -> dict[str, str]:
     return {"unscaled": f"x lies between {low:.4g} and {high:.4g}; numbers around 1 train better: {what}"}
 
 
-def _of_units(seen: _Seen) -> dict[str, str]:
+def _of_units(seen: _Seen, learned: bool) -> dict[str, str]:
     faults = {}
     for number, layer in enumerate(seen.leaves):
         saturated, dead = seen.saturated(number), seen.dead(number)
-        if saturated is not None and saturated >= SATURATED and "saturated" not in faults:
+        if saturated is not None and saturated >= SATURATED and not learned and "saturated" not in faults:
             faults["saturated"] = (
                 f"{saturated:.0%} of what {layer!r}, layer {number + 1}, gives lies at its ends, where it has next to "
                 f"no slope, and nothing before it learns: its weights or its inputs are too large"
@@ -224,7 +227,7 @@ def _of_units(seen: _Seen) -> dict[str, str]:
 
 
 def _of_gradients(seen: _Seen) -> dict[str, str]:
-    faults, sizes = {}, {}
+    frozen, sizes = [], {}
     for number, layer in enumerate(seen.leaves):
         dy = seen.dy.get(number)
         if dy is None or not layer.params:
@@ -232,11 +235,12 @@ def _of_gradients(seen: _Seen) -> dict[str, str]:
         sizes[number] = _size(dy)
         still = [name for name, array in layer.grads.items() if not array.any()]
         if still and dy.any() and seen.x[number].any():
-            faults["frozen"] = (
+            frozen.append(
                 f"the gradient of {', '.join(still)} in {layer!r}, layer {number + 1}, is exactly 0 for all rows, "
                 f"though dy is not: {'it is' if len(still) == 1 else 'they are'} never trained. Does its backward set "
                 f"{', '.join(f'd{name}' for name in still)}?"
             )
+    faults = {"frozen": " ".join(frozen)} if frozen else {}
     if len(sizes) > 1:
         first, last = min(sizes), max(sizes)
         if 0 <= sizes[first] < VANISHED * sizes[last]:

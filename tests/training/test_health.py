@@ -63,12 +63,7 @@ HEALTHY = {
 @pytest.mark.parametrize("name", HEALTHY)
 def test_of_a_healthy_network_nothing_is_said_before_and_after_training(name):
     make, x, t, loss, make_optimizer = HEALTHY[name]
-    if name == "scaled inside":
-        layers = [Standardize(4).fit(x), Dense(4, 16), Tanh(), Dense(16, 1)]
-        model = Sequential(layers, seed=0)
-    else:
-        model = make()
-    optimizer = make_optimizer()
+    model, optimizer = make(), make_optimizer()
     assert model.health(x, t, loss, optimizer=optimizer).faults == {}
     model.fit(x, t, loss=loss, optimizer=optimizer, epochs=15)
     found = model.health(x, t, loss, optimizer=optimizer)
@@ -112,7 +107,22 @@ def test_each_planted_fault_is_named_and_no_other(fault):
     make, x, t, loss, optimizer = PLANTED[fault]
     found = make().health(x, t, loss, optimizer=optimizer)
     assert {*found.faults} - {"vanishing"} == {fault} - {"vanishing"} and fault in found.faults
-    assert f"{fault}: {found.faults[fault]}" in str(found) and fault in found._repr_html_()
+    assert f"{fault}: {found.faults[fault]}" in str(found) and f"<b>{fault}</b>" in found._repr_html_()
+
+
+def test_a_network_that_has_learned_may_lie_at_its_ends():
+    model = sigmoids()
+    model.fit(X, LABELS, loss=BINARY, optimizer=SGD(0.5), epochs=40)
+    scaled(model, 0, 8.0)
+    found = model.health(X, LABELS, BINARY)
+    assert found.parts[1].saturated > 0.7 and (model.predict_classes(X) == LABELS).mean() > 0.8
+    assert found.faults == {}
+
+
+def test_each_layer_that_is_frozen_is_named():
+    model = Sequential([WithoutBias(400, 25), Sigmoid(), WithoutBias(25, 10), Sigmoid()], seed=0)
+    said = model.health(X, LABELS, BINARY).faults["frozen"]
+    assert "WithoutBias(400, 25), layer 1" in said and "WithoutBias(25, 10), layer 3" in said
 
 
 def test_numbers_that_x_has_nothing_to_do_with_are_told():
