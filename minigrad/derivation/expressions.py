@@ -149,4 +149,6 @@ def _full_name(function: Any, home: Any, name: str) -> str:
         return f"np.{home.__name__}.{name}"
     if getattr(np, name, None) is function:
         return f"np.{name}"
+    if isinstance(function, np.ufunc):
+        return f"scipy.special.{name}"
     return f"{function.__module__}.{name}".replace("numpy.", "np.", 1)

@@ -50,7 +50,10 @@ def with_kept(function: Callable[..., Any], to_keep: Mapping[str, str]) -> tuple
     for line, value in zip(lines, to_keep.values(), strict=True):
         made = [each for each in definition.body if value in _assigned(each)]
         if made and value not in arguments:
-            added.append((made[-1].end_lineno or made[-1].lineno, line))
+            last = made[-1].end_lineno or made[-1].lineno
+            if any(each.lineno == last for each in definition.body[definition.body.index(made[-1]) + 1 :]):
+                return "", lines  # another statement stands behind it
+            added.append((last, line))
         elif value.isidentifier() and value not in arguments:
             return "", lines
         else:

@@ -40,6 +40,7 @@ class Reverse:
         self.finished: set[int] = set()
         self._again: set[int] = set()
         self._sums: dict[tuple[int, str], Any] = {}
+        self._odd: set[int] = set()  # what is |a| in sign(a) h(|a|)
         self._own: set[int] = set()  # of arrays whose gradient is an array that nobody else has
 
     def run(self, y: Array, dy: Any) -> None:
@@ -140,6 +141,14 @@ class Reverse:
         if u is not None:
             s = y if is_one(node.inputs[0]) else 1 / inputs[1]
             self._hand(u, -(g * (y * (1 - s))), g, y, elementwise=True)
+        if id(node.out.array) in self._odd:
+            self._hand(node.inputs[0], g * np.copysign(1.0, inputs[0]), g, y, elementwise=True)
+            return
+        odd = self._odd_in(node)
+        if odd is not None and node.function is np.multiply:
+            h, a = odd
+            self._hand(h, g * np.copysign(1.0, self._value(a)), g, y, elementwise=True)
+            return
         if node.function is np.multiply and node.inputs[0] is node.inputs[1]:
             self._hand(node.inputs[0], g * (2 * inputs[0]), g, y, elementwise=True)
             return
@@ -186,6 +195,32 @@ class Reverse:
             return None
         exp = self._makers.get(id(sum_.inputs[is_one(sum_.inputs[0])]))
         return exp.inputs[0] if exp is not None and exp.is_active and exp.function is np.exp else None
+
+    def _odd_in(self, node: Node) -> tuple[Array, Array] | None:
+        """h and a where a node makes y = sign(a) h, or copysign(h, a), and h depends on x by |a| alone.
+
+        There the sign and the slope of |a| are one factor: at a = 0, where both are 0 and the slope of y is that of h,
+        1 stands for each.
+        """
+        pairs = [(node.inputs[0], node.inputs[1])] if node.function is np.copysign else []
+        if node.function is np.multiply:
+            makers = [self._makers.get(id(given)) for given in node.inputs]
+            pairs = [(node.inputs[1 - k], each.inputs[0]) for k, each in enumerate(makers) if each and _is_sign(each)]
+        for h, a in pairs:
+            waiting, ends = [h], set[int]()
+            while waiting:
+                array = waiting.pop()
+                made = self._makers.get(id(array))
+                if made is None or made.is_view:
+                    break
+                if made.function in (np.absolute, np.fabs) and made.inputs[0] is a:
+                    ends.add(id(array))
+                else:
+                    waiting += filter(self._trace.is_active, arrays_in((made.inputs, made.options)))
+            else:
+                self._odd |= ends
+                return h, a
+        return None
 
     def _by_places(self, node: Node) -> Picked:
         """For any other view: which element of its first input each of its own is."""
@@ -255,6 +290,10 @@ class Reverse:
         if isinstance(value, tuple | list):
             return type(value)(map(self._values, value))
         return {name: self._values(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _is_sign(node: Node) -> bool:
+    return node.function is np.sign
 
 
 def is_one(value: Any) -> bool:

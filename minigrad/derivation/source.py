@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.derivation.expressions import ATOM, PRODUCT, SIGN, Expression, call, index_text
+from minigrad.derivation.expressions import ATOM, PRODUCT, SIGN, Expression, call, function_of, index_text
 from minigrad.derivation.insertion import with_kept
 from minigrad.derivation.places import is_slicing
 from minigrad.derivation.trace import DerivationError, Node
@@ -48,6 +48,8 @@ class Written:
 
     def __str__(self) -> str:
         said = [f"# forward has to keep: {line}\n" for line in self.missing]
+        if "scipy.special." in self.backward:
+            said.append("# it needs: import scipy.special\n")
         if self.computed:
             said.append(f"# for this layer, the forward computes {', '.join(self.computed)}\n")
         return "".join([*said, self.forward, "\n" * bool(self.forward), self.backward])
@@ -80,6 +82,11 @@ class _Method(Traces):
 
     def written(self) -> Written:
         """All of it."""
+        if self._takes_each_row():
+            raise DerivationError(
+                f"the forward of {self.layer!r} takes the rows one by one: such a source has a line for each row, and "
+                f"is for as many; write forward for all rows at once, as in (x * x).sum(axis=-1), or leave it to train"
+            )
         self._count()
         for number, node in enumerate(self.trace.nodes):
             if id(node.out.array) in self.uses or node.writes or isinstance(node.function, InnerBackward):
@@ -104,6 +111,15 @@ class _Method(Traces):
         forward, missing = with_kept(self.function, self.to_keep)
         source = "\n".join([*head, *(f"    {line}" for line in body)])
         return Written(source, forward, tuple(missing), tuple(self.computed), lines)
+
+    def _takes_each_row(self) -> bool:
+        """Whether the forward, in a loop, looks at every row by its number."""
+        first: set[Any] = set()
+        for node in self.trace.nodes[: self.forward]:
+            if function_of(node.function) == "getitem" and node.inputs[0].shape[:1] == (len(self.x),):
+                index = node.inputs[1]
+                first.add(index[0] if isinstance(index, tuple) and isinstance(index[0], int) else None)
+        return first >= {*range(len(self.x))}
 
     def _count(self) -> None:
         """How often each array is used by what the gradients need."""
@@ -183,9 +199,9 @@ class _Method(Traces):
             return
         where = index_text(index, self._place_text)
         if not is_slicing(index):
-            self._statements.append(
-                f"np.add.at({home}, {where if not isinstance(index, tuple) else f'({where})'}, {added})"
-            )
+            sliced = isinstance(index, tuple) and any(isinstance(part, slice) for part in index)
+            where = f"np.s_[{where}]" if sliced else f"({where})" if isinstance(index, tuple) else where
+            self._statements.append(f"np.add.at({home}, {where}, {added})")
         else:
             self._statements.append(f"{home}[{where}] {'=' if node.function.first else '+='} {added}")
 

@@ -249,6 +249,8 @@ class Trace:
         fills = adds or (function is np.copyto and not options)
         if not fills or over or read or (id(base) in self._memories and id(base) not in self.filled):
             self._refuse("it writes into an array in place; make a new one, as in y = y + b in place of y += b")
+        if base.dtype.kind != "f":
+            self._refuse(f"it writes what depends on x or a parameter into an array of {base.dtype}")
         self.filled.setdefault(id(base), []).append((len(self.nodes), target))
         self.activate(base)
         self.nodes.append(Node(function, given, options, out, is_active=True, writes=True))

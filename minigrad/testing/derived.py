@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ class Derived:
     def pasted(self) -> Layer:
         """A copy of the layer in which these methods stand in the place of its own."""
         cls, methods = type(self.layer), dict[str, Any]()
-        exec(str(self), {**inspect.unwrap(cls.forward).__globals__, "np": np}, methods)
+        known = {**inspect.unwrap(cls.forward).__globals__, "np": np, "scipy": sys.modules.get("scipy")}
+        exec(str(self), known, methods)
         place = f"{cls.__qualname__}.pasted"
         layer = copy.deepcopy(self.layer)
         layer.__class__ = type(cls.__name__, (cls,), {"__module__": cls.__module__, "__qualname__": place} | methods)

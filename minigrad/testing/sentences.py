@@ -8,6 +8,11 @@ ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handle
 ONE_ROW_WRONG = "for one row it runs, and is wrong there, too"
 UNSUMMED = "not summed over the batch: the gradient of a parameter is the sum of what every row contributes"
 UNSET = "the gradient of {parameter} is identically zero: it is never filled in"
+UNWRITTEN = (
+    "no backward is written, and the one derived from forward has the slope of each piece by itself: where pieces "
+    "meet, as in max(x, 0) - max(-x, 0) at 0, or forward moves in steps, as by round, the whole has another; write a "
+    "backward, or forward in one piece"
+)
 
 # What is raised where a single number belongs, and an array is given.
 SINGLE = ("truth value of an array", "only length-1 arrays", "only 0-dimensional arrays", "only size-1 arrays")

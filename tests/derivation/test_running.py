@@ -26,8 +26,10 @@ from minigrad import (
 )
 from minigrad.derivation import DerivationError, gradients
 from minigrad.derivation.rules import CONSTANT, RULES
+from minigrad.derivation.trace import Trace
 from minigrad.parameter import walk
-from minigrad.testing import check_layer
+from minigrad.programs.arrays import Recorded
+from minigrad.testing import GradientError, check_layer
 from minigrad.testing.first_input import find_input
 from minigrad.testing.strategies import layer_classes, layers_of
 from minigrad.testing.subject import Subject
@@ -217,6 +219,37 @@ def test_each_rule_has_an_example():
     assert not set(RULES) & CONSTANT
 
 
+def odd(a):
+    return (1 - np.exp(-2 * np.fabs(a))) * np.sign(a)
+
+
+ODD = {
+    "a product": lambda x: np.sign(x) * np.log1p(np.abs(x)),
+    "of another array": lambda x: odd(2 * x[:, ::-1]),
+    "copysign": lambda x: np.copysign(np.tanh(np.abs(x)), x),
+    "of two": lambda x: np.sign(x) * (np.sqrt(1 + np.abs(x)) - 1 / (1 + abs(x))) * 3,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_where_two_pieces_meet_in_one_slope_that_is_the_derivative(name):
+    x = np.concatenate([np.zeros((1, 4)), TABLE])
+
+    layer = Of(lambda x, w: ODD[name](x) * w, SMALL)
+    agrees_with_differences(layer, x, h=1e-7)
+    layer.forward(x)
+    assert (layer.backward(np.ones_like(x))[0] != 0).all()
+
+
+def test_the_checker_does_not_speak_of_a_backward_that_nobody_wrote():
+    class Meets(Layer):
+        def forward(self, x):
+            return np.maximum(x, 0) - np.maximum(-x, 0)
+
+    with pytest.raises(GradientError, match="likely bug: no backward is written, and the one derived from forward has"):
+        check_layer(Meets())
+
+
 VIEWS = {
     "slices": lambda x: x[:, 1:] * x[:, :3] + x[::-1, ::2][:, :1],
     "the same part twice": lambda x: x[:, :2] * x[:, :2] + x[:, 1:3],
@@ -315,6 +348,9 @@ def test_a_backward_that_a_subclass_or_somebody_later_writes_is_the_one():
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals
+EARLIER = Recorded(np.ones(4), Trace())
+
+
 class Decides(Layer):
     def forward(self, x):
         if x.mean() > 0:  # the line
@@ -369,6 +405,33 @@ class WritesLater(Layer):
         return y
 
 
+class WritesIntoIntegers(Layer):
+    def forward(self, x):
+        y = np.zeros_like(x, dtype=int)
+        y[:, 0] = x[:, 1]  # the line
+        return x * y
+
+
+class LooksAtBits(Layer):
+    def forward(self, x):
+        return x.view(np.uint64) * x  # the line
+
+
+class ThroughComplexNumbers(Layer):
+    def forward(self, x):
+        return np.abs(np.fft.fft(x))  # the line
+
+
+class ThroughObjects(Layer):
+    def forward(self, x):
+        return x.astype(object) * x  # the line
+
+
+class UsesAnEarlierForward(Layer):
+    def forward(self, x):
+        return EARLIER * x  # the line
+
+
 class ReadsWhatItWrote(Layer):
     m = state()
 
@@ -398,6 +461,11 @@ REFUSED = {
     ReadsAViewFromBefore: "it reads a view from before it wrote there; look at the array again",
     WritesIntoPlain: "an array is handed to code that takes plain arrays only",
     WritesLater: "it writes into an array that it has used before; make a new one",
+    WritesIntoIntegers: "it writes what depends on x or a parameter into an array of int64",
+    LooksAtBits: "it looks at float64 numbers as uint64; write astype",
+    ThroughComplexNumbers: "fft makes complex numbers, which have no derivative here",
+    ThroughObjects: "astype makes object numbers, which have no derivative here",
+    UsesAnEarlierForward: "it uses an array of an earlier forward, kept elsewhere than in an attribute",
     ReadsWhatItWrote: "it reads a state that it has written",
     Sorts: "sort has no derivative here",
     Converts: "a decision depends on the values of an array",
@@ -414,6 +482,32 @@ def test_what_has_no_derivative_is_refused_with_the_line(cls):
     message = str(refused.value)
     assert message.startswith(f"{layer!r} has no backward, and none can be derived from its forward: line ")
     assert REFUSED[cls] in message and "of test_running.py, `" in message and "# the line`" in message
+
+
+def test_a_forward_that_catches_the_refusal_is_refused():
+    class Catches(Layer):
+        def forward(self, x):
+            try:
+                return x * float(x.max())
+            except TypeError:
+                return 2 * x
+
+    layer = Catches()
+    assert np.array_equal(layer.forward(TABLE), TABLE * TABLE.max())
+    with pytest.raises(DerivationError, match="it catches an error that it meets only here"):
+        layer.backward(TABLE)
+
+
+def test_a_tuple_in_an_index_writes_and_reads_like_a_list():
+    class Writes(Layer):
+        def forward(self, x):
+            m = np.zeros_like(x)
+            m[:, (0, 2)] = 1
+            return m * x + x[:, (1,)]
+
+    layer = Writes()
+    assert np.array_equal(layer.forward(TABLE), TABLE * [1, 0, 1, 0] + TABLE[:, 1:2])
+    np.testing.assert_allclose(layer.backward(TABLE), TABLE * [1, 0, 1, 0] + np.eye(4)[1] * TABLE.sum(axis=1)[:, None])
 
 
 def test_a_forward_that_is_refused_runs_once():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 import minigrad
-from minigrad import Dense, Layer, parameter
+from minigrad import Dense, Layer, parameter, state
 from minigrad.command.main import main
 from minigrad.derivation import DerivationError
 from minigrad.testing import check_layer
@@ -89,6 +90,50 @@ def test_it_reads_like_the_textbook(layer):
 def test_gradients_are_called_by_what_the_forward_calls_its_arrays(layer, x, expected):
     source = str(minigrad.derive(layer, x))
     assert [line for line in expected if line not in source] == []
+
+
+class Errs(Layer):
+    def forward(self, x):
+        return x * special.erf(x) * special.expit(x)
+
+
+class Picks(Layer):
+    def forward(self, x):
+        return x[:, [0, 0, 3]] * np.take(x, [2, 1, 0], axis=1) * x[:, (1,)] * x[:, np.array([True, False, True, True])]
+
+
+class Orders(Layer):
+    def forward(self, x):
+        return x[:, x.sum(axis=0).argsort()] * x.reshape(len(x), 2, 2, order="F")[:, 0, :1]
+
+
+@pytest.mark.parametrize("cls", [Errs, Picks, Orders])
+def test_what_it_says_is_python(cls):
+    minigrad.derive(cls(), TABLE).prove()
+
+
+def test_rows_taken_one_by_one_have_no_source():
+    class RowByRow(Layer):
+        def forward(self, x):
+            return np.stack([row * row.sum() for row in x])
+
+    with pytest.raises(DerivationError, match="takes the rows one by one"):
+        minigrad.derive(RowByRow(), TABLE)
+
+
+def test_a_line_of_two_statements_is_left_alone():
+    class OneLine(Layer):
+        rng = state()
+
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        # fmt: off
+        def forward(self, x):
+            m = self.rng.random(x.shape) < 0.5; return x * m  # noqa: E702
+        # fmt: on
+
+    assert str(minigrad.derive(OneLine(), TABLE)).startswith("# forward has to keep: self.m = m\n")
 
 
 def test_each_gradient_has_its_line():
