@@ -10,7 +10,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -126,6 +126,13 @@ class Inherited(Configured):
             attributes.update((name, _replaced(value, inner)) for name, value in list(attributes.items()))
             attributes["layers"] = [inner[id(layer)] for layer in self.layers]
         return twin
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise TypeError: which of two things is meant is for the caller to say."""
+        raise TypeError(
+            f"a {type(self).__name__} is not called: .forward(x) trains, and keeps what backward needs; "
+            f".predict(x) infers"
+        )
 
     def _inferring(self) -> Any:
         """A twin whose forward is inference, whatever other threads derive meanwhile."""

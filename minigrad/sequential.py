@@ -137,12 +137,6 @@ class Sequential(Model):
             dy = np.asarray(dy, self.dtype)
         return run_backward(self._flat(), dy)
 
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        """Raise TypeError: which of two things is meant is for the caller to say."""
-        raise TypeError(
-            "a model is not called: model.predict(x) infers; model.forward(x) trains, and keeps what backward needs"
-        )
-
     def predict(self, x: Any, out: Any = None) -> Any:
         """x (B, …) -> y in inference, block by block, so that memory does not grow with B; y is a fresh array.
 

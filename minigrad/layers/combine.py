@@ -22,6 +22,8 @@ class Combination(Layer):
         self.layers: tuple[Layer, ...] = (*given, *layers)
         if not self.layers:
             raise ValueError(f"{type(self).__name__}() needs at least one layer")
+        if any(isinstance(each, list | tuple) for each in given):
+            raise TypeError(f"{type(self).__name__} takes layers, no list of them: {type(self).__name__}(*layers)")
 
     @property
     def row_axes(self) -> int:

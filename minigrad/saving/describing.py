@@ -50,8 +50,25 @@ def _argument(layer: Layer, name: str, value: Any, beside: Mapping[int, int]) ->
             return known
     raise ValueError(
         f"{type(layer).__name__} can't be saved: its argument {name} is {value!r}, and a model file holds finite "
-        f"numbers, text, layers and the names of minigrad's initializers, but no functions or other objects"
+        f"numbers, text, layers, lists of these and the names of minigrad's initializers, but no other objects; "
+        f"{_way_out(value)}"
     )
+
+
+def _way_out(value: Any) -> str:
+    """What an argument may be in the place of one that no file holds."""
+    match value:
+        case float():
+            return "None, or a text such as 'inf', may stand for it"
+        case np.ndarray():
+            return "give it as a list, array.tolist(), keep that, and let __init__ make the array under another name"
+        case np.random.Generator():
+            return "give a seed, keep that, and keep the generator that __init__ makes of it as state()"
+        case np.dtype() | type():
+            return "give its name as text, such as 'float32', and look it up in forward"
+        case dict():
+            return "give each of its entries as an argument, or a list of pairs"
+    return "give a name as text, and look it up in a dict of your file in forward, or write it as a method"
 
 
 def describe_classes(model: Model) -> dict[str, Any] | None:

@@ -424,12 +424,41 @@ UNSAVEABLE = [
         lambda: Sequential([Dense(2, 2, init=lambda rng, shape: np.ones(shape))]),
         "Dense can't be saved: its argument init",
     ),
-    (lambda: Sequential([Noise(2, rate=math.inf)]), "Noise can't be saved: its argument rate is inf"),
-    (lambda: Sequential([Noise(2, nothing={"a": 1})]), "its argument nothing is {'a': 1}"),
+    (
+        lambda: Sequential([Noise(2, rate=math.inf)]),
+        "Noise can't be saved: its argument rate is inf, .* None, or a text",
+    ),
+    (lambda: Sequential([Noise(2, nothing={"a": 1})]), "its argument nothing is {'a': 1}, .* or a list of pairs"),
+    (lambda: Sequential([Noise(2, nothing=np.ones(2))]), r"array\.tolist\(\)"),
+    (lambda: Sequential([Noise(2, nothing=np.random.default_rng(0))]), "give a seed"),
+    (lambda: Sequential([Noise(2, nothing=np.float32)]), "its name as text, such as 'float32'"),
+    (lambda: Sequential([Noise(2, nothing=np.tanh)]), "give a name as text"),
     (lambda: broken(Noise(2), rng=np.random.Generator(np.random.MT19937(0))), "its rng is Generator"),
     (lambda: broken(Noise(2), mean=np.array(["a"])), "its mean is of <U1"),
     (lambda: broken(Forgetful(2), features=3), r"could not be loaded: it holds 0.g of shape \(2,\)"),
 ]
+
+
+class Advised(Layer):
+    """Its arguments are what the refusals advise."""
+
+    rng = state()
+
+    def __init__(self, scales, seed, dtype, function, pairs):
+        self.scales, self.seed, self.dtype, self.function, self.pairs = scales, seed, dtype, function, pairs
+        self.by, self.rng = np.array(scales), np.random.default_rng(seed)
+
+    def forward(self, x):
+        y = {"tanh": np.tanh}[self.function](x * self.by).astype(self.dtype) * dict(self.pairs)["a"]
+        return y + self.rng.normal(size=x.shape)
+
+
+def test_what_the_refusals_advise_can_be_saved(tmp_path):
+    scales, pairs = np.array([0.1, 3.0]), {"a": 0.7}
+    model = Sequential([Advised(scales.tolist(), 3, "float32", "tanh", list(pairs.items()))])
+    model.save(tmp_path / "model")
+    loaded, x = load(tmp_path / "model"), np.ones((3, 2), np.float32)
+    assert np.array_equal(loaded.forward(x), model.forward(x))
 
 
 @pytest.mark.parametrize(("make", "message"), UNSAVEABLE, ids=[message for _, message in UNSAVEABLE])
