@@ -44,9 +44,9 @@ class Layer(Inherited):
       its forward; `print(minigrad.derive(layer))` shows it.
     * Neither changes its argument.
     * `predict(x)` is inference; it leaves a pending `backward` alone.
-    * Constructor arguments are attributes of the same names. So `config()`, `repr` and loading come for free.
-      A file holds numbers, text, layers and lists of these: an array is given as a list, a generator as
-      its seed, a function or a dtype by a name that `forward` looks up.
+    * Constructor arguments are attributes of the same names. So `config()`, `repr` and loading come for free. A file
+      holds numbers, text, layers and lists of these: an array is given as a list, a generator as its seed, a function
+      or a dtype by a name that `forward` looks up.
     * A layer that holds layers lists them in `self.layers`.
     * What `forward` and `backward` keep of a batch is no part of the layer: a copy, a pickle or a file has no rows in
       it. What `__init__` gives a value, and what others set later, is the layer's own, and stays in a copy or pickle. A

@@ -1,9 +1,17 @@
 """ONNX: a network as a file that other programs run, and back, proved on the spot to give the same answers.
 
-    from minigrad.onnx import export
+    from minigrad.onnx import FORMS, export, load
 
     difference = export(model, "model.onnx", x_test)
     model = load("others.onnx")    # the other way: any program's file of nodes that are layers here
+
+A layer of your own has a form here once you write it in ONNX's operations: a function of the graph, the layer and the
+name of x. Numbers and arrays become constants, and what an operation returns goes into the next one:
+
+    FORMS[Scale] = lambda g, layer, x: g("Mul", x, layer.g)                           # y = g x
+    FORMS[MyMish] = lambda g, layer, x: g("Mul", x, g("Tanh", g("Softplus", x)))      # y = x tanh(softplus(x))
+
+`export` holds it to the layer's own answers like any other. A subclass has none of its base class.
 
 A model of a table takes the table's columns as they are: their preparation is part of the graph.
 
@@ -56,7 +64,7 @@ def export(model: Sequential | TableModel, path: str | os.PathLike[str], x: Any 
     Before anything is written, the graph is checked by onnx and run by onnxruntime on the rows x, for a table a
     DataFrame (without x, on random ones): all of them at once, and one alone. Raises ExportError, and leaves the file
     at `path` as it is, where the answers differ by more than half the digits of the dtype, where a layer has no ONNX
-    form (as those of one's own), or where x is needed.
+    form (one's own have those that `FORMS` is given), or where x is needed.
     """
     target_of(path)
     network: Sequential = network_of(model)

@@ -109,8 +109,11 @@ class Graph:
         chain = layer.chain()
         form = self.forms.get(type(layer))  # not of a base class: another forward is another function
         if chain == (layer,) and form is None:
+            name = type(layer).__name__
             raise ExportError(
-                f"layer {position + 1} of {len(layers)}, {layer!r}, has no ONNX form: only minigrad's own layers have"
+                f"layer {position + 1} of {len(layers)}, {layer!r}, has no ONNX form; give it one, "
+                f'as minigrad.onnx.FORMS[{name}] = lambda g, layer, x: g("Mul", x, 2.0) is for y = 2 x '
+                f"(help(minigrad.onnx) says more)"
             )
         self._prefix = f"{outside}{position}."
         y = self.chain(chain, x) if form is None else form(self, layer, x)

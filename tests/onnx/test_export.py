@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+import minigrad.onnx
 from minigrad import (
     SGD,
     BatchNorm,
@@ -15,12 +16,14 @@ from minigrad import (
     Dense,
     Dropout,
     Identity,
+    Layer,
     ReLU,
     Residual,
     Sequential,
     Sigmoid,
     Softmax,
     Tanh,
+    parameter,
 )
 from minigrad.onnx import FORMS, ExportError, Graph, export
 from tests.onnx.flowers import flower_model
@@ -52,9 +55,41 @@ def test_own_layer_is_named_and_nothing_is_written(tmp_path):
         (Sequential([Dense(2, 2), Scale()]), "layer 2 of 2"),
         (Sequential([Residual(Scale())], input_shape=(2,)), "layer 1 of 1"),
     ):
-        with pytest.raises(ExportError, match=rf"{place}, Scale\(\), has no ONNX form"):
+        with pytest.raises(
+            ExportError, match=rf"{place}, Scale\(\), has no ONNX form; .* minigrad\.onnx\.FORMS\[Scale\] ="
+        ):
             export(model, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+class Gain(Layer):
+    """y = g x"""
+
+    g, dg = parameter()
+
+    def __init__(self, features):
+        self.features, self.g = features, np.linspace(0.5, 2, features)
+
+    def forward(self, x):
+        return x * self.g
+
+
+class MyMish(Layer):
+    """y = x tanh(softplus(x))"""
+
+    def forward(self, x):
+        return x * np.tanh(np.logaddexp(0, x))
+
+
+def test_own_layers_have_the_forms_that_the_docstring_gives_them(tmp_path, monkeypatch):
+    forms = [line for line in minigrad.onnx.__doc__.splitlines() if line.startswith("    FORMS[")]
+    model = Sequential([Dense(3, 4), MyMish(), Residual(Gain(4)), Dense(4, 1)], seed=0)
+    with pytest.raises(ExportError, match=r"MyMish\(\), has no ONNX form"):
+        export(model, tmp_path / "m.onnx")
+    monkeypatch.setattr(minigrad.onnx, "FORMS", dict(FORMS))
+    for form in forms:
+        exec(form.strip(), {"FORMS": minigrad.onnx.FORMS, "Scale": Gain, "MyMish": MyMish})
+    assert export(model, tmp_path / "m.onnx") < 1e-5
 
 
 @pytest.mark.parametrize("wrong", ["Sigmoid", "Relu", "Floor"])
