@@ -14,7 +14,7 @@ A writer of one's own is a function of a program. This one writes each line as a
         name = version_name(program)
         for line in program.lines:
             if isinstance(line, Opaque):
-                raise Unwritable(line, "it is code that could not be recorded")
+                raise Unwritable(line, f"it could not be recorded: {line.why}")
             yield equation(line, name)
 
 What a writer has to know:

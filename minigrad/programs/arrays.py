@@ -142,9 +142,9 @@ class Tape:
         return view
 
     def note_opaque(
-        self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any, arrays: Iterable[Array]
+        self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any, arrays: Iterable[Array], why: str
     ) -> Recorded:
-        """Append a line of code that ran as it is, and may have changed these arrays.
+        """Append a line of code that ran as it is, for the reason `why`, and may change these arrays.
 
         It will be given copies, and what it returns will be copied. Where a product would see that by the strides, its
         last bits may be other ones: that is refused.
@@ -157,7 +157,7 @@ class Tape:
         after = tuple(self._new_version(array).whole for array in arrays)
         out = np.empty(0) if result is None else np.array(result)
         self._new_memory(out, "made")
-        self.lines.append(Opaque(function, seen, {}, self.view(out), self.part, before, after))
+        self.lines.append(Opaque(function, seen, {}, self.view(out), self.part, before, after, why))
         return Recorded(out, self)
 
     def _views(self, value: Any) -> Any:

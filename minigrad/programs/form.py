@@ -248,11 +248,13 @@ class Change(Line):
 class Opaque(Call):
     """Code that could not be recorded, run as it is; `out` is what it returns (of no elements, where that is nothing).
 
-    It may read and change the arrays of its layer: `before` are their versions until then, `after` the next ones.
+    It may read and change the arrays of its layer: `before` are their versions until then, `after` the next ones. `why`
+    is what stood in the way.
     """
 
     before: tuple[View, ...] = ()
     after: tuple[View, ...] = ()
+    why: str = ""
 
     pure = False
 

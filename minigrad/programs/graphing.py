@@ -117,7 +117,7 @@ class _Builder:
     # --------------------------------------------------------------------------------------------------------- lines
     def _follow(self, line: Line) -> None:
         if isinstance(line, Opaque):
-            raise Unwritable(line, "it is code that could not be recorded")
+            raise Unwritable(line, f"it could not be recorded: {line.why}")
         if isinstance(line, Draw):
             if not self._drawn:
                 raise Unwritable(line, "it draws random numbers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,8 @@ class Recordable:
     def begin(self) -> None:
         """What is to be done before each time."""
 
-    def record(self, tape: Tape, opaque: Collection[Position]) -> Array:
-        """Do it on recording arrays, and return its value; the parts in `opaque` run as they are."""
+    def record(self, tape: Tape, opaque: Mapping[Position, str]) -> Array:
+        """Do it on recording arrays, and return its value; the parts in `opaque` run as they are, for that reason."""
         raise NotImplementedError
 
     def end(self) -> None:

@@ -55,10 +55,13 @@ class PartError(Exception):
 
 
 class Tap:
-    """Stands before a layer or a loss while it is recorded: tells the tape whose lines follow."""
+    """Stands before a layer or a loss while it is recorded: tells the tape whose lines follow.
 
-    def __init__(self, target: Any, tape: Tape, position: Position, opaque: bool) -> None:
-        self._target, self._tape, self._position, self._opaque = target, tape, position, opaque
+    `why` is the reason for which it runs as it is; None where it is recorded.
+    """
+
+    def __init__(self, target: Any, tape: Tape, position: Position, why: str | None) -> None:
+        self._target, self._tape, self._position, self._why = target, tape, position, why
         # The package's own layers draw from their own generators; another thread may draw from the global ones.
         self._may_draw = not all(map(is_ours, map(type, walk([target]) if isinstance(target, Layer) else [target])))
 
@@ -84,11 +87,11 @@ class Tap:
 
     def _noted(self, verb: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         tape = self._tape
-        if self._opaque:
+        if self._why is not None:
             plain = raw(arguments)
             result = function(*plain)
             arrays = arrays_of(self._target) if isinstance(self._target, Layer) else []
-            noted = tape.note_opaque(function, plain, result, arrays)
+            noted = tape.note_opaque(function, plain, result, arrays, self._why)
             result = None if result is None else noted
         else:
             raised = Unrecordable.raised
@@ -103,9 +106,9 @@ class Tap:
         return result
 
 
-def tapped(parts: Sequence[Layer], tape: Tape, opaque: Collection[Position]) -> tuple[Layer, ...]:
+def tapped(parts: Sequence[Layer], tape: Tape, opaque: Mapping[Position, str]) -> tuple[Layer, ...]:
     """The parts, each behind a tap."""
-    taps: Any = tuple(Tap(part, tape, n, n in opaque) for n, part in enumerate(parts))
+    taps: Any = tuple(Tap(part, tape, n, opaque.get(n)) for n, part in enumerate(parts))
     return taps
 
 
@@ -137,7 +140,7 @@ def recording_arrays(objects: Sequence[tuple[Any, Mapping[str, Any]]], tape: Tap
                 held[name] = before.get(name)
 
 
-def record(work: Recordable, opaque: Collection[Position]) -> Recording:
+def record(work: Recordable, opaque: Mapping[Position, str]) -> Recording:
     """Do the work once on recording arrays. Raises PartError."""
     tape = Tape()
     tape.titles = work.titles()
@@ -201,7 +204,9 @@ def _troubles(
             if name in read and name in written:
                 found[position] = f"its {name} is carried from step to step, and is not declared as state()"
             elif name in watch.unread.get(key, {}) and key in lasting and work.is_over(read):
-                found[position] = f"its {name} is set in every step and read in none, and is not declared as state()"
+                found[position] = (
+                    f"its {name} is set in every step and read in none; don't keep it, or declare what lasts as state()"
+                )
             elif name in read and isinstance(was, Unsure):
                 found[position] = f"its {name} holds {was}, of which nobody can say whether it changes"
             elif name not in written and name not in had.get(key, {name}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,12 +121,12 @@ class Step(Recordable):
         """The step counts."""
         self.optimizer.steps += 1
 
-    def record(self, tape: Tape, opaque: Collection[Position]) -> Array:
+    def record(self, tape: Tape, opaque: Mapping[Position, str]) -> Array:
         """The step of `Objective.gradient` and the optimizer's update."""
         objective, optimizer = self.objective, self.optimizer
         traced = copy.copy(objective)
         traced.layers = tapped(self.parts, tape, opaque)
-        traced.loss = Tap(objective.loss, tape, "loss", "loss" in opaque)  # type: ignore[assignment]
+        traced.loss = Tap(objective.loss, tape, "loss", opaque.get("loss"))  # type: ignore[assignment]
         given: list[Any] = [Recorded(array, tape) for array in self.inputs]
         value = traced.differentiate(*given)
         tape.part = Part("penalty", "all", "")
@@ -175,7 +175,7 @@ class Inference(Recordable):
         """Predict with the layers themselves."""
         return run_predict(self.parts, self.inputs[0])
 
-    def record(self, tape: Tape, opaque: Collection[Position]) -> Array:
+    def record(self, tape: Tape, opaque: Mapping[Position, str]) -> Array:
         """The layers' predictions, one after the other."""
         x: Any = Recorded(self.inputs[0], tape)
         y: Array = raw(run_predict(tapped(self.parts, tape, opaque), x))
