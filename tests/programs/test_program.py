@@ -51,7 +51,7 @@ from minigrad import (
 )
 from minigrad.model import Model
 from minigrad.programs import running as program
-from minigrad.testing.inputs import find_input
+from minigrad.testing.first_input import find_input
 from minigrad.testing.strategies import layer_classes, layers_of
 from minigrad.testing.subject import Subject
 
