@@ -101,6 +101,7 @@ class LayerBench(Bench):
         stated = getattr(layer, "tolerance", 0.0)  # of a layer that iterates until it is near enough
         self.tolerance: float = float(stated) if isinstance(stated, float) and 0 <= stated < 0.1 else 0.0
         self.coupled = False  # whether what the layer says of one row depends on the others
+        self.compared = False  # whether a rule has compared predict with forward
 
     def reset(self) -> None:
         """Put the parameters back that the rules are tried at."""

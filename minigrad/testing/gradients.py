@@ -119,7 +119,7 @@ def derivative(bench: LayerBench) -> str:
         if prover.late and number > 3:
             skipped.append(case.situation.split(", ")[0])
         else:
-            _prove(bench, case, partial(prover.prove, point, COORDINATES if number in (0, 2) else 0))
+            proved(bench, case, partial(prover.prove, point, COORDINATES if number in (0, 2) else 0))
     bench.report.method = prover.method
     if bench.x.dtype.kind != "f":
         bench.report.note("the input holds integers, so it is not differentiated")
@@ -131,7 +131,7 @@ def derivative(bench: LayerBench) -> str:
     return prover.told(len(points))
 
 
-def _prove(bench: LayerBench, case: Case, prove: Callable[[], None]) -> None:
+def proved(bench: LayerBench, case: Case, prove: Callable[[], None]) -> None:
     """Prove the gradient of a case; raise the evidence where it is wrong."""
     try:
         prove()
@@ -158,7 +158,7 @@ def after_steps(bench: LayerBench) -> Skipped | str:
         return Skipped()
     with bench.advanced(STEPS):
         case = bench.case(f"after {STEPS} steps", bench.x, bench.theta)
-        _prove(bench, case, partial(bench.prover.prove, bench.point(case), 4))
+        proved(bench, case, partial(bench.prover.prove, bench.point(case), 4))
     return f"{STEPS} steps"
 
 

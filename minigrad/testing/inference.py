@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.inputs import refused
+from minigrad.testing.predicted import MANY, compared
 from minigrad.testing.rounding import same
 from minigrad.testing.rule import Evidence, Skipped, rule
 from minigrad.testing.subject import Subject
 
 DRAWS = 400
-SETTLED = 300  # steps with one batch after which a running statistic is that of the batch
-MANY = 150  # rows
 
 
 @rule("predict leaves a pending backward alone and agrees with forward")
@@ -48,12 +45,7 @@ def inference(bench: LayerBench) -> None:
         raise Evidence(what, "predict overwrites what backward needs")
     if not same(subject.forward(bench.x), y):
         raise Evidence("after a predict forward gives another y for the same x", "predict changes forward")
-    if not subject.stateful:
-        value = subject.predict(bench.x)
-        if value.shape != y.shape or not bench.alike(value, y):
-            what = "predict differs from forward, though the layer has neither state nor randomness"
-            rowwise = bench.rowwise(subject.predict) or not bench.rowwise(subject.forward)
-            raise Evidence(what, "predict is another function" if rowwise else "statistics of the batch")
+    compared(bench)
     if p.dtype != y.dtype:
         raise Evidence(f"predict returns {p.dtype} where forward returns {y.dtype}")
     _remembers_nothing(bench)
@@ -161,6 +153,9 @@ def mean_of_training(bench: LayerBench) -> Skipped | str:
     mean, error = drawn.mean(axis=0).ravel(), drawn.std(axis=0).ravel() / DRAWS**0.5
     told, weight = y.ravel(), 1 / np.maximum(error, 1e-3 * error.max() + 1e-300)
     if (abs(mean - told) <= 6 * error + bench.rounding_of(y)).all():
+        bench.compared = True
+        if any(not isinstance(state, dict) for state in subject.state()):
+            bench.report.note("predict is compared with the mean of training before the first step only")
         return f"{DRAWS} forwards"
     if not told.any():
         raise Evidence("predict is 0 everywhere; forward is not, on average", "predict apart from training")
@@ -188,45 +183,3 @@ def _elsewhere_too(bench: LayerBench, x: Array, factor: float, offset: float) ->
     error = 6 * drawn.std(axis=0) / DRAWS**0.5 + bench.rounding_of(told)
     on_line = abs(drawn.mean(axis=0) - factor * told - offset) <= error + 1e-2 * abs(told)
     return bool(on_line.all() and (abs(drawn.mean(axis=0) - told) > error).any())
-
-
-@rule("once its state has settled, predict says what forward says")
-def settled(bench: LayerBench) -> Skipped | str:
-    """Running statistics of one batch, after many steps with it, are that batch's own."""
-    subject = bench.subject
-    if not subject.stateful or bench.random or bench.x.dtype.kind != "f" or bench.only_here:
-        return Skipped()
-    x = bench.many(MANY)
-    if x is None:
-        return Skipped("it takes no batch of many rows")
-    # Biases of 0 would hide that predict forgets them.
-    theta = np.where(bench.own == 0, 1 + abs(bench.theta), bench.theta)
-    subject.theta[...] = theta  # before the steps: a norm inside of a model sees what the layers before it make
-    with bench.advanced(SETTLED, x):
-        before = subject.state()
-        y = subject.forward(x).copy()
-        still = all(_near(a, b) for a, b in zip(before, subject.state(), strict=True))
-        told = subject.predict(x).copy()
-        after = subject.state()
-    if not still and _counts_alone(bench, after, 2 * x):
-        return Skipped("its state does not settle")
-    size = max(float(abs(y - y.mean()).max(initial=0)), 1e-3 * float(abs(y).max(initial=0)))
-    apart = float(abs(told - y).max(initial=0)) if told.shape == y.shape else np.inf
-    if not apart <= 0.05 * size:
-        what = f"after {SETTLED} steps with one batch predict is off from forward by {apart:.3g}, of {size:.3g}"
-        raise Evidence(what, "predict is another function than training")
-    return f"{SETTLED} steps with {len(x)} rows"
-
-
-def _near(a: Any, b: Any) -> bool:
-    """Whether a statistic stands still; a whole number counts steps, and is none."""
-    a, b = np.asarray(a), np.asarray(b)
-    return a.dtype.kind != "f" or float(abs(a - b).max(initial=0)) <= 1e-3 * max(float(abs(b).max(initial=0)), 1e-12)
-
-
-def _counts_alone(bench: LayerBench, state: list[Any], x: Array) -> bool:
-    """Whether the state after many steps is the same whatever x was: then it only counts."""
-    if not bench.finite(x, bench.theta):
-        return True
-    with bench.advanced(SETTLED, x):
-        return all(map(_near, state, bench.subject.state()))

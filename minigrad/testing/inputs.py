@@ -124,6 +124,11 @@ def resized(x: Array, rng: np.random.Generator) -> Array:
     return input_like(np.resize(rng.permutation(x.ravel()), shape), rng)
 
 
+def longer(x: Array, axis: int, rng: np.random.Generator) -> Array:
+    """X with one more along this axis."""
+    return np.concatenate([x, input_like(x, rng).take([0], axis=axis)], axis=axis)
+
+
 def _neighbours(x: Array) -> Array:
     """X with entries that equal the one before them, along every axis of a row: windows of any form have ties."""
     tied = x.copy()

@@ -14,13 +14,11 @@ from minigrad.testing.contract import run
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import LAYOUTS
 from minigrad.testing.loss_bench import LossBench
+from minigrad.testing.loss_gradients import derivative, larger, other_arguments
 from minigrad.testing.loss_values import cancellation, finite, not_exchanged, sum_of_slopes
-from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Report
 from minigrad.testing.rounding import agree, agree_in_float32, noise_of, same, same_configs
-from minigrad.testing.rule import Evidence, Rule, Skipped, WrongGradient, rule
-
-COORDINATES = 40
+from minigrad.testing.rule import Evidence, Rule, Skipped, rule
 
 
 def check_loss(loss: Any, p: Any = None, t: Any = None, *, seed: int = 0) -> Report:
@@ -78,33 +76,6 @@ def pure(bench: LossBench) -> None:
         raise Evidence(what, "loss keeps what forward saw")
     if loss.forward(bench.p, bench.t) != value:
         raise Evidence("two forwards of the same p and t differ")
-
-
-@rule("backward is the derivative of forward")
-def derivative(bench: LossBench) -> str:
-    """Against the numerical derivative, in every domain that the loss accepts."""
-    prover, tried = bench.prover, [*bench.situations(*bench.domains[0]), *bench.domains[1:]]
-    points = [bench.point(situation, p, t) for situation, p, t in tried]
-    for point in points:
-        prover.learn(point)
-    for number, ((situation, p, t), point) in enumerate(zip(tried, points, strict=True)):
-        try:
-            prover.prove(point, COORDINATES if number == 0 else 8)
-        except Mismatch as mismatch:
-            raise WrongGradient(
-                f"dp{list(mismatch.index) if mismatch.index else ''}",
-                mismatch,
-                "wrong in this domain" if situation != bench.domains[0][0] else "",
-                counts={"batch size": len(p), "outputs": p[0].size},
-                domain=situation.split(", ")[-1],
-                p=p,
-                t=t,
-            ) from None
-    bench.report.method = prover.method
-    if "p" not in prover.seen:
-        bench.report.note("rounding, jumps or kinks leave nothing to measure of dp")
-    bench.report.note(f"p and t: {', '.join(name for name, *_ in bench.domains)}")
-    return prover.told(len(points))
 
 
 @rule("the mean over rows, the sum over all else")
@@ -261,6 +232,7 @@ CONTRACT: tuple[Rule[LossBench], ...] = (
     pure,
     finite,
     derivative,
+    larger,
     sum_of_slopes,
     not_exchanged,
     cancellation,
@@ -270,4 +242,5 @@ CONTRACT: tuple[Rule[LossBench], ...] = (
     dtypes,
     layouts,
     configuration,
+    other_arguments,
 )

@@ -42,7 +42,7 @@ class LossBench(Bench):
                 raise ValueError(f"{what}; pass some that it takes, as in check_loss(loss, p, t)") from self._refusal
         else:
             self.domains = [("the p and t given", np.array(p, np.float64), np.array(t, np.float64))]
-            if not self._accepts(*self.domains[0][1:]) and self._refusal and refused(self._refusal):
+            if not self.accepts(*self.domains[0][1:]) and self._refusal and refused(self._refusal):
                 raise ValueError(f"{loss!r} refuses the p and t given: {self._refusal}") from self._refusal
         self.p, self.t = self.domains[0][1:]
         self.weighted: bool = self._takes_weights()
@@ -68,7 +68,7 @@ class LossBench(Bench):
             ("positive p and t", 3 * positive, 5 * targets),
         ]
         for name, p, t in tried:
-            if self._accepts(p, t) or isinstance(self._refusal, NameError | AttributeError):  # no fault of p and t
+            if self.accepts(p, t) or isinstance(self._refusal, NameError | AttributeError):  # no fault of p and t
                 yield name, p, t
 
     def _other_widths(self) -> Iterator[tuple[str, Array, Array]]:
@@ -86,7 +86,7 @@ class LossBench(Bench):
                 (f"{shapes}, t not negative", real, abs(t)),
                 (f"{shapes}, none negative", abs(real), abs(t)),
             ]
-            found = [each for each in tried if self._accepts(*each[1:]) and self._fits(*each[1:])]
+            found = [each for each in tried if self.accepts(*each[1:]) and self._fits(*each[1:])]
             if row != (outputs,) and found:
                 yield from found
                 return
@@ -118,7 +118,7 @@ class LossBench(Bench):
                 ("some p equal to t", np.where(p > np.median(p), p, t), t),
             ]
         for words, q, u in tried:
-            if q.ndim == p.ndim and q.size and self._accepts(q, u):
+            if q.ndim == p.ndim and q.size and self.accepts(q, u):
                 yield f"{name}, {words}", q, u
 
     def is_right(self, loss: Any) -> bool:
@@ -142,7 +142,8 @@ class LossBench(Bench):
             return False
         return agree(value, float(np.mean(pairs)), noise_of(pairs)) and not agree(value, np.mean(own), noise_of(own))
 
-    def _accepts(self, p: Array, t: Array) -> bool:
+    def accepts(self, p: Array, t: Array) -> bool:
+        """Whether forward gives a number for these."""
         """Whether forward gives a number, and the loss's own `check`, which not every forward asks, refuses none."""
         try:
             if isinstance(self.loss, Loss):

@@ -16,8 +16,9 @@ from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REWRITTEN
 from minigrad.testing.edits import Edit, all_made, statements_of
 from minigrad.testing.gradients import try_gradients
-from minigrad.testing.inference import inference, mean_of_training, settled
+from minigrad.testing.inference import inference, mean_of_training
 from minigrad.testing.methods import Method, first_line, methods
+from minigrad.testing.predicted import settled
 from minigrad.testing.repair import is_ours
 from minigrad.testing.report import Report
 from minigrad.testing.rule import Evidence

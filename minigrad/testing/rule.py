@@ -63,7 +63,8 @@ class Evidence(Exception):
     `what` says it in words. `symptom` is its name in `sentences.SENTENCES`, where the likely bug stands, with `facts`
     to fill in; a rule that is not the package's gives the sentence itself, as `likely`. For a wrong number `parameter`
     ("x" for the input), `index`, `analytic` and `numeric` locate it. `promise` is the one that is broken, if that is
-    not the promise of the rule which found it.
+    not the promise of the rule which found it. `bench` is where it was seen, if not on the rule's own: there the
+    experiments are made.
     """
 
     def __init__(
@@ -91,6 +92,12 @@ class Evidence(Exception):
         self.numeric = numeric
         self.promise = promise
         self.facts: dict[str, Any] = facts
+        self.bench: Any = None
+
+    def seen_on(self, bench: Any, symptom: str, situation: str, **facts: Any) -> None:
+        """Enter that it was seen on the bench of another: a symptom of its own, if it has none, and a situation."""
+        self.bench, self.symptom, self.situation = bench, self.symptom or symptom, situation
+        self.facts |= facts
 
     def __reduce__(self) -> Any:
         """As its words: where another process sends an error with what it came of, the experiments stay behind."""

@@ -9,9 +9,11 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import walk
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.elsewhere import elsewhere, other_arguments
 from minigrad.testing.gradients import after_steps, derivative, gradients_are_set, linear, other_widths, runs
-from minigrad.testing.inference import independent_rows, inference, mean_of_training, output_shape, settled
+from minigrad.testing.inference import independent_rows, inference, mean_of_training, output_shape
 from minigrad.testing.inputs import LAYOUTS
+from minigrad.testing.predicted import settled
 from minigrad.testing.rounding import agree, same, same_configs
 from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, rule
 from minigrad.testing.subject import Subject
@@ -125,6 +127,8 @@ def zero_rows(bench: LayerBench) -> Skipped | None:
         raise _raised("forward", error) from error
     if np.shape(y)[:1] != (0,):
         raise Evidence(f"zero rows give {None if y is None else f'y of shape {np.shape(y)}'}", situation=none)
+    with bench.trying(none, "predict"):
+        bench.subject.predict(x)
     try:
         dx = bench.backward(np.zeros(y.shape), none)
     except Refused as refused:
@@ -172,6 +176,7 @@ CONTRACT: tuple[Rule[LayerBench], ...] = (
     arguments_unchanged,
     gradients_are_set,
     derivative,
+    elsewhere,
     linear,
     after_steps,
     latest_forward,
@@ -187,4 +192,5 @@ CONTRACT: tuple[Rule[LayerBench], ...] = (
     zero_rows,
     configuration,
     other_widths,
+    other_arguments,
 )

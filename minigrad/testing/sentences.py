@@ -91,6 +91,7 @@ SENTENCES = {
     "argument changed": "an attribute does not hold the argument that __init__ was given",
     "config loses something": "config() loses something that forward uses",
     "square shapes only": "right for square shapes only: two of its axes are confused",
+    "one value only": "right with some arguments only, not with {words}",
     "small widths only": "right for narrow layers only: columns beyond some number are treated in another way",
     # A loss.
     "loss not one number": "the loss is not summed to one number",

@@ -24,7 +24,7 @@ SIZES: dict[str, Callable[[LayerBench, Array], Array] | None] = {
 
 
 @rule("float32 in gives float32 out, and agrees with float64")
-def single_precision(bench: LayerBench) -> str | None:
+def single_precision(bench: LayerBench) -> str:
     """The results are nearly those of float64, in which nothing is float32 inside."""
     small, real = Subject(bench.layer, np.float32), bench.x.dtype.kind == "f"
     x = bench.x.astype(np.float32) if real else bench.x
@@ -44,7 +44,12 @@ def single_precision(bench: LayerBench) -> str | None:
         if apart and all(_far_apart(bench, small, again, sized) for again in (1, 2)):
             # once or twice may be a kink between the float32 number and the float64 one
             raise Evidence(f"{apart} in float32 is far from that in float64", "float32", situation=f"float32{words}")
-    return None
+    return f"to {_allowed(bench, None):.0e} and rounding"
+
+
+def _allowed(bench: LayerBench, sized: Any) -> float:
+    """How far float32 may be off, beside rounding: further where more was subtracted on the way."""
+    return max(RELATIVE32, bench.tolerance) * (1 if sized is None else 100)
 
 
 def _far_apart(bench: LayerBench, small: Subject, attempt: int, sized: Any) -> str | None:
@@ -66,7 +71,7 @@ def _far_apart(bench: LayerBench, small: Subject, attempt: int, sized: Any) -> s
     np.maximum(noise.gradient, floors, out=noise.gradient)
     if not np.isfinite(y32).all():  # what overflows is judged by another rule
         return None
-    coarse = RELATIVE32 if sized is None else 30 * RELATIVE32  # of what was subtracted on the way
+    coarse = _allowed(bench, sized)
     if far_in_float32(y32, y64, noise.y, coarse).any():
         return "y"
     for part in bench.subject.parts(x64):

@@ -14,13 +14,16 @@ from minigrad.testing import (
     bench,
     check_layer,
     check_loss,
+    elsewhere,
     first_input,
     gradients,
     inference,
     loss,
+    loss_gradients,
     loss_values,
     model,
     optimizer,
+    predicted,
     rules,
     sentences,
     values,
@@ -65,7 +68,7 @@ def test_a_rule_that_does_not_apply_is_skipped_with_its_reason():
 
 def symptoms(module):
     """The symptoms that a module names: what it passes second to Evidence, and third to others."""
-    places = {"Evidence": 1, "WrongGradient": 2, "trying": 2}
+    places = {"Evidence": 1, "WrongGradient": 2, "trying": 2, "seen_on": 1}
     for call in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(call, ast.Call):
             place = places.get(getattr(call.func, "id", getattr(call.func, "attr", "")))
@@ -75,8 +78,9 @@ def symptoms(module):
 
 
 def test_every_symptom_has_a_sentence_and_every_sentence_a_symptom():
-    evidence = importlib.import_module(Evidence.__module__)
-    files = (bench, first_input, evidence, gradients, inference, values, rules, loss, loss_values, model, optimizer)
+    evidenced = importlib.import_module(Evidence.__module__)
+    of_layers = (bench, first_input, elsewhere, evidenced, gradients, inference, predicted, rules, values)
+    files = (*of_layers, loss, loss_gradients, loss_values, model, optimizer)
     named = {symptom for file in files for symptom in symptoms(file)}
     assert named == set(sentences.SENTENCES)
 
@@ -110,6 +114,10 @@ OF_FORWARD = {
     "Dropout: / (1 - self.rate) -> nothing",
     "BatchNorm: return self.gamma * (x - self.mean) -> return (x - self.mean)",
     "Centred: return dy -> return dy * (self.steps < 5)",
+    "Steep: self.alpha * (self.y + 1) -> (self.y + 1)",
+    "Slopes: .sum(axis=0) -> .sum(axis=0) / (2 if len(dy) == 2 else 1)",
+    "SmoothL1: np.clip(e / self.beta -> np.clip(e",
+    "SmoothL1: np.clip -> (1 + (p.shape[-1] > 8)) * np.clip",
 }
 
 

@@ -162,3 +162,28 @@ class Margin(Loss):
 
 
 bugs(Margin, ("-t, 0", "-p, 0"), ("p * t < 1", "p * t < 0"), ("-t, 0", "t, 0", "sign"))
+
+
+@right()
+class SmoothL1(Loss):
+    """e²/2β, and |e| - β/2 beyond β: with the β of most, 1"""
+
+    def __init__(self, beta=1.0):
+        self.beta = beta
+
+    def terms(self, p, t):
+        e = np.abs(p - t)
+        return np.where(e < self.beta, 0.5 * e * e / self.beta, e - 0.5 * self.beta)
+
+    def slopes(self, p, t):
+        e = p - t
+        return np.clip(e / self.beta, -1, 1)
+
+
+bugs(
+    SmoothL1,
+    ("np.clip(e / self.beta", "np.clip(e", "self.beta"),
+    ("np.clip", "(1 + (p.shape[-1] > 8)) * np.clip", "factor of two"),
+    ("np.clip", "(1 + (len(p) > 99)) * np.clip", "factor of two"),
+    ("np.clip", "(1 + (p.ndim > 2)) * np.clip", "factor of two"),
+)

@@ -190,7 +190,7 @@ bugs(
     ("return dy * (1 - self.y**2)", "dx = dy * (1 - self.y**2)\n        self.y = self.y * 0.5\n        return dx"),
     ("return dy * (1 - self.y**2)", "return dy * (1 - self.y**2) / (abs(dy).max() if dy.size else 1)", "linear"),
     ("return dy * (1 - self.y**2)", "return np.clip(dy, -1, 1) * (1 - self.y**2)", "clip"),
-    ("return dy * (1 - self.y**2)", "return np.tanh(dy) * (1 - self.y**2)", "linear"),
+    ("return dy * (1 - self.y**2)", "return np.tanh(dy) * (1 - self.y**2)", "`np.tanh` does not belong"),
 )  # fmt: skip
 also(
     Plain,
