@@ -62,6 +62,27 @@ def without_batch(attributes: Mapping[str, Any], made_with: MadeWith, cls: type,
     return kept
 
 
+def lost(layer: Any, again: Any, root: type) -> Iterator[str]:
+    """The attributes that `__init__` gave a value, and that `again`, a layer made anew from a file, has otherwise.
+
+    What forward and backward write is of a batch, unless a `predict` of the layer's own reads it.
+    """
+    cls: type = type(layer)
+    written = written_by(cls, root, ("forward", "backward"))
+    read = {name for predict in _methods(cls, root, "predict") for name in predict.__code__.co_names}
+    for name, placeholder in getattr(layer, "_made_with", {}).items():
+        value = vars(layer).get(name)
+        known = isinstance(value, (bool, int, float, complex, str, np.generic, np.ndarray)) and placeholder is None
+        if known and not isinstance(getattr(cls, name, None), Declared):
+            of_layer = name in read or (written is not None and name not in written)
+            if of_layer and not np.array_equal(value, vars(again).get(name), equal_nan=_is_number(value)):
+                yield name
+
+
+def _is_number(value: Any) -> bool:
+    return bool(np.asarray(value).dtype.kind in "fc")
+
+
 def _is_plain(value: Any, root: type) -> bool:
     """Whether there can't be an array in a value."""
     if type(value) in (list, tuple, set, frozenset):

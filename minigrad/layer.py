@@ -51,7 +51,7 @@ class Layer(Inherited):
     * What `forward` and `backward` keep of a batch is no part of the layer: a copy, a pickle or a file has no rows in
       it. What `__init__` gives a value, and what others set later, is the layer's own, and stays in a copy or pickle. A
       file and a checkpoint have the arguments of `__init__`, the parameters and what is declared with `state()`: an
-      attribute that changes otherwise is as `__init__` makes it again.
+      attribute that changes otherwise is as `__init__` makes it again, and `save` warns of it.
     * What it does in `forward` and `backward` follows from its argument and from what it holds in its attributes. Where
       it counts, draws at random or keeps what it never reads, undeclared, `fit` notices and runs the layer as it is.
       What lies elsewhere it can't see: do not let the formula depend on a global variable, the clock or an object of

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -676,3 +677,35 @@ def test_names_that_windows_cannot_have_are_known_on_every_system(path, reason):
     assert found is None if reason is None else re.search(reason, found), found
     if sys.version_info >= (3, 13):
         assert (found is not None) == ntpath.isreserved(path)
+
+
+class Annealed(Layer):
+    """Its temperature changes with every forward, and predict has it; what it counts is of a batch."""
+
+    def __init__(self, features):
+        self.features, self.tau, self.scale, self.rows = features, 2.0, 1.0, 0
+
+    def forward(self, x):
+        self.tau, self.rows = 0.5 * self.tau, len(x)
+        return x * self.scale / self.tau
+
+    def backward(self, dy):
+        return dy * self.scale / self.tau
+
+    def predict(self, x):
+        return x * self.scale / self.tau
+
+
+def test_what_a_file_does_not_hold_of_a_layer_is_told(tmp_path):
+    model = Sequential([Dense(4, 4), Annealed(4)], seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.save(tmp_path / "model.safetensors")
+    model.forward(np.ones((3, 4), np.float32))
+    with pytest.warns(
+        UserWarning, match=r"does not hold the tau of Annealed\(4\): it is 1.0 here.*Declare it with state"
+    ):
+        model.save(tmp_path / "model.safetensors")
+    model[1].tau, model[1].scale = 2.0, 3.0
+    with pytest.warns(UserWarning, match="does not hold the scale of"):
+        model.save(tmp_path / "model.safetensors")
