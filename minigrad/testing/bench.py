@@ -14,7 +14,7 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.asked import Asked
 from minigrad.testing.branches import between_branches
-from minigrad.testing.budget import PROOF
+from minigrad.testing.budget import CHECK, PROOF, Deadline
 from minigrad.testing.comparison import Prover
 from minigrad.testing.derivative import EPS
 from minigrad.testing.first_input import find_input, given_input, made_late, rows_for
@@ -45,6 +45,7 @@ class Bench:
     def __init__(self, report: Report, directions: np.random.Generator, seconds: float = PROOF) -> None:
         self.report = report
         self.prover: Prover = Prover(directions, seconds)
+        self.deadline = Deadline(CHECK)
 
     def reset(self) -> None:
         """Clear up before the next rule."""

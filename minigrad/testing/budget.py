@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 
-PROOF = 2.0  # of gradients; then it does with fewer directions and entries
+CHECK = 4.0  # of a layer; then the costly rules are left out that no other depends on
+PROOF = 2.0  # of gradients; then it does with fewer directions, entries and situations
 BETWEEN_THRESHOLDS = 0.1  # to find an x there
 OTHER_WIDTHS = 0.5  # to prove the same layer with these
 REWRITTEN = 1.0  # to prove a layer that has been changed

@@ -46,6 +46,10 @@ class Prover:
         """Whether the time is up."""
         return self._deadline.is_over()
 
+    def is_late(self, part: float) -> bool:
+        """Whether this part of the time is up."""
+        return self._deadline.is_over(part)
+
     def learn(self, point: Point) -> None:
         """Remember how large the gradients of each part get where no number is larger than `reach`."""
         sizes = {}

@@ -131,7 +131,7 @@ def _more_rows(bench: LayerBench) -> None:
         raise Evidence(f"predict of {MANY} rows is not what it says of them in smaller batches", "rows in blocks")
 
 
-@rule("on average training says what predict says")
+@rule("on average training says what predict says", costly=True)
 def mean_of_training(bench: LayerBench) -> Skipped | str:
     """Of a layer that draws random numbers: the mean of many forwards, as a straight line over predict.
 

@@ -93,7 +93,7 @@ def _differs(bench: LayerBench, situation: str, x: Array, forward: Any) -> None:
     raise Evidence(what, "predict is another function" if rowwise else "statistics of the batch", situation=situation)
 
 
-@rule("once its state has settled, predict says what forward says")
+@rule("once its state has settled, predict says what forward says", costly=True)
 def settled(bench: LayerBench) -> Skipped | str:
     """Running statistics of one batch, after many steps with it, are that batch's own."""
     outcome = _settled(bench)

@@ -42,19 +42,23 @@ Outcome: TypeAlias = str | Skipped | Report | None
 
 @dataclass(frozen=True)
 class Rule(Generic[SomeBench]):
-    """A promise, and how it is tried: called with a bench, it raises Evidence where the promise is broken."""
+    """A promise, and how it is tried: called with a bench, it raises Evidence where the promise is broken.
+
+    A `costly` one is left out where time is up.
+    """
 
     promise: str
     tried: Callable[[SomeBench], Outcome]
+    costly: bool = False
 
     def __call__(self, bench: SomeBench) -> Outcome:
         """Try it."""
         return self.tried(bench)
 
 
-def rule(promise: str) -> Callable[[Callable[[SomeBench], Outcome]], Rule[SomeBench]]:
+def rule(promise: str, costly: bool = False) -> Callable[[Callable[[SomeBench], Outcome]], Rule[SomeBench]]:
     """Make a function that tries this promise into a Rule."""
-    return lambda tried: Rule(promise, tried)
+    return lambda tried: Rule(promise, tried, costly)
 
 
 class Evidence(Exception):

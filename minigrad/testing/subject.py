@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,10 +128,23 @@ class Subject:
         if surrogate is None and self._surrogates.layers:
             return self._surrogates.around(lambda: self.at(middle, x), lambda: self.at(v, x))
         if surrogate is None:
-            return self.at(v, x)
+            with self._keeping_no_trace():
+                return self.at(v, x)
         self.at(middle, x)  # what it keeps of forward, such as the rounding that is left out, is that of the middle
         self.rewind()
         return np.array(surrogate(self._placed(v, x)))
+
+    @contextmanager
+    def _keeping_no_trace(self) -> Iterator[None]:
+        """Layers without a backward run as they are written: none is to be derived from this forward."""
+        layers = list(walk([self.layer]))
+        for inner in layers:
+            inner._infers = True
+        try:
+            yield
+        finally:
+            for inner in layers:
+                inner._infers = False
 
     def _placed(self, v: Array, x: Array) -> Array:
         """The input in v, once its parameters have been set."""

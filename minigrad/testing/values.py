@@ -23,7 +23,7 @@ SIZES: dict[str, Callable[[LayerBench, Array], Array] | None] = {
 }
 
 
-@rule("float32 in gives float32 out, and agrees with float64")
+@rule("float32 in gives float32 out, and agrees with float64", costly=True)
 def single_precision(bench: LayerBench) -> str:
     """The results are nearly those of float64, in which nothing is float32 inside."""
     small, real = Subject(bench.layer, np.float32), bench.x.dtype.kind == "f"
@@ -80,7 +80,7 @@ def _far_apart(bench: LayerBench, small: Subject, attempt: int, sized: Any) -> s
     return None
 
 
-@rule("forward and backward are finite where the true value is")
+@rule("forward and backward are finite where the true value is", costly=True)
 def finite(bench: LayerBench) -> Skipped | str:
     """In float32 and float64, for large inputs and a row of zeros, against the layer in the next wider numbers."""
     if bench.only_here or bench.x.dtype.kind != "f":
@@ -137,7 +137,7 @@ def _shift_invariant(bench: LayerBench) -> bool:
         return False
 
 
-@rule("digits are kept where x is far from 0")
+@rule("digits are kept where x is far from 0", costly=True)
 def cancellation(bench: LayerBench) -> Skipped | None:
     """In float32 y is off by no more than the digits of x explain, for x of rows that differ little from each other.
 
