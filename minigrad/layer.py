@@ -19,7 +19,8 @@ A layer of one's own is about ten lines: declare the parameters, set them in `__
             self.dg = (dy * self.x).sum(axis=0)
             return dy * self.g
 
-`minigrad.testing.check_layer` proves it right.
+`minigrad.testing.check_layer` proves it right; its help says how a layer tells it of a `domain`, a `surrogate`, a
+`tolerance`, of `rows_together` or `untrained` layers.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ class Layer(Inherited):
       What lies elsewhere it can't see: do not let the formula depend on a global variable, the clock or an object of
       your own that changes as training goes on; hand such a thing to the layer as an attribute, or declare it with
       `state()`.
+
+    What is no bug and looks like one to `check_layer` a class says by `domain`, `surrogate`, `tolerance`,
+    `rows_together` or `untrained`: `help(minigrad.testing.check_layer)` has a line on each.
     """
 
     layers: Sequence[Layer] = ()

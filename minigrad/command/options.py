@@ -107,11 +107,11 @@ def _parser() -> _Parser:
     _add_force(command)
 
     for name, help in (
-        ("check", "prove the derivatives of a layer of your own"),
+        ("check", "prove the derivatives of a layer, loss or optimizer of your own"),
         ("derive", "write the backward of a layer from its forward, as NumPy to paste"),
     ):
         command = commands.add_parser(name, help=help)
-        command.add_argument("layer", metavar="MODULE:NAME", help='a layer, or what makes one: "mylayers:Scale(3)"')
+        command.add_argument("layer", metavar="MODULE:NAME", help='or FILE.py:NAME: "mylayers:Scale(3)"')
 
     command = _command(
         commands,

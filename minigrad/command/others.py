@@ -8,7 +8,9 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,14 @@ from minigrad.data.digits import load_digits
 from minigrad.data.workbook_writing import write_workbook
 from minigrad.derivation import DerivationError
 from minigrad.layer import Layer
+from minigrad.losses import Loss
+from minigrad.optimizers import Optimizer
 from minigrad.sequential import Sequential
 from minigrad.table_model import TableModel, load
-from minigrad.testing import GradientError, check_layer
+from minigrad.testing import GradientError, check_layer, check_loss, check_optimizer
 from minigrad.testing.derived import derive as derive_backward
+
+CHECKS: dict[type, Callable[[Any], Any]] = {Layer: check_layer, Loss: check_loss, Optimizer: check_optimizer}
 
 
 def digits(options: argparse.Namespace) -> int:
@@ -52,10 +58,11 @@ def sample(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """`minigrad check MODULE:NAME`: prove a layer of the user's own, or say what is wrong with it."""
-    layer = _imported(options.layer)
+    """`minigrad check MODULE:NAME`: prove a layer, loss or optimizer of the user's own, or say what is wrong."""
+    found = _imported(options.layer, *CHECKS)
+    proof = next(proof for kind, proof in CHECKS.items() if isinstance(found, kind))
     try:
-        print(check_layer(layer))
+        print(proof(found))
     except GradientError as error:
         print(f"minigrad: {error}", file=sys.stderr)
         return 1
@@ -65,7 +72,7 @@ def check(options: argparse.Namespace) -> int:
 def derive(options: argparse.Namespace) -> int:
     """`minigrad derive MODULE:NAME`: the backward of a layer of the user's own, from its forward, and its proof."""
     try:
-        derived = derive_backward(_imported(options.layer))
+        derived = derive_backward(_imported(options.layer, Layer))
     except DerivationError as error:
         raise ValueError(str(error)) from error
     print(derived)
@@ -78,14 +85,21 @@ def derive(options: argparse.Namespace) -> int:
     return 0
 
 
-def _imported(place: str) -> Layer:
-    """The layer at MODULE:NAME, an instance or what makes one; MODULE:NAME(…) gives it arguments."""
-    module_name, _, called = place.partition(":")
-    name, parenthesis, _ = called.partition("(")
-    if not module_name or not name:
-        raise ValueError(f'{place!r} does not name a layer: write MODULE:NAME, as in "mylayers:Scale(3)"')
+def _imported(place: str, *kinds: type) -> Any:
+    """The layer at MODULE:NAME, or FILE.py:NAME, an instance or what makes one; NAME(…) gives it arguments."""
+    parts = re.fullmatch(r"(.+?):([^\W\d]\w*)(\(.*)?", place, re.DOTALL)
+    module_name, name, parenthesis = parts.groups(default="") if parts else ("", "", "")
+    called, folder = name + parenthesis, os.getcwd()
+    if module_name.endswith(".py"):
+        if not Path(module_name).is_file():
+            raise ValueError(f"there is no file {module_name}")
+        folder, module_name = str(Path(module_name).resolve().parent), Path(module_name).stem
+    if not name:
+        raise ValueError(
+            f'{place!r} does not name a layer: write MODULE:NAME or FILE.py:NAME, as in "mylayers:Scale(3)"'
+        )
     arguments, named = _arguments(place, called) if parenthesis else ([], {})
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # a lesson's page prints; what is printed here may be pasted
             module = importlib.import_module(module_name)
@@ -94,7 +108,7 @@ def _imported(place: str) -> Layer:
     if not hasattr(module, name):
         raise ValueError(f"{module_name} has no {name!r}")
     found = getattr(module, name)
-    if not isinstance(found, Layer) and callable(found):
+    if not isinstance(found, kinds) and callable(found):
         try:
             found = found(*arguments, **named)
         except Exception as error:
@@ -103,8 +117,8 @@ def _imported(place: str) -> Layer:
                 f"{made} failed: {type(error).__name__}: {error}; "
                 f'name an instance, or give the arguments that it takes, as in "{module_name}:{name}(3)"'
             ) from error
-    if not isinstance(found, Layer):
-        raise ValueError(f"{place} is not a layer but {found!r:.100}")
+    if not isinstance(found, kinds):
+        raise ValueError(f"{place} is not a {' or '.join(kind.__name__.lower() for kind in kinds)} but {found!r:.100}")
     return found
 
 

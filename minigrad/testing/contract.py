@@ -46,6 +46,15 @@ def check_layer(layer: Layer, x: Any = None, *, seed: int = 0) -> Report:
     float32, one row alone. That it is the function which you mean, over the right axis and divided by the right √d, is
     taken for granted, as the last line of the report says.
 
+    What a layer's class says of itself is believed:
+
+    * `domain`: the x that it takes, or a Hypothesis strategy of such, where not all numbers are
+    * `surrogate(x)`: the function whose derivative backward is on purpose, of a straight-through rounding or a reversed
+      gradient
+    * `tolerance`: how near it comes, 1e-7 say, where it iterates
+    * `rows_together = True`: a row of y depends on other rows, as a norm over the batch does
+    * `untrained`: the names of attributes that hold layers, and are not trained
+
     Raises ValueError where no input can be guessed: then pass x.
     """
     if not isinstance(layer, Layer):

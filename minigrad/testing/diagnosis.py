@@ -36,6 +36,7 @@ from minigrad.testing import (
     refused,
     repair,
     signatures,
+    surrogate,
 )
 from minigrad.testing.axes import OR_FORWARD
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
@@ -68,7 +69,11 @@ def of(evidence: Evidence, bench: Bench | None = None) -> Diagnosis:
     if isinstance(bench, LayerBench) and bench.asked:  # its forward has been compared
         read = replace(read, sentence=read.sentence.replace(OR_FORWARD, ""))
     text = evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
-    return read if read.sentence else Diagnosis(text, read.written, read.right)
+    read = read if read.sentence else Diagnosis(text, read.written, read.right)
+    if isinstance(bench, LayerBench) and isinstance(evidence, WrongGradient) and not bench.asked:
+        meant = surrogate.may_be_meant(bench.layer, evidence.mismatch.given, evidence.mismatch.wanted)
+        read = replace(read, sentence=read.sentence + surrogate.MEANT if meant and read.sentence else read.sentence)
+    return read
 
 
 def _of_ours(error: Exception) -> str:
@@ -189,6 +194,8 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     if odd:
         return odd
     if type(bench.layer).backward is Layer.backward:
+        if hasattr(bench.layer, "surrogate"):
+            return Diagnosis(DERIVED_FROM_SURROGATE)
         exact = _first(signatures.exact(bench, case, mismatch, evidence.counts))
         return Diagnosis(exact if exact.startswith("forward ") else UNWRITTEN)
     between = case.situation.startswith(BETWEEN)
@@ -245,6 +252,7 @@ def _place(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     return places.where(bench, case, mismatch) if elementwise or not signatures.is_first(case) else ""
 
 
+DERIVED_FROM_SURROGATE = "the layer writes no backward, and the one derived is forward's, not surrogate's: write it out"
 HYPOTHESES = ("the derivative is taken", "it is the gradient of", "transposed: backward uses")
 BY_REPAIR = (
     *("no dx", "several returned", "never set", "parameters changed"),

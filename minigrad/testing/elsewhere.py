@@ -31,7 +31,7 @@ STEP, SEEN = 1e-6, 1e-5
 MANY, MOST = 192, 6000  # rows, and numbers in them
 
 
-@rule("gradients stay right at other lengths, numbers of rows and zeros")
+@rule("gradients stay right at other lengths, numbers of rows and zeros", costly=True)
 def elsewhere(bench: LayerBench) -> Skipped | None:
     """Two rows and 192, one step and one more, one more column, and a 0 in every parameter."""
     if bench.only_here or derived(bench.layer):
@@ -119,7 +119,7 @@ def differs(
     return not off <= max(SEEN, tolerance / STEP) * size + 8 * rounding
 
 
-@rule("right with other arguments, and for one feature, too")
+@rule("right with other arguments, and for one feature, too", costly=True)
 def other_arguments(bench: LayerBench) -> Skipped | str:
     """The layer made anew with one optional number changed: a constant of 1, 2, 0 or 0.5 hides what is done with it."""
     if bench.only_here or derived(bench.layer):

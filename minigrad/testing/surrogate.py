@@ -54,3 +54,13 @@ class Surrogates:
         finally:
             for inner in self.layers:
                 vars(inner).pop("forward", None)
+
+
+STEPS = {"round", "rint", "sign", "floor", "ceil", "trunc", "heaviside"}
+MEANT = "; if it is another function's derivative on purpose, straight through a rounding, surrogate(x) returns that"
+
+
+def may_be_meant(layer: Layer, given: Array, wanted: Array) -> bool:
+    """Whether a wrong gradient may be one on purpose: forward has steps, or a slope of 0 where backward gives one."""
+    code = getattr(type(layer).forward, "__wrapped__", type(layer).forward).__code__
+    return not hasattr(layer, "surrogate") and bool(STEPS & {*code.co_names} or (given.any() and not wanted.any()))

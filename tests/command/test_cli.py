@@ -180,9 +180,11 @@ def own_layers(tmp_path, monkeypatch):
     sys.modules.pop("own_layers", None)
 
 
-@pytest.mark.parametrize("name", ["Cube", "instance"])
-def test_check_proves_a_layer(own_layers, capsys, name):
-    assert main(["check", f"own_layers:{name}"]) == 0
+@pytest.mark.parametrize(
+    "place", ["own_layers:Cube", "./own_layers.py:instance", "minigrad:Huber(2.0)", "minigrad:Lion(1e-3)"]
+)
+def test_check_proves_a_layer_a_loss_or_an_optimizer(own_layers, capsys, place):
+    assert main(["check", place]) == 0
     out, err = capsys.readouterr()
     assert ": right" in out
     assert err == ""
@@ -200,10 +202,11 @@ def test_check_says_what_is_wrong(own_layers, capsys):
     [
         ("own_layers", "write MODULE:NAME"),
         ("own_layers:", "write MODULE:NAME"),
+        ("nowhere.py:Layer", "there is no file nowhere.py"),
         ("nowhere:Layer", "nowhere can't be imported: ModuleNotFoundError"),
         ("faulty:Layer", "faulty can't be imported: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("own_layers:Missing", "own_layers has no 'Missing'"),
-        ("own_layers:number", "is not a layer but 3"),
+        ("own_layers:number", "is not a layer or loss or optimizer but 3"),
         ("own_layers:broken", "own_layers:broken() failed: RuntimeError: no luck"),
         ("minigrad:Dense", 'name an instance, or give the arguments that it takes, as in "minigrad:Dense(3)"'),
         ("minigrad:Dense(3, width)", "arguments are numbers and texts, as in"),

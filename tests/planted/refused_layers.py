@@ -209,6 +209,22 @@ class ShortSurrogate(Scale):
         return x[:1]
 
 
+class Rounds(Layer):
+    def forward(self, x):
+        return np.round(x)
+
+    def backward(self, dy):
+        return dy.copy()
+
+
+class DerivedRounds(Layer):
+    def forward(self, x):
+        return np.round(x)
+
+    def surrogate(self, x):
+        return 1.0 * x
+
+
 class Memory(Scale):
     kept = state()
 
@@ -230,5 +246,7 @@ WRONG = {
     "Counts": (Counts, "y depends on how often the layer has run"),
     "Halves": (Halves, "of no numbers -1 can't be told"),
     "ShortSurrogate": (ShortSurrogate, "surrogate(x) returns an array of shape (1, 3)"),
+    "Rounds": (Rounds, "surrogate(x) returns that"),
+    "DerivedRounds": (DerivedRounds, "the one derived is forward's, not surrogate's"),
     "Memory": (Memory, "forward raises NameError"),
 }
