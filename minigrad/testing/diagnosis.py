@@ -239,6 +239,8 @@ def _of_no_numbers(bench: LayerBench, case: Case, mismatch: Mismatch) -> Diagnos
         return None
     place = places.where(bench, case, mismatch) if mismatch.positions else ""
     place = place or "a quotient of zeros, or a power or an exponential that overflows"
+    if not signatures.is_first(case) and not bench.fenced:
+        place += "; if the layer is for other x, `domain` in its class says so"
     return Diagnosis(f"the gradient is not finite; {place}", "", formula.of(bench, case, mismatch))
 
 

@@ -37,6 +37,8 @@ def check_model(model: Model, loss: Loss, x: Any, t: Any, *, l2: float = 0.0, l1
     deep copy in float64, at its own parameters, at random ones near them and at large ones. Then the model is checked
     as the layer that it is. Returns the report, whose `str()` is a table.
     """
+    if not isinstance(model, Model):
+        raise TypeError(f"check_model takes a model, such as a Sequential, not {model!r:.100}; see check_layer")
     return run(ModelBench(model, loss, x, t, l2, l1, seed), CONTRACT)
 
 
@@ -72,8 +74,7 @@ class ModelBench(Bench):
 
     @staticmethod
     def _model(subject: Subject) -> Model:
-        if not isinstance(subject.layer, Model):
-            raise TypeError(f"check_model takes a model, such as a Sequential, not {subject.layer!r}; see check_layer")
+        assert isinstance(subject.layer, Model)
         return subject.layer
 
     def _nudge(self, theta: Array) -> Array:

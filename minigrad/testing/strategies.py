@@ -75,6 +75,9 @@ def layer_test(
     `x(draw, layer)` makes the input, where the layer does not take what `batches` draws; a layer's `domain` is used
     without it. `max_examples=300` looks longer.
     """
+    if isinstance(make, Layer | type):
+        name = (make if isinstance(make, type) else type(make)).__name__
+        raise TypeError(f"layer_test takes what makes layers, not {make!r}; write layer_test(lambda draw: {name}(…))")
 
     @settings(deadline=None, max_examples=max_examples or EXAMPLES, report_multiple_bugs=False, phases=PHASES)
     @given(st.data())

@@ -225,6 +225,24 @@ class DerivedRounds(Layer):
         return 1.0 * x
 
 
+class Powers(Layer):
+    """y = x ** g, for x over 0"""
+
+    g, dg = parameter()
+
+    def __init__(self, features=3):
+        self.features = features
+        self.g = np.full(features, 1.5)
+
+    def forward(self, x):
+        self.x, self.y = x, x**self.g
+        return self.y
+
+    def backward(self, dy):
+        self.dg = (dy * self.y * np.log(self.x)).sum(axis=0)
+        return dy * self.g * self.y / self.x
+
+
 class Memory(Scale):
     kept = state()
 
@@ -248,5 +266,6 @@ WRONG = {
     "ShortSurrogate": (ShortSurrogate, "surrogate(x) returns an array of shape (1, 3)"),
     "Rounds": (Rounds, "surrogate(x) returns that"),
     "DerivedRounds": (DerivedRounds, "the one derived is forward's, not surrogate's"),
+    "Powers": (Powers, "if the layer is for other x, `domain` in its class says so"),
     "Memory": (Memory, "forward raises NameError"),
 }

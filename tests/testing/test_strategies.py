@@ -21,6 +21,14 @@ def test_layer_test_shrinks_to_the_smallest_layer():
     assert "MultipliedByRows(1, 1)" in str(caught.value)
 
 
+def test_a_layer_in_the_place_of_what_makes_one_is_refused():
+    for given in (Tanh, Tanh()):
+        with pytest.raises(TypeError, match=r"write layer_test\(lambda draw: Tanh\(…\)\)"):
+            layer_test(given)
+    with pytest.raises(TypeError, match=r"check_model takes a model, such as a Sequential, not MeanSquaredError\(\)"):
+        check_model(MeanSquaredError(), Sequential([Dense(3, 1)]), np.ones((3, 3)), np.ones((3, 1)))
+
+
 def test_importing_minigrad_testing_needs_no_hypothesis():
     code = "import sys; import minigrad.testing; assert 'hypothesis' not in sys.modules; minigrad.testing.sizes"
     code += "; assert 'hypothesis' in sys.modules"
