@@ -2373,6 +2373,42 @@ class SetsErrors(Habit):
         return x * 0.5
 
 
+class PicksByTuples(Habit):
+    """reads and writes columns by a tuple in an index"""
+
+    def forward(self, x):
+        y = x * 0.5
+        y[:, (0,)] = x[:, (-1,)]
+        return y
+
+
+class BroadcastsTogether(Habit):
+    """several views of one call, of its second array too"""
+
+    def forward(self, x):
+        a, b = np.broadcast_arrays(x, x[:1])
+        return a * 0.5 + np.stack(np.unstack(b, axis=1), axis=1) * 0.1
+
+
+class SumsSome(Habit):
+    """sums and largest numbers of some: where=, initial=, and arguments by their places"""
+
+    def forward(self, x):
+        m = x > 0
+        some = x.sum(axis=1, keepdims=True, where=m) + x.max(1, None, True, 0.25) - np.var(x, 1, None, None, 0.5, True)
+        return (
+            x * 0.5 + some * 0.1 + np.mean(x, axis=1, keepdims=True, where=m | True) - x.sum(1, None, None, True) * 0.1
+        )
+
+
+class ReadsInFortransOrder(Habit):
+    """reshapes in the order of Fortran, and flattens in that of memory"""
+
+    def forward(self, x):
+        y = x.reshape(x.size, order="F").reshape(x.shape, order="F")
+        return y * 0.5 + x.T.ravel("K").reshape(x.shape) * 0.1 + x.T.flatten("A").reshape(x.shape) * 0.1
+
+
 class Raises(Habit):
     """raises in the seventh forward, and goes on when asked again"""
 
