@@ -46,7 +46,7 @@ from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
-from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED, UNWRITTEN
+from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
 from minigrad.testing.subject import Case
 from minigrad.testing.trials import Correction
 
@@ -193,11 +193,12 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
     odd = _of_no_numbers(bench, case, mismatch)
     if odd:
         return odd
-    if type(bench.layer).backward is Layer.backward:
+    unwritten = signatures.unwritten(bench.layer)
+    if unwritten:
         if hasattr(bench.layer, "surrogate"):
             return Diagnosis(DERIVED_FROM_SURROGATE)
         exact = _first(signatures.exact(bench, case, mismatch, evidence.counts))
-        return Diagnosis(exact if exact.startswith("forward ") else UNWRITTEN)
+        return Diagnosis(exact if exact.startswith("forward ") else unwritten)
     between = case.situation.startswith(BETWEEN)
     said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
     lines = line_by_line.read(bench)

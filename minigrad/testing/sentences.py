@@ -13,6 +13,10 @@ UNWRITTEN = (
     "meet, as in max(x, 0) - max(-x, 0) at 0, or forward moves in steps, as by round, the whole has another; write a "
     "backward, or forward in one piece"
 )
+ASKS = (
+    "no backward is written, and the one derived from forward asks that of {inner}: check_layer on it tells whether that "
+    "is right; where it is on purpose the derivative of another function, let the class declare that as surrogate(x)"
+)
 
 # What is raised where a single number belongs, and an array is given.
 SINGLE = ("truth value of an array", "only length-1 arrays", "only 0-dimensional arrays", "only size-1 arrays")

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.point import Mismatch
 from minigrad.testing.rounding import matches
-from minigrad.testing.sentences import UNSET
+from minigrad.testing.sentences import ASKS, UNSET, UNWRITTEN
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 
 EXCHANGED = ": the two are exchanged"
@@ -61,6 +62,15 @@ def _single(bench: LayerBench, case: Case) -> str:
 def is_first(case: Case) -> bool:
     """Whether the case is that of an ordinary input."""
     return case.situation.startswith("the first input")
+
+
+def unwritten(layer: Layer) -> str:
+    """What there is to say of a wrong gradient that nobody has written, but that is derived; empty for any other."""
+    own = [each for each in walk([layer]) if type(each).backward is not Layer.backward]
+    if any(each is layer for each in own):
+        return ""
+    asked = [each for each in own if not type(each).__module__.startswith("minigrad.")]
+    return ASKS.format(inner=" and ".join(map(repr, asked))) if asked else UNWRITTEN
 
 
 def unset(mismatch: Mismatch) -> str:

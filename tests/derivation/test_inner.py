@@ -7,7 +7,7 @@ import minigrad
 from minigrad import Adam, Dense, Layer, MeanSquaredError, Residual, Sequential, parameter, state
 from minigrad.derivation import DerivationError
 from minigrad.parameter import walk
-from minigrad.testing import check_layer
+from minigrad.testing import GradientError, check_layer
 from tests.derivation.forwards import STEPS, TABLE, Silu
 
 
@@ -207,6 +207,11 @@ def test_a_recorded_fit_asks_it_bit_for_bit(cls):
 
 def test_the_checker_takes_a_surrogate_in_it():
     assert check_layer(Box(Rounds()), TABLE) and check_layer(Box(Sequential([Dense(4, 4), Rounds()])), TABLE)
+
+
+def test_the_checker_names_the_layer_in_it_of_which_the_backward_is_another():
+    with pytest.raises(GradientError, match=r"asks that of Detaches\(\): .*surrogate\(x\)"):
+        check_layer(Box(Detaches()), TABLE)
 
 
 def test_the_gradients_are_those_of_the_latest_call_each_time():
