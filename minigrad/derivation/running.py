@@ -105,9 +105,9 @@ def traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Array, trace: Trac
             for name, array in (inner.params | inner.states).items():
                 if isinstance(array, np.ndarray):
                     vars(inner)[name] = Recorded(array, trace.tape)
-        raised = Unrecordable.raised
+        raised = Unrecordable.raised()
         y = _traced(layer, run, Recorded(x, trace.tape), trace)
-        if Unrecordable.raised > raised:
+        if Unrecordable.raised() > raised:
             raise DerivationError("it catches an error that it meets only here, and does something else then")
         return y
     finally:

@@ -7,6 +7,7 @@ raises Unrecordable: a recorded step must be the same sequence of operations wha
 from __future__ import annotations
 
 import operator
+import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -46,14 +47,21 @@ REDUCTIONS: dict[str, np.ufunc] = {"sum": np.add, "prod": np.multiply, "max": np
 class Unrecordable(TypeError):
     """An operation whose outcome, or whose very happening, depends on the values of a recording array.
 
-    `raised` counts them: code that catches one, and goes on, has not done what it does with plain arrays.
+    `raised()` counts those of this thread: code that catches one, and goes on, has not done what it does with plain
+    arrays.
     """
 
-    raised: ClassVar[int] = 0
+    counts: ClassVar[threading.local] = threading.local()
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        Unrecordable.raised += 1
+        Unrecordable.counts.raised = Unrecordable.raised() + 1
+
+    @staticmethod
+    def raised() -> int:
+        """How many there have been in this thread."""
+        count: int = getattr(Unrecordable.counts, "raised", 0)
+        return count
 
 
 class Tape:

@@ -94,9 +94,9 @@ class Tap:
             noted = tape.note_opaque(function, plain, result, arrays, self._why)
             result = None if result is None else noted
         else:
-            raised = Unrecordable.raised
+            raised = Unrecordable.raised()
             result = function(*arguments)
-            if Unrecordable.raised > raised:
+            if Unrecordable.raised() > raised:
                 raise Unrecordable(f"its {verb} catches an error that it meets only here, and does something else then")
         if result is None:
             return None

@@ -14,8 +14,8 @@ UNWRITTEN = (
     "backward, or forward in one piece"
 )
 ASKS = (
-    "no backward is written, and the one derived from forward asks that of {inner}: check_layer on it tells whether that "
-    "is right; where it is on purpose the derivative of another function, let the class declare that as surrogate(x)"
+    "no backward is written, and the one derived from forward asks that of {inner}: check_layer on it tells whether "
+    "that is right; where it is on purpose the derivative of another function, let the class declare that, surrogate(x)"
 )
 
 # What is raised where a single number belongs, and an array is given.
