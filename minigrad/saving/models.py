@@ -64,6 +64,8 @@ def loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
         raise ValueError(f"{path} can't be written, since this model could not be loaded: it {error}") from error
     for layer, again in zip(walk([model]), walk([loaded]), strict=True):
         for name in lost(layer, again, Layer):
+            if isinstance(layer, Model) and name in ("theta", "dtheta"):
+                continue  # made of what the layers have
             warnings.warn(
                 f"{path} does not hold the {name} of {layer!r}: it is {getattr(layer, name)!r} here, and as __init__ "
                 f"makes it once loaded. Declare it with state(), or let __init__ take it as an argument",
