@@ -24,6 +24,7 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing import (
+    borrowed,
     entrywise,
     forgotten,
     formula,
@@ -114,6 +115,8 @@ def _of_names(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         error = getattr(evidence, "error", None)
         nested = refusal.indented(bench.layer, error)
         found = None if nested else forgotten.correction(bench.layer, bench.x, error)
+        if found and not found.wholly and (lacks := borrowed.lacks(bench.layer)):
+            return Diagnosis(lacks)
         return Diagnosis(nested) if nested else _with(found.says, found) if found else Diagnosis()
     found = forgotten.in_loss(bench.loss, bench.is_right) if isinstance(bench, LossBench) else None
     return _with(found.says, found) if found else Diagnosis()
@@ -175,6 +178,8 @@ def _of_loss(bench: LossBench, evidence: WrongGradient) -> Diagnosis:
     p, t = evidence.facts["p"], evidence.facts["t"]
     if bench.crosses(p, t):
         return Diagnosis(SENTENCES["every p with every t"])
+    if lacks := borrowed.loss_lacks(bench.loss):
+        return Diagnosis(lacks)
     said = _by_numbers(evidence)
     outcome = repair.of_loss(bench, p, t, evidence.mismatch)
     found = outcome.correction
@@ -199,6 +204,9 @@ def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
             return Diagnosis(DERIVED_FROM_SURROGATE)
         exact = _first(signatures.exact(bench, case, mismatch, evidence.counts))
         return Diagnosis(exact if exact.startswith("forward ") else unwritten)
+    lacks = borrowed.lacks(bench.layer)
+    if lacks and not places.few_digits(mismatch):
+        return Diagnosis(lacks, "", formula.of(bench, case, mismatch))
     between = case.situation.startswith(BETWEEN)
     said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
     lines = line_by_line.read(bench)
@@ -320,6 +328,8 @@ def _ignores_dy(bench: LayerBench, dx: Array) -> bool:
 
 def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
     """The likely bug of a backward that raises: the change that mends it, shapes, or what other shapes it takes."""
+    if lacks := borrowed.lacks(bench.layer):
+        return Diagnosis(lacks)
     does_not_fit = refusal.shapes(evidence.error, evidence.rows, len(bench.x))  # before anything else runs
     found = _mended(bench, evidence.error)
     if found:

@@ -17,6 +17,7 @@ from typing import Any
 
 from minigrad.derivation.insertion import definition_of
 from minigrad.profiling import watched
+from minigrad.programs.contents import is_ours
 from minigrad.testing.slips import Known
 
 KNOWN = ("sigmoid", "relu", "softplus", "softmax")  # functions that are but a formula
@@ -235,6 +236,12 @@ def methods(cls: type, starts: tuple[str, ...]) -> Iterator[str]:
         found[name] = None
         left += [called for called in _names(function) if _is_helper(cls, called)]
     return iter(found)
+
+
+def inherited(cls: type, name: str) -> str:
+    """The class of the package from which a class of one's own has this method; "" where it does not."""
+    owner = next((each for each in cls.__mro__ if name in vars(each)), cls)
+    return "" if is_ours(cls) or not is_ours(owner) else owner.__name__
 
 
 def _names(function: Any) -> tuple[str, ...]:

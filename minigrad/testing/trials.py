@@ -22,7 +22,7 @@ from minigrad.parameter import Array
 from minigrad.testing.asked import Asked
 from minigrad.testing.budget import AS_ASKED, Deadline
 from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
-from minigrad.testing.methods import Method, first_line, methods
+from minigrad.testing.methods import Method, first_line, inherited, methods
 from minigrad.testing.rounding import matches
 from minigrad.testing.slips import Known, as_asked, edits
 
@@ -85,7 +85,7 @@ class Trials:
         changed = list[_Changed]()
         for name in methods(type(self.holder), starts):
             method = Method.of(getattr(type(self.holder), name))
-            if method is not None:
+            if method is not None and not inherited(type(self.holder), name):
                 known = method.known(self.holder, self.run, *((blamed, wrong) if name == starts[0] else ()))
                 known = self.asked.known(name, method, known) if self.asked else known
                 at = _Changed(name, method, known)
@@ -98,7 +98,7 @@ class Trials:
 
     def correction_at(self, name: str, line: int, alone: bool) -> Correction | None:
         """The first change that is right where shapes are wrong: of the statement in this line, or else of any."""
-        safe = name in methods(type(self.holder), (name,))
+        safe = name in methods(type(self.holder), (name,)) and not inherited(type(self.holder), name)
         method = Method.of(getattr(type(self.holder), name)) if safe else None
         if method is None:
             return None

@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from minigrad import Layer
+from minigrad import Dense, Layer, MeanSquaredError, Residual, Tanh
 from minigrad.functions import sigmoid
 from minigrad.testing import GradientError, check_layer, check_loss, diagnosis
 from tests.planted.families import fresh, losses, sequences
@@ -247,3 +247,35 @@ class Doubled(Layer):
     with pytest.raises(AssertionError, match=r"derived from forward") as caught:
         check_layer(namespace["Doubled"]())
     assert "likely bug" in str(caught.value)
+
+
+class Doubling(Dense):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Steep(Tanh):
+    def forward(self, x):
+        self.y = np.tanh(2 * x)
+        return self.y
+
+
+class Further(Residual):
+    def forward(self, x):
+        return super().forward(x) + x
+
+
+class Twice(MeanSquaredError):
+    def forward(self, p, t, sample_weight=None):
+        return 2 * super().forward(p, t, sample_weight)
+
+
+@pytest.mark.parametrize("wrong", [Doubling(3, 4), Steep(), Further(Dense(3, 3)), Twice()], ids=repr)
+def test_a_forward_of_ones_own_with_a_backward_of_the_package_lacks_one(wrong):
+    """What is said is not to edit the package's files."""
+    cls, base = type(wrong).__name__, type(wrong).__base__.__name__
+    with pytest.raises(
+        GradientError, match=rf"{cls} lacks .*backward of its own: what it inherits from {base}"
+    ) as caught:
+        (check_layer if isinstance(wrong, Layer) else check_loss)(wrong)
+    assert "written:" not in str(caught.value)
