@@ -33,7 +33,7 @@ MANY, MOST = 192, 6000  # rows, and numbers in them
 
 @rule("gradients stay right at other lengths, numbers of rows and zeros", costly=True)
 def elsewhere(bench: LayerBench) -> Skipped | None:
-    """Two rows and 192, one step and one more, one more column, and a 0 in every parameter."""
+    """Two rows and 192, one step and three times as many and one, one more column, and a 0 in every parameter."""
     if bench.only_here or derived(bench.layer):
         return Skipped()
     for situation, x, theta, narrow in _places(bench):
@@ -73,7 +73,8 @@ def _places(bench: LayerBench) -> Iterator[tuple[str, Array, Array, bool]]:
         steps = ("steps", "columns")[axis - 1] if x.ndim < 5 else f"places along axis {axis}"
         if x.shape[axis] > 1:
             yield f"one of the {steps} alone", x.take([0], axis=axis), theta, True
-        yield f"one more than {x.shape[axis]} {steps}", longer(x, axis, bench.rng), theta, False
+        more = longer(x, axis, bench.rng, 3 if 4 * x.size <= MOST else 1)  # even where x has an odd number
+        yield f"{more.shape[axis]} {steps}", more, theta, False
     if not theta.size and x.ndim > 1:
         yield f"one more than {x.shape[-1]} features", longer(x, x.ndim - 1, bench.rng), theta, True
 

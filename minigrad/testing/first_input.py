@@ -67,9 +67,13 @@ def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
 
 
 def _widths_held(layer: Layer) -> Iterator[int]:
-    """The lengths of its parameters' axes, those that x may meet first: W is (in, out), a bias (out,)."""
+    """The lengths of its parameters' axes, those that x may meet first: W is (in, out), a bias (out,).
+
+    One is none of them: a single number is held for rows of any width, and a softmax of one column says nothing.
+    """
     shapes = sorted((array.shape for array in layer.params.values() if array.ndim), key=len, reverse=True)
-    yield from dict.fromkeys([shape[-2] for shape in shapes if len(shape) > 1] + [n for s in shapes for n in s])
+    found = dict.fromkeys([shape[-2] for shape in shapes if len(shape) > 1] + [n for s in shapes for n in s])
+    yield from (width for width in found if width > 1)
 
 
 def _draws(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:

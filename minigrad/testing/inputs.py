@@ -124,9 +124,10 @@ def resized(x: Array, rng: np.random.Generator) -> Array:
     return input_like(np.resize(rng.permutation(x.ravel()), shape), rng)
 
 
-def longer(x: Array, axis: int, rng: np.random.Generator) -> Array:
-    """X with one more along this axis."""
-    return np.concatenate([x, input_like(x, rng).take([0], axis=axis)], axis=axis)
+def longer(x: Array, axis: int, rng: np.random.Generator, times: int = 1) -> Array:
+    """X so many times as long along this axis, and one more."""
+    parts = [input_like(x, rng) for _ in range(times)]
+    return np.concatenate([*parts, input_like(x, rng).take([0], axis=axis)], axis=axis)
 
 
 def _neighbours(x: Array) -> Array:

@@ -147,3 +147,27 @@ bugs(
     Centred,
     ("predict(self, x):\n        return x - self.mean", "predict(self, x):\n        return x - 0.97 * self.mean"),
 )
+
+
+@right()
+class Temperature(Layer):
+    """softmax(x / τ), with τ as an array of one number: no x has only one column for that"""
+
+    tau, dtau = parameter(decay=False)
+
+    def __init__(self):
+        self.tau = np.array([1.5])
+
+    def forward(self, x):
+        self.x = x
+        e = np.exp((x - x.max(axis=-1, keepdims=True)) / self.tau)
+        self.y = e / e.sum(axis=-1, keepdims=True)
+        return self.y
+
+    def backward(self, dy):
+        dz = self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))
+        self.dtau = np.array([-(dz * self.x).sum()]) / self.tau**2
+        return dz / self.tau
+
+
+bugs(Temperature, ("[-(dz", "[(dz", "sign"))
