@@ -80,12 +80,30 @@ def _arrays_are_kept(bench: LayerBench) -> None:
                     raise Evidence(what, "array replaced", parameter=name, promise="parameters are declared", held=held)
 
 
+def _lasting(bench: LayerBench) -> str:
+    """What is said of a number, an array or a generator that __init__ has made and forward changes; "" if none is."""
+
+    def content(value: Any) -> Any:
+        return value.bit_generator.state if isinstance(value, np.random.Generator) else copy.copy(value)
+
+    layer = bench.subject.layer
+    own = {name: value for name, value in vars(layer).items() if name in vars(bench.layer) and name not in layer.states}
+    kinds = int | float | np.ndarray | np.random.Generator
+    before = {name: content(value) for name, value in own.items() if isinstance(value, kinds)}
+    bench.subject.forward(bench.x)
+    name = next((name for name, value in before.items() if not same(content(vars(layer)[name]), value)), "")
+    likely = f"its {name} is another after every forward: what lasts from one to the next, as a count or a generator"
+    return f"{likely}, is declared; write {name} = state() in the class" if name else ""
+
+
 @rule("two calls give the same bits; gradients are set, not added to")
 def gradients_are_set(bench: LayerBench) -> None:
     """A gradient does not depend on how often backward ran, or on what its array held before."""
     subject, y = bench.subject, bench.subject.forward(bench.x).copy()
     if not same(subject.forward(bench.x), y):
-        raise Evidence("two forwards of the same x, from the same state, differ", "undeclared randomness")
+        raise Evidence(
+            "two forwards of the same x, from the same state, differ", "undeclared randomness", likely=_lasting(bench)
+        )
     dy = bench.upstream(y)
     garbage = bench.upstreams.uniform(1, 2, subject.dtheta.shape)
     subject.dtheta[...] = 0

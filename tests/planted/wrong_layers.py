@@ -648,7 +648,7 @@ class OverwritesOutput(Elementwise):
         return super().backward(dy)
 
 
-@planted("rng = state()")
+@planted("noise = state()")
 class RememberedNoise(Elementwise):
     def __init__(self):
         self.noise = np.random.default_rng(0)

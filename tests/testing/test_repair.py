@@ -279,3 +279,37 @@ def test_a_forward_of_ones_own_with_a_backward_of_the_package_lacks_one(wrong):
     ) as caught:
         (check_layer if isinstance(wrong, Layer) else check_loss)(wrong)
     assert "written:" not in str(caught.value)
+
+
+class Counting(Layer):
+    def __init__(self):
+        self.tau, self.n = 2.0, 0
+
+    def forward(self, x):
+        self.n += 1
+        self.a = self.tau / self.n
+        return x * self.a
+
+    def backward(self, dy):
+        return dy * self.a
+
+
+class Drawing(Layer):
+    def __init__(self):
+        self.tau, self.dice = 2.0, np.random.default_rng(0)
+
+    def forward(self, x):
+        self.a = self.tau * self.dice.random()
+        return x * self.a
+
+    def backward(self, dy):
+        return dy * self.a
+
+
+@pytest.mark.parametrize(("wrong", "name"), [(Counting(), "n"), (Drawing(), "dice")], ids=["a count", "a generator"])
+def test_what_lasts_from_one_forward_to_the_next_is_named(wrong, name):
+    with pytest.raises(
+        GradientError, match=rf"its {name} is another .*write {name} = state\(\) in the class"
+    ) as caught:
+        check_layer(wrong)
+    assert "tried" not in str(caught.value)
