@@ -27,7 +27,7 @@ LOSSES = [cls for cls in subclasses(Loss) if cls not in (Loss, minigrad.Gaussian
 
 @pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
 def test_layer_at_every_size(cls):
-    layer_test(lambda draw: draw(layers_of(cls)), max_examples=settings.default.max_examples // 5)()
+    layer_test(lambda draw: draw(layers_of(cls)), max_examples=settings.default.max_examples // 8)()
 
 
 @pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)

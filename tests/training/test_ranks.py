@@ -57,20 +57,21 @@ def said(request, tmp_path_factory):
 
 
 def test_ranks_train_as_one_process_does(said):
-    _, cases = said
+    ranks, cases = said
     compared = {name: case for name, case in cases.items() if "apart" in case}
-    assert len(compared) >= 4
+    assert len(compared) >= {2: 12, 3: 2}[ranks]
     for name, case in compared.items():
         bound = 1e-6 if name == "float32" else 1e-12
         assert case["same"] and case["apart"] < bound and case["loss_apart"] < bound, name
         assert [case["epochs"], case["best"]] == case["alone"], name
-    assert cases["plain"]["says"] and cases["weights"]["says"]  # the exchange is a line of the program that ran
+    # The exchange is a line of the program that ran.
+    assert all(cases[name]["says"] for name in ("plain", "weights") if name in cases)
 
 
 def test_rows_of_one_s_own_blocks_and_random_layers_repeat_bit_for_bit(said):
     _, cases = said
     repeated = {name: case for name, case in cases.items() if "repeated" in case}
-    assert len(repeated) >= 2
+    assert repeated
     for name, case in repeated.items():
         assert case["same"] and case["repeated"] and (case["epochs"] == 1 or case["loss"][-1] < case["loss"][0]), name
     assert cases["epochs"]["same"] and cases["epochs"]["learns"]
