@@ -80,7 +80,8 @@ class Prover:
             columns = np.broadcast_to(y.max(axis=0, keepdims=True, initial=0), y.shape) if y.ndim else y
             floor = Noise((EPS + point.tolerance) * columns, np.zeros_like(point.v))
             for part in point.parts:
-                floor.gradient[part.span] = EPS * self.largest(part, point.reach)
+                # A difference that cancels, as of a softmax, is multiplied by numbers as large as those that go in.
+                floor.gradient[part.span] = EPS * point.reach * self.largest(part, point.reach)
             nudge = 1e-6 * point.spread * point.scales
             point.noise = measured_noise(point.run, point.v, point.dy, nudge, floor)
             for part in point.parts:
