@@ -45,7 +45,7 @@ class Bench:
     def __init__(self, report: Report, directions: np.random.Generator, seconds: float = PROOF) -> None:
         self.report = report
         self.prover: Prover = Prover(directions, seconds)
-        self.deadline = Deadline(CHECK)
+        self.deadline: Deadline = Deadline(CHECK)
 
     def reset(self) -> None:
         """Clear up before the next rule."""

@@ -87,9 +87,9 @@ class Evidence(Exception):
     ) -> None:
         super().__init__(what)
         self.what = what
-        self.symptom = symptom
+        self.symptom: str = symptom
         self.likely = likely
-        self.situation = situation
+        self.situation: str = situation
         self.parameter = parameter
         self.index = index
         self.analytic = analytic
