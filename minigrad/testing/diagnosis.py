@@ -42,7 +42,7 @@ from minigrad.testing import (
 from minigrad.testing.axes import OR_FORWARD
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.budget import SIGNATURES, Deadline
-from minigrad.testing.gradients import sibling_of, try_gradients
+from minigrad.testing.gradients import is_narrow, sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Diagnosis
@@ -255,7 +255,7 @@ def _of_no_numbers(bench: LayerBench, case: Case, mismatch: Mismatch) -> Diagnos
 
 def _place(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     """Where a gradient is wrong that a change mends: at which inputs, or in rows of which width."""
-    if case.situation.startswith(WIDTHS):
+    if is_narrow(case.situation):
         return f"wrong for {case.situation.split(', ')[0]} numbers, right for others"
     if case.situation.startswith(BETWEEN):
         return BRANCHES
@@ -270,7 +270,6 @@ BY_REPAIR = (
     *("accumulated over calls", "left behind by an earlier call"),
 )
 OVERWRITTEN = {"dy overwritten": "backward", "x overwritten": "forward", "y overwritten": "backward"}
-WIDTHS = ("rows of 1,", "rows of 2,")
 BRANCHES = "a threshold in backward is not one in forward, or the other way round"
 TRIED: dict[bool | None, str] = {
     True: "then it is right",

@@ -7,7 +7,6 @@ random direction. Where that differs, the gradient is proved as everywhere else.
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,7 +19,7 @@ from minigrad.parameter import Array
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import OTHER_WIDTHS
 from minigrad.testing.derivative import EPS, Function
-from minigrad.testing.gradients import WIDTHS, proved, try_gradients
+from minigrad.testing.gradients import is_width, made_anew, proved, try_gradients
 from minigrad.testing.inputs import longer, with_rows
 from minigrad.testing.point import rms
 from minigrad.testing.report import Report
@@ -170,23 +169,15 @@ def other_makes(thing: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, value in config.items():
         other = _other(name, value, arguments.get(name))
         if other is not None:
-            yield f"{name}={other:.3g}", partial(_made, thing, config, {name: other})
-    widths = {name: 1 for name, value in config.items() if type(value) is int and _is_width(name) and value > 1}
+            yield f"{name}={other:.3g}", partial(made_anew, thing, {name: other})
+    widths = {name: 1 for name, value in config.items() if type(value) is int and is_width(name) and value > 1}
     if widths and isinstance(thing, Layer):
-        yield ONE_FEATURE, partial(_made, thing, config, widths)
-
-
-def _made(thing: Any, config: dict[str, Any], changed: dict[str, Any]) -> Any:
-    return type(thing)(**copy.deepcopy(config) | changed)
-
-
-def _is_width(name: str) -> bool:
-    return any(word in name for word in WIDTHS)
+        yield ONE_FEATURE, partial(made_anew, thing, widths)
 
 
 def _other(name: str, value: Any, argument: inspect.Parameter | None) -> float | None:
     """Another value of an optional argument that is a number, no width, seed or small eps; None if there is none."""
-    if "seed" in name or _is_width(name) or argument is None or argument.default is argument.empty:
+    if "seed" in name or is_width(name) or argument is None or argument.default is argument.empty:
         return None
     if type(value) is float and (value == 0 or 1e-3 <= abs(value) < np.inf):
         return 0.7 * value if value else 0.3

@@ -13,7 +13,7 @@ from minigrad.testing.rule import Evidence
 from minigrad.testing.sentences import SINGLE
 from minigrad.testing.subject import Subject
 
-WIDTHS = ("in_features", "features", "in_channels", "channels")  # the attributes that say how wide a row is
+INPUT_WIDTHS = ("in_features", "features", "in_channels", "channels")  # what says how wide a row is
 SMALLEST, LARGEST = 1e-100, 1e15  # numbers whose squares float64 can tell from 0, and float32 can hold
 OF_THE_CODE = (NotImplementedError, NameError, AttributeError, RecursionError)  # which no x is to blame for
 
@@ -57,7 +57,7 @@ def _shapes(layer: Layer) -> Iterator[tuple[int, ...]]:
     """Shapes of a row: what the layer says, rows of as many axes as it says first, and some that are usual."""
     if layer.input_shape is not None:
         yield layer.input_shape
-    says = [width for name in WIDTHS if isinstance(width := getattr(layer, name, None), int)]
+    says = [width for name in INPUT_WIDTHS if isinstance(width := getattr(layer, name, None), int)]
     says += [] if layer.input_shape or says else list(_widths_held(layer))
     usual: list[tuple[int, ...]] = []
     for width in says:

@@ -14,6 +14,7 @@ from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import OTHER_WIDTHS
 from minigrad.testing.derivative import EPS
+from minigrad.testing.first_input import INPUT_WIDTHS
 from minigrad.testing.inputs import refused
 from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Report
@@ -212,22 +213,22 @@ def _cases(bench: LayerBench) -> tuple[list[Case], list[str]]:
         except Exception as error:
             if not (refused(error) or bench.subject.stateful or _may_refuse(situation)):
                 cases.append(bench.case(situation, x, theta))  # which raises the evidence
-            if not _is_narrow(situation):
+            if not is_narrow(situation):
                 left_out.append(f"{situation.split(', ')[0]} ({type(error).__name__}: {error})")
             continue
         try:
             cases.append(bench.case(situation, x, theta))
         except (WrongShape, Refused) as found:  # other rows may be none that the layer is for, though forward runs
             fits = isinstance(found, WrongShape) and found.dx.size == x.size
-            if fits or not (_is_narrow(situation) or situation.startswith("wider")):
+            if fits or not (is_narrow(situation) or situation.startswith("wider")):
                 raise
-            left_out += [] if _is_narrow(situation) else [f"{situation.split(', ')[0]} ({found.what})"]
+            left_out += [] if is_narrow(situation) else [f"{situation.split(', ')[0]} ({found.what})"]
     if left_out:
         bench.report.note(f"not checked at {'; '.join(dict.fromkeys(left_out))}")
     return cases, skipped
 
 
-def _is_narrow(situation: str) -> bool:
+def is_narrow(situation: str) -> bool:
     """Whether rows are of another width than the layer may be for: constants of its own are then broadcast."""
     return situation.startswith("rows of ") and "another size" not in situation
 
@@ -293,6 +294,16 @@ def _noise_of_several(bench: LayerBench) -> Array:
 WIDTHS = ("features", "channels", "units", "hidden", "width")
 
 
+def is_width(argument: str) -> bool:
+    """Whether an argument of this name says how wide something is."""
+    return any(word in argument for word in WIDTHS)
+
+
+def made_anew(thing: Any, changed: dict[str, Any]) -> Any:
+    """Another object of the class, with these arguments changed."""
+    return type(thing)(**copy.deepcopy(thing.config()) | changed)
+
+
 @rule("right for other widths too", costly=True)
 def other_widths(bench: LayerBench) -> Skipped | str:
     """A layer is also right where its widths are larger than 8, and not equal where they are equal here."""
@@ -328,14 +339,14 @@ def _as_by_default(cls: type, config: dict[str, Any]) -> bool:
 
 def wider_sibling(bench: LayerBench, config: dict[str, Any]) -> LayerBench:
     """The bench of a layer whose widths are multiples of this one's, beyond 8, and with no square matrix."""
-    widths = {n: v for n, v in config.items() if type(v) is int and v > 0 and any(word in n for word in WIDTHS)}
+    widths = {n: v for n, v in config.items() if type(v) is int and v > 0 and is_width(n)}
     wider = {name: value * -(-9 // value) for name, value in widths.items()}
     if widths and widths.get("in_features") == widths.get("out_features") and "out_features" in wider:
         wider["out_features"] *= 2
     if not wider or wider == widths:
         raise LookupError("no width to change")
-    layer = type(bench.layer)(**copy.deepcopy(config) | wider)
-    inner = next((name for name in ("in_features", "features", "in_channels", "channels") if name in widths), None)
+    layer = made_anew(bench.layer, wider)
+    inner = next((name for name in INPUT_WIDTHS if name in widths), None)
     x = bench.x if bench.given or bench.x.ndim > 2 else None
     if x is not None and inner is not None and x.dtype.kind == "f" and x.shape[-1] == widths[inner]:
         x = np.concatenate([x] * (wider[inner] // widths[inner]), axis=-1) * bench.rng.uniform(0.7, 1, wider[inner])
@@ -346,7 +357,7 @@ def wider_sibling(bench: LayerBench, config: dict[str, Any]) -> LayerBench:
 
 def sibling_of(bench: LayerBench, out_features: int) -> LayerBench:
     """The bench of a layer that differs in `out_features` alone."""
-    layer = type(bench.layer)(**bench.layer.config() | {"out_features": out_features})
+    layer = made_anew(bench.layer, {"out_features": out_features})
     return LayerBench(layer, None, 0, Report(repr(layer)))
 
 
