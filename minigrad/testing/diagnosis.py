@@ -34,7 +34,6 @@ from minigrad.testing import (
     paths,
     places,
     refusal,
-    refused,
     repair,
     signatures,
     surrogate,
@@ -104,7 +103,7 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         numbers = _of_numbers(layer_bench.layer, layer_bench.x, evidence.error) if layer_bench else Diagnosis()
         if numbers.sentence:
             return numbers
-        said = refused.of_value(evidence.error, evidence.rows)
+        said = refusal.of_value(evidence.error, evidence.rows)
         return _of_refusal(layer_bench, evidence, said) if layer_bench else Diagnosis(said)
     return _of_contract(layer_bench, evidence) if layer_bench else Diagnosis(refusal.shapes(evidence.__cause__))
 
@@ -334,7 +333,7 @@ def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
     if found:
         only = square if (square := _square(bench)) == SENTENCES["square shapes only"] else ""
         words = [
-            found.says if said in ("", refused.ONE_NUMBER, refused.KEPT_AXIS, UNSUMMED) else said,
+            found.says if said in ("", refusal.ONE_NUMBER, refusal.KEPT_AXIS, UNSUMMED) else said,
             does_not_fit,
             only,
         ]

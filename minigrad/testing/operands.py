@@ -1,4 +1,4 @@
-"""Slips of operands: one name for another, something too much, something too little, a number, a sign.
+"""Slips of operands: something too much, a case or a mask too, something too little, a number, a sign.
 
 Each function yields, for a place in a function's source, the edits that undo such a slip there, with words for it.
 """

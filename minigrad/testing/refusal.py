@@ -1,4 +1,4 @@
-"""Why backward raises, or returns no dx of x's shape: the shapes that do not fit, and a change with which it is right.
+"""Why backward raises, or returns no dx of x's shape: what does not fit, and a change with which it is right.
 
 What is tried are the changes of `minigrad.testing.trials`, first of the line that raised. The gradient that is wanted
 is the numerical derivative of forward, which ran.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.derivation.insertion import definition_of
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, Declared, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REFUSAL, Deadline
 from minigrad.testing.derivative import slope
@@ -27,11 +28,15 @@ from minigrad.testing.methods import Method, source_at
 from minigrad.testing.nodes import code
 from minigrad.testing.repair import UNTOUCHED, elsewhere, is_ours, result_of
 from minigrad.testing.rounding import matches
+from minigrad.testing.sentences import UNSUMMED
 from minigrad.testing.subject import INPUT, Case, Part, Subject
 from minigrad.testing.trials import Correction, Trials
 
 PACKAGE = str(Path(__file__).parents[1])
 ENTRIES = 8  # of each part that are compared
+ONE_NUMBER = "one number stands where one for every entry belongs: a bias's is the sum over the rows, axis=0"
+NO_ROWS = "of no rows a loop, or Python's sum, makes a number and no array: use array.sum(axis=0)"
+KEPT_AXIS = "there is an axis too much: a sum over the batch has kept its axis, or one more axis is to be summed over"
 
 
 def correction(bench: LayerBench, error: Exception | None) -> Correction | None:
@@ -193,3 +198,36 @@ def _of_product(left: str, a: tuple[int, ...], right: str, b: tuple[int, ...]) -
 def _scope(frame: FrameType) -> dict[str, Any]:
     held = frame.f_locals.get("self")
     return {**frame.f_locals, **{f"self.{name}": value for name, value in getattr(held, "__dict__", {}).items()}}
+
+
+def of_value(error: Exception, rows: int) -> str:
+    """What the value that an array did not take says of the bug, if that is the error."""
+    refused = _not_taken(error)
+    if refused is not None:
+        shape, value = refused
+        if value.shape == (rows, *shape):
+            return UNSUMMED
+        if value.shape == (rows,) != shape and len(shape) == 1:
+            return "summed over the outputs, one number for every row: sum over the rows, with axis=0"
+        if value.shape == () and shape:
+            return ONE_NUMBER if rows else NO_ROWS
+        if len(shape) == 2 and value.shape == shape[::-1]:
+            return "transposed: the gradient has the two axes of its parameter exchanged"
+        if value.ndim == len(shape) + 1 and value.shape[1:] == shape:
+            return KEPT_AXIS
+    shapes = re.findall(r"\(([\d,]*)\)", str(error)) if "input array from shape" in str(error) else []
+    if len(shapes) == 2 and shapes[0].split(",") == [str(rows), *filter(None, shapes[1].split(","))]:
+        return UNSUMMED
+    if "read-only" in str(error):
+        return "an argument is overwritten in place; work on a copy"
+    return ""
+
+
+def _not_taken(error: Exception) -> tuple[tuple[int, ...], Array] | None:
+    """The shape of a declared array and the value of another shape that it did not take, if that is the error."""
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code is Declared.__set__.__code__:
+            held, value = frame.f_locals.get("held"), frame.f_locals.get("value")
+            if held is not None and value is not None:
+                return held.shape, np.asarray(value)
+    return None

@@ -1,4 +1,4 @@
-"""The contract of a layer (see `minigrad.layer.Layer`): rules of its protocol here, and those of three more files."""
+"""The contract of a layer (see `minigrad.layer.Layer`): rules of its protocol here, and all in their order."""
 
 from __future__ import annotations
 
