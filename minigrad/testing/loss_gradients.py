@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from minigrad.parameter import Array
-from minigrad.testing.elsewhere import differs, other_makes
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.point import Mismatch, Point
 from minigrad.testing.rounding import agree, noise_of
 from minigrad.testing.rule import Evidence, Skipped, WrongGradient, rule
+from minigrad.testing.variations import differs, other_makes
 
 COORDINATES, FEW = 40, 8
 ROWS = 192

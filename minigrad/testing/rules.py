@@ -9,7 +9,6 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import walk
 from minigrad.testing.bench import LayerBench
-from minigrad.testing.elsewhere import elsewhere, other_arguments
 from minigrad.testing.gradients import after_steps, derivative, gradients_are_set, linear, other_widths, runs
 from minigrad.testing.inference import independent_rows, inference, mean_of_training, output_shape
 from minigrad.testing.inputs import LAYOUTS
@@ -18,6 +17,7 @@ from minigrad.testing.rounding import agree, same, same_configs
 from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, rule
 from minigrad.testing.subject import Subject
 from minigrad.testing.values import cancellation, finite, single_precision
+from minigrad.testing.variations import elsewhere, other_arguments
 
 OF_NO_ROWS = "cannot reshape array of size 0"
 

@@ -14,7 +14,6 @@ from minigrad.testing import (
     bench,
     check_layer,
     check_loss,
-    elsewhere,
     first_input,
     gradients,
     inference,
@@ -27,6 +26,7 @@ from minigrad.testing import (
     rules,
     sentences,
     values,
+    variations,
 )
 from minigrad.testing.contract import check
 from minigrad.testing.rule import Evidence, Rule, Skipped, rule
@@ -79,7 +79,7 @@ def symptoms(module):
 
 def test_every_symptom_has_a_sentence_and_every_sentence_a_symptom():
     evidenced = importlib.import_module(Evidence.__module__)
-    of_layers = (bench, first_input, elsewhere, evidenced, gradients, inference, predicted, rules, values)
+    of_layers = (bench, first_input, variations, evidenced, gradients, inference, predicted, rules, values)
     files = (*of_layers, loss, loss_gradients, loss_values, model, optimizer)
     named = {symptom for file in files for symptom in symptoms(file)}
     assert named == set(sentences.SENTENCES)
