@@ -92,7 +92,6 @@ def _keeps(bench: LayerBench, holder: Layer) -> bool:
     Two of them count only if they held before, too: a second slip is no reason to withhold the correction of a first.
     """
     methods = {name: method.__func__ for name, method in vars(holder).items() if isinstance(method, MethodType)}
-
     x = bench.whole if bench.given else None
 
     def broken(rule: Callable[[LayerBench], object]) -> bool:
@@ -103,9 +102,9 @@ def _keeps(bench: LayerBench, holder: Layer) -> bool:
         return False
 
     with _methods_of(type(holder), methods):
-        found = [each for each in (linear, arguments_unchanged) if broken(each)]
         if broken(try_gradients) or broken(other_widths):
             return False
+        found = [each for each in (linear, arguments_unchanged) if broken(each)]
     return all(map(broken, found))
 
 

@@ -116,11 +116,11 @@ def health(model: Model, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | N
         examples = as_examples(trial, x, t, loss, None, None)
         rows = np.random.default_rng(seed).permutation(len(examples))[:ROWS]
         batch = trial.admit(np.asarray(examples.x)[rows]), examples.targets(rows)
-        learned = objective.value(*batch) < LEARNED * objective.value(batch[0], batch[1][::-1])
+        beside_others = objective.value(batch[0], batch[1][::-1])
         seen = _Seen(objective, *batch)
         faults: dict[str, str] = {}
         faults |= _of_x(batch[0], seen.leaves)
-        faults |= _of_units(seen, learned)
+        faults |= _of_units(seen, seen.loss < LEARNED * beside_others)
         faults |= _of_gradients(seen)
         if optimizer is not None:
             faults |= _of_rate(model, loss, optimizer, *batch)
