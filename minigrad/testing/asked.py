@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from traceback import walk_tb
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -100,11 +101,8 @@ def run(layer: Layer, method: Method, dy: Array, change: Change | None = None) -
         with running(layer, method, seen) as function:
             seen("return", layer.backward(dy.copy()), method.tree.body[-1].lineno)
     except Exception as error:
-        trace, raised = error.__traceback__, None
-        while trace is not None:
-            raised = trace.tb_lineno if trace.tb_frame.f_code is function.__code__ else raised
-            trace = trace.tb_next
-        return found, raised
+        lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code is function.__code__]
+        return found, lines[-1] if lines else None
     return found, None
 
 
