@@ -20,7 +20,7 @@ from minigrad.programs.arrays import Recorded, RecordedGenerator, Tape, Unrecord
 from minigrad.programs.contents import GlobalGenerators, SharedState, Unsure, carried_by_function, is_ours, snapshot
 from minigrad.programs.form import Part, Position, View
 from minigrad.programs.recordable import Double, Recordable, gradients_of, title_of
-from minigrad.programs.watching import Watch, watching
+from minigrad.programs.watching import Watch, watchable, watching
 
 
 @dataclass
@@ -233,11 +233,12 @@ def record_twice(work: Recordable, opaque: dict[Position, str]) -> tuple[Double,
         found: dict[Position, str]
         try:
             double = work.double()
-            first = record(double.work, opaque)
-            double.work.turn()
-            second = record(double.work, opaque)
-            differs = difference(first, second)
-            found = first.troubles | _carried_to_predict(double.work, first, opaque)
+            with watchable():
+                first = record(double.work, opaque)
+                double.work.turn()
+                second = record(double.work, opaque)
+                differs = difference(first, second)
+                found = first.troubles | _carried_to_predict(double.work, first, opaque)
             drawing = first.tape.draws_globally & second.tape.draws_globally  # other threads may draw as well
             found |= dict.fromkeys(drawing - set(opaque), "it draws from a global generator")
             if differs is not None:

@@ -15,6 +15,8 @@ from minigrad.configured import Configured
 from minigrad.programs.form import Position
 
 _one_at_a_time = threading.RLock()
+_watch: Watch | None = None
+"""The one that sees what happens."""
 
 
 class Watch:
@@ -49,26 +51,43 @@ class Watch:
 
 
 @contextmanager
-def watching(watch: Watch) -> Iterator[None]:
-    """In here the watch sees what the calling thread does with layers, losses and optimizers; others wait to record."""
+def watchable() -> Iterator[None]:
+    """In here attributes can be watched; others wait to record.
 
-    def read(self: Any, name: str) -> Any:
-        watch.sees(self, name, sets=False)
-        return object.__getattribute__(self, name)
-
-    def put(self: Any, name: str, value: Any) -> None:
-        watch.sees(self, name, sets=True)
-        object.__setattr__(self, name, value)
-
+    Getting ready takes a walk over all subclasses of Configured, in Python itself: who watches several times in a row
+    does it once, by being in here all the time.
+    """
     with _one_at_a_time:
-        before = {name: vars(Configured).get(name) for name in ("__getattribute__", "__setattr__")}
-        Configured.__getattribute__ = read  # type: ignore[method-assign]
-        Configured.__setattr__ = put  # type: ignore[method-assign]
+        if "__getattribute__" in vars(Configured):  # who is in here already: a recording may meet another on the way
+            yield
+            return
+        Configured.__getattribute__ = _read  # type: ignore[method-assign]
+        Configured.__setattr__ = _put  # type: ignore[method-assign]
         try:
             yield
         finally:
-            for name, function in before.items():
-                if function is None:
-                    delattr(Configured, name)
-                else:  # in here something was recorded on the way
-                    setattr(Configured, name, function)
+            del Configured.__getattribute__, Configured.__setattr__
+
+
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """In here the watch sees what the calling thread does with layers, losses and optimizers."""
+    global _watch
+    with watchable():
+        before, _watch = _watch, watch
+        try:
+            yield
+        finally:
+            _watch = before
+
+
+def _read(self: Any, name: str) -> Any:
+    if (watch := _watch) is not None:  # as it was when asked: another thread may end it meanwhile
+        watch.sees(self, name, sets=False)
+    return object.__getattribute__(self, name)
+
+
+def _put(self: Any, name: str, value: Any) -> None:
+    if (watch := _watch) is not None:
+        watch.sees(self, name, sets=True)
+    object.__setattr__(self, name, value)
