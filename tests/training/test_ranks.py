@@ -106,7 +106,7 @@ def test_all_end_with_the_rank_that_ends(how, tmp_path):
 @posix
 def test_ctrl_c_ends_all_and_keeps_the_checkpoint(tmp_path):
     path = tmp_path / "killed"
-    with launch(2, tmp_path, "goes on", "100000") as process:
+    with launch(2, tmp_path, "goes on", "100000", "killed") as process:
         rank = int(process.stdout.readline())
         while not path.exists():
             assert process.poll() is None, process.stderr.read()
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_all_and_keeps_the_checkpoint(tmp_path):
 
 def test_a_rank_that_is_killed_costs_the_time_since_the_checkpoint(tmp_path):
     path = tmp_path / "killed"
-    with launch(2, tmp_path, "goes on", "100000") as process:
+    with launch(2, tmp_path, "goes on", "100000", "killed") as process:
         while not path.exists():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
@@ -133,11 +133,10 @@ def test_a_rank_that_is_killed_costs_the_time_since_the_checkpoint(tmp_path):
         assert process.returncode != 0
     begun = len(load_history(path))
     assert begun >= 1
-    for folder in (tmp_path, tmp_path / "whole"):
-        folder.mkdir(exist_ok=True)
-        status, _, err = run(2, folder, "goes on", str(begun + 3))
-        assert status == 0, err
-    assert np.array_equal(load(path).theta, load(tmp_path / "whole" / "killed").theta)
+    status, _, err = run(2, tmp_path, "goes on", str(begun + 3), "killed", "whole")
+    assert status == 0, err
+    assert len(load_history(path)) == begun + 3
+    assert np.array_equal(load(path).theta, load(tmp_path / "whole").theta)
 
 
 def load_history(path):

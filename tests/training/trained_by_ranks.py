@@ -5,6 +5,7 @@ mpiexec -n 3 python -m mpi4py tests/training/trained_by_ranks.py FOLDER [CASE â€
 
 import json
 import os
+import signal
 import sys
 import zlib
 from pathlib import Path
@@ -31,9 +32,10 @@ from minigrad.data import Blocks
 from minigrad.programs import running
 from minigrad.programs.replay import StepProgram
 from minigrad.training.ranks import RankError
-from tests.systems import KILL
 
 running.price = lambda *_: 0.0  # programs at once, on some ranks sooner than on others
+NEVER = 10**9
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # of tests.systems, without importing pytest in every process
 comm = MPI.COMM_WORLD
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
@@ -47,11 +49,22 @@ names = np.array(["low", "middle", "high"])[labels]
 
 
 def train(
-    comm, *, x=x, t=labels, layers=(), dtype="float64", epochs=2, batch_size=32, optimizer=None, loss=None, **more
+    comm,
+    *,
+    x=x,
+    t=labels,
+    layers=(),
+    dtype="float64",
+    epochs=2,
+    batch_size=32,
+    optimizer=None,
+    loss=None,
+    programs=False,
+    **more,
 ):
     last = [Dense(12, 3), Softmax()] if loss is None else [Dense(12, 1)]
     model = Sequential([Dense(6, 12), ReLU(), *layers, *last], dtype=dtype, seed=1)
-    model.steps_by_hand = 5 + 3 * (0 if comm is None else comm.rank)
+    model.steps_by_hand = 5 + 3 * comm.rank if programs and comm is not None else NEVER
     history = model.fit(
         x,
         t,
@@ -77,32 +90,33 @@ def shard():
     return rows[labels[rows] < 2] if comm.rank == comm.size - 1 else rows
 
 
-def blocks(rows=20):
-    return Blocks([(x[i : i + rows], names[i : i + rows]) for i in range(0, M, rows)], 4)
+def blocks(rows=20, until=M):
+    return Blocks([(x[i : i + rows], names[i : i + rows]) for i in range(0, until, rows)], 4)
 
 
 SAME_AS_ALONE = {
-    "plain": {},
+    "plain": {"programs": True},
     "labels in words": {"t": names, "class_weight": "balanced"},
     "a short last batch": {"batch_size": 300},
-    "weights": {"sample_weight": w, "batch_size": 20},
-    "batches of two": {"x": x[:41], "t": labels[:41], "batch_size": 2},
+    "weights": {"sample_weight": w, "batch_size": 20, "programs": True},
+    "batches of two": {"x": x[:41], "t": labels[:41], "batch_size": 2, "programs": True},
     "weights in order": {"x": x[order], "t": labels[order], "sample_weight": w[order], "shuffle": False},
     "clipped": {"optimizer": lambda: ClipByNorm(Adam(0.003), 0.1)},
     "batches of one": {"x": x[:31], "t": labels[:31], "batch_size": 1},
     "stops early": {"validation": 0.2, "patience": 2, "epochs": 30, "optimizer": lambda: Adam(0.05)},
     "validation of one's own": {"validation": (x[:40], labels[:40]), "patience": 3, "epochs": 4},
     "numbers": {"t": x[:, 0] * 2, "loss": MeanSquaredError(), "validation": 0.1},
-    "float32": {"dtype": "float32"},
+    "float32": {"dtype": "float32", "programs": True},
 }
 REPEATABLE = {
-    "dropout and batch norm": {"layers": lambda: [BatchNorm(12), Dropout(0.2)], "augment": noise},
-    "blocks, batches of one": {"x": blocks, "t": None, "batch_size": 1, "epochs": 1},
+    "dropout and batch norm": {"layers": lambda: [BatchNorm(12), Dropout(0.2)], "augment": noise, "programs": True},
+    "blocks, batches of one": {"x": lambda: blocks(until=90), "t": None, "batch_size": 1, "epochs": 1},
     "own rows": {"x": lambda: x[shard()], "t": lambda: labels[shard()], "validation": 0.1, "class_weight": "balanced"},
-    "blocks": {"x": blocks, "t": None, "validation": 0.1, "patience": 3},
+    "blocks": {"x": blocks, "t": None, "validation": 0.1, "patience": 3, "programs": True},
     "blocks to validate on": {"validation": lambda: blocks(50), "t": names},
     "any seed": {"x": blocks, "t": None, "seed": None},
 }
+BY_HAND = REPEATABLE["dropout and batch norm"] | {"programs": False}
 
 
 def chosen(cases):
@@ -176,7 +190,7 @@ def failing():
 
     checkpoint = folder / "no such folder" / "checkpoint"
     cases = {
-        "step": {"layers": [Bad("raise")], "epochs": 9},
+        "step": {"layers": [Bad("raise")], "epochs": 9, "programs": True},
         "data": {"x": wrong},
         "augment": {"augment": augment},
         "checkpoint": {"checkpoint": checkpoint},
@@ -196,7 +210,7 @@ def failing():
 
 def resumed():
     """A training in two parts, the second from a checkpoint, and one in one."""
-    settings = REPEATABLE["dropout and batch norm"] | {"validation": 0.2, "patience": 9}
+    settings = BY_HAND | {"validation": 0.2, "patience": 9}
     path = folder / f"checkpoint {comm.size}"
     train(comm, checkpoint=path, **made(settings), epochs=3)
     model, history = train(comm, checkpoint=path, **made(settings), epochs=6)
@@ -232,7 +246,8 @@ def main(asked):
     if asked[:1] == ["goes on"]:
         if comm.rank == 1:
             print(os.getpid(), flush=True)
-        train(comm, **made(REPEATABLE["dropout and batch norm"]), epochs=int(asked[1]), checkpoint=folder / "killed")
+        for name in asked[2:]:
+            train(comm, **made(BY_HAND), epochs=int(asked[1]), checkpoint=folder / name)
         return
     same = chosen(SAME_AS_ALONE)
     together = [train(comm, **made(settings)) for _, settings in same]
