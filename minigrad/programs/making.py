@@ -40,9 +40,9 @@ log: logging.Logger = logging.getLogger("minigrad")
 class Made:
     """Some work as a program and as a function, and what they take for granted.
 
-    `layout` is where its results lie; `native` is the program without Python between the lines, where that is possible,
-    and `code` the Python function that is needed where it is not. `opaque` says which parts run as they are, and why;
-    `blocks` do the same for a step of many rows.
+    `layout` is where its results lie; `native` is the program with as little Python between its lines as is possible,
+    and `code` the Python function that is needed where no line runs natively. `opaque` says which parts run as they
+    are, and why; `blocks` do the same for a step of many rows.
     """
 
     program: Program
@@ -80,7 +80,7 @@ def make(work: Recordable, *, in_blocks: bool = False) -> Made:
         program, layout, code = found.on(double.original), lay_out(found), None
         trial = Trial(work, generators if draws else None)
         native = trial.native_of(program, layout)
-        if not (isinstance(native, Native) and native.whole):
+        if isinstance(native, Unwritable):
             code = numpy_source.write(program, layout)
             trial.compare(program, code)
         blocks = trial.blocks_of(program) if in_blocks else None

@@ -82,7 +82,7 @@ class StepProgram(Program):
 
     @property
     def code(self) -> Code:
-        """The Python function that makes the step. Where all runs natively, it is written when it is asked for."""
+        """The Python function that makes the step. Where lines run natively, it is written when it is asked for."""
         if self._code is None:
             self._code = numpy_source.write(self, self.layout)
         return self._code

@@ -33,21 +33,22 @@ class Draws:
         Each option throws a die of its own and the highest wins: one option more changes only the cases that it wins.
         """
         options = list(options)
-        thrown = [self._die(f"{name} {option}") for option in options]
-        answer = options[thrown.index(max(thrown))]
-        return self._note(name, answer if self.fixed.get(name) not in options else self.fixed[name], options[0])
+        if self.fixed.get(name) in options:
+            return self._note(name, self.fixed[name], options[0])
+        return self._note(name, max(options, key=lambda option: self._die(f"{name} {option}")), options[0])
 
     def _die(self, name: str) -> int:
         return int(self.rng(name).integers(2**63))
 
     def number(self, name: str, low: int, high: int) -> int:
         """A whole number from low, the simplest, to high."""
-        drawn = int(self.rng(name).integers(low, high + 1))
-        return self._note(name, min(max(self.fixed.get(name, drawn), low), high), low)
+        drawn = self.fixed[name] if name in self.fixed else int(self.rng(name).integers(low, high + 1))
+        return self._note(name, min(max(drawn, low), high), low)
 
     def chance(self, name: str, probability: float) -> bool:
         """True so often; False is simplest."""
-        return self._note(name, self.fixed.get(name, bool(self.rng(name).random() < probability)), False)
+        drawn = self.fixed[name] if name in self.fixed else bool(self.rng(name).random() < probability)
+        return self._note(name, drawn, False)
 
     def _note(self, name: str, answer: Any, simplest: Any) -> Any:
         self.drawn[name], self.simplest[name] = answer, simplest

@@ -15,7 +15,7 @@ from tests.fuzz.cases import FAMILIES
 from tests.fuzz.draws import Draws
 from tests.fuzz.habits import HABITS
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet", "several_blas_threads")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet")]
 
 OPEN_HABITS: dict[str, str] = {}
 OPEN_OTHERS: dict[str, str] = {}
@@ -124,12 +124,14 @@ def test_each_habit_alone(habit):
     assert alone(habit, 0).failure() is None
 
 
+@pytest.mark.usefixtures("several_blas_threads")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_few_cases_of_each_family(family):
     for seed in range(SEEDS if family != "many rows" else 2):
         refuse(Case(family, seed))
 
 
+@pytest.mark.usefixtures("several_blas_threads")
 @pytest.mark.parametrize(("family", "seed"), seeds_that_failed())
 def test_seeds_that_failed(family, seed):
     refuse(Case(family, seed))
