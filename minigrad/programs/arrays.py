@@ -247,6 +247,13 @@ class Recorded(NDArrayOperatorsMixin):
         self.made: bool = made
         self.weak: bool = weak
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What `isinstance` is told: the class of what the layers have in its place."""
+        if self.weak:
+            return float
+        return np.ndarray if self.ndim or not self.made else self.dtype.type
+
     @property
     def shape(self) -> tuple[int, ...]:
         """As of the array."""
@@ -355,7 +362,8 @@ class Recorded(NDArrayOperatorsMixin):
         )
 
     def __pow__(self, other: Any) -> Any:
-        if self.made and self.ndim == 0 and isinstance(other, int | float | np.generic):
+        a_number = isinstance(other, int | float | np.generic) and not isinstance(other, Recorded)
+        if self.made and self.ndim == 0 and a_number:
             # A NumPy scalar's power is C's, which may differ from the ufunc's in the last bit.
             return self.tape.note(Call, scalar_power, (self.array, other), {}, scalar_power(self.array, other))
         return super().__pow__(other)

@@ -69,6 +69,8 @@ def content(value: Any, within: frozenset[int] = frozenset()) -> Any:
     """A value in a form that can be compared later: arrays by their bytes, functions with what they carry, own objects
     by their attributes. Raises Unsure for what can't be looked into.
     """
+    if isinstance(value, Recorded | RecordedGenerator):
+        raise Unsure("a recording array")
     if isinstance(value, PLAIN):
         return type(value), repr(value)
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
@@ -107,8 +109,6 @@ def _of_object(value: Any, within: frozenset[int]) -> Any:
         return content(value.__func__, within), content(value.__self__, within)
     if isinstance(value, functools.partial):
         return content(value.func, within), content([value.args, value.keywords], within)
-    if isinstance(value, Recorded | RecordedGenerator):
-        raise Unsure("a recording array")
     if hasattr(value, "__dict__") and type(value).__module__ != "builtins":
         return type(value), content(vars(value), within)
     try:

@@ -129,7 +129,7 @@ def recording_arrays(objects: Sequence[tuple[Any, Mapping[str, Any]]], tape: Tap
     try:
         for o, values in objects:
             for name, value in values.items():
-                if isinstance(value, np.ndarray):
+                if isinstance(value, np.ndarray) and not isinstance(value, Recorded):  # which it may be already
                     vars(o)[name] = Recorded(value, tape)
                 elif isinstance(value, np.random.Generator):
                     vars(o)[name] = RecordedGenerator(value, tape)

@@ -19,6 +19,7 @@ from minigrad.model import Model, run_predict
 from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
+from minigrad.programs.arrays import Recorded
 from minigrad.programs.contents import ByIdentity, Unsure, content
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
@@ -255,7 +256,7 @@ def program(
 
 def predict(model: Model, x: Array) -> Array:
     """One block of rows through the layers, a fresh array: by a program where there is one and the rows are few."""
-    if not isinstance(x, np.ndarray):  # a prediction around this one is being recorded
+    if isinstance(x, Recorded):  # a prediction around this one is being recorded
         return run_predict(model.chain(), x)
     in_order = x.flags.c_contiguous and x.flags.aligned  # as a program has its rows
     if len(x) <= ROWS_PREDICTED_BY_PROGRAMS and in_order:

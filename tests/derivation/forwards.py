@@ -32,6 +32,17 @@ class Silu(Layer):
         return x * s
 
 
+class Asking(Layer):
+    """takes numbers in lists, too, and asks for the classes of what it makes"""
+
+    def forward(self, x):
+        if not isinstance(x, np.ndarray):
+            return 0 * np.tanh(x)
+        if isinstance(x.sum(), np.ndarray) or not isinstance(x.sum(), np.generic):
+            return 0 * x
+        return x * x if isinstance(x[:1] / 2, np.ndarray) else 0 * x
+
+
 class Norm(Layer):
     gamma, dgamma = parameter(decay=False)
     beta, dbeta = parameter(decay=False)
@@ -207,6 +218,7 @@ class Filling(Layer):
 LAYERS = {  # each with rows that it takes
     "plain": (lambda: Plain(4, 3), TABLE),
     "silu": (Silu, TABLE),
+    "asking": (Asking, TABLE),
     "norm": (lambda: Norm(4), TABLE),
     "norm of steps": (lambda: Norm(4), STEPS),
     "running norm": (lambda: RunningNorm(4), TABLE),
