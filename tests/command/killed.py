@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.systems import KILL
+from tests.killing import KILL
 
 
 def killed_once(marker, number):

@@ -14,7 +14,8 @@ import pytest
 from benchmarks.ranks import ON_THIS_MACHINE, mpiexec
 from minigrad import SGD, Dense, MeanSquaredError, Sequential, load
 from minigrad.command.main import main
-from tests.systems import KILL, posix
+from tests.killing import KILL
+from tests.systems import posix
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,6 @@ mpiexec -n 3 python -m mpi4py tests/training/trained_by_ranks.py FOLDER [CASE â€
 
 import json
 import os
-import signal
 import sys
 import zlib
 from pathlib import Path
@@ -32,10 +31,10 @@ from minigrad.data import Blocks
 from minigrad.programs import running
 from minigrad.programs.replay import StepProgram
 from minigrad.training.ranks import RankError
+from tests.killing import KILL
 
 running.price = lambda *_: 0.0  # programs at once, on some ranks sooner than on others
 NEVER = 10**9
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # of tests.systems, without importing pytest in every process
 comm = MPI.COMM_WORLD
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
