@@ -5,15 +5,18 @@ import pytest
 
 from minigrad import Dense, ModelFileError, Sequential, TableModel, load
 from minigrad.command.main import main
+from tests.command.conftest import quicker  # noqa: F401
 from tests.tables import plants, write
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
+    """The models that the command makes for a label and for a number."""
     folder = tmp_path_factory.mktemp("models")
     data = write(folder / "plants.csv", plants())
     for target in ("species", "size"):
-        assert main(["train", data, "--target", target, "--epochs", "9", "--out", str(folder / target)]) == 0
+        given = ["train", data, "--target", target, "--hidden", "8", "--epochs", "9", "--out", str(folder / target)]
+        assert main(given) == 0
     return folder
 
 

@@ -9,8 +9,11 @@ import sklearn.metrics
 
 import minigrad
 from minigrad.command.main import main
+from minigrad.results import baselines
 from tests.command.test_tables import refused
 from tests.tables import plants, write
+
+LINEAR = ["--hidden", "none", "--epochs", 20]  # which would be chosen here, and is quicker said
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def run(capsys, *arguments):
 
 
 def test_a_threshold_is_kept_and_answers_by_it(loans, tmp_path, capsys):
-    train = ["train", loans / "loans.csv", "--target", "outcome", "--epochs", 30, "--out", tmp_path / "m"]
+    train = ["train", loans / "loans.csv", "--target", "outcome", *LINEAR, "--out", tmp_path / "m"]
     run(capsys, *train, "--threshold", 0.15)
     model, frame = minigrad.load(tmp_path / "m"), pd.read_csv(loans / "new.csv")
     p = model.predict_probabilities(frame)[:, 0]
@@ -54,13 +57,14 @@ def test_a_threshold_is_kept_and_answers_by_it(loans, tmp_path, capsys):
 
 
 def test_balanced_weights_find_more_of_the_rare_class(loans, capsys):
-    train = ["train", loans / "loans.csv", "--target", "outcome", "--epochs", 40, "--json"]
+    train = ["train", loans / "loans.csv", "--target", "outcome", *LINEAR, "--json"]
     plain, balanced = (run(capsys, *train, *more) for more in ([], ["--class-weight", "balanced"]))
     assert balanced["recall"][0] > plain["recall"][0] + 0.2
     assert balanced["settings"]["class_weight"] == "balanced" and "class_weight" not in plain["settings"]
 
 
-def test_hidden_none_is_the_linear_model(loans, capsys):
+def test_hidden_none_is_the_linear_model(loans, capsys, monkeypatch):
+    monkeypatch.setattr(baselines, "BASELINE_STEPS", 2000)
     train = ["train", loans / "loans.csv", "--target", "rate", "--json", "--hidden"]
     told, other = run(capsys, *train, "none"), run(capsys, *train, "2", "--epochs", "1")
     assert told["layers"] == ["Dense(4, 1)"] and told["settings"]["hidden"] == []
@@ -70,7 +74,8 @@ def test_hidden_none_is_the_linear_model(loans, capsys):
 
 
 def test_intervals_are_written_and_rows_of_the_training_are_known_again(loans, tmp_path, capsys):
-    told = run(capsys, "train", loans / "loans.csv", "--target", "rate", "--out", tmp_path / "m", "--json")
+    train = ["train", loans / "loans.csv", "--target", "rate", *LINEAR, "--out", tmp_path / "m"]
+    told = run(capsys, *train, "--json")
     kept = told["prediction_interval"]
     run(capsys, "predict", tmp_path / "m", loans / "new.csv", "--out", tmp_path / "p.csv")
     found = pd.read_csv(tmp_path / "p.csv")
@@ -83,7 +88,7 @@ def test_intervals_are_written_and_rows_of_the_training_are_known_again(loans, t
     told = run(capsys, "evaluate", tmp_path / "m", loans / "loans.csv", "--json")
     assert "400 of the 500 rows are rows that the model was trained on" in told["warnings"][0]
     # A training that goes on writes the interval of what it has become.
-    run(capsys, "train", loans / "loans.csv", "--target", "rate", "--out", tmp_path / "m", "--resume")
+    run(capsys, *train, "--resume")
     assert minigrad.load(tmp_path / "m").facts["interval"]["half_width"] == pytest.approx(kept["half_width"])
 
 
@@ -91,15 +96,15 @@ def test_intervals_are_written_and_rows_of_the_training_are_known_again(loans, t
     "facts", [{"threshold": {"label": "x", "from": 0.3}}, {"interval": {"half_width": "wide", "level": 0.9}}]
 )
 def test_facts_that_training_has_not_written_are_refused(loans, tmp_path, capsys, facts):
-    run(capsys, "train", loans / "loans.csv", "--target", "outcome", "--epochs", 1, "--out", tmp_path / "m")
+    run(capsys, "train", loans / "loans.csv", "--target", "outcome", *LINEAR, "--out", tmp_path / "m")
     model = minigrad.load(tmp_path / "m")
     model.network.preparation = model.facts | facts
     model.network.save(tmp_path / "m" / "model.safetensors")
     refused(capsys, ["show", str(tmp_path / "m")], "is not consistent")
 
 
-def test_explain_says_which_columns_matter(loans, tmp_path, capsys):
-    train = ["train", loans / "loans.csv", "--target", "outcome", "--drop", "rate", "--epochs", 30]
+def test_explain_says_which_columns_matter(loans, tmp_path, capsys, pictures):
+    train = ["train", loans / "loans.csv", "--target", "outcome", "--drop", "rate", *LINEAR]
     told = run(capsys, *train, "--out", tmp_path / "m", "--json")
     assert max(told["importance"], key=told["importance"].get) == "late"
     assert "Which columns matter" in (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
@@ -118,7 +123,8 @@ def test_explain_says_which_columns_matter(loans, tmp_path, capsys):
 
 
 def test_predict_explains_each_row(loans, tmp_path, capsys):
-    run(capsys, "train", loans / "loans.csv", "--target", "rate", "--out", tmp_path / "m")
+    train = ["train", loans / "loans.csv", "--target", "rate", "--hidden", 8, "--epochs", 40, "--out", tmp_path / "m"]
+    run(capsys, *train)
     run(capsys, "predict", tmp_path / "m", loans / "new.csv", "--out", tmp_path / "p.csv", "--explain")
     found, model = pd.read_csv(tmp_path / "p.csv"), minigrad.load(tmp_path / "m")
     mean = pd.read_csv(loans / "loans.csv").iloc[:400]["late"].mean()  # about that of the rows that were drawn

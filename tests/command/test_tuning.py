@@ -1,6 +1,7 @@
 """--ensemble, --final and --tune: what is measured is honest, and what is kept is what was asked for."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -91,25 +92,27 @@ def test_hidden_layers_are_taken_where_they_are_better_inside_the_training_rows(
     t = np.abs(x[:, 0]) + x[:, 1] * x[:, 2] if bent else x @ [1, 2, 3] + rng.normal(0, 1, 120)
     source = Table(pd.DataFrame(x, columns=list("abc")), pd.Series(t, name="t"))
     split = source.hold_out(0.2, 0)
-    found = tuning.choose(source, split, Settings())
+    asked = Settings(epochs=100)
+    found = tuning.choose(source, split, asked)
     assert bool(found.settings.hidden) == bent == (found.linear - found.hidden > found.deviation)
     told = "one hold-out" if many else "3 hold-outs"
     assert found.text().startswith(f"{'64 units' if bent else 'none'}: by {told} inside")
     if many:
         ((train, test),) = tuning._parts(source, np.sort(split.train), 0, 1)
         one, other = (
-            tuning.errors_of(*tuning.trained_on(source, train, Settings(hidden=hidden)), test) for hidden in (UNITS, ())
+            tuning.errors_of(*tuning.trained_on(source, train, replace(asked, hidden=hidden)), test)
+            for hidden in (UNITS, ())
         )
         assert (found.hidden, found.linear) == pytest.approx((one.mean() ** 0.5, other.mean() ** 0.5))
         drawn = np.random.default_rng(0).integers(len(test), size=(4000, len(test)))
         spread = np.std(other[drawn].mean(axis=1) ** 0.5 - one[drawn].mean(axis=1) ** 0.5)
         assert found.deviation == pytest.approx(spread, rel=0.2), "as drawing the rows again and again tells"
         monkeypatch.setattr(tuning, "MOST", 96)
-        assert tuning.choose(source, split, Settings()) is None
+        assert tuning.choose(source, split, asked) is None
         return
     source.answers = source.answers.copy()
     source.answers[split.held_out] = -1e6
-    assert tuning.choose(source, split, Settings()) == found
+    assert tuning.choose(source, split, asked) == found
     assert tuning.choose(source, split, Settings(hidden=(5,))) is None
 
 
