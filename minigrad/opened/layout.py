@@ -37,7 +37,8 @@ def rows_of(node: Node) -> int:
 
 def columns_of(node: Node) -> int:
     """How many columns an array has where it is written down."""
-    return node.size // rows_of(node) if rows_of(node) else 0
+    rows = rows_of(node)
+    return node.size // rows if rows else 0
 
 
 class Layout:

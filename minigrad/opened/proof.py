@@ -126,8 +126,8 @@ class ProofSheet:
         def cell(node: Node, k: int) -> Cell:
             if node not in where:
                 return self._cell(node, k, STEP)
-            at, left = where[node]
-            return "", at + k // columns_of(node), left + k % columns_of(node)
+            (at, left), (down, right) = where[node], divmod(k, columns_of(node))
+            return "", at + down, left + right
 
         writer = Formulas(graph, blocks, cell)
         text = f"the forward pass with w {'+' if sign > 0 else '−'} ε"

@@ -51,7 +51,7 @@ class _Export:
             )
         if rows is not None and len(rows) > MOST_ROWS:
             raise OpenedError(f"{len(rows):,} rows are more than a workbook should compute; give {MOST_ROWS:,} at most")
-        size = sum(node.size for node in answering.graph.nodes if node.is_given)
+        size = sum(node.size for node in answering.graph.nodes if node.is_given and node.name != "x")
         self.made = [node for node in answering.notation.blocks if not node.is_given]
         width = sum(node.size for node in self.made) + len(answering.features)
         if size > WEIGHTS or width > COLUMNS:
