@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import zipfile
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
 import quickjs
@@ -42,13 +42,17 @@ def in_quickjs(page, code):
     return json.loads(context.eval(f"JSON.stringify({code})"))
 
 
-def in_browser(page, code, folder):
-    """The value of `code` in headless Chromium, where the page stands."""
+def in_browser(asked, folder):
+    """The values of `code` in headless Chromium for each (page, code), all in frames of one page: a start is dear."""
     if BROWSER is None:
         pytest.skip("chromium: it is not installed")
-    show = f"<script>document.title = 'OUT' + JSON.stringify((() => {{ {code} }})()) + 'END';</script></body>"
-    path = folder / "page.html"
-    path.write_text(page.replace("</body>", show), encoding="utf-8")
+    frames = ""
+    for page, code in asked:
+        inside = page.replace("</body>", f"<script>var FOUND = (() => {{ {code} }})();</script></body>")
+        frames += f'<iframe srcdoc="{html.escape(inside)}" width="1200" height="900"></iframe>'
+    collect = "document.title = 'OUT' + JSON.stringify(Array.from(frames, frame => frame.FOUND)) + 'END'"
+    path = folder / "pages.html"
+    path.write_text(f'<meta charset="utf-8"><body onload="{collect}">{frames}</body>', encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={folder / 'profile'}"]
     command = [BROWSER, *options, path.as_uri()]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
@@ -74,22 +78,41 @@ def values(path):
     return {name: [[None if v == "" else v for v in row] for row in sheet] for name, sheet in sheets.items()}
 
 
+def formulas(path):
+    """The text of all formulas of a workbook."""
+    with zipfile.ZipFile(path) as book:
+        sheets = [book.read(name).decode() for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
+    return [html.unescape(text) for sheet in sheets for text in re.findall("<f.*?</f>", sheet, re.S)]
+
+
 def area(sheet, first, rows=1, columns=1):
     """The values of so many rows and columns from this cell on."""
     row, column = coordinate_to_tuple(first)
     return [each[column - 1 : column - 1 + columns] for each in sheet[row - 1 : row - 1 + rows]]
 
 
-def recalculated(path, folder):
-    """The values of the workbook as LibreOffice calculates them."""
+def recalculated(paths, folder):
+    """The values of each workbook as LibreOffice calculates them, which starts once for all."""
     if OFFICE is None:
         pytest.skip("LibreOffice: it is not installed")
-    (folder / "out").mkdir(exist_ok=True)
-    stripped(path, folder / "bare.xlsx")
+    (folder / "bare").mkdir()
+    bare = [folder / "bare" / path.name for path in paths]
+    for path, copy in zip(paths, bare, strict=True):
+        stripped(path, copy)
     settings = folder.parent / "office"  # of all tests of a process: its first start takes a second to make them
     profile = f"-env:UserInstallation={settings.as_uri()}"
-    convert = [OFFICE, profile, "--headless", "--convert-to", "xlsx", "--outdir", folder / "out", folder / "bare.xlsx"]
+    convert = [OFFICE, profile, "--headless", "--convert-to", "xlsx", "--outdir", folder / "out", *bare]
     done = subprocess.run(convert, capture_output=True, text=True, timeout=300)
-    made = Path(folder / "out" / "bare.xlsx")
-    assert made.exists(), done.stderr
-    return values(made)
+    made = [folder / "out" / path.name for path in paths]
+    assert all(path.exists() for path in made), done.stderr
+    return [values(path) for path in made]
+
+
+@contextmanager
+def told(name):
+    """What fails here is told with this name."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(f"in {name}")
+        raise

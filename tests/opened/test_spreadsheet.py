@@ -6,8 +6,8 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from engines import recalculated, values
-from trained import of_digits, of_table, with_interval, with_threshold
+from engines import formulas, recalculated, told, values
+from trained import CASES, ROWS, of_table
 
 from minigrad import Conv2D, Dense, Flatten, Sequential, TableModel
 from minigrad.command.main import main
@@ -15,14 +15,6 @@ from minigrad.command.use import columns_of
 from minigrad.opened.inference import Answering
 from minigrad.spreadsheet import export
 from minigrad.table_model import Answers
-
-CASES = {
-    "classification": lambda: of_table("classification"),
-    "regression": lambda: of_table("regression"),
-    "digits": of_digits,
-    "interval": with_interval,
-    "threshold": with_threshold,
-}
 
 
 def answers_in(book, count, inputs, columns):
@@ -37,33 +29,38 @@ def in_float64(model, rows):
     return [a.answer(y) for y in a.model.predict(x)], a
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_workbook_answers_as_the_network_does(name, tmp_path):
+def test_workbooks_answer_as_their_networks_do(tmp_path):
+    paths = [tmp_path / f"{name}.xlsx" for name in CASES]
+    for (name, make), path in zip(CASES.items(), paths, strict=True):
+        model, rows = make()
+        export(model, path, rows[:ROWS])
+        with told(name):
+            check_answers(values(path), name)
+            written = formulas(path)
+            assert written and all(text.startswith("<f>") for text in written), "ordinary formulas"
+            assert not any("{" in text or "setosa" in text for text in written), "without any of the user's words"
+    for name, book in zip(CASES, recalculated(paths, tmp_path), strict=True):
+        with told(f"{name}, recalculated"):
+            check_answers(book, name)
+
+
+def check_answers(book, name):
     model, rows = CASES[name]()
-    path = tmp_path / "model.xlsx"
-    export(model, path, rows)
+    rows = rows[:ROWS]
     expected, a = in_float64(model, rows)
     said = TableModel(model).answer(rows) if a.preparation else Answers.of(model, rows)
-    assert ("Network 2, layer 1" in values(path)) == (name in ("interval", "threshold")), "which are ensembles"
-    for book in (values(path), recalculated(path, tmp_path)):
-        found = answers_in(book, len(rows), len(a.names), a.columns())
-        if a.regression:
-            np.testing.assert_allclose(np.array(found, float), np.array(expected), rtol=1e-12, atol=1e-12)
-            columns = columns_of(TableModel(model), said)
-            assert list(columns) == a.columns()
-            np.testing.assert_allclose(np.array(found, float).T, list(columns.values()), rtol=1e-5)
-            continue
-        assert [f[0] for f in found] == said.values.tolist() == [e[0] for e in expected]
-        numbers = np.array([f[1:] for f in found], float)
-        np.testing.assert_allclose(numbers, np.array([e[1:] for e in expected], float), rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(numbers, said.probabilities, atol=1e-5)
-    assert not any(
-        "{" in str(cell.value) or "setosa" in str(cell.value)
-        for sheet in openpyxl.load_workbook(path)
-        for row in sheet.iter_rows()
-        for cell in row
-        if cell.data_type == "f"
-    ), "ordinary formulas without any of the user's words"
+    assert ("Network 2, layer 1" in book) == (name in ("interval", "threshold")), "which are ensembles"
+    found = answers_in(book, len(rows), len(a.names), a.columns())
+    if a.regression:
+        np.testing.assert_allclose(np.array(found, float), np.array(expected), rtol=1e-12, atol=1e-12)
+        columns = columns_of(TableModel(model), said)
+        assert list(columns) == a.columns()
+        np.testing.assert_allclose(np.array(found, float).T, list(columns.values()), rtol=1e-5)
+        return
+    assert [f[0] for f in found] == said.values.tolist() == [e[0] for e in expected]
+    numbers = np.array([f[1:] for f in found], float)
+    np.testing.assert_allclose(numbers, np.array([e[1:] for e in expected], float), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(numbers, said.probabilities, atol=1e-5)
 
 
 def test_typed_rows_get_the_answers_of_predict(tmp_path):
@@ -100,7 +97,7 @@ def test_typed_rows_get_the_answers_of_predict(tmp_path):
             if isinstance(value, str):
                 sheet.cell(r, c).data_type = "s"
     book.save(path)
-    book = recalculated(path, tmp_path)
+    (book,) = recalculated([path], tmp_path)
     expected, a = in_float64(model, frame)
     found = answers_in(book, len(typed) + len(bad) + 1, 6, [*a.columns(), "note"])
     for one, other in zip(found, expected, strict=False):
@@ -119,7 +116,7 @@ def test_dates_that_sheets_do_not_have_are_refused(tmp_path):
 
 def test_labels_that_look_like_formulas_stay_text(tmp_path):
     model, rows = of_table("classification")
-    export(model, tmp_path / "model.xlsx", rows)
+    export(model, tmp_path / "model.xlsx", rows[:ROWS])
     book = openpyxl.load_workbook(tmp_path / "model.xlsx")
     cells = [
         cell
@@ -131,14 +128,15 @@ def test_labels_that_look_like_formulas_stay_text(tmp_path):
     assert cells and all(cell.data_type == "s" and cell.quotePrefix for cell in cells)
 
 
-def test_what_cannot_be_a_sheet_is_refused_in_one_line(tmp_path, capsys):
+def test_what_cannot_be_a_sheet_is_refused_in_one_line(tmp_path, capsys, monkeypatch):
     images = Sequential([Conv2D(1, 2, 3), Flatten(), Dense(8, 2)], input_shape=(4, 4, 1), seed=0)
     with pytest.raises(ValueError, match=r"rows of shape \(4, 4, 1\) are no rows of a sheet"):
         export(images, tmp_path / "model.xlsx")
-    wide = Sequential([Dense(1000, 400)], seed=0)
+    monkeypatch.setitem(export.__globals__, "WEIGHTS", 1000)
+    wide = Sequential([Dense(50, 30)], seed=0)
     wide.save(tmp_path / "wide.safetensors")
     assert main(["export", str(tmp_path / "wide.safetensors"), str(tmp_path / "wide.xlsx")]) == 2
-    assert "401,400 weights" in capsys.readouterr().err
+    assert "1,530 weights" in capsys.readouterr().err
     small = Sequential([Dense(2, 1)], seed=0)
     with pytest.raises(ValueError, match="1,001 rows are more"):
         export(small, tmp_path / "model.xlsx", np.zeros((1001, 2)))
@@ -150,7 +148,7 @@ def test_what_cannot_be_a_sheet_is_refused_in_one_line(tmp_path, capsys):
 def test_the_command_exports_a_workbook(tmp_path, capsys):
     model, rows = of_table("classification")
     model.save(tmp_path / "model.safetensors")
-    rows.assign(place="bog").to_csv(tmp_path / "rows.csv", index=False)
+    rows[:ROWS].assign(place="bog").to_csv(tmp_path / "rows.csv", index=False)
     arguments = [
         "export",
         str(tmp_path / "model.safetensors"),
@@ -159,4 +157,4 @@ def test_the_command_exports_a_workbook(tmp_path, capsys):
         str(tmp_path / "rows.csv"),
     ]
     assert main(arguments) == 0, capsys.readouterr().err
-    assert "120 rows" in capsys.readouterr().out
+    assert f"{ROWS} rows" in capsys.readouterr().out

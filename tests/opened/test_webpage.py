@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from engines import in_browser, in_quickjs
-from trained import of_digits, of_table, with_interval, with_threshold
+from engines import in_browser, in_quickjs, told
+from trained import CASES, ROWS, of_digits, of_table
 
 from minigrad import Conv2D, Dense, Flatten, Sequential, Softmax, TableModel
 from minigrad.command.main import main
@@ -15,8 +15,6 @@ from minigrad.data.written_numbers import NumberFormat
 from minigrad.opened.inference import Answering
 from minigrad.table_model import Answers
 from minigrad.webpage import export
-
-ROWS = 12
 
 
 def exported(folder, model, rows=None):
@@ -33,18 +31,26 @@ def asked(rows, a):
     return f"{json.dumps(every, default=str)}.map(row => window.minigrad.predict(row))"
 
 
-def engine(name, page, code, folder):
-    return in_quickjs(page, code) if name == "quickjs" else in_browser(page, f"return {code};", folder)
-
-
 @pytest.mark.parametrize("where", ["quickjs", "chromium"])
-@pytest.mark.parametrize("case", ["classification", "regression", "digits", "interval", "threshold"])
-def test_a_page_answers_as_the_network_does(case, where, tmp_path):
-    own = {"digits": of_digits, "interval": with_interval, "threshold": with_threshold}
-    model, rows = own[case]() if case in own else of_table(case)
-    some = rows if case == "threshold" else rows[:ROWS]
-    page, a = exported(tmp_path, model, some), Answering(model)
-    found = engine(where, page, asked(some, a), tmp_path)
+def test_pages_answer_as_their_networks_do(where, tmp_path):
+    pages, codes = [], []
+    for make in CASES.values():
+        model, rows = make()
+        pages.append(exported(tmp_path, model, rows[:ROWS]))
+        codes.append(f"[{asked(rows[:ROWS], Answering(model))}, window.minigrad.prove()]")
+    if where == "quickjs":
+        found = map(in_quickjs, pages, codes)
+    else:
+        found = in_browser([(page, f"return {code};") for page, code in zip(pages, codes, strict=True)], tmp_path)
+    for case, (answers, difference) in zip(CASES, found, strict=True):
+        with told(case):
+            check_answers(answers, case)
+            assert difference < 1e-12
+
+
+def check_answers(found, case):
+    model, rows = CASES[case]()
+    some, a = rows[:ROWS], Answering(model)
     expected = [a.answer(y) for y in a.model.predict(a.encoded(some))]
     said = TableModel(model).answer(some) if a.preparation else Answers.of(model, some)
     for k, (one, other) in enumerate(zip(found, expected, strict=True)):
@@ -58,7 +64,6 @@ def test_a_page_answers_as_the_network_does(case, where, tmp_path):
         else:
             assert one["prediction"] == said.values.tolist()[k]
             np.testing.assert_allclose(list(one.values())[1:], said.probabilities[k], atol=1e-5)
-    assert engine(where, page, "window.minigrad.prove()", tmp_path) < 1e-12
 
 
 def test_what_is_typed_gets_an_answer_or_a_reason(tmp_path):
@@ -108,8 +113,7 @@ def test_a_page_that_computes_otherwise_says_so(tmp_path):
     shown = (
         "return [!document.getElementById('fault').hidden, document.getElementById('answer').textContent.length > 0];"
     )
-    assert in_browser(page, shown, tmp_path) == [False, True]
-    assert in_browser(broken, shown, tmp_path) == [True, True]
+    assert in_browser([(page, shown), (broken, shown)], tmp_path) == [[False, True], [True, True]]
 
 
 def test_labels_cannot_end_the_script(tmp_path):
@@ -129,11 +133,11 @@ def test_a_slider_goes_over_the_numbers_that_training_had(tmp_path):
 
 @pytest.mark.parametrize("with_rows", [False, True])
 def test_the_field_is_blank_where_no_row_is_known(with_rows, tmp_path):
-    model, rows = of_digits(3)
+    model, rows = of_digits()
     page = exported(tmp_path, model, rows if with_rows else None)
     data = data_of(page)
     assert data["examples"] is with_rows
-    np.testing.assert_array_equal(data["begin"], rows[0].ravel() if with_rows else np.zeros(400))
+    np.testing.assert_array_equal(data["begin"], rows[0].ravel() if with_rows else np.zeros(100))
 
 
 def test_convolutions_can_be_a_page(tmp_path):
