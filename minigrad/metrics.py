@@ -283,8 +283,11 @@ def _by_score(
     order = np.argsort(-scores, kind="stable")
     falls = np.flatnonzero(np.diff(scores[order])) + 1
     weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    sides = (weights[..., order] * side for side in (truth[order], 1 - truth[order]))
-    true, other = (np.add.reduceat(side, [0, *falls.tolist()], axis=-1) for side in sides)
+    weights = weights.take(order, axis=-1)
+    true = weights * truth[order]
+    other = weights - true
+    if len(falls) < len(truth) - 1:  # else no scores are equal
+        true, other = (np.add.reduceat(side, np.append(0, falls), axis=-1) for side in (true, other))
     return true, other
 
 

@@ -58,9 +58,8 @@ def measured(
             for name in own
             if name in chance
         }
-        for place, rival in enumerate(rivals):
-            found[f"against {place}"] = own["auc"] - _mean_of_classes(roc_auc_score, codes, rival, positive, weights)
-        return found
+        theirs = (_mean_of_classes(roc_auc_score, codes, rival, positive, weights) for rival in rivals[1:])
+        return found | {f"against {place}": own["auc"] - auc for place, auc in enumerate([chance["auc"], *theirs])}
 
     values, chance = figures(None), _figures(codes, ignorant, positive, None)
     intervals = bootstrap(figures, len(codes), width=width, seed=seed)

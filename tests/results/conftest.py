@@ -1,5 +1,7 @@
 """Baselines are trained for fewer steps here, and without trees, and rows drawn again for intervals less often."""
 
+import importlib.util
+
 import pytest
 
 from minigrad.results import baselines, bootstrap
@@ -10,3 +12,13 @@ def quicker(monkeypatch):
     monkeypatch.setattr(bootstrap, "MOST", bootstrap.LEAST)
     monkeypatch.setattr(baselines, "BASELINE_STEPS", 300)
     monkeypatch.setattr(baselines, "boosting_installed", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def programs_are_recorded_at_once():
+    """Not here, but where that repays it, as for users: the results are the same."""
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

@@ -67,8 +67,7 @@ def test_everything_is_escaped(tmp_path, monkeypatch, drawn):
     assert NASTY in text and "花" in text
 
 
-def test_without_matplotlib_the_page_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+def test_without_matplotlib_the_page_says_so(tmp_path, no_pictures):
     for found in (classified(*blobs())[-1], regressed(blobs()[0], blobs()[0][:, 0])[-1]):
         source, parsed = written(found, tmp_path)
         assert "This report comes without pictures" in source

@@ -1,6 +1,5 @@
 """The report as text and as JSON, and the command that writes it."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -42,9 +41,8 @@ def test_amounts_are_written_as_people_write_them(value, shown):
     assert amount(value) == shown
 
 
-def test_prices_are_told_in_full(tmp_path, monkeypatch):
+def test_prices_are_told_in_full(tmp_path, no_pictures):
     """Not as 1.96e+05, which nobody finds again in the workbook; and no picture is spoken of where there is none."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     x = np.random.default_rng(0).normal(size=(100, 3))
     *_, found = regressed(x, 3e5 + 1e5 * x[:, 0])
     found.history.best_epoch = 3
