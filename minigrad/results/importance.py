@@ -108,14 +108,14 @@ def explain(
     found.sort(key=lambda each: -each.drop)
     shown, names = _shown(model, scored.codes)
     leading = [each.column for each in found if each.interval[0] > 0][:curves]
-    some = frame.iloc[np.sort(rng.permutation(len(frame))[:SOME_ROWS])]
+    some = np.sort(rng.permutation(len(frame))[:SOME_ROWS])
     return Explanation(
         scored.measure,
         score,
         len(x),
         found,
         _together(x, _of_values(model.preparation)),
-        [_curve(model, some, name, shown) for name in leading],
+        [_curve(model, frame[name].iloc[some], x[some], groups[name], shown) for name in leading],
         names,
     )
 
@@ -185,19 +185,18 @@ def _shown(model: TableModel, codes: Array | None) -> tuple[list[int] | None, li
     return places, [f"probability of {names[k]}" for k in places]
 
 
-def _curve(model: TableModel, frame: pd.DataFrame, name: str, places: list[int] | None) -> Curve:
-    """The mean outputs at these places, along the values of a column."""
-    values, numbers = _values(frame[name])
+def _curve(model: TableModel, column: pd.Series[Any], x: Array, own: list[int], places: list[int] | None) -> Curve:
+    """The mean outputs at these places, along the values of a column, which became the features `own` of x."""
+    values, numbers = _values(column)
     outputs = []
     for value in values:
-        changed = frame.copy()
-        changed[name] = value
-        if frame[name].dtype == object:
-            changed[name] = changed[name].astype(object)
-        found = model.answer(changed)
+        row = int(np.argmax((column == value).to_numpy(bool, na_value=False)))  # one that shows what it becomes
+        changed = x.copy()
+        changed[:, own] = x[row, own]
+        found = Answers.of(model.network, changed, model.target)
         told = found.values[:, None] if found.probabilities is None else found.probabilities[:, places]
         outputs.append(told.mean(axis=0, dtype=np.float64))
-    return Curve(name, values, np.array(outputs), numbers)
+    return Curve(str(column.name), values, np.array(outputs), numbers)
 
 
 def _values(column: pd.Series[Any]) -> tuple[list[Any], bool]:
