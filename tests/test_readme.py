@@ -106,7 +106,8 @@ def test_commands_print_what_the_readme_shows(tmp_path):
 def test_the_readmes_commands_run_as_written_one_after_the_other(tmp_path, monkeypatch, capsys):
     """All but the workbook of digits, which tests/command writes."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command_settings, "STEPS", 500)  # that they run is asked here, not how good the network is
+    monkeypatch.setattr(command_settings, "EPOCHS", 20)  # that they run is asked here, not how good the network is
+    monkeypatch.setattr(command_settings, "STEPS", 140)
     monkeypatch.setattr(baselines, "boosting_installed", lambda: False)
     monkeypatch.setattr(baselines, "BASELINE_STEPS", 300)
     commands = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]

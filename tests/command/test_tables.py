@@ -15,6 +15,7 @@ from openpyxl.comments import Comment
 from openpyxl.styles import Font
 
 from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, TableModel, load
+from minigrad.command import settings
 from minigrad.command.main import main
 from minigrad.command.networks import train_network
 from minigrad.command.progress import busy
@@ -526,7 +527,9 @@ def test_the_data_is_not_replaced_under_another_name(trained, tmp_path, capsys):
     )
 
 
-def test_benchmark_of_tables_pairs_folds_and_ranks_sides():
+def test_benchmark_of_tables_pairs_folds_and_ranks_sides(monkeypatch):
+    monkeypatch.setattr(settings, "EPOCHS", 60)
+    monkeypatch.setattr(settings, "STEPS", 180)
     from benchmarks.tables import OWN, PEERS, compare, difference, mean_ranks, report, tables
 
     made = tables()

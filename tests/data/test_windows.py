@@ -297,20 +297,26 @@ CHILD = """
 import sys, time
 import numpy as np
 sys.path.insert(0, {root!r})
-from tests.data.test_windows import CategoricalCrossEntropy, Adam, Blocks, X, T, network
+from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Softmax
+from minigrad.data import Blocks
+X, T = np.load("x.npy"), np.load("t.npy")
 class Slow(list):
     def __getitem__(self, number):
         time.sleep(0.002)
         return super().__getitem__(number)
 blocks = Blocks(Slow((X[i:i + 50], T[i:i + 50]) for i in range(0, len(X), 50)), 4)
-network().fit(blocks, None, loss=CategoricalCrossEntropy(), optimizer=Adam(0.01), epochs={epochs}, batch_size=32,
-              checkpoint={path!r}, validation=0.2, patience=30)
+network = {network}
+network.fit(blocks, None, loss=CategoricalCrossEntropy(), optimizer=Adam(0.01), epochs=10_000, batch_size=32,
+            checkpoint="model.safetensors", validation=0.2, patience=30)
 """
 
 
 def test_a_reader_that_is_killed_loses_no_more_than_the_time_since_its_checkpoint(tmp_path):
     path, root = tmp_path / "model.safetensors", str(Path(__file__).parents[2])
-    child = subprocess.Popen([sys.executable, "-c", CHILD.format(root=root, path=str(path), epochs=10_000)])
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "t.npy", T)
+    code = CHILD.format(root=root, network=f"Sequential([{', '.join(map(repr, network()))}], seed=0)")
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     with child:
         while not path.exists():
             assert child.poll() is None

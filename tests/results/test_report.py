@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad.command.main import main
+from minigrad.results import bootstrap
 from minigrad.results.report import as_json, summary
 from minigrad.results.words import amount
 from tests.results.pages import Page, written
@@ -53,7 +54,9 @@ def test_prices_are_told_in_full(tmp_path, no_pictures):
     assert "The parameters are those of epoch" in text and "dotted line" not in text
 
 
-def test_train_writes_the_report(tmp_path, capsys):
+def test_train_writes_the_report(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bootstrap, "LEAST", 20)
+    monkeypatch.setattr(bootstrap, "MOST", 20)
     folder = tmp_path / "new"
     arguments = ["train", "digits", "--json", "--epochs", "2", "--hidden", "5", "--out", str(folder), "--seeds", "2"]
     assert main(arguments) == 0
