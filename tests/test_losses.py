@@ -200,9 +200,8 @@ def test_a_loss_is_the_sum_over_outputs(kind, data):
 
 
 @every_loss
-@pytest.mark.parametrize("dtype", DTYPES)
-@given(st.data())
-def test_sample_weights_of_one_are_no_weights_bit_for_bit(kind, dtype, data):
+@given(st.data(), st.sampled_from(DTYPES))
+def test_sample_weights_of_one_are_no_weights_bit_for_bit(kind, data, dtype):
     loss, p, t, w, _ = drawn(data, kind, dtype)
     assert loss.forward(p, t, np.ones_like(w)) == loss.forward(p, t)
     assert np.array_equal(loss.backward(p, t, np.ones_like(w)), loss.backward(p, t))
@@ -223,9 +222,8 @@ def test_a_sample_weight_counts_how_often_a_row_stands_there(kind, data):
 
 
 @every_loss
-@pytest.mark.parametrize("dtype", DTYPES)
-@given(st.data(), st.booleans())
-def test_results_have_the_promised_kinds_and_arguments_are_only_read(kind, dtype, data, weighted):
+@given(st.data(), st.sampled_from(DTYPES), st.booleans())
+def test_results_have_the_promised_kinds_and_arguments_are_only_read(kind, data, dtype, weighted):
     loss, p, t, w, _ = drawn(data, kind, dtype)
     arguments = (p, t, w) if weighted else (p, t)
     before = [a.copy() for a in arguments]

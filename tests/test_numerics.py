@@ -13,7 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
@@ -254,6 +254,7 @@ def numbers(width: int) -> st.SearchStrategy[float]:
 
 
 @rows
+@settings(max_examples=settings.default.max_examples // 2)  # of each row
 @given(data=st.data())
 def test_an_activation_at_any_number(row: Row, data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(DTYPES))

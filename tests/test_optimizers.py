@@ -102,6 +102,7 @@ MADE = {kind: kind for kind in TABLE} | {
 every_optimizer = pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
 dtypes = st.sampled_from([np.float32, np.float64])
 seeds = st.integers(0, 2**32 - 1)
+some = settings(max_examples=settings.default.max_examples // 2)  # of each kind
 
 
 def drawn(data, kind):
@@ -152,15 +153,17 @@ def by_state(optimizer):
     return other
 
 
+AGAIN = {"state": by_state, "copy": copy.deepcopy, "pickle": lambda o: pickle.loads(pickle.dumps(o))}
+
+
 @every_optimizer
-@pytest.mark.parametrize("again", [by_state, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
-@given(st.data())
-def test_an_optimizer_put_back_to_its_state_continues_bit_for_bit(kind, again, data):
+@given(st.data(), st.sampled_from(sorted(AGAIN)))
+def test_an_optimizer_put_back_to_its_state_continues_bit_for_bit(kind, data, way):
     optimizer, theta, gradients = drawn(data, kind)
     half = data.draw(st.integers(0, len(gradients)), "half")
     optimizer.epochs = 3
     theta = run(optimizer, theta, gradients[:half])
-    other = again(optimizer)
+    other = AGAIN[way](optimizer)
     assert (other.steps, other.epochs) == (half, 3)
     kept = other.state()
     expected = run(optimizer, theta, gradients[half:])
@@ -170,6 +173,7 @@ def test_an_optimizer_put_back_to_its_state_continues_bit_for_bit(kind, again, d
 
 
 @every_optimizer
+@some
 @given(st.data())
 def test_the_state_of_an_optimizer_is_a_copy_both_ways(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
@@ -213,6 +217,7 @@ def test_a_state_with_a_part_of_the_memory_is_refused():
 
 
 @every_optimizer
+@some
 @given(st.data())
 def test_a_schedule_is_the_same_steps_at_the_same_rates(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
@@ -228,6 +233,7 @@ def test_a_schedule_is_the_same_steps_at_the_same_rates(kind, data):
 
 
 @every_optimizer
+@some
 @given(st.data())
 def test_coefficients_are_plain_floats_that_depend_on_the_step_alone(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
@@ -241,6 +247,7 @@ def test_coefficients_are_plain_floats_that_depend_on_the_step_alone(kind, data)
 
 
 @every_optimizer
+@some
 @given(st.data())
 def test_a_step_keeps_the_dtype_and_place_of_theta_and_the_gradient(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
@@ -260,6 +267,7 @@ def test_a_step_keeps_the_dtype_and_place_of_theta_and_the_gradient(kind, data):
 
 
 @every_optimizer
+@some
 @given(st.data())
 def test_each_parameter_moves_on_its_own_but_for_a_norm(kind, data):
     optimizer, theta, gradients = drawn(data, kind)
@@ -317,6 +325,7 @@ def test_nesterov_needs_a_momentum():
 
 
 @every_optimizer
+@some
 @given(st.data())
 def test_the_repr_of_an_optimizer_makes_it_again(kind, data):
     optimizer = data.draw(TABLE[kind].optimizers)

@@ -51,6 +51,7 @@ from minigrad import (
 )
 from minigrad.model import Model
 from minigrad.programs import running as program
+from minigrad.programs.running import price
 from minigrad.testing.first_input import find_input
 from minigrad.testing.strategies import layer_classes, layers_of
 from minigrad.testing.subject import Subject
@@ -448,7 +449,7 @@ def test_a_single_number_is_divided_by_a_scalar():
 
 
 @pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
-@settings(max_examples=5)
+@settings(max_examples=settings.default.max_examples // 8)
 @given(st.data())
 def test_every_layer_of_the_package_is_recorded_whole(cls, data):
     layer = data.draw(layers_of(cls))
@@ -479,7 +480,7 @@ def trained_alike(layer, between=None):
     """Whether a model with such a layer trains by programs as without, `between(model)` done halfway."""
     x, t = np.random.default_rng(0).normal(size=(20, 3)), np.random.default_rng(1).normal(size=(20, 2))
     outcomes = []
-    for steps in (0, 3, 10**9):
+    for steps in (0, 10**9):
         random.seed(1)
         model, optimizer = Sequential([Dense(3, 4), layer(4), Tanh(), Dense(4, 2)], seed=1), Adam()
         out = [np.copy(a) for a in train(model, optimizer, 5, steps, x, t, loss=MeanSquaredError(), batch_size=4)]
@@ -487,8 +488,7 @@ def trained_alike(layer, between=None):
             between(model)
             out += train(model, optimizer, 5, steps, x, t, loss=MeanSquaredError(), batch_size=4)
         outcomes.append(out)
-    assert_same_bits(outcomes[0], outcomes[2])
-    assert_same_bits(outcomes[1], outcomes[2])
+    assert_same_bits(*outcomes)
 
 
 @pytest.mark.parametrize(
@@ -864,7 +864,7 @@ def test_where_nobody_knows_how_long_recording_waits_until_as_much_would_repay_i
 
 @pytest.mark.parametrize("step", [1e-5, 1e-3, 0.1])
 def test_the_price_of_a_recording_is_no_more_than_hundreds_of_steps(step):
-    assert program.price(10, 10**6, step) < 1.0 + 100 * step
+    assert 30 * step < price(10, 10**6, step) < 1.0 + 100 * step
 
 
 def test_a_program_serves_the_next_optimizer_of_the_same_settings(monkeypatch):

@@ -36,7 +36,7 @@ def test_checksum_notices_every_flipped_bit(path):
 
 
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_load_notices_changed_bytes(path, data):
     small().save(path)
     written = bytearray(path.read_bytes())

@@ -61,6 +61,7 @@ CLASSES = st.one_of(
 )
 
 
+@settings(max_examples=settings.default.max_examples // 2)  # the network has layers of every kind
 @given(
     dtype=st.sampled_from([np.float32, np.float64]),
     seed=st.one_of(st.none(), st.integers(0, 2**40)),
@@ -328,7 +329,7 @@ def places(tree):
 
 
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=4 * settings.default.max_examples)
 def test_load_of_any_forgery_is_refused_or_makes_a_model(path, data):
     def change(metadata, tensors):
         metadata.pop("sha256")

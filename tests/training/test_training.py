@@ -424,10 +424,19 @@ def test_what_is_wrong_with_validation_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(1, 10), ("no", "yes"), (False, True), (-1.0, 1.0), (np.str_("a"), np.str_("b"))]
+    ("first", "second", "kind"),
+    [
+        (1, 10, np.array),
+        (1, 10, pd.Series),
+        ("no", "yes", list),
+        ("no", "yes", np.array),
+        ("no", "yes", pd.Series),
+        (False, True, pd.Series),
+        (-1.0, 1.0, list),
+        (np.str_("a"), np.str_("b"), list),
+    ],
 )
 @pytest.mark.parametrize("outputs", [1, 2])
-@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
 def test_labels_of_any_kind_come_back(first: Any, second: Any, outputs: int, kind: Any) -> None:
     x, t = table()
     labels = [second if code else first for code in t]
