@@ -39,8 +39,9 @@ from minigrad import (
 from minigrad.schedules import one_cycle
 
 QUICK = "--quick" in sys.argv[1:]
-LEARNED, UNSEEN, EPOCHS, SAMPLES = (500, 60, 4, 10) if QUICK else (6000, 500, 12, 200)
-LONGEST, WIDTH, BATCH = 16, 64, 32
+LEARNED, UNSEEN, EPOCHS, SAMPLES = (500, 30, 4, 4) if QUICK else (6000, 500, 12, 200)
+LONGEST = 16
+WIDTH, BATCH = (32, 16) if QUICK else (64, 32)
 END = "\n"
 CHARACTERS = END + " ,.abcdefghijklmnopqrstuvwxyz"
 
