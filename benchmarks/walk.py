@@ -1,6 +1,6 @@
 """How far a reader goes who follows a batch, a gradient or a table through the package: functions, files, lines.
 
-    python -m benchmarks.walk [--package FOLDER]... [--functions WORD]
+    python -m benchmarks.walk [--package FOLDER]... [--only WORD] [--functions WORD]
 
 Each walk is run and traced. Counted are the functions of the package that are entered, their files, their lines of code
 (without docstrings, comments and blank lines), and how many of these run. What runs on import is left out, and so are
@@ -29,7 +29,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import groupby
+from itertools import groupby, repeat
 from multiprocessing import get_context
 from pathlib import Path
 from types import CodeType, FrameType
@@ -54,11 +54,12 @@ class Walk:
     importing: int = 0
 
     def __enter__(self) -> Walk:
+        self.before = sys.gettrace()
         sys.settrace(self._called)
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
+        sys.settrace(self.before)
 
     def _called(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         code = frame.f_code
@@ -204,15 +205,15 @@ WALKS: dict[str, Callable[[str], Walk]] = {
 }
 
 
-def measure(folder: str) -> tuple[dict[str, dict[str, int]], dict[str, list[str]]]:
+def measure(folder: str, only: str = "") -> tuple[dict[str, dict[str, int]], dict[str, list[str]]]:
     """The figures of every walk through the package of this folder, and its functions; in a process of its own."""
     sys.path.insert(0, folder)
     package = str(Path(str(importlib.import_module("minigrad").__file__)).parent)
     if Path(package).parent != Path(folder):
         raise RuntimeError(f"{folder} has no folder minigrad: {package} was imported")
-    walks = {name: walk(package) for name, walk in WALKS.items()}
+    walks = {name: walk(package) for name, walk in WALKS.items() if only in name}
     figures = {name: walk.figures() for name, walk in walks.items()}
-    one, more = batch(package, PLAIN), batch(package, PLAIN + 1)
+    _, one, more = (batch(package, steps) for steps in (PLAIN, PLAIN, PLAIN + 1))  # in the first, some things begin
     figures["one plain step"] = {
         "calls": len(more.calls) - len(one.calls),
         "changes of file": more.changes - one.changes,
@@ -232,11 +233,12 @@ def report(measured: list[dict[str, dict[str, int]]], folders: list[str]) -> str
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--package", action="append", metavar="FOLDER", help="a checkout; without it, this one")
+    parser.add_argument("--only", default="", metavar="WORD", help="walks with this word in their name")
     parser.add_argument("--functions", metavar="WORD", help="list the functions of the walks whose name contains WORD")
     options = parser.parse_args(arguments)
     folders = [str(Path(folder).resolve()) for folder in options.package or [ROOT]]
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
-        measured = list(alone.map(measure, folders))
+        measured = list(alone.map(measure, folders, repeat(options.only)))
     print(report([figures for figures, _ in measured], folders))
     for folder, (_, functions) in zip(folders, measured, strict=True):
         for name, listed in functions.items():

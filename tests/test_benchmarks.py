@@ -121,35 +121,41 @@ def test_sequences_have_ratios_to_pytorchs():
 
 def test_families_have_a_ratio_each_and_leave_the_package_as_it_was(capsys):
     before = Model.steps_by_hand, running.price
-    families.main(["--quick", "--only", "embedding"])
+    families.main(["--quick", "--only", "mlp"])
     head, _, *rows = capsys.readouterr().out.splitlines()
     assert head.startswith("| times the plain layers | fit, epochs=1 | once recorded | a recording")
     cells = [row.strip("| ").replace("*", "").split(" | ") for row in rows]
-    assert [name for name, *_ in cells] == ["embeddings", "large embedding"]
+    assert [name for name, *_ in cells] == ["mlp", "mlp, one row", "mlp, 256 rows"]
     assert all(float(ratio.split()[0]) > 0 for _, *ratios in cells for ratio in ratios)
     assert (Model.steps_by_hand, running.price) == before
 
 
-def test_a_walk_lists_the_functions_that_are_entered():
-    package = str(walk.ROOT / "minigrad")
-    gradient = walk.gradient(package)
-    assert gradient.listed()[0] == "layers/dense.py: Dense.backward"
-    assert gradient.figures()["functions"] == len(gradient.listed()) == len({*gradient.listed()})
-    assert gradient.figures()["lines run"] < gradient.figures()["code lines"]
-    plain, recorded = (walk.batch(package, steps).figures() for steps in (walk.PLAIN, walk.RECORDED))
-    for figures in (plain, recorded):
-        assert 0 < figures["rooms entered"] - figures["returns"] <= figures["files"] <= figures["functions"]
-    assert plain["functions"] < recorded["functions"] and plain["code lines"] < recorded["code lines"]
+def test_a_walk_lists_the_functions_that_are_entered(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = sys.gettrace()
+    figures, listed = walk.measure(str(walk.ROOT))
+    assert sys.gettrace() is before
+    assert list(listed) == list(walk.WALKS) and list(figures) == [*walk.WALKS, "one plain step"]
+    assert all(count > 0 for each in figures.values() for what, count in each.items() if what != "returns")
+    for name, functions in listed.items():
+        found = figures[name]
+        assert found["functions"] == len(functions) == len({*functions})
+        assert found["lines run"] < found["code lines"]
+        assert 0 < found["rooms entered"] - found["returns"] <= found["files"] <= found["functions"]
+    plain, recorded, gradient, table = listed.values()
+    assert gradient[0] == "layers/dense.py: Dense.backward"
+    assert "layers/dense.py: Dense.forward" in table and "command/main.py: main" in table
+    assert len(plain) < len(recorded) < len(table)
 
 
-def test_a_package_is_walked_through(capsys):
-    walk.main(["--package", str(walk.ROOT), "--functions", "table"])
+def test_a_package_is_walked_through_in_a_process_of_its_own(capsys):
+    walk.main(["--package", str(walk.ROOT), "--only", "gradient", "--functions", "Dense"])
     table, listed = capsys.readouterr().out.split("\n\n", 1)
     head, _, *rows = [line.removesuffix(" |").split(" | ") for line in table.splitlines()]
     assert head == ["|", str(walk.ROOT)]
-    assert len(rows) == 6 * len(walk.WALKS) + 2
+    assert len(rows) == 6 + 2
     assert all(int(count.replace(",", "")) > 0 for name, count in rows if "returns" not in name)
-    assert "layers/dense.py: Dense.forward" in listed.splitlines()
+    assert listed.splitlines()[1] == "layers/dense.py: Dense.backward"
 
 
 def test_two_packages_stand_side_by_side():
@@ -184,7 +190,7 @@ def test_scaling_writes_its_table_and_plot(tmp_path, capsys):
     with (tmp_path / "scaling.csv").open(newline="") as file:
         points = list(csv.DictReader(file))
     assert [(p["sweep"], p["rows"], p["hidden"]) for p in points] == [
-        ("rows", "2000", "16"), ("rows", "4000", "16"), ("width", "4000", "16"), ("width", "4000", "32"),
+        ("rows", "2000", "16"), ("rows", "4000", "16"), ("width", "4000", "32"),
     ]  # fmt: skip
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
     assert "bytes a row" in capsys.readouterr().out
