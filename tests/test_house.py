@@ -6,12 +6,10 @@ The floors stand in CONTRIBUTING.md, the reading order of the textbook in README
 import ast
 import functools
 import importlib
-import io
 import re
 import runpy
 import subprocess
 import sys
-import tokenize
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +62,20 @@ def modules_of(package):
     return found
 
 
+def statements(tree):
+    """All statements, at whatever depth, without the expressions in them: those are most of a tree."""
+    found = [tree]
+    for node in found:
+        yield node
+        for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+            found += getattr(node, part, [])
+
+
+def called(call):
+    """The last name of what is called."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
 @functools.cache
 def imports_of(package):
     """All imports of modules of the package by its modules: at the top, inside functions and for type checkers."""
@@ -71,7 +83,9 @@ def imports_of(package):
     found = []
     for module, path in modules.items():
         inside = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        by_call = "import_module(" in text or "__import__(" in text
+        for node in (ast.walk if by_call else statements)(ast.parse(text)):
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -79,7 +93,7 @@ def imports_of(package):
                 up = inside[: len(inside) - node.level + 1] if node.level else []
                 source = ".".join([*up, *filter(None, [node.module])])
                 names = [name if (name := f"{source}.{alias.name}") in modules else source for alias in node.names]
-            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            elif isinstance(node, ast.Call) and called(node) in ("import_module", "__import__"):
                 names = [first.value for first in node.args[:1] if isinstance(first, ast.Constant)]
             if known := [name for name in dict.fromkeys(names) if name in modules]:
                 place = f"{path.relative_to(package.parent).as_posix()}:{node.lineno}"
@@ -215,10 +229,8 @@ def test_a_reading_table_is_in_import_order(table):
 def code_lines(path):
     """How many lines of a file hold code: not those of comments and docstrings, nor blank ones."""
     text = path.read_text(encoding="utf-8")
-    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in blank]
-    lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
-    for node in ast.walk(ast.parse(text)):
+    lines = {n for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.lstrip().startswith("#")}
+    for node in statements(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             lines -= set(range(node.lineno, node.end_lineno + 1))
     return len(lines)
