@@ -8,6 +8,7 @@ or can't be had nearby, the comparison has not been made: `unmeasured` parts are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -202,20 +203,21 @@ class Prover:
         if slopes is None:
             return None
         error = EPS * abs(slopes) + 1e3 * TINY / COMPLEX_STEP
-        return Slope(slopes, error, slopes, slopes, np.zeros_like(slopes), np.zeros(slopes.shape, bool))
+        return Slope(slopes, error, slopes, slopes, np.zeros(slopes.shape), np.zeros(slopes.shape, bool))
 
     def _compared(self, point: Point, direction: Array, found: Slope) -> Measured:
-        moved, used = direction != 0, point.dy != 0
+        moved, used = np.flatnonzero(direction), point.dy != 0
+        gradient, along = point.gradient[moved], direction[moved]
         with np.errstate(all="ignore"):
             pull = point.dy * found.low, point.dy * found.high
             low, high = float(np.minimum(*pull).sum()), float(np.maximum(*pull).sum())
-            analytic = float(point.gradient[moved] @ direction[moved])
+            analytic = float(gradient @ along)
             error = float((abs(point.dy) * found.error)[used].sum())
-            terms = abs(point.gradient[moved] * direction[moved])
-            own = EPS * float(np.sum(terms, where=np.isfinite(terms)))
+            terms = abs(gradient * along)
+            own = EPS * float(terms[np.isfinite(terms)].sum())
         size = max(abs(low), abs(high), abs(analytic) if np.isfinite(analytic) else 0.0)
-        noise = self.noise(point).gradient
-        rounding = UNITS * (float(np.linalg.norm(direction[moved] * noise[moved])) + own)
+        noise = along * self.noise(point).gradient[moved]
+        rounding = UNITS * (math.sqrt(noise @ noise) + own)
         tolerance = max(RELATIVE, point.tolerance) * size + 10 * error + rounding
         sure = 10 * error <= 1e-3 * size + rounding
         return Measured(analytic, low, high, tolerance, sure, bool(found.jumps[used].any()))

@@ -45,7 +45,7 @@ def axis(point: Point, position: int) -> tuple[Array, float]:
     """That of one entry alone."""
     scale = float(point.scales[position])
     length = max(rms(point.scales[point.part_of(position).span]), scale)
-    direction = np.zeros_like(point.v)
+    direction = np.zeros(point.v.shape)
     direction[position] = length
     own = point.resolution(slice(position, position + 1))
     return direction, max(point.finest * own / length, 1e-26)

@@ -282,12 +282,10 @@ def fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
     return len(shape) <= len(whole) and all(n in (1, m) for n, m in zip(shape, own, strict=True))
 
 
-def carried(slot: Slot, name: str) -> bool:
-    """Whether a loop hands this name on from one pass to the next."""
-    if slot.loop is None:
-        return False
+def carried(slot: Slot) -> set[str]:
+    """The names that a loop hands on from one pass to the next."""
     found = (node for node in ast.walk(slot.loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-    return any(node.id == name and node.lineno >= slot.statement.lineno for node in found)
+    return {node.id for node in found if node.lineno >= slot.statement.lineno}
 
 
 def results_of(function: ast.FunctionDef) -> dict[Any, frozenset[str]]:

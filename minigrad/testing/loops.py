@@ -136,7 +136,8 @@ def through_time(slot: Slot, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
     if slot.loop is None or statement is slot.loop or slot.within(ast.Subscript) or slot.key in ("func", "slice"):
         return
     says = "the term {} is missing: what comes back through time, from the step after this one"
-    for name in [name for name in atoms if carried(slot, name) and np.ndim(atoms[name].value)]:
+    on = carried(slot)
+    for name in [name for name in atoms if name in on and np.ndim(atoms[name].value)]:
         handed = atoms[name].node
         if slot.shape not in (None, np.shape(atoms[name].value)):
             continue

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ class Part:
     @property
     def span(self) -> slice:
         """Where it lies."""
-        return slice(self.start, self.start + int(np.prod(self.shape)))
+        return slice(self.start, self.start + math.prod(self.shape))
 
     def index(self, position: int) -> tuple[int, ...]:
         """The index, in its own shape, of a position of the vector."""
@@ -128,20 +128,18 @@ class Subject:
         if surrogate is None and self._surrogates.layers:
             return self._surrogates.around(lambda: self.at(middle, x), lambda: self.at(v, x))
         if surrogate is None:
-            with self._keeping_no_trace():
-                return self.at(v, x)
+            return self._without_trace(v, x)
         self.at(middle, x)  # what it keeps of forward, such as the rounding that is left out, is that of the middle
         self.rewind()
         return np.array(surrogate(self._placed(v, x)))
 
-    @contextmanager
-    def _keeping_no_trace(self) -> Iterator[None]:
-        """Layers without a backward run as they are written: none is to be derived from this forward."""
+    def _without_trace(self, v: Array, x: Array) -> Array:
+        """The same as `at`, with layers without a backward as they are written: none is derived from this forward."""
         layers = list(walk([self.layer]))
         for inner in layers:
             inner._infers = True
         try:
-            yield
+            return self.at(v, x)
         finally:
             for inner in layers:
                 inner._infers = False
