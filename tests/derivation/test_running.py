@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad import (
@@ -50,6 +50,7 @@ from tests.derivation.forwards import (
 
 
 @pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(data=st.data())
 def test_for_each_layer_of_the_package_it_equals_the_one_that_is_written(cls, data):
     layer = data.draw(layers_of(cls))

@@ -262,8 +262,9 @@ IMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", IMAGES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [*((name, np.float32) for name in IMAGES), ("plain", np.float64), ("made larger", np.float64)]
+)
 def test_a_program_is_the_plain_path_bit_for_bit(name, dtype, monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(10, 6, 6, 2)), np.eye(3)[rng.integers(3, size=10)]

@@ -40,6 +40,9 @@ def test_a_threshold_that_only_backward_has_is_found(layer):
         check_layer(layer)
     assert "threshold" in caught.value.diagnosis or "number" in caught.value.diagnosis
     assert "tried" in caught.value.right or "derived" in caught.value.right
+
+
+def test_one_threshold_of_both_is_no_false_alarm():
     check_layer(Narrow(0.0))
 
 

@@ -25,10 +25,13 @@ T = np.eye(3)[np.random.default_rng(1).integers(0, 3, 12)]
 
 
 @pytest.mark.parametrize(
-    ("last", "loss"),
-    [(Sigmoid, BinaryCrossEntropy), (Softmax, CategoricalCrossEntropy), (Tanh, MeanSquaredError)],
+    ("last", "loss", "l2", "l1"),
+    [
+        (Sigmoid, BinaryCrossEntropy, 0.0, 0.0),
+        (Softmax, CategoricalCrossEntropy, 0.1, 0.0),
+        (Tanh, MeanSquaredError, 0.1, 0.2),
+    ],
 )
-@pytest.mark.parametrize(("l2", "l1"), [(0.0, 0.0), (0.1, 0.0), (0.1, 0.2)])
 def test_check_model_gives_no_false_alarm(last, loss, l2, l1):
     model = Sequential([Sequential([Dense(4, 5), ReLU()]), Dense(5, 3), last()], seed=0)
     report = check_model(model, loss(), X, T, l2=l2, l1=l1)

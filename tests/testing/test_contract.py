@@ -27,7 +27,7 @@ LOSSES = [cls for cls in subclasses(Loss) if cls not in (Loss, minigrad.Gaussian
 
 @pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
 def test_layer_at_every_size(cls):
-    layer_test(lambda draw: draw(layers_of(cls)), max_examples=settings.default.max_examples // 8)()
+    layer_test(lambda draw: draw(layers_of(cls)), max_examples=settings.default.max_examples // 12)()
 
 
 @pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
@@ -68,12 +68,12 @@ GIVEN = {  # losses that are made of losses
 
 
 @pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(settings.default.max_examples // 25))
 def test_loss_of_the_package(cls, seed):
     check_loss(*GIVEN[cls]() if cls in GIVEN else [cls()], seed=seed)
 
 
-test_networks = layer_test(lambda draw: draw(networks()))
+test_networks = layer_test(lambda draw: draw(networks()), max_examples=settings.default.max_examples // 2)
 
 
 def defined(base, modules):
