@@ -100,7 +100,10 @@ def made(name, dtype=np.float64):
     return model, x if x.dtype.kind == "i" else x.astype(dtype)
 
 
-@every_layer
+OF_IMAGES_AND_COMPOSED = [name for name in MAKERS if "images" in name] + ["nested", "wide and deep", "one slope"]
+
+
+@pytest.mark.parametrize("name", OF_IMAGES_AND_COMPOSED)  # tests/testing/test_contract.py has each layer alone
 def test_the_contract(name):
     make, x = MAKERS[name]
     check_layer(make(), x)
