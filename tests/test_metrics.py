@@ -208,6 +208,10 @@ def test_rankings_and_probabilities_agree_with_scikit_learn_on_rows_drawn_severa
         assert found == pytest.approx(caught / (0.3 * t.sum()))
 
 
+def test_one_pair_of_equal_scores_among_others_counts_half():
+    assert metrics.roc_auc_score([1, 0, 1, 0], [0.5, 0.5, 0.9, 0.1]) == (0.5 + 1 + 2) / 4
+
+
 def test_log_loss_and_brier_of_several_classes_are_scikit_learns_and_the_definitions():
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(4), 50)
