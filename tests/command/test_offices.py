@@ -61,7 +61,8 @@ def run(capsys, *arguments, status=0):
 
 
 def train_json(capsys, path, *arguments):
-    return json.loads(run(capsys, "train", path, "--target", "gekauft", "--epochs", "2", "--json", *arguments))
+    quick = ["--target", "gekauft", "--hidden", "4", "--epochs", "2", "--json"]
+    return json.loads(run(capsys, "train", path, *quick, *arguments))
 
 
 def test_train_tells_each_choice_and_keeps_it_in_the_models_file(folder, capsys):

@@ -115,7 +115,7 @@ def test_train_task_can_be_chosen(tmp_path, capsys):
 
 @pytest.mark.parametrize("form", ["table", "sheets"])
 def test_train_resume_is_bit_for_bit_one_training(trained, tmp_path, form):
-    data = [str(trained / "plants.csv"), "--target", "species"]
+    data = [str(trained / "plants.csv"), "--target", "species", "--hidden", "8"]
     if form == "sheets":
         data = [str(tmp_path / "a.xlsx")]
         write_workbook(tmp_path / "a.xlsx", np.eye(20), [1, 2] * 10)

@@ -21,4 +21,5 @@ def programs_are_recorded_at_once():
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))

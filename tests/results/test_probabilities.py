@@ -6,6 +6,7 @@ import sklearn.metrics
 
 from minigrad.metrics import roc_auc_score
 from minigrad.results import baselines
+from minigrad.results.baselines import boosting_installed
 from minigrad.results.bootstrap import bootstrap
 from minigrad.results.probabilities import measured
 from minigrad.results.report import as_json, summary
@@ -103,7 +104,7 @@ def test_sigmoids_of_several_classes_are_ranked_but_are_no_probabilities():
 
 @pytest.mark.parametrize("classes", [True, False])
 def test_boosted_trees_can_win_and_it_is_said(monkeypatch, tmp_path, classes):
-    monkeypatch.setattr(baselines, "boosting_installed", lambda: True)
+    monkeypatch.setattr(baselines, "boosting_installed", boosting_installed)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(600, 3))
     steps = (x[:, 0] > 0) != (x[:, 1] > 0)
