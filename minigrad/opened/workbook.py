@@ -49,7 +49,12 @@ class _Workbook:
         if self.steps < 1:
             raise OpenedError(f"steps={steps}: there has to be one step at least")
         self.rows = step.numbers(self.steps)
+        self.equations = {node: self._equation(node) for node in self.layout.band_of}
         self._place()
+        writer = Formulas(step.graph, self.layout.notation.blocks, self.cell)
+        made = [node for node in self.at if not node.is_given]
+        self.formulas = {node: [writer.formula(node, k) for k in range(node.size)] for node in made}
+        """Of each number that is made, the same on every sheet."""
 
     def _place(self) -> None:
         """The first cell of each array, the same on every sheet, and the coefficients' cells."""
@@ -66,7 +71,7 @@ class _Workbook:
         left = 1
         for column in self.layout.columns:
             every = [node for nodes in column.bands for node in nodes]
-            width = max(max(columns_of(node), min(3, ceil(len(self._equation(node)) / WIDE))) for node in every)
+            width = max(max(columns_of(node), min(3, ceil(len(self.equations[node]) / WIDE))) for node in every)
             for band, nodes in enumerate(column.bands):
                 row = self.band_at[band] + 1
                 for node in nodes:
@@ -115,17 +120,16 @@ class _Workbook:
                 book.put(sheet, self.band_at[band], 1, f"{band + 1}  {text}", **form)
                 for column in range(2, self.right - 1):
                     sheet.write_blank(self.band_at[band], column, None, book.format(**form))
-        writer = Formulas(self.step.graph, self.layout.notation.blocks, self.cell)
         for node, (row, column) in self.at.items():
             band = self.layout.band_of[node]
             book.put(sheet, row - 2, column, pretty(node.name), bold=True, font_size=13, font_color=COLOURS[band])
             heads = self.heads.get(node.name)
-            if heads and len(heads) == columns_of(node) and not self._equation(node):
+            if heads and len(heads) == columns_of(node) and not self.equations[node]:
                 for place, head in enumerate(heads):
                     book.put(sheet, row - 1, column + place, head, font_size=8, font_color="#888888", align="right")
-            elif self._equation(node):
+            elif self.equations[node]:
                 self._caption(sheet, node, row - 1, column)
-            self._numbers(sheet, node, number, writer)
+            self._numbers(sheet, node, number)
             if node.role != "batch" and node.name != "loss":
                 corner = row + rows_of(node) - 1, column + columns_of(node) - 1
                 book.scale(sheet, (row, column), corner)
@@ -137,7 +141,7 @@ class _Workbook:
             sheet.activate()
 
     def _caption(self, sheet: Any, node: Node, row: int, column: int) -> None:
-        text, width = f"= {self._equation(node)}", self.width[node]
+        text, width = f"= {self.equations[node]}", self.width[node]
         form = {"italic": True, "font_size": 9, "font_color": "#666666", "text_wrap": True, "valign": "top"}
         lines = ceil(len(text) / (WIDE * width * 1.1))
         if width > 1:
@@ -166,7 +170,7 @@ class _Workbook:
             else:
                 book.put(sheet, row, column, value, num_format="General")
 
-    def _numbers(self, sheet: Any, node: Node, number: int, writer: Formulas) -> None:
+    def _numbers(self, sheet: Any, node: Node, number: int) -> None:
         """The numbers of an array: given ones as they are, or as the sheets before made them; others as formulas."""
         row, book = self.rows[number], self.book
         becomes = self.step.graph.updates.get(node)
@@ -176,7 +180,7 @@ class _Workbook:
             value = float(row[node.start + k])
             form = {"num_format": NUMBER, **big}
             if not node.is_given:
-                book.formula(sheet, at, column, writer.formula(node, k), value, **form)
+                book.formula(sheet, at, column, self.formulas[node][k], value, **form)
             elif number == 0:
                 book.put(sheet, at, column, value, **INPUT, num_format="General" if node.role == "batch" else NUMBER)
             elif becomes is None:
