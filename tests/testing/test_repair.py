@@ -85,6 +85,8 @@ def test_a_way_that_is_left_out_is_told(cls, old, new, words):
         ("if x > 0:\n    return x\nreturn 0 * x", "return dy", "np.where(…, …, …) decides for each"),
         ("return 2 * x", "if len(dy) > 1:\n    raise KeyError\nreturn dy * dy", "for one row it runs, and is wrong"),
         ("self.y = sigmoid(x)\nreturn self.y", "return dy * self.y * 1 - self.y", "parentheses are missing"),
+        ("self.y = np.tanh(x)\nreturn 3 * (x + self.y)", "return dy * 3 + dy * (1 - self.y**2)",
+         "parentheses: `3` is a factor of `dy * (1 - self.y ** 2)` too"),
         ("self.y = sigmoid(x)\nreturn self.y", "return dy * dy * (1 - dy)", "y is the value of the function, `self.y`"),
         ("self.z = x\nreturn np.logaddexp(0, x)", "return dy * self.z", "`sigmoid(self.z)` belongs"),
         ("self.x = x\nreturn x * (x * x).sum(axis=0)",
