@@ -1,5 +1,6 @@
 """Models as files: what is saved is loaded bit for bit, forgeries are refused, a crash leaves a whole file."""
 
+import functools
 import math
 import ntpath
 import os
@@ -196,12 +197,18 @@ def test_save_and_load_keep_convolutions_and_running_statistics(path, make):
 # Forgeries: files with a right checksum, by someone who means harm or has made a mistake
 
 
-def forge(path, change):
-    """Save a small model, and write its file again with something changed in it."""
+@functools.cache
+def saved(path):
+    """The bytes of a small model."""
     model = Sequential([Dense(3, 2), Noise(2), Dense(2, 1)], seed=0)
     model.classes = np.array([3, 4])
     model.save(path)
-    metadata, tensors = decode(path.read_bytes())
+    return path.read_bytes()
+
+
+def forge(path, change):
+    """Write the small model's file with something changed in it."""
+    metadata, tensors = decode(saved(path))
     change(metadata, tensors)
     write_forged(path, metadata, tensors)
 

@@ -18,6 +18,8 @@ from tests.killing import KILL
 from tests.systems import posix
 
 ROOT = Path(__file__).parents[2]
+ASLEEP = {"MPIR_CVAR_POLLS_BEFORE_YIELD": "1", "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"}
+"""With these a rank of MPICH sleeps while it waits for others, and leaves them the processor."""
 
 
 def launch(ranks, folder, *asked):
@@ -26,7 +28,7 @@ def launch(ranks, folder, *asked):
     apart = {"start_new_session": True, "preexec_fn": heard} if hasattr(os, "killpg") else {}
     return subprocess.Popen(
         [*command, script, str(folder), *asked],
-        env=os.environ | ON_THIS_MACHINE | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | ON_THIS_MACHINE | ASLEEP | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
