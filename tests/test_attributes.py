@@ -43,7 +43,7 @@ def holds_a_row(layer, x):
 
 
 @pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
-@settings(max_examples=5)
+@settings(max_examples=settings.default.max_examples // 8)
 @given(data=st.data())
 def test_no_copy_of_a_layer_of_the_package_has_rows_in_it(cls, data):
     layer = data.draw(layers_of(cls))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad import (
@@ -133,6 +133,7 @@ every_plain_loss = pytest.mark.parametrize(
     "kind", [kind for kind in TABLE if kind not in OF_OTHER_TARGETS], ids=lambda kind: kind.__name__
 )
 DTYPES = [np.float32, np.float64]
+some = settings(max_examples=settings.default.max_examples // 2)  # of each kind
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 5)
 
@@ -173,6 +174,7 @@ def test_backward_is_the_derivative_of_forward(kind, data, weighted):
 
 
 @every_loss
+@some
 @given(st.data())
 def test_a_loss_is_the_mean_over_rows(kind, data):
     loss, p, t, _, _ = drawn(data, kind)
@@ -185,6 +187,7 @@ def test_a_loss_is_the_mean_over_rows(kind, data):
 
 
 @every_loss
+@some
 @given(st.data())
 def test_a_loss_is_the_sum_over_outputs(kind, data):
     loss, p, t, _, _ = drawn(data, kind)
@@ -200,6 +203,7 @@ def test_a_loss_is_the_sum_over_outputs(kind, data):
 
 
 @every_loss
+@some
 @given(st.data(), st.sampled_from(DTYPES))
 def test_sample_weights_of_one_are_no_weights_bit_for_bit(kind, data, dtype):
     loss, p, t, w, _ = drawn(data, kind, dtype)
@@ -208,6 +212,7 @@ def test_sample_weights_of_one_are_no_weights_bit_for_bit(kind, data, dtype):
 
 
 @every_loss
+@some
 @given(st.data())
 def test_a_sample_weight_counts_how_often_a_row_stands_there(kind, data):
     loss, p, t, _, rng = drawn(data, kind)
@@ -222,6 +227,7 @@ def test_a_sample_weight_counts_how_often_a_row_stands_there(kind, data):
 
 
 @every_loss
+@some
 @given(st.data(), st.sampled_from(DTYPES), st.booleans())
 def test_results_have_the_promised_kinds_and_arguments_are_only_read(kind, data, dtype, weighted):
     loss, p, t, w, _ = drawn(data, kind, dtype)
@@ -239,6 +245,7 @@ def test_results_have_the_promised_kinds_and_arguments_are_only_read(kind, data,
 
 
 @every_loss
+@some
 @given(st.data())
 def test_targets_may_be_integers_booleans_or_lists(kind, data):
     loss, p, t, w, _ = drawn(data, kind, np.float32)
