@@ -32,11 +32,13 @@ settings.register_profile(
 settings.register_profile("dev", deadline=None, max_examples=1000)
 
 
-@pytest.fixture(autouse=True)
-def programs_are_recorded_at_once(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def programs_are_recorded_at_once():
     """After `steps_by_hand` steps, few as a test may make: whether they repay it has a test of its own."""
-    monkeypatch.setattr(running, "REPAID", 1)
-    monkeypatch.setattr(running, "price", lambda layers, size, step: 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "REPAID", 1)
+        patch.setattr(running, "price", lambda layers, size, step: 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")
