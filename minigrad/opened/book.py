@@ -111,6 +111,6 @@ class Book:
         return self._file.getvalue()
 
 
-def _without_sign(formula: str, expand_future_functions: bool = False) -> str:
+def _without_sign(formula: str, *_: Any) -> str:
     """A formula as it stands in the file."""
     return formula.removeprefix("=")

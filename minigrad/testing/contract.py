@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigrad.layer import Layer
+from minigrad.programs.threads import one_blas_thread
 from minigrad.testing import diagnosis
 from minigrad.testing.asked import Asked
 from minigrad.testing.bench import Bench, LayerBench
@@ -151,7 +152,9 @@ def _in_words(error: Exception) -> tuple[str, str]:
 
 
 def quietly(function: Callable[[], Result]) -> Result:
-    """Call a function without the warnings of code that is tried where it may overflow."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
+    """Call a function without the warnings of code that is tried where it may overflow, and with one thread of BLAS:
+    with rows as few as these, more of them wait for each other longer than they multiply.
+    """
+    with np.errstate(all="ignore"), warnings.catch_warnings(), one_blas_thread():
         warnings.simplefilter("ignore", RuntimeWarning)
         return function()

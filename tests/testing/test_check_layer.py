@@ -11,6 +11,7 @@ import tblib.pickling_support
 from minigrad import GRU, LSTM, BatchNorm, Dense, LeakyReLU, Sequential, Softmax, Tanh
 from minigrad.layer import Layer
 from minigrad.parameter import parameter
+from minigrad.programs.threads import blas_threads
 from minigrad.testing import GradientError, check_layer
 from minigrad.testing.contract import check
 from minigrad.testing.values import single_precision
@@ -149,6 +150,19 @@ def test_check_layer_leaves_the_layer_alone():
     assert vars(layer).keys() == kept.keys()
     for name, value in kept.items():
         assert np.array_equal(vars(layer)[name], value)
+
+
+def test_products_use_one_thread_of_blas_and_have_theirs_back(several_blas_threads):
+    before, seen = blas_threads(), []
+
+    class Noting(Dense):
+        def predict(self, x):
+            seen.append(blas_threads())
+            return super().predict(x)
+
+    check_layer(Noting(3, 2))
+    assert seen and set(seen) == {1}
+    assert blas_threads() == before
 
 
 def test_check_layer_takes_a_model_and_a_layer_of_one():
