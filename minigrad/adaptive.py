@@ -18,6 +18,8 @@ class Adadelta(Optimizer):
 
     g is dθ + λ θ with weight decay λ. The step has the unit of θ, whatever that of g is. Source: Zeiler, "Adadelta: an
     adaptive learning rate method", arXiv:1212.5701, 2012, where η is 1. PyTorch's rule and constants.
+
+    Raises ValueError for a `rho` outside [0, 1), and for other numbers that are negative or not finite.
     """
 
     memory: tuple[str, ...] = ("s", "u")
@@ -57,6 +59,8 @@ class Adamax(Adam):
 
     Adam with the largest gradient of late in the place of their mean square; g is dθ + λ θ with weight decay λ. Source:
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 2. PyTorch's rule and constants.
+
+    Raises ValueError for a beta outside [0, 1), and for other numbers that are negative or not finite.
     """
 
     memory: tuple[str, ...] = ("m", "u")
@@ -87,6 +91,8 @@ class NAdam(Adam):
     with μₜ = β₁ (1 - 0.96^(tψ) / 2) and Πₜ their product so far: Nesterov's look ahead in Adam. g is dθ + λ θ with
     weight decay λ. Source: Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016. PyTorch's rule and
     constants; ψ is `momentum_decay`.
+
+    Raises ValueError for a beta outside [0, 1), and for other numbers that are negative or not finite.
     """
 
     m: Array
@@ -130,6 +136,8 @@ class RAdam(Adam):
     r² = (ρₜ-4)(ρₜ-2) ρ / ((ρ-4)(ρ-2) ρₜ): as long as v is a mean of few, Adam's steps are too large. g is dθ + λ θ with
     weight decay λ. Source: Liu and others, "On the variance of the adaptive learning rate and beyond", ICLR 2020.
     PyTorch's rule.
+
+    Raises ValueError for a beta outside [0, 1), and for other numbers that are negative or not finite.
     """
 
     m: Array
@@ -158,6 +166,8 @@ class Lion(Optimizer):
 
     Every parameter moves by η, so rates are 3 to 10 times smaller than Adam's. Source: Chen and others, "Symbolic
     discovery of optimization algorithms", NeurIPS 2023, program 1, with its constants.
+
+    Raises ValueError for a beta outside [0, 1), and for other numbers that are negative or not finite.
     """
 
     memory: tuple[str, ...] = ("m",)
@@ -202,6 +212,9 @@ class Rprop(Optimizer):
     g is dθ + λ θ with weight decay λ. Sizes of gradients do not matter, only their signs: for batches of all rows,
     since the signs of small ones turn by chance. Δ starts as the learning rate. Source: Riedmiller and Braun, "A direct
     adaptive method for faster backpropagation learning: the RPROP algorithm", ICNN 1993. PyTorch's rule and constants.
+
+    Raises ValueError for an `eta_minus` outside [0, 1), an `eta_plus` below 1, a `least` above `most`, and for other
+    numbers that are negative or not finite.
     """
 
     memory: tuple[str, ...] = ("before", "size")

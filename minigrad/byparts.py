@@ -20,10 +20,13 @@ class ByPart(Optimizer):
     to all of that class at whatever depth; or by the name of a parameter, such as "b". Everything else is `default`'s.
     `fit` and `epochs` say which model it is; a loop of one's own does so once, `optimizer.bind(model)`.
 
-    Raises ValueError for a key that finds nothing, and where two keys find the same parameter.
+    Raises ValueError for a key that finds nothing, where two keys find the same parameter, for what is no optimizer
+    whose `update` it could call, and for one that stands at two places; TypeError for what is no dict.
     """
 
     def __init__(self, optimizers: Mapping[int | str, Optimizer], *, default: Optimizer) -> None:
+        if not isinstance(optimizers, Mapping):
+            raise TypeError(f"ByPart takes a dict of optimizers, such as {{0: SGD(0.001)}}, not {optimizers!r}")
         everyone = [*optimizers.values(), default]
         for optimizer in everyone:
             if not isinstance(optimizer, Optimizer) or type(optimizer).step is not Optimizer.step:
@@ -51,7 +54,7 @@ class ByPart(Optimizer):
         return any(optimizer.changing for optimizer in self._everyone())
 
     def bind(self, model: Model) -> None:
-        """Find the parts in this model."""
+        """Find the parts in this model. Raises ValueError where a key finds nothing, or what another one finds."""
         owners = np.full(model.theta.size, len(self.optimizers))
         start = model.theta.__array_interface__["data"][0]
         for number, key in enumerate(self.optimizers):

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
 
 from minigrad.habits import WORDS, advising
 
+NUMBERS = {"int": "no whole number", "float": "no number", "Rate": "neither a number nor a function of the step"}
+"""The declarations of arguments that are to be numbers, and what is said of a value that is none."""
+
 
 class Configured:
-    """What `config()` and `repr` of layers, losses and optimizers rest on: `__init__` keeps its arguments."""
+    """What `config()` and `repr` of layers, losses and optimizers rest on: `__init__` keeps its arguments.
+
+    Every constructor of this package raises TypeError for an argument that is declared as a number and is none.
+    """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            type.__setattr__(cls, "__init__", advising(cls.__init__))
+            type.__setattr__(cls, "__init__", _demanding(advising(cls.__init__)))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by which the object is made again: `type(it)(**it.config())`."""
@@ -50,6 +57,31 @@ def require(name: str, value: Any, kind: type[Configured], example: str) -> None
         meant = WORDS.get(word)
         advice = f"write {name}={meant}" if meant else f"give one, such as {example}"
         raise TypeError(f"{name}={value!r} is no {kind.__name__.lower()}; {advice}")
+
+
+def _demanding(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that refuses what is to be a number and is none, which a comparison would do in Python's words."""
+    if not init.__module__.startswith("minigrad."):  # a class of one's own may declare its arguments loosely
+        return init
+    declared = {name: str(kind).partition(" | ") for name, kind in init.__annotations__.items() if name != "seed"}
+    numbers = {name: (kind, rest == "None") for name, (kind, _, rest) in declared.items() if kind in NUMBERS}
+    code = inspect.unwrap(init).__code__
+    places = code.co_varnames[1 : code.co_argcount]
+
+    @wraps(init)
+    def demanded(self: Any, *arguments: Any, **options: Any) -> None:
+        for name, value in (*zip(places, arguments, strict=False), *options.items()):
+            kind, optional = numbers.get(name, ("", True))
+            if kind and not _is_a(kind, value) and not (optional and value is None):
+                raise TypeError(f"{type(self).__name__}: {name}={value!r} is {NUMBERS[kind]}")
+        init(self, *arguments, **options)
+
+    return demanded if numbers else init
+
+
+def _is_a(kind: str, value: Any) -> bool:
+    """Whether a value, of Python, NumPy or others, is of a kind of NUMBERS."""
+    return hasattr(type(value), "__index__" if kind == "int" else "__float__") or (kind == "Rate" and callable(value))
 
 
 def _arguments(thing: Configured) -> dict[str, inspect.Parameter]:

@@ -195,12 +195,14 @@ def _log1m(p: Array) -> Array:
         return np.maximum(np.log1p(-p), -100)
 
 
-class LabelSmoothing:
+class LabelSmoothing(Configured):
     """What the cross-entropies share: with `label_smoothing` s, t is moved a share s of the way to no opinion.
 
     That is 1/2 for a yes or no, and 1/K for one of K classes: t' = (1 - s) t + s / K. Then no score grows forever for
     being more certain. Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception architecture for
     computer vision", CVPR 2016, section 7.
+
+    Raises ValueError for a `label_smoothing` that is not at least 0 and less than 1.
     """
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
@@ -231,8 +233,10 @@ class BinaryCrossEntropy(LabelSmoothing, Loss):
     (Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.90). With p, log p has the slope 1 / p, and
     log(1 - p) by the chain rule -1 / (1 - p).
 
-    Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
-    [0, 1], and for the slopes of p and t that are plainly exchanged. Absorbs Sigmoid.
+    Logs are clamped at -100 and denominators at the smallest normal number. Absorbs Sigmoid.
+
+    Raises ValueError for p or t outside [0, 1], for the slopes of p and t that are plainly exchanged, and for a
+    `label_smoothing` that is not at least 0 and less than 1.
     """
 
     labels = True
@@ -268,6 +272,8 @@ class BinaryCrossEntropyOnLogits(LabelSmoothing, Loss):
 
     softplus(z) is max(z, 0) + log(1 + exp(-|z|)), and max(z, 0) - t z = z ([z > 0] - t) is never negative: nothing
     cancels.
+
+    Raises ValueError for a `label_smoothing` that is not at least 0 and less than 1.
     """
 
     labels = True
@@ -289,8 +295,10 @@ class CategoricalCrossEntropy(LabelSmoothing, Loss):
     p (B, K) the probabilities of K classes, t (B, K) one-hot or any distribution. The negative log-likelihood of a
     categorical variable (Bishop 2006, equation 4.108). The slope of log p is 1 / p; a class with t = 0 has none.
 
-    Logs are clamped at -100 and denominators at the smallest normal number. Raises ValueError for p or t outside
-    [0, 1], and for the slopes of p and t that are plainly exchanged. Absorbs Softmax.
+    Logs are clamped at -100 and denominators at the smallest normal number. Absorbs Softmax.
+
+    Raises ValueError for p or t outside [0, 1], for the slopes of p and t that are plainly exchanged, and for a
+    `label_smoothing` that is not at least 0 and less than 1.
     """
 
     labels = at_steps = True
@@ -322,6 +330,8 @@ class CategoricalCrossEntropyOnLogits(LabelSmoothing, Loss):
 
     z_k takes part in every log softmax(z)_j of its row, with the slope [j = k] - softmax(z)_k (as LogSoftmax says). So
     the row's sum has -Σ_j t_j ([j = k] - softmax(z)_k) = softmax(z)_k Σ_j t_j - t_k.
+
+    Raises ValueError for a `label_smoothing` that is not at least 0 and less than 1.
     """
 
     labels = at_steps = True
@@ -343,7 +353,8 @@ class NegativeLogLikelihood(LabelSmoothing, Loss):
     p (B, K) the *logarithms* of the probabilities of K classes, as of LogSoftmax; t (B, K) one-hot or any distribution.
     It is CategoricalCrossEntropy of exp(p) (Bishop 2006, equation 4.108).
 
-    Raises ValueError for p over 0 by more than rounding, and for t outside [0, 1].
+    Raises ValueError for p over 0 by more than rounding, for t outside [0, 1], and for a `label_smoothing` that is not
+    at least 0 and less than 1.
     """
 
     labels = at_steps = True
@@ -488,6 +499,8 @@ class Huber(Loss):
     p, t (B, O), δ > 0 in the units of t. With the clipped difference c both branches are c (d - c / 2): a parabola with
     the slope d = c, and beyond δ straight lines with the slope ±δ, which is c there. Source: Huber, "Robust estimation
     of a location parameter", Annals of Mathematical Statistics 35, 1964.
+
+    Raises ValueError for a `delta` that is not positive.
     """
 
     def __init__(self, delta: float = 1.0) -> None:

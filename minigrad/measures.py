@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class Quantile(Loss):
     p, t (B, O). Its minimum is the q-quantile of t: with q = 0.9, nine of ten t lie below p; two networks, for 0.05 and
     0.95, give an interval. q = 0.5 is half of MeanAbsoluteError. Source: Koenker and Bassett, "Regression quantiles",
     Econometrica 46, 1978; also "pinball loss".
+
+    Raises ValueError for a `q` that does not lie between 0 and 1.
     """
 
     def __init__(self, q: float = 0.5) -> None:
@@ -74,9 +76,10 @@ class GaussianNLL(Loss):
 
         Concatenate(Dense(8, 1), Sequential([Dense(8, 1), Softplus()]))
 
-    A v below `eps` counts as `eps`, and has no slope. Raises ValueError for a negative v. Source: Nix and Weigend,
-    "Estimating the mean and variance of the target probability distribution", ICNN 1994. PyTorch's GaussianNLLLoss,
-    but for the slope below eps.
+    A v below `eps` counts as `eps`, and has no slope. Source: Nix and Weigend, "Estimating the mean and
+    variance of the target probability distribution", ICNN 1994. PyTorch's GaussianNLLLoss, but for the slope below eps.
+
+    Raises ValueError for a negative v, and for an `eps` that is not positive.
     """
 
     def __init__(self, eps: float = 1e-6) -> None:
@@ -118,13 +121,23 @@ class SumOfLosses(Loss):
     `parts` lists pairs of a loss and its number of columns of p, or with a weight behind them:
 
         SumOfLosses([(CategoricalCrossEntropyOnLogits(), 3), (MeanSquaredError(), 1, 0.1)])
+
+    Raises ValueError for no parts, and for one that is no pair of a loss and its number of columns, or has a weight
+    that is no number.
     """
 
     def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
-        self.parts: tuple[tuple[Any, ...], ...] = tuple(map(tuple, parts))
+        given = tuple(parts) if isinstance(parts, Iterable) else (parts,)
+        self.parts: tuple[tuple[Any, ...], ...] = tuple(
+            tuple(part) if isinstance(part, Iterable) else (part,) for part in given
+        )
+        if not self.parts:
+            raise ValueError("SumOfLosses needs at least one loss")
         for part in self.parts:
             if len(part) not in (2, 3) or not isinstance(part[0], Loss) or not isinstance(part[1], int) or part[1] < 1:
                 raise ValueError(f"SumOfLosses: {part!r} is no pair of a loss and its number of columns")
+            if not all(isinstance(weight, int | float | np.floating) for weight in part[2:]):
+                raise ValueError(f"SumOfLosses: {part!r}: the weight of a loss is a number")
 
     def target_shape(self, outputs: tuple[int, ...]) -> tuple[int, ...]:
         """(…, n) -> (…, m), n and m being the columns of all p and of all t. Raises ValueError for another n."""

@@ -21,6 +21,9 @@ def accuracy(labels: Any, predicted: Any) -> float:
     """The share of rows whose predicted label is the true one.
 
     From a network's outputs that is the label of the *largest* output: `accuracy(labels, model.predict_classes(x))`.
+
+    Raises ValueError for no labels, for another number of predictions or predictions of another kind, and for what is
+    no label.
     """
     matrix = confusion_matrix(labels, predicted)
     return float(np.trace(matrix) / matrix.sum())
@@ -30,6 +33,9 @@ def confusion_matrix(labels: Any, predicted: Any, classes: Any = None) -> npt.ND
     """C[i, j]: how many rows of class i were given class j. Shape (K, K); rows are true, columns predicted.
 
     The classes are those that occur on either side, sorted, or the given ones in their order.
+
+    Raises ValueError for no labels, for another number of predictions or predictions of another kind, for what is no
+    label, and for `classes` that hold one of them twice or miss one.
     """
     _, matrix = _counted(labels, predicted, classes)
     return matrix
@@ -86,7 +92,11 @@ class ClassificationReport:
 
 
 def classification_report(labels: Any, predicted: Any, classes: Any = None) -> ClassificationReport:
-    """Precision, recall and F1 of every class, and their averages; `print` shows them as a table."""
+    """Precision, recall and F1 of every class, and their averages; `print` shows them as a table.
+
+    Raises ValueError for no labels, for another number of predictions or predictions of another kind, for what is no
+    label, and for `classes` that hold one of them twice or miss one.
+    """
     return ClassificationReport.of(*_counted(labels, predicted, classes))
 
 
@@ -113,6 +123,9 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
     The interval of probabilities that would not find `successes` out of n surprising. It stays inside [0, 1] and holds
     what it promises for shares near 0 and 1 too, where p ± z √(p (1 - p)/n) does not. Source: E. B. Wilson, "Probable
     inference, the law of succession, and statistical inference", JASA 22, 1927.
+
+    Raises ValueError for less than one trial, for successes that are not 0 to `total` of them, and for a `confidence`
+    that is not between 0 and 1.
     """
     if total < 1 or not 0 <= successes <= total:
         raise ValueError(
@@ -146,6 +159,8 @@ def roc_auc_score(truth: npt.ArrayLike, scores: npt.ArrayLike, sample_weight: np
     The probability that a row that is true (1) gets a higher score than one that is not (0): 1 is perfect, 0.5 is
     chance; NaN where there is only one kind. It is the area under the ROC curve. Source: Hanley and McNeil, "The
     meaning and use of the area under a receiver operating characteristic (ROC) curve", Radiology 143, 1982.
+
+    Raises ValueError unless each row has one finite score, and 1 or 0 for the truth.
     """
     true, other = _by_score(truth, scores, sample_weight)
     above = np.cumsum(true, axis=-1) - true
@@ -160,6 +175,8 @@ def average_precision_score(
 
     The area under the precision-recall curve as steps. Chance has the share of true rows, and 1 is perfect; NaN where
     no row is true. Source: Davis and Goadrich, "The relationship between precision-recall and ROC curves", ICML 2006.
+
+    Raises ValueError unless each row has one finite score, and 1 or 0 for the truth.
     """
     true, other = _by_score(truth, scores, sample_weight)
     precision = _ratio(np.cumsum(true, axis=-1), np.cumsum(true + other, axis=-1), 0.0)
@@ -172,6 +189,8 @@ def lift(
     """How many times as many true rows stand in the `share` of rows with the highest scores as in as many at random.
 
     Equal scores at the edge count by their mean. Chance has 1, and at most it is 1 / max(share, share of true rows).
+
+    Raises ValueError unless each row has one finite score, and 1 or 0 for the truth.
     """
     true, other = _by_score(truth, scores, sample_weight)
     found, called = np.cumsum(true, axis=-1), np.cumsum(true + other, axis=-1)
@@ -214,13 +233,13 @@ def brier_terms(codes: npt.ArrayLike, p: npt.ArrayLike) -> npt.NDArray[np.float6
 
 # ---------------------------------------------------------------------------------------------------------- numbers
 def mean_squared_error(t: npt.ArrayLike, p: npt.ArrayLike) -> float:
-    """mean (t - p)² over all rows and columns."""
+    """mean (t - p)² over all rows and columns. Raises ValueError for unequal shapes, and for no rows."""
     t, p = _targets(t, p)
     return float(np.mean((t - p) ** 2))
 
 
 def mean_absolute_error(t: npt.ArrayLike, p: npt.ArrayLike) -> float:
-    """mean |t - p| over all rows and columns."""
+    """mean |t - p| over all rows and columns. Raises ValueError for unequal shapes, and for no rows."""
     t, p = _targets(t, p)
     return float(np.mean(np.abs(t - p)))
 
@@ -230,6 +249,8 @@ def r2_score(t: npt.ArrayLike, p: npt.ArrayLike) -> float:
 
     1 is perfect, 0 is what always answering the mean gets. A column whose targets are all equal has no variance to
     explain: it counts as 1 when it is met exactly and as 0 otherwise.
+
+    Raises ValueError for unequal shapes, and for less than two rows.
     """
     t, p = _targets(t, p)
     if len(t) < 2:

@@ -24,7 +24,8 @@ class Objective:
     BinaryCrossEntropy does for a Sigmoid, it takes the place of the two. They stay as they are, each right on its own.
     In float32 the pair composed has an infinite or a zero gradient at z = 40, t = 0; the absorbed one has 1.
 
-    Raises ValueError for a layer that is marked as frozen in a way of other frameworks: all of θ is trained.
+    Raises TypeError for what is no model or no loss; ValueError for a negative penalty, and for a layer that is marked
+    as frozen in a way of other frameworks: all of θ is trained.
 
     `ranks`, where there are some, make one gradient of those of several processes (`training.ranks`).
 
@@ -42,6 +43,7 @@ class Objective:
     decaying: list[tuple[Layer, str]]
 
     def __init__(self, model: Model, loss: Loss, l2: float = 0.0, l1: float = 0.0) -> None:
+        require("model", model, Model, "Sequential([Dense(4, 1)])")
         require("loss", loss, Loss, "MeanSquaredError()")
         for name, penalty in (("l2", l2), ("l1", l1)):
             if not penalty >= 0:

@@ -26,6 +26,8 @@ class Optimizer(Configured):
     A rule of one's own names in `memory` the vectors that it carries from step to step (attributes that start as zeros
     of θ's shape), gives in `coefficients(step)` the numbers of that step, and writes `update`, which takes them as
     arguments: branch-free array operations, so that a recorded program can run them again with other numbers.
+
+    Raises ValueError for a learning rate or a weight decay that is negative or not finite.
     """
 
     learning_rate: Rate
@@ -68,7 +70,10 @@ class Optimizer(Configured):
         self.steps += 1
 
     def prepare(self, theta: Array) -> None:
-        """Make the memory for a vector like theta, where there is none yet."""
+        """Make the memory for a vector like theta, where there is none yet.
+
+        Raises ValueError when it belongs to a vector of another size or dtype.
+        """
         for name in self.memory:
             if name not in vars(self):
                 vars(self)[name] = np.zeros_like(theta)
@@ -149,6 +154,9 @@ class SGD(Optimizer):
     at where v is going to lead. Sources: Robbins and Monro, "A stochastic approximation method", 1951; Polyak, "Some
     methods of speeding up the convergence of iteration methods", 1964; Nesterov's in the form of Sutskever et al., "On
     the importance of initialization and momentum in deep learning", ICML 2013. PyTorch's rule.
+
+    Raises ValueError for a momentum outside [0, 1), for `nesterov` without one, and for other numbers that are negative
+    or not finite.
     """
 
     def __init__(
@@ -195,6 +203,8 @@ class Adam(Optimizer):
     up to 1-βᵗ only: m̂ and v̂ are divided by that. √v̂ is the size of a parameter's gradients, so every one moves by
     about η where its gradients agree in sign, and by less where they do not, whatever their unit. Source: Kingma and
     Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1, with its constants. PyTorch's rule.
+
+    Raises ValueError for a beta outside [0, 1), and for other numbers that are negative or not finite.
     """
 
     memory: tuple[str, ...] = ("m", "v")
@@ -260,6 +270,8 @@ class AdamW(Adam):
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2, in which λ is scaled
     by the schedule only, not by the rate η as well. As here it is PyTorch's rule, and λ = 0.01 its default.
+
+    Raises ValueError for a beta outside [0, 1), and for other numbers that are negative or not finite.
     """
 
     def __init__(
@@ -289,6 +301,9 @@ class RMSprop(Optimizer):
     gradients of late: each is divided by its own, so that all move by about η. Source: Tieleman and Hinton, "Lecture
     6.5: rmsprop", Neural Networks for Machine Learning, Coursera 2012 (η = 0.001 and α = 0.9 there). The rule, α = 0.99
     and ε outside of the root are PyTorch's, whose default η is 0.01.
+
+    Raises ValueError for an `alpha` or a momentum outside [0, 1), and for other numbers that are negative or not
+    finite.
     """
 
     changing = False
@@ -356,6 +371,8 @@ class Adagrad(Optimizer):
     g is dθ + λ θ with weight decay λ. s only grows, so the steps of a parameter shrink, the more the larger its
     gradients have been: those of rare features stay large. Source: Duchi, Hazan and Singer, "Adaptive subgradient
     methods for online learning and stochastic optimization", JMLR 12, 2011. PyTorch's rule and constants.
+
+    Raises ValueError for numbers that are negative or not finite.
     """
 
     memory: tuple[str, ...] = ("s",)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from minigrad.configured import Configured
+from minigrad.configured import Configured, require
 from minigrad.optimizers import Optimizer, Rate
 
 
@@ -41,9 +41,12 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 class step(Schedule):
-    """η γ^⌊k/n⌋: every n = `step_size` steps the rate is multiplied by γ. PyTorch's StepLR."""
+    """η γ^⌊k/n⌋: every n = `step_size` steps the rate is multiplied by γ. PyTorch's StepLR.
 
-    def __init__(self, learning_rate: float, step_size: int, gamma: float = 0.1) -> None:
+    Raises ValueError for numbers that are not finite and above 0.
+    """
+
+    def __init__(self, learning_rate: float, step_size: float, gamma: float = 0.1) -> None:
         _positive(self, learning_rate=learning_rate, step_size=step_size, gamma=gamma)
         self.learning_rate = learning_rate
         self.step_size = step_size
@@ -55,7 +58,10 @@ class step(Schedule):
 
 
 class exponential(Schedule):
-    """η γᵏ. PyTorch's ExponentialLR."""
+    """η γᵏ. PyTorch's ExponentialLR.
+
+    Raises ValueError for numbers that are not finite and above 0.
+    """
 
     def __init__(self, learning_rate: float, gamma: float) -> None:
         _positive(self, learning_rate=learning_rate, gamma=gamma)
@@ -71,6 +77,8 @@ class inverse_time(Schedule):
     """η / (1 + c k): half of η after 1 / c steps. Source: Robbins and Monro, "A stochastic approximation method", 1951.
 
     Σ η is infinite and Σ η² finite, as their proof of convergence needs.
+
+    Raises ValueError for a rate that is not finite and above 0, and for a decay that is negative or not finite.
     """
 
     def __init__(self, learning_rate: float, decay: float) -> None:
@@ -89,9 +97,12 @@ class cosine(Schedule):
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, equation 5.
     PyTorch's CosineAnnealingLR, but that rises again after n steps.
+
+    Raises ValueError for a rate or steps that are not finite and above 0, and for a `minimum` that is negative or not
+    finite.
     """
 
-    def __init__(self, learning_rate: float, steps: int, minimum: float = 0.0) -> None:
+    def __init__(self, learning_rate: float, steps: float, minimum: float = 0.0) -> None:
         _positive(self, learning_rate=learning_rate, steps=steps)
         _not_negative(self, minimum=minimum)
         self.learning_rate = learning_rate
@@ -108,9 +119,12 @@ class warm_restarts(Schedule):
 
     Each cycle ends one step before it would reach ε = `minimum`. Source: Loshchilov and Hutter, "SGDR: stochastic
     gradient descent with warm restarts", ICLR 2017. PyTorch's CosineAnnealingWarmRestarts.
+
+    Raises ValueError for a rate or steps that are not finite and above 0, for a `minimum` that is negative or not
+    finite, and for a `factor` below 1.
     """
 
-    def __init__(self, learning_rate: float, steps: int, factor: int = 1, minimum: float = 0.0) -> None:
+    def __init__(self, learning_rate: float, steps: float, factor: float = 1, minimum: float = 0.0) -> None:
         _positive(self, learning_rate=learning_rate, steps=steps)
         _not_negative(self, minimum=minimum)
         if factor < 1:
@@ -123,11 +137,10 @@ class warm_restarts(Schedule):
     def __call__(self, k: int) -> float:
         """ε + (η - ε) (1 + cos(π j / n)) / 2, in the j-th step of a cycle of n"""
         steps = self.steps
-        if self.factor == 1:
-            k %= steps
-        while k >= steps:
-            k, steps = k - steps, steps * self.factor
-        return _cosine(self.learning_rate, self.minimum, k / steps)
+        j: float = k if self.factor > 1 else k % steps
+        while j >= steps:
+            j, steps = j - steps, steps * self.factor
+        return _cosine(self.learning_rate, self.minimum, j / steps)
 
 
 class one_cycle(Schedule):
@@ -136,9 +149,12 @@ class one_cycle(Schedule):
     The top is at step `rise` n - 1, the end at n - 1. Source: Smith and Topin, "Super-convergence: very fast training
     of neural networks using large learning rates", 2018; waves instead of lines are fast.ai's. The rates of PyTorch's
     OneCycleLR, which by default moves the momentum the other way, too.
+
+    Raises ValueError for a rate or steps that are not finite and above 0, and for a `rise` that does not lie between
+    the first and the last of the steps.
     """
 
-    def __init__(self, learning_rate: float, steps: int, rise: float = 0.3) -> None:
+    def __init__(self, learning_rate: float, steps: float, rise: float = 0.3) -> None:
         _positive(self, learning_rate=learning_rate, steps=steps)
         if not 0 < rise < 1 or rise * steps <= 1:
             raise ValueError(f"one_cycle: rise={rise} of {steps} steps must lie between the first and the last of them")
@@ -163,9 +179,11 @@ class warmup(Schedule):
     step of length 0 is wasted. Source: Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour",
     2017, section 2.2. PyTorch's LinearLR(start_factor=1 / (n + 1), total_iters=n), followed by another schedule in a
     SequentialLR.
+
+    Raises ValueError for steps or a rate that are not finite and above 0.
     """
 
-    def __init__(self, steps: int, schedule: Rate) -> None:
+    def __init__(self, steps: float, schedule: Rate) -> None:
         _positive(self, steps=steps)
         if not callable(schedule):
             _positive(self, schedule=schedule)
@@ -176,7 +194,7 @@ class warmup(Schedule):
         """η₀ (k + 1) / (n + 1), then the schedule"""
         if k < self.steps:
             return self._after(0) * (k + 1) / (self.steps + 1)
-        return self._after(k - self.steps)
+        return self._after(int(k - self.steps))
 
     def _after(self, k: int) -> float:
         return self.schedule(k) if callable(self.schedule) else self.schedule
@@ -191,6 +209,9 @@ class ReduceOnPlateau(Configured):
 
     A loss has fallen when it is below (1 - `threshold`) times the best one so far. The rate does not go below
     `minimum`. PyTorch's ReduceLROnPlateau.
+
+    Raises ValueError for an optimizer that has a schedule already, for a `factor` that is not between 0 and 1, and for
+    other numbers that are negative or not finite; TypeError for what is no optimizer.
     """
 
     def __init__(
@@ -201,6 +222,7 @@ class ReduceOnPlateau(Configured):
         threshold: float = 1e-4,
         minimum: float = 0.0,
     ) -> None:
+        require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
         if callable(optimizer.learning_rate):
             raise ValueError(f"{optimizer!r} has a schedule already; a plateau reduces a rate that is a number")
         _positive(self, factor=factor)

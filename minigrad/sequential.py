@@ -48,7 +48,8 @@ class Sequential(Model):
     A Sequential does not branch: that is a layer of its own. It may stand in another one: its theta is then a slice,
     and its layers run as if they stood there themselves.
 
-    Raises ValueError where two neighbours do not fit, or where a layer already stands in a model.
+    Raises TypeError for what is no list of layers; ValueError for none, for another `dtype`, where two neighbours or
+    `input_shape` do not fit, and where a layer already stands in a model.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Sequential(Model):
         input_shape: tuple[int, ...] | None = None,
         seed: int | None = None,
     ) -> None:
-        if isinstance(layers, Layer) and not isinstance(layers, Iterable):
+        if not isinstance(layers, Iterable):
             raise TypeError(f"a Sequential takes a list of layers: Sequential([{layers!r}, …])")
         layers = tuple(layers)
         if not layers:
@@ -128,7 +129,10 @@ class Sequential(Model):
         }
 
     def forward(self, x: Any) -> Array:
-        """x (B, …) -> y. Every layer keeps what its backward needs."""
+        """x (B, …) -> y. Every layer keeps what its backward needs.
+
+        Raises ValueError for rows that the layers do not take.
+        """
         return run_forward(self._flat(), self.admit(x))
 
     def backward(self, dy: Any) -> Any:
@@ -145,6 +149,8 @@ class Sequential(Model):
 
         It equals `forward` where no layer behaves otherwise in training (up to rounding, since BLAS rounds differently
         for other numbers of rows).
+
+        Raises ValueError for rows that the layers do not take, and for an `out` that can't take the predictions.
         """
         pieces: Iterator[Any] | None = None
         if isinstance(x, InBlocks) or hasattr(x, "chunks"):
@@ -179,7 +185,7 @@ class Sequential(Model):
         return self.labels_of(self.predict(x))
 
     def labels_of(self, y: Array) -> Array:
-        """The most probable class of each row of outputs (B, …, K), (B, …)."""
+        """The most probable class of each row of outputs (B, …, K), (B, …). Raises ValueError for outputs (B,)."""
         if y.ndim < 2:
             raise ValueError(f"classes need one row of outputs for each row of x, but the outputs are {y.shape}")
         codes = (y[..., 0] >= self.boundary).astype(np.intp) if y.shape[-1] == 1 else y.argmax(axis=-1)
@@ -198,7 +204,8 @@ class Sequential(Model):
         """Look into the model on the rows x and their targets t (as in `fit`); with the optimizer, also at its rate.
 
         It says what is saturated, dead, frozen, vanishing or unscaled, whether the rate is too small or too large, by
-        ten steps with it and with others, and whether x has anything to do with t.
+        ten steps with it and with others, and whether x has anything to do with t. Raises TypeError for what is no loss
+        or no optimizer, ValueError for x and t that do not fit.
         """
         from minigrad.training.health import health
 

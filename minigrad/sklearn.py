@@ -251,7 +251,11 @@ class NetworkClassifier(ClassifierMixin, Network):
         return tags
 
     def fit(self, X: Rows, y: Any, sample_weight: Any = None) -> NetworkClassifier:
-        """Train on the rows X (m, I) with labels y (m,), or (m, k) of 0 and 1; `sample_weight` (m,) weighs the rows."""
+        """Train on the rows X (m, I) with labels y (m,), or (m, k) of 0 and 1; `sample_weight` (m,) weighs the rows.
+
+        Raises ValueError for labels of one class only, for a network with other outputs than the classes take, and for
+        a `class_weight` of several labels a row.
+        """
         going_on = self.warm_start and hasattr(self, "model_")
         X, y, sample_weight = self._validate(X, y, sample_weight, reset=not going_on)
         check_classification_targets(y)
@@ -261,7 +265,11 @@ class NetworkClassifier(ClassifierMixin, Network):
         return self
 
     def partial_fit(self, X: Rows, y: Any, classes: Any = None, sample_weight: Any = None) -> NetworkClassifier:
-        """Make one pass over these rows. The first call needs all the `classes` that will ever come."""
+        """Make one pass over these rows. The first call needs all the `classes` that will ever come.
+
+        Raises ValueError for `early_stopping`, for `class_weight="balanced"`, for no `classes` in the first call and
+        for others later, and as `fit` does.
+        """
         self._refuse_early_stopping()
         if self.class_weight == "balanced":
             raise ValueError(
@@ -404,7 +412,7 @@ class NetworkRegressor(RegressorMixin, Network):
         return self._learn(X, y, sample_weight, self.warm_start, self.epochs)
 
     def partial_fit(self, X: Rows, y: Any, sample_weight: Any = None) -> NetworkRegressor:
-        """Make one pass over these rows."""
+        """Make one pass over these rows. Raises ValueError for `early_stopping`."""
         self._refuse_early_stopping()
         return self._learn(X, y, sample_weight, True, 1)
 

@@ -67,7 +67,10 @@ class NumberSums:
         return {"rows": int(self.bags[:, 0].sum())} | {name: float(found[name][0]) for name in ("r2", "rmse", "mae")}
 
     def weighted(self, weights: Array) -> dict[str, Array]:
-        """The figures, and by how much knowing nothing misses, of D weightings (D, BAGS) of the bags, (D,) each."""
+        """The figures, and by how much knowing nothing misses, of D weightings (D, BAGS) of the bags, (D,) each.
+
+        Raises ValueError for fewer than two rows.
+        """
         if self.bags[:, 0].sum() < 2:
             raise ValueError("R² compares with the mean of the targets: it needs at least two rows")
         rows, t, squares, absolute, wrong, missed = (weights @ self.bags).T
@@ -138,6 +141,8 @@ class ClassSums:
 
         Of two classes, rankings (and the `lift` of the highest tenth) are of the label `positive`, by default the
         second; of more, they are means of each class against the others that has rows on both sides.
+
+        Raises ValueError for no rows.
         """
         rows = int(self.matrix.sum())
         if not rows:

@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.configured import require
 from minigrad.optimizers import Optimizer, Rate
 from minigrad.parameter import Array
 
 
 class Wrapper(Optimizer):
-    """An optimizer whose steps are those of `optimizer`, changed in `update`. Steps, epochs and rate are its."""
+    """An optimizer whose steps are those of `optimizer`, changed in `update`. Steps, epochs and rate are its.
+
+    Raises ValueError for an optimizer with a step of its own; TypeError for what is no optimizer.
+    """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
         if type(optimizer).step is not Optimizer.step:
             raise ValueError(
                 f"{optimizer!r} has a step of its own; {type(self).__name__} changes what an optimizer does in update"
@@ -85,6 +90,9 @@ class ClipByNorm(Wrapper):
     Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013, algorithm
     1. The 1e-6 is that of PyTorch's clip_grad_norm_. The squares are summed in float64: in float32 they are infinite
     from 2e19 on.
+
+    Raises ValueError for a `limit` that is not finite and above 0, and for an optimizer with a step of its own;
+    TypeError for what is no optimizer.
     """
 
     def __init__(self, optimizer: Optimizer, limit: float) -> None:
@@ -105,6 +113,9 @@ class ClipByValue(Wrapper):
 
     The direction of g changes. Source: Mikolov, "Statistical language models based on neural networks", 2012, section
     3.2.2. PyTorch's clip_grad_value_.
+
+    Raises ValueError for a `limit` that is not finite and above 0, and for an optimizer with a step of its own;
+    TypeError for what is no optimizer.
     """
 
     def __init__(self, optimizer: Optimizer, limit: float) -> None:
@@ -129,6 +140,9 @@ class ParameterAverage(Wrapper):
     Training goes on from θ and never reads a; what `fit` says of validation rows is of θ. After the first step a is θ.
     Sources: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; with weights that fade,
     Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017. PyTorch's get_ema_multi_avg_fn.
+
+    Raises ValueError for a `decay` outside [0, 1), and for an optimizer with a step of its own or that keeps an average
+    already; TypeError for what is no optimizer.
     """
 
     memory: tuple[str, ...] = ("average",)

@@ -20,6 +20,8 @@ class shifts(Configured):
     """Moves each image by up to so many pixels down or up, and right or left; what comes in is 0.
 
     Both distances are drawn evenly from [-pixels, pixels], for every image anew; a fraction of a pixel is interpolated.
+
+    Raises ValueError for a number of pixels that is negative or not finite.
     """
 
     def __init__(self, pixels: float) -> None:
@@ -36,7 +38,10 @@ class shifts(Configured):
 
 
 class rotations(Configured):
-    """Turns each image about its centre by an angle drawn evenly from [-degrees, degrees]; what comes in is 0."""
+    """Turns each image about its centre by an angle drawn evenly from [-degrees, degrees]; what comes in is 0.
+
+    Raises ValueError for a number of degrees that is negative or not finite.
+    """
 
     def __init__(self, degrees: float) -> None:
         if not 0 <= degrees < math.inf:

@@ -54,6 +54,9 @@ class Blocks(InBlocks):
 
     `columns` are those to learn from: by default all but the target. Labels are found by a first pass over the targets;
     `classes`, all the labels that there are, spares it.
+
+    Raises ValueError for a `window` or `rows` that is no whole number from 1 on, for a source that blocks can't be read
+    from, and for one without any.
     """
 
     def __init__(
@@ -126,7 +129,8 @@ class Blocks(InBlocks):
     ) -> Iterator[Window]:
         """All rows, window after window; those that do not fill a batch are the first ones of the next window.
 
-        Without `held` rows. Of several `ranks`, each has every so many-th block of the order.
+        Without `held` rows. Of several `ranks`, each has every so many-th block of the order. Raises
+        ValueError for blocks that do not fit each other, and where some have weights and some none.
         """
         order = np.random.default_rng((seed, epoch)).permutation(len(self)) if shuffle else np.arange(len(self))
         order = order[rank::ranks]

@@ -18,8 +18,10 @@ class LabelEncoder:
     """classes[encode(labels)] == labels, with the classes sorted and each of them once.
 
     `LabelEncoder(labels)` learns the classes from labels of one kind: whole numbers (also written as floats), text or
-    bools, in a list, an array, or a pandas Series. A missing label (None, NaN) and labels of two kinds are
-    errors that name the row, counted from 0. Shapes: labels (B,), codes (B,), one-hot rows (B, K) for K classes.
+    bools, in a list, an array, or a pandas Series. Shapes: labels (B,), codes (B,), one-hot rows (B, K) for K classes.
+
+    Raises ValueError for no labels, for a missing one (None, NaN), for what is no label, and for labels of two kinds;
+    it names the row, counted from 0.
     """
 
     def __init__(self, labels: Any) -> None:
@@ -89,7 +91,10 @@ class LabelEncoder:
         return rows
 
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[Any]:
-        """The labels at these positions, of the kind and the dtype that `label_array` gave the classes."""
+        """The labels at these positions, of the kind and the dtype that `label_array` gave the classes.
+
+        Raises ValueError for codes that are no integers, or outside 0..K-1.
+        """
         codes = np.asarray(codes)
         if codes.dtype.kind not in "iu":
             raise ValueError(f"codes are integers, not {codes.dtype}")

@@ -113,7 +113,10 @@ class Preparation:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def cells(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-        """What it makes x of, by column: float64 with NaN for what is missing, text with None, moments with NaT."""
+        """What it makes x of, by column: float64 with NaN for what is missing, text with None, moments with NaT.
+
+        Raises ValueError for two columns of one name.
+        """
         frame = _by_text(frame)
         found: dict[str, npt.NDArray[Any]] = {}
         for column in self.columns:
@@ -162,7 +165,10 @@ class Preparation:
         ]
 
     def surprises(self, frame: pd.DataFrame) -> list[str]:
-        """What is new in these rows, in sentences: values that were never met, numbers far outside, new gaps."""
+        """What is new in these rows, in sentences: values that were never met, numbers far outside, new gaps.
+
+        Raises ValueError for two columns of one name.
+        """
         frame = _by_text(frame)
         told = [(column.name, text) for column in self.columns for text in column.surprises(frame[column.name])]
         return [f"column {name!r}: {text}" for name, text in told]

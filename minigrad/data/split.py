@@ -19,6 +19,9 @@ def train_test_split(
 
     Arrays, lists, DataFrames and Series are taken; each keeps its kind (a list becomes an array). How the rows are
     drawn is `split_rows`' matter.
+
+    Raises ValueError for another number of labels than rows, for a `test_size` that is neither a fraction between 0 and
+    1 nor a number of rows, and for one that leaves no row, or none of a class, to test or to train.
     """
     if len(x) != len(labels):
         raise ValueError(f"x has {len(x)} rows and the labels have {len(labels)}; each row of x needs its label")

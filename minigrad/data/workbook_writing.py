@@ -29,6 +29,9 @@ def write_workbook(
     float32 numbers are written with as many digits as tell them from their neighbours (0.6, not 0.6000000238418579):
     the file stays small, and its numbers, cast to float32, are the very same. All others are written with 16 digits.
     The file appears when it is complete; one that exists is kept, and FileExistsError raised, without `overwrite`.
+
+    Raises ValueError for x and labels that do not fit together or on a sheet, for none, for numbers that are not
+    finite, and for labels of two kinds or missing ones.
     """
     import openpyxl
     from openpyxl.cell import WriteOnlyCell

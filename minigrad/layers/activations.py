@@ -242,6 +242,8 @@ class GELU(Activation):
     Source: Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415, 2016.
 
     Near its root at x = -0.75 the derivative is a difference of nearly equal terms: its error is a few ulp of these.
+
+    Raises ValueError for an `approximate` that is neither "none" nor "tanh".
     """
 
     one_minus_cdf: Array

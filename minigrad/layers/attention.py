@@ -22,6 +22,7 @@ from minigrad.functions import as_rows, softmax
 from minigrad.initializers import glorot_uniform
 from minigrad.layer import Layer
 from minigrad.layers.embedding import Embedding
+from minigrad.layers.steps import check_padding
 from minigrad.parameter import Array, parameter
 
 NOWHERE = -1e30
@@ -53,6 +54,8 @@ class MultiHeadAttention(Layer):
 
     W and W_o are drawn as Glorot and Bengio have it, each of the three parts by itself, from `seed`. Source: Vaswani
     and others, "Attention is all you need", NeurIPS 2017. PyTorch's MultiheadAttention of x with itself.
+
+    Raises ValueError for heads that do not divide the features among them, and for a `padding` that is not finite.
     """
 
     dW: Array
@@ -81,6 +84,7 @@ class MultiHeadAttention(Layer):
     ) -> None:
         if features < 1 or heads < 1 or features % heads:
             raise ValueError(f"MultiHeadAttention({features}, {heads}): the heads must divide the features among them")
+        check_padding(f"MultiHeadAttention({features}, {heads})", padding)
         self.features = features
         self.heads = heads
         self.causal = causal
@@ -149,13 +153,19 @@ class PositionalEncoding(Layer):
     With `learned=Embedding(steps, F)`, p_t is the vector of t in there, for up to as many steps, and the gradient of
     that is Σ_B dy_t. With `padding=value`, a step whose features all equal it stays as it is. Source: Vaswani and
     others, "Attention is all you need", NeurIPS 2017, section 3.5.
+
+    Raises ValueError for a width below 1, or other than that of `learned`, and for a `padding` that is not finite;
+    TypeError for a `learned` that is no Embedding.
     """
 
     def __init__(self, features: int, *, learned: Embedding | None = None, padding: float | None = None) -> None:
+        if learned is not None and not isinstance(learned, Embedding):
+            raise TypeError(f"PositionalEncoding({features}): learned is an Embedding, not {learned!r}")
         if features < 1 or (learned is not None and learned.features != features):
             raise ValueError(
                 f"PositionalEncoding({features}, learned={learned!r}): widths must be alike, and at least 1"
             )
+        check_padding(f"PositionalEncoding({features})", padding)
         self.features = features
         self.padding = padding
         self.learned = learned

@@ -20,6 +20,8 @@ class Bidirectional(Layer):
     f is the layer given, g one like it with weights of its own: what comes later can matter as well as what came
     before. Padding is passed by in either direction. Source: Schuster and Paliwal, "Bidirectional recurrent neural
     networks", IEEE Transactions on Signal Processing 45, 1997. PyTorch's bidirectional=True.
+
+    Raises TypeError for what is no SimpleRNN, LSTM or GRU.
     """
 
     def __init__(self, layer: Recurrent) -> None:

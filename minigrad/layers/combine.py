@@ -24,6 +24,9 @@ class Combination(Layer):
             raise ValueError(f"{type(self).__name__}() needs at least one layer")
         if any(isinstance(each, list | tuple) for each in given):
             raise TypeError(f"{type(self).__name__} takes layers, no list of them: {type(self).__name__}(*layers)")
+        for each in self.layers:
+            if not isinstance(each, Layer):
+                raise TypeError(f"{type(self).__name__} takes layers, not {each!r}")
 
     @property
     def row_axes(self) -> int:
@@ -43,6 +46,8 @@ class Residual(Combination):
 
     The path around f lets gradients through undiminished, however many such layers there are. Source: He, Zhang, Ren
     and Sun, "Deep residual learning for image recognition", CVPR 2016.
+
+    Raises ValueError for no layers at all, TypeError for what is no layer, a list of them too.
     """
 
     def forward(self, x: Array) -> Array:
@@ -104,6 +109,8 @@ class Concatenate(Branches):
 
     A branch whose backward returns None, as there, has no derivative by x and adds nothing to dx. Source: Cheng and
     others, "Wide & deep learning for recommender systems", DLRS 2016.
+
+    Raises ValueError for no layers at all, TypeError for what is no layer, a list of them too.
     """
 
     def forward(self, x: Array) -> Array:
@@ -133,6 +140,8 @@ class Average(Branches):
     An ensemble in one model: Average(*networks) of networks that were trained apart answers with the mean of their
     answers, whose error is at most the mean of their errors, and less where they miss differently. Source: Hansen and
     Salamon, "Neural network ensembles", IEEE Transactions on Pattern Analysis and Machine Intelligence 12, 1990.
+
+    Raises ValueError for no layers at all, TypeError for what is no layer, a list of them too.
     """
 
     def forward(self, x: Array) -> Array:

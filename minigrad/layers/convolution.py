@@ -157,6 +157,10 @@ class Conv1D(_Conv):
     Shapes: x (B, T, I), W (k, I/G, O), b (O,), y (B, h, O); stride s, dilation d. It is Conv2D along one axis, with the
     same derivation and arguments. Source: Waibel, Hanazawa, Hinton, Shikano and Lang, "Phoneme recognition using
     time-delay neural networks", IEEE Transactions on Acoustics, Speech, and Signal Processing 37, 1989.
+
+    Raises ValueError for channels or groups below 1, for groups that do not divide both numbers of channels, for
+    windows, strides or dilations that are no whole numbers of at least 1, and for a padding, `padding_mode` or `init`
+    that there is not.
     """
 
     sliding = 1
@@ -180,6 +184,10 @@ class Conv2D(_Conv):
 
     W is drawn by the initializer named `init` from `seed`, each group as a convolution of its own; b starts at 0, and
     is left out with `bias=False`. Between forward and backward it keeps x's windows: kh kw times the memory of x.
+
+    Raises ValueError for channels or groups below 1, for groups that do not divide both numbers of channels, for
+    windows, strides or dilations that are no whole numbers of at least 1, and for a padding, `padding_mode` or `init`
+    that there is not.
     """
 
     sliding = 2

@@ -27,6 +27,8 @@ class Dense(Layer):
     Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
 
     W is drawn by the initializer named `init` from `seed`; b starts at 0, and is left out with `bias=False`.
+
+    Raises ValueError for a width below 1, and for an `init` that there is not.
     """
 
     dW: Array

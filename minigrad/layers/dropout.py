@@ -24,6 +24,8 @@ class Dropout(Layer):
     prevent neural networks from overfitting", JMLR 15, 2014; section 10 has the division.
 
     The generator starts from `seed`, and is state: it is saved, restored and copied with the layer.
+
+    Raises ValueError for a rate that is not at least 0 and less than 1.
     """
 
     rng: np.random.Generator = state()

@@ -26,6 +26,8 @@ class Embedding(Layer):
     steps leave such steps out, if told so: LSTM(…, padding=0.0).
 
     W is drawn from `seed`, normal with variance 1 / O, so that a vector has the length 1 on average.
+
+    Raises ValueError for a number below 1, and for a `padding` that is none of its codes.
     """
 
     dW: Array

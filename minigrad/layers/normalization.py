@@ -24,15 +24,18 @@ class Normalization(Layer):
     beta: Array
     dbeta: Array
     features: int
+    eps: float
     affine: bool
     """Whether gamma and beta are learned: with affine=False, y is u."""
     gamma, dgamma = parameter(decay=False)
     beta, dbeta = parameter(decay=False)
 
-    def _begin(self, features: int, affine: bool) -> None:
-        self.features, self.affine = features, affine
+    def _begin(self, features: int, eps: float, affine: bool) -> None:
+        self.features, self.eps, self.affine = features, eps, affine
         if features < 1:
-            raise ValueError(f"{type(self).__name__}({features}): the width must be at least 1")
+            raise ValueError(f"{type(self).__name__}(features={features}): the width must be at least 1")
+        if not eps >= 0:
+            raise ValueError(f"{type(self).__name__}(features={features}): eps={eps} must be at least 0")
         if affine:
             self.gamma, self.beta = np.ones(features), np.zeros(features)
 
@@ -83,15 +86,16 @@ class BatchNorm(Normalization):
 
     Forward refuses a batch with fewer than two rows, of which there is no variance. Source: Ioffe and Szegedy, "Batch
     normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
+
+    Raises ValueError for a width below 1, for a negative `eps`, and for a `momentum` that is not from 0 to 1.
     """
 
     running_mean: Array = state()
     running_var: Array = state()
 
     def __init__(self, features: int, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
-        self._begin(features, affine)
+        self._begin(features, eps, affine)
         self.momentum = momentum
-        self.eps = eps
         if not 0 <= momentum <= 1:
             raise ValueError(f"{self!r}: momentum is the weight of the latest batch, from 0 to 1")
         self.running_mean, self.running_var = np.zeros(features), np.ones(features)
@@ -143,11 +147,12 @@ class LayerNorm(Normalization):
     It is BatchNorm with the two axes exchanged, and so is its derivation: along a row instead of down a column. One
     thing differs: gamma varies along the row, so it stays in du, inside the means. Each row is normalized by itself, so
     training and inference are the same. Source: Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016.
+
+    Raises ValueError for a width below 1, and for a negative `eps`.
     """
 
     def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
-        self._begin(features, affine)
-        self.eps = eps
+        self._begin(features, eps, affine)
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
@@ -173,14 +178,16 @@ class GroupNorm(Normalization):
 
     It is LayerNorm of each group, and over all places; unlike BatchNorm, no row depends on another one. Source: Wu and
     He, "Group normalization", ECCV 2018.
+
+    Raises ValueError for a width below 1, for a negative `eps`, and for groups that do not divide the features among
+    them.
     """
 
     def __init__(self, groups: int, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
+        self._begin(features, eps, affine)
         if groups < 1 or features % groups:
             raise ValueError(f"GroupNorm({groups}, {features}): the groups must divide the features among them")
-        self._begin(features, affine)
         self.groups = groups
-        self.eps = eps
 
     def forward(self, x: Array) -> Array:
         """x (B, …, C) -> y of the same shape."""
@@ -214,6 +221,8 @@ class InstanceNorm(GroupNorm):
     Shapes: x (B, …, C), u and y alike; μ, σ² (B, C); gamma, beta (C,). It is GroupNorm with a group for each channel,
     and has no statistics that run. (PyTorch's has affine=False by default.) Source: Ulyanov, Vedaldi and Lempitsky,
     "Instance normalization: the missing ingredient for fast stylization", arXiv:1607.08022, 2016.
+
+    Raises ValueError for a width below 1, and for a negative `eps`.
     """
 
     def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
@@ -243,6 +252,8 @@ class RMSNorm(Normalization):
 
     LayerNorm without the shift: rows keep their mean, and their size is measured from 0. Source: Zhang and Sennrich,
     "Root mean square layer normalization", NeurIPS 2019.
+
+    Raises ValueError for a width below 1, and for a negative `eps`.
     """
 
     def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
@@ -250,7 +261,9 @@ class RMSNorm(Normalization):
         self.eps = eps
         self.affine = affine
         if features < 1:
-            raise ValueError(f"RMSNorm({features}): the width must be at least 1")
+            raise ValueError(f"RMSNorm(features={features}): the width must be at least 1")
+        if not eps >= 0:
+            raise ValueError(f"RMSNorm(features={features}): eps={eps} must be at least 0")
         if affine:
             self.gamma: Array = np.ones(features)
 

@@ -6,6 +6,7 @@ Images are channels last: (B, H, W, C). Pooling is a loop over the cells of a wi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,9 @@ class MaxPool2D(Pooling2D):
     Shapes: x (B, H, W, C), y (B, h, w, C); stride s, dilation d; ceil_mode as in Windowed. Of equal maxima in a window
     the first one, row by row, has the derivative, as in PyTorch. Padding is never a maximum: it counts as -∞. Source:
     Ranzato, Huang, Boureau and LeCun, "Unsupervised learning of invariant feature hierarchies", CVPR 2007.
+
+    Raises ValueError for windows, strides or dilations that are no whole numbers of at least 1, and for a padding that
+    there is not, or that is not less than the window.
     """
 
     def __init__(
@@ -101,6 +105,9 @@ class AvgPool2D(Pooling2D):
     PyTorch; with count_include_pad=False, and in Keras, and in ONNX unless told otherwise, it is left out of the mean:
     n_rc is the number of cells that show x. What ceil_mode adds is left out anyway. Source: LeCun and others,
     "Handwritten digit recognition with a back-propagation network", NIPS 1989.
+
+    Raises ValueError for windows or strides that are no whole numbers of at least 1, and for a padding that there is
+    not, or that is not less than the window.
     """
 
     def __init__(
@@ -147,13 +154,15 @@ class UpSampling2D(Layer):
     Shapes: x (B, H, W, C), y (B, k H, k W, C): every pixel becomes k x l equal ones, for size=k or (k, l). It is how a
     picture becomes larger again, as behind the narrow place of an autoencoder. Source: Zeiler and Fergus, "Visualizing
     and understanding convolutional networks", ECCV 2014. PyTorch's Upsample in its mode "nearest".
+
+    Raises ValueError for a size that is no whole number of at least 1, nor two of them.
     """
 
     def __init__(self, size: PerAxis = 2) -> None:
         self.size = size
-        self.factors: tuple[int, ...] = (size, size) if isinstance(size, int) else tuple(size)
-        if len(self.factors) != 2 or min(self.factors) < 1:
-            raise ValueError(f"UpSampling2D({size!r}): the size is a number of at least 1, or two")
+        self.factors: tuple[int, ...] = tuple(size) if isinstance(size, Iterable) else (size, size)
+        if len(self.factors) != 2 or not all(isinstance(n, int | np.integer) and n >= 1 for n in self.factors):
+            raise ValueError(f"UpSampling2D({size!r}): the size is a whole number of at least 1, or two of them")
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, k H, l W, C)."""

@@ -5,6 +5,8 @@ As in activations.py, a kink takes the derivative from its left.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minigrad.functions import floating, sigmoid, softplus, sum_of_rows
@@ -21,6 +23,8 @@ class PReLU(Activation):
     It is LeakyReLU in x. a takes part in every row of its column, with the factor min(x, 0): that sum is da.
 
     Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015.
+
+    Raises ValueError for a width below 1.
     """
 
     a: Array
@@ -100,6 +104,8 @@ class HardTanh(Activation):
 
     Between the two kinks y is x itself, with the slope 1; outside it is constant. Straight lines in the place of Tanh's
     curve. Source: Collobert, "Large scale machine learning", 2004.
+
+    Raises ValueError for a `low` that is not less than `high`.
     """
 
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
@@ -166,11 +172,13 @@ class CELU(Activation):
     ELU stretched so that its derivative is continuous for every alpha. The rounding of x / alpha costs up to
     |x / alpha| / 2 ulp in the derivative. Source: Barron, "Continuously differentiable exponential linear units",
     arXiv:1704.07483, 2017.
+
+    Raises ValueError for an `alpha` that is not finite and above 0.
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        if not alpha > 0:
-            raise ValueError(f"CELU(alpha={alpha}): alpha must be positive")
+        if not 0 < alpha < math.inf:
+            raise ValueError(f"CELU(alpha={alpha}): alpha must be finite and above 0")
         self.alpha = alpha
 
     def forward(self, x: Array) -> Array:

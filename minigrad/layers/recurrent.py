@@ -36,6 +36,8 @@ class SimpleRNN(Recurrent):
     * Every step uses W, U and b, so their gradients add up over the steps.
 
     Source: Elman, "Finding structure in time", Cognitive Science 14, 1990.
+
+    Raises ValueError for a width or a `truncate` below 1, and for a `padding` that is not finite.
     """
 
     gates: ClassVar[int] = 1
@@ -85,6 +87,8 @@ class LSTM(Recurrent):
     starts at 1 (Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent network architectures", ICML
     2015). Sources: Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; f by Gers,
     Schmidhuber and Cummins, "Learning to forget", Neural Computation 12, 2000.
+
+    Raises ValueError for a width or a `truncate` below 1, and for a `padding` that is not finite.
     """
 
     gates: ClassVar[int] = 4
@@ -152,6 +156,8 @@ class GRU(Recurrent):
 
     Source: Cho and others, "Learning phrase representations using RNN encoder-decoder for statistical machine
     translation", EMNLP 2014.
+
+    Raises ValueError for a width or a `truncate` below 1, and for a `padding` that is not finite.
     """
 
     q: Array

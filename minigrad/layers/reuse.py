@@ -19,6 +19,9 @@ class Frozen(Layer):
     Fine-tuning: Sequential([Frozen(Sequential(copy.deepcopy(model.layers[:-2]))), Dense(64, 5), Softmax()]) trains a
     new end on what the old model has learned. Source: Yosinski, Clune, Bengio and Lipson, "How transferable are
     features in deep neural networks?", NIPS 2014.
+
+    Raises TypeError for what is no layer; ValueError for a layer that stands in a model, which trains it, and for one
+    of your own that infers in another way than it trains and does not know of `fixed`.
     """
 
     def __init__(self, layer: Layer) -> None:
@@ -65,6 +68,8 @@ class Tied(Layer):
     stands in theta and in files once, and its gradient is the sum of both: Sequential([words := Embedding(50, 16), …,
     Tied(words), Softmax()]). Source: Press and Wolf, "Using the output embedding to improve language models", EACL
     2017.
+
+    Raises TypeError for what is no Embedding.
     """
 
     def __init__(self, embedding: Embedding) -> None:

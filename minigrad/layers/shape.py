@@ -36,10 +36,16 @@ class Reshape(Layer):
     """y: the numbers of each row of x, in order, in the given shape      dx: dy in the shape of x
 
     Shapes: x (B, …), y (B, *shape), with as many numbers in a row.
+
+    Raises TypeError for a shape that is no tuple; ValueError for one of other numbers than whole ones from 0 on.
     """
 
     def __init__(self, shape: Iterable[int]) -> None:
+        if not isinstance(shape, Iterable):
+            raise TypeError(f"Reshape({shape!r}): the shape of a row is a tuple, here ({shape!r},)")
         self.shape: tuple[int, ...] = tuple(shape)
+        if not all(isinstance(n, int | np.integer) and n >= 0 for n in self.shape):
+            raise ValueError(f"{self!r}: a shape consists of whole numbers that are not negative")
 
     def forward(self, x: Array) -> Array:
         """x (B, …) -> y (B, *shape)."""
@@ -69,6 +75,8 @@ class Columns(Layer):
     stand for something, such as categories, and come out as integers for an Embedding; there is no derivative by these,
     and backward returns None. A number more than a thousandth off a whole one comes out as -1, which an Embedding
     refuses.
+
+    Raises ValueError for a `start` below 0, and for a `stop` that does not come after it.
     """
 
     def __init__(self, start: int, stop: int, *, integers: bool = False) -> None:

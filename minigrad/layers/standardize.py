@@ -24,6 +24,8 @@ class Standardize(Layer):
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, section 4.3.
 
     `fitted` says that mean and scale have been found; `fit` sets it. Until then, forward and predict are errors.
+
+    Raises ValueError for a width below 1.
     """
 
     mean: Array = state()
@@ -54,7 +56,7 @@ class Standardize(Layer):
         return self
 
     def forward(self, x: Array) -> Array:
-        """x (B, …, I) -> y of the same shape."""
+        """x (B, …, I) -> y of the same shape. Raises ValueError before `fit`."""
         if not self.fitted:
             raise ValueError(f"{self!r} has not been fitted; call its fit(x) with the training data")
         return (x - self.mean) / self.scale

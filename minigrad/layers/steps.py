@@ -16,6 +16,12 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array, parameter
 
 
+def check_padding(name: str, padding: float | None) -> None:
+    """Raise ValueError for a `padding` that no number could equal, or that would not leave the products finite."""
+    if padding is not None and not math.isfinite(padding):
+        raise ValueError(f"{name}: padding={padding} must be a finite number")
+
+
 class Recurrent(Layer):
     """What SimpleRNN, LSTM and GRU share.
 
@@ -58,8 +64,7 @@ class Recurrent(Layer):
             raise ValueError(f"{name}: both widths must be at least 1")
         if truncate is not None and truncate < 1:
             raise ValueError(f"{name}: truncate={truncate} must be at least one step")
-        if padding is not None and not math.isfinite(padding):
-            raise ValueError(f"{name}: padding={padding} must be a finite number")
+        check_padding(name, padding)
         self.in_features = in_features
         self.hidden_features = hidden_features
         self.return_sequences = return_sequences

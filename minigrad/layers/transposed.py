@@ -26,6 +26,10 @@ class ConvTranspose2D(Convolution):
     Keras does. All else is as in Conv2D, and PyTorch's. Source: Dumoulin and Visin, "A guide to convolution arithmetic
     for deep learning", arXiv:1603.07285, chapter 4; first in Zeiler, Krishnan, Taylor and Fergus, "Deconvolutional
     networks", CVPR 2010.
+
+    Raises ValueError for channels or groups below 1, for groups that do not divide both numbers of channels, for
+    windows, strides or dilations that are no whole numbers of at least 1, and for a padding or `init` that there is
+    not; also for an `output_padding` that is less than neither the stride nor the dilation, and for one with "same".
     """
 
     sliding = 2

@@ -5,7 +5,7 @@ Images are channels last: (B, H, W, C), rows of pixels as they come. Lines are (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
@@ -65,9 +65,9 @@ class Windowed(Layer):
         self._strip = self.window[-1] if self._dilation[-1] == 1 else 1
 
     def _per_axis(self, name: str, value: PerAxis, least: int) -> tuple[int, ...]:
-        each = (value,) * self.sliding if isinstance(value, int) else tuple(value)
-        if len(each) != self.sliding or min(each) < least:
-            wanted = "a number" if self.sliding == 1 else f"a number or {self.sliding} numbers"
+        each = tuple(value) if isinstance(value, Iterable) else (value,) * self.sliding
+        if len(each) != self.sliding or not all(isinstance(n, int | np.integer) and n >= least for n in each):
+            wanted = "a whole number" if self.sliding == 1 else f"a whole number or {self.sliding} of them,"
             raise ValueError(f"{type(self).__name__}: {name} is {wanted} of at least {least}, not {value!r}")
         return each
 

@@ -104,7 +104,10 @@ class Graph:
         return x
 
     def layer(self, layers: Sequence[Layer], position: int, x: str) -> str:
-        """One of the layers on the value x; a Sequential is its layers."""
+        """One of the layers on the value x; a Sequential is its layers.
+
+        Raises ExportError for a layer that has no ONNX form.
+        """
         layer, outside = layers[position], self._prefix
         chain = layer.chain()
         form = self.forms.get(type(layer))  # not of a base class: another forward is another function

@@ -36,6 +36,8 @@ def check_model(model: Model, loss: Loss, x: Any, t: Any, *, l2: float = 0.0, l1
     x and t are rows of the data as for `fit`, of which the first 32 are used. The model is left alone: all is done on a
     deep copy in float64, at its own parameters, at random ones near them and at large ones. Then the model is checked
     as the layer that it is. Returns the report, whose `str()` is a table.
+
+    Raises TypeError for what is no model.
     """
     if not isinstance(model, Model):
         raise TypeError(f"check_model takes a model, such as a Sequential, not {model!r:.100}; see check_layer")

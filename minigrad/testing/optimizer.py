@@ -26,6 +26,8 @@ def check_optimizer(optimizer: Any, *, seed: int = 0) -> Report:
     """Prove that an optimizer keeps its contract, or raise GradientError, which says what is wrong with it.
 
     All is done on copies without memory. Returns the report, whose `str()` is a table.
+
+    Raises TypeError for what has no step(theta, dtheta), and for a class.
     """
     if isinstance(optimizer, type):
         raise TypeError(f"check_optimizer takes an optimizer, not a class; write {optimizer.__name__}(…)")

@@ -74,6 +74,8 @@ def layer_test(
 
     `x(draw, layer)` makes the input, where the layer does not take what `batches` draws; a layer's `domain` is used
     without it. `max_examples=300` looks longer.
+
+    Raises TypeError for a layer, or a class of them, in the place of what makes layers.
     """
     if isinstance(make, Layer | type):
         name = (make if isinstance(make, type) else type(make)).__name__

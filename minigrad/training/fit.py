@@ -86,6 +86,9 @@ def fit(
     With `comm=MPI.COMM_WORLD`, the processes of `mpiexec -n 4 python -m mpi4py train.py` train one model together:
     each takes its share of every batch (`training.ranks`). Rank 0 writes the checkpoint. BatchNorm sees the rows of its
     own rank. A rank that fails ends all.
+
+    Raises what `epochs` raises; also TypeError for `epochs`, `batch_size` or `patience` that is no whole number, and
+    ValueError for one below 1, for `patience` without `validation`, and for a `checkpoint` of another training.
     """
     objective = Objective(model, loss, l2, l1)
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")

@@ -128,8 +128,9 @@ def epochs(
 
     With `comm`, mpi4py's communicator, the processes that make this call train one model together: `training.ranks`.
 
-    Raises ValueError for x, t or weights that do not fit or are not finite, DivergenceError when training leaves the
-    finite numbers; model and optimizer are then as they were at the start of that epoch.
+    Raises TypeError for what is no loss or no optimizer, ValueError for x, t or weights that do not fit or are not
+    finite, DivergenceError when training leaves the finite numbers; model and optimizer are then as they were at the
+    start of that epoch.
     """
     objective = Objective(model, loss, l2, l1)
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")

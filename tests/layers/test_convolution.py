@@ -216,9 +216,9 @@ def test_rows_that_do_not_fit_are_named(make, row, words):
     [
         (lambda: Conv2D(4, 6, 3, groups=3), "groups=3 must divide both numbers of channels"),
         (lambda: Conv2D(0, 6, 3), "must be at least 1"),
-        (lambda: Conv2D(1, 1, (3, 3, 3)), "size is a number or 2 numbers of at least 1, not (3, 3, 3)"),
-        (lambda: Conv1D(1, 1, 3, stride=0), "stride is a number of at least 1, not 0"),
-        (lambda: Conv2D(1, 1, 3, padding=-1), "padding is a number or 2 numbers of at least 0, not -1"),
+        (lambda: Conv2D(1, 1, (3, 3, 3)), "size is a whole number or 2 of them, of at least 1, not (3, 3, 3)"),
+        (lambda: Conv1D(1, 1, 3, stride=0), "stride is a whole number of at least 1, not 0"),
+        (lambda: Conv2D(1, 1, 3, padding=-1), "padding is a whole number or 2 of them, of at least 0, not -1"),
         (lambda: Conv2D(1, 1, 3, padding="full"), 'padding is "valid", "same" or numbers, not \'full\''),
         (lambda: Conv2D(1, 1, 3, padding_mode="mirror"), "padding_mode is one of zeros, reflect, replicate, circular"),
         (lambda: ConvTranspose2D(1, 1, 3, stride=2, output_padding=2), "must be less than the stride, or than the"),

@@ -510,7 +510,7 @@ def test_prelu_with_one_slope_is_prelu_with_equal_slopes():
     for kind in (PReLU, Embedding):
         with pytest.raises(ValueError, match="at least 1"):
             kind(0, 1)
-    with pytest.raises(ValueError, match="alpha must be positive"):
+    with pytest.raises(ValueError, match="alpha must be finite and above 0"):
         CELU(0.0)
 
 

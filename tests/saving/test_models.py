@@ -250,7 +250,7 @@ FORGERIES = [
     (config(in_features=2**19, out_features=2**18), r"asks for weights of shape \(524288, 262144\)"),
     (config(in_features=-1), "holds a Dense that can't be used: Dense"),
     (config(in_features="3"), "holds a Dense that can't be used"),
-    (config(in_features=1e308), "asks for weights of shape"),
+    (config(in_features=1e308), r"in_features=1e\+308 is no whole number"),
     (config(in_features=None), "holds a Dense that can't be used"),
     (config(init="exec"), "there is no initializer 'exec'"),
     (config(path="/etc/passwd"), "unexpected keyword argument 'path'"),
