@@ -384,3 +384,15 @@ def test_the_textbook_s_equations():
         "v(W₁)′ = v(W₁) μ + dW₁",
         "W₁′ = W₁ − η v(W₁)′",
     } <= set(found)
+
+
+def test_a_product_that_dot_refuses_is_left_to_matmul():
+    """The result lies backwards in memory, as `np.dot` writes none."""
+    layer = Statements(["z = y * 1", "np.matmul(y, self.W, out=z[:, ::-1])", "y = z"], [])
+    objective = Objective(Sequential([Dense(3, FEATURES), layer], seed=0), MeanSquaredError())
+    step = Step(objective, SGD(0.1), np.ones((5, 3), "f"), np.ones((5, FEATURES), "f"))
+    program = recorded(step)
+    assert "matmul(" in numpy_source.write(program).source
+    batch = another(step)
+    expected = outcome(program, batch)
+    assert differences("same bits", expected, run_source(program, batch, None)) == []
