@@ -190,8 +190,11 @@ def lift(
 
     Equal scores at the edge count by their mean. Chance has 1, and at most it is 1 / max(share, share of true rows).
 
-    Raises ValueError unless each row has one finite score, and 1 or 0 for the truth.
+    Raises ValueError unless each row has one finite score, and 1 or 0 for the truth, and for a `share` that is not
+    above 0 and at most 1.
     """
+    if not 0 < share <= 1:
+        raise ValueError(f"share={share}: it is above 0 and at most 1")
     true, other = _by_score(truth, scores, sample_weight)
     found, called = np.cumsum(true, axis=-1), np.cumsum(true + other, axis=-1)
     places = share * called[..., -1]
@@ -205,6 +208,8 @@ def log_loss(codes: npt.ArrayLike, p: npt.ArrayLike, sample_weight: npt.ArrayLik
     """mean -ln p[i, codes_i]: `codes` (m,) are the places of the true classes in the columns of p (m, K).
 
     0 is perfect; answering the classes' shares h gets -Σ h ln h. A probability of 0 counts as the dtype's rounding.
+
+    Raises ValueError where p is not (m, K), and for a code that is none of 0..K-1.
     """
     return _mean(log_loss_terms(codes, p), sample_weight)
 
@@ -214,20 +219,23 @@ def brier_score(codes: npt.ArrayLike, p: npt.ArrayLike, sample_weight: npt.Array
 
     0 is perfect; answering the classes' shares gets 1 - Σ h² (halved likewise). Source: Brier, "Verification of
     forecasts expressed in terms of probability", Monthly Weather Review 78, 1950.
+
+    Raises ValueError where p is not (m, K), and for a code that is none of 0..K-1.
     """
     return _mean(brier_terms(codes, p), sample_weight)
 
 
 def log_loss_terms(codes: npt.ArrayLike, p: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """-ln p[i, codes_i] of each row, (m,)."""
-    codes, p = np.asarray(codes), np.asarray(p)
+    """-ln p[i, codes_i] of each row, (m,). Raises ValueError as `log_loss` does."""
+    codes, p = _coded(codes, p)
     own = np.clip(p[np.arange(len(codes)), codes], np.finfo(p.dtype).eps, 1).astype(np.float64)
     return np.asarray(-np.log(own))
 
 
 def brier_terms(codes: npt.ArrayLike, p: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Σ_k (p_k - t_k)² of each row, or half of it, (m,)."""
-    codes, p = np.asarray(codes), np.asarray(p, np.float64)
+    """Σ_k (p_k - t_k)² of each row, or half of it, (m,). Raises ValueError as `brier_score` does."""
+    codes, p = _coded(codes, p)
+    p = p.astype(np.float64)
     return np.asarray(((p - np.eye(p.shape[1])[codes]) ** 2).sum(axis=1) / (2 if p.shape[1] == 2 else 1))
 
 
@@ -310,6 +318,16 @@ def _by_score(
     if len(falls) < len(truth) - 1:  # else no scores are equal
         true, other = (np.add.reduceat(side, np.append(0, falls), axis=-1) for side in (true, other))
     return true, other
+
+
+def _coded(codes: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Array, Array]:
+    """Codes (m,) and outputs (m, K), floats."""
+    codes, p = np.asarray(codes), np.asarray(p)
+    if codes.ndim != 1 or p.ndim != 2 or len(p) != len(codes):
+        raise ValueError(f"codes of shape {codes.shape} and p of {p.shape}: they are (m,) and (m, K)")
+    if codes.dtype.kind not in "iu" or not ((codes >= 0) & (codes < p.shape[1])).all():
+        raise ValueError(f"the codes of {p.shape[1]} classes are whole numbers from 0 to {p.shape[1] - 1}")
+    return codes, p if p.dtype.kind == "f" else p.astype(np.float64)
 
 
 def _mean(values: Array, sample_weight: npt.ArrayLike | None) -> Any:

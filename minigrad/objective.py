@@ -24,8 +24,8 @@ class Objective:
     BinaryCrossEntropy does for a Sigmoid, it takes the place of the two. They stay as they are, each right on its own.
     In float32 the pair composed has an infinite or a zero gradient at z = 40, t = 0; the absorbed one has 1.
 
-    Raises TypeError for what is no model or no loss; ValueError for a negative penalty, and for a layer that is marked
-    as frozen in a way of other frameworks: all of θ is trained.
+    Raises TypeError for what is no model, no loss or no number; ValueError for a negative penalty, and for a layer that
+    is marked as frozen in a way of other frameworks: all of θ is trained.
 
     `ranks`, where there are some, make one gradient of those of several processes (`training.ranks`).
 
@@ -46,6 +46,8 @@ class Objective:
         require("model", model, Model, "Sequential([Dense(4, 1)])")
         require("loss", loss, Loss, "MeanSquaredError()")
         for name, penalty in (("l2", l2), ("l1", l1)):
+            if not hasattr(type(penalty), "__float__"):
+                raise TypeError(f"{name}={penalty!r} is no number")
             if not penalty >= 0:
                 raise ValueError(f"{name}={penalty}: the penalty can't be negative")
         check_nothing_frozen(model)

@@ -226,3 +226,21 @@ def test_what_can_not_be_ranked_is_refused_or_nan():
     for truth, scores in (([1, 2], [0.1, 0.2]), ([1, 0], [np.nan, 0.2]), ([1], [0.1, 0.2])):
         with pytest.raises(ValueError, match="scores"):
             metrics.roc_auc_score(truth, scores)
+
+
+@pytest.mark.parametrize("metric", [metrics.log_loss, metrics.brier_score])
+def test_codes_that_are_none_and_outputs_of_other_rows_are_refused(metric):
+    """One row of outputs would be taken for all."""
+    p = np.full((2, 2), 0.5)
+    with pytest.raises(ValueError, match=r"codes of shape \(2,\) and p of \(1, 2\)"):
+        metric([0, 1], p[:1])
+    for wrong in ([0, 2], [-1, 0], [0.0, 1.0]):
+        with pytest.raises(ValueError, match="the codes of 2 classes are whole numbers from 0 to 1"):
+            metric(wrong, p)
+    assert metric([0, 1], np.eye(2, dtype=int)) == 0
+
+
+def test_a_lift_of_more_than_all_is_refused():
+    for share in (0, 2, np.nan):
+        with pytest.raises(ValueError, match=f"share={share}: it is above 0 and at most 1"):
+            metrics.lift([1, 0], [0.5, 0.2], share)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigrad.configured import require
 from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.losses import Loss
 from minigrad.model import Model, run_predict
@@ -235,9 +236,12 @@ def program(
 ) -> StepProgram:
     """The training step that `fit` would run for such batches, as a program to read: `print(model.program(…))`.
 
-    It is recorded from copies of the model and the optimizer, which stay as they are. Raises ValueError where the
-    model does not know the shape of its rows yet, or where only the plain path is right.
+    It is recorded from copies of the model and the optimizer, which stay as they are. Raises TypeError for what
+    is no loss or no optimizer; ValueError where the model does not know the shape of its rows yet, or where only the
+    plain path is right.
     """
+    require("loss", loss, Loss, "MeanSquaredError()")
+    require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
     model, optimizer = copy.deepcopy(model), copy.deepcopy(optimizer)
     row = model.row_shape
     if row is None:

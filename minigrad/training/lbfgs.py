@@ -27,14 +27,16 @@ def minimize_lbfgs(
     for large scale optimization", Mathematical Programming 45, 1989, in SciPy's L-BFGS-B. SciPy computes in float64,
     the model in its own dtype.
 
-    `loss` in the History is J after each iteration, penalties included. Needs SciPy. Raises ValueError for a model that
-    draws random numbers, as with Dropout: J must not change from one look at it to the next. Raises DivergenceError
-    when J is not finite; the model is then as it was.
+    `loss` in the History is J after each iteration, penalties included. Needs SciPy. Raises TypeError for what is no
+    Objective; ValueError for less than one iteration, and for a model that draws random numbers, as with Dropout: J
+    must not change from one look at it to the next; DivergenceError when J is not finite; the model is then as it was.
     """
     try:
         from scipy.optimize import minimize
     except ModuleNotFoundError:
         raise ModuleNotFoundError("minimize_lbfgs needs SciPy: pip install minigrad-nn[lbfgs]") from None
+    if not isinstance(objective, Objective):
+        raise TypeError(f"minimize_lbfgs takes an Objective(model, loss), not {objective!r:.100}")
     if iterations < 1:
         raise ValueError(f"iterations={iterations}: make at least one")
     model = objective.model

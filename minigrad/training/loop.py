@@ -207,6 +207,8 @@ def train(
 
 def _augmenting(objective: Objective, augment: Augment | None, seed: Any, epoch: int) -> Change | None:
     """`augment` as a function of the rows of one batch after the other of an epoch."""
+    if not (augment is None or callable(augment)):
+        raise TypeError(f"augment={augment!r}: give a function of (x, rng), such as minigrad.data.augment.shifts(2)")
     if augment is None:
         return None
     model, rank = objective.model, 0 if objective.ranks is None else objective.ranks.rank

@@ -154,6 +154,8 @@ def _class_weights(class_weight: ClassWeight, encoder: LabelEncoder | None, labe
             raise ValueError(f"class_weight={class_weight!r}: give a mapping from label to weight, or 'balanced'")
         counts = np.bincount(encoder.encode(labels), minlength=len(classes))
         return len(labels) / (len(classes) * np.maximum(counts, 1))
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"class_weight={class_weight!r}: give a mapping from label to weight, or 'balanced'")
     unknown = [label for label in class_weight if label not in classes]
     if unknown:
         raise ValueError(f"class_weight names {unknown[0]!r}, which is none of the classes {_shown(encoder.classes)}")

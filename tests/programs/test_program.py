@@ -215,6 +215,14 @@ def test_a_program_needs_to_know_the_shape_of_a_row():
         Sequential([Tanh()]).program(MeanSquaredError(), SGD(0.1))
 
 
+def test_a_program_needs_a_loss_and_an_optimizer():
+    model = Sequential([Dense(2, 1)])
+    with pytest.raises(TypeError, match="loss='mse' is no loss; write loss="):
+        model.program("mse", SGD(0.1))
+    with pytest.raises(TypeError, match="optimizer=SGD is a class"):
+        model.program(MeanSquaredError(), SGD)
+
+
 def test_dead_memory_is_used_again():
     model = Sequential([Dense(50, 40), Sigmoid(), Dense(40, 40), Sigmoid(), Dense(40, 1), Sigmoid()])
     recorded = model.program(BinaryCrossEntropy(), SGD(0.1), batch_size=64)

@@ -82,6 +82,8 @@ def test_a_divergence_is_told_and_undone():
 
 def test_wrong_arguments_and_a_missing_scipy_are_told(monkeypatch):
     objective = Objective(Sequential([Dense(2, 1)]), MeanSquaredError())
+    with pytest.raises(TypeError, match=r"minimize_lbfgs takes an Objective\(model, loss\), not Sequential"):
+        minimize_lbfgs(Sequential([Dense(3, 1)]), np.ones((2, 3)), np.ones(2))
     with pytest.raises(ValueError, match="iterations=0"):
         minimize_lbfgs(objective, np.ones((2, 2)), np.ones(2), iterations=0)
     with pytest.raises(ValueError, match="x has 2 rows, t has 3"):

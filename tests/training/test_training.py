@@ -388,6 +388,9 @@ def test_options_that_make_no_sense() -> None:
         ({"optimizer": "adam"}, r"optimizer='adam' is no optimizer; write optimizer=Adam\(\)"),
         ({"validation": [0.1]}, r"validation=\[0.1\]: give a fraction of the rows, such as 0.1, or a pair \(x, t\)"),
         ({"validation": (1, 2, 3)}, r"validation=\(1, 2, 3\): give a fraction"),
+        ({"l2": "small"}, "l2='small' is no number"),
+        ({"class_weight": 3}, "class_weight=3: give a mapping from label to weight, or 'balanced'"),
+        ({"augment": 3}, r"augment=3: give a function of \(x, rng\), such as minigrad.data.augment.shifts\(2\)"),
     ],
 )
 def test_arguments_of_the_wrong_kind_are_named(wrong: dict[str, Any], message: str) -> None:
