@@ -7,6 +7,7 @@ engine of ENGINES is missing, and the run ends with a line that says so: `pytest
 no module, a reason that begins with the engine's name, as in `pytest.skip("BLAS: adds up in another way")`.
 """
 
+import importlib.util
 import os
 import re
 from collections import Counter
@@ -45,6 +46,25 @@ def programs_are_recorded_at_once():
 def several_blas_threads():
     """As many as there are processors, up to four; elsewhere in the tests it is one."""
     with threadpool_limits(min(os.cpu_count() or 1, 4)):
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_command():
+    """What `minigrad train` takes longer for than for all else of a small table is little, or left out.
+
+    A fixture that runs the command asks for this one.
+    """
+    find = importlib.util.find_spec
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            importlib.util, "find_spec", lambda name, *more: None if name == "matplotlib" else find(name, *more)
+        )
+        patch.setattr("minigrad.results.baselines.boosting_installed", lambda: False)
+        patch.setattr("minigrad.results.baselines.BASELINE_STEPS", 300)
+        patch.setattr("minigrad.command.settings.STEPS", 500)
+        patch.setattr("minigrad.results.bootstrap.LEAST", 40)
+        patch.setattr("minigrad.results.bootstrap.MOST", 40)
         yield
 
 

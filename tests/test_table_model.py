@@ -5,12 +5,11 @@ import pytest
 
 from minigrad import Dense, ModelFileError, Sequential, TableModel, load
 from minigrad.command.main import main
-from tests.command.conftest import quicker  # noqa: F401
 from tests.tables import plants, write
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, quick_command):
     """The models that the command makes for a label and for a number."""
     folder = tmp_path_factory.mktemp("models")
     data = write(folder / "plants.csv", plants())

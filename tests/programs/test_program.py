@@ -1,6 +1,7 @@
 """Recorded programs: the plain path, bit for bit; what can't be recorded runs as it is; nothing stale ever runs."""
 
 import copy
+import functools
 import gc
 import itertools
 import random
@@ -583,6 +584,7 @@ def test_an_optimizer_may_get_or_lose_memory_between_epochs(steps, monkeypatch):
         ("x = x * self.n[0].random()", [np.random.default_rng(1)]),
         ("x = x * self.n.rand()", np.random.RandomState(1)),
         ("x = x * self.n.random()", random.Random(1)),
+        ("self.n.args[0].append(1); x = x * (1 + (self.n() > 15))", functools.partial(len, [])),
         ("x = x * random.random()", None),
     ],
 )
