@@ -209,7 +209,9 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"minigrad.{name}")
     if name not in _HOMES:
-        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+        from minigrad.habits import absent
+
+        raise absent("minigrad", name)
     value = getattr(import_module(f"minigrad.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad.attributes import MadeWith, mentions, noting, without_batch
 from minigrad.configured import Configured
+from minigrad.habits import LAYER, answering
 from minigrad.parameter import Array, Parameter, State, declared
 
 TRACING = threading.RLock()
@@ -23,6 +24,7 @@ TRACING = threading.RLock()
 and while a layer is copied."""
 
 
+@answering(LAYER)
 class Inherited(Configured):
     """What no formula needs of a layer. The first class made of it is the root of all others: `Layer`."""
 

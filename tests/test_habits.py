@@ -1,10 +1,12 @@
 """Habits of other frameworks: each is answered in one sentence that says what to write here, or works."""
 
+import importlib
 import re
 
 import numpy as np
 import pytest
 
+import minigrad
 from minigrad import (
     SGD,
     Adam,
@@ -19,7 +21,7 @@ from minigrad import (
     ReLU,
     Sequential,
 )
-from minigrad.habits import HISTORY, MODEL, OPTIMIZER, WORDS
+from minigrad.habits import HISTORY, LAYER, MODEL, OPTIMIZER, PACKAGE, WORDS
 from minigrad.sklearn import NetworkClassifier
 
 X = np.random.default_rng(0).normal(size=(30, 3))
@@ -106,19 +108,50 @@ def test_what_is_clear_works():
 
 @pytest.mark.parametrize(
     ("thing", "table"),
-    [(model(), MODEL), (History(), HISTORY), (SGD(0.1), OPTIMIZER)],
-    ids=["model", "history", "optimizer"],
+    [(model(), MODEL), (Dense(3, 4), LAYER), (History(), HISTORY), (SGD(0.1), OPTIMIZER)],
+    ids=["model", "layer", "history", "optimizer"],
 )
 def test_an_attribute_from_elsewhere_is_not_there_and_says_so(thing, table):
     for name, sentence in table.items():
-        assert not hasattr(thing, name)
+        assert not hasattr(thing, name) and name not in dir(thing)
         with pytest.raises(AttributeError, match=f"^{type(thing).__name__} has no {name}: {re.escape(sentence)}$"):
             getattr(thing, name)
 
 
-def test_each_word_stands_for_something_there_is():
-    import minigrad
+def test_a_name_from_elsewhere_is_not_in_the_package_and_says_so():
+    """Also where a statement imports it, which else has words of its own."""
+    for name, sentence in PACKAGE.items():
+        assert not hasattr(minigrad, name) and name not in dir(minigrad)
+        for error, asked in ((AttributeError, f"minigrad.{name}"), (ImportError, f"from minigrad import {name}")):
+            with pytest.raises(error, match=f"^minigrad has no {name}: {re.escape(sentence)}$"):
+                exec(asked, {"minigrad": minigrad})
+        for module, named in [("minigrad", f"{word},") for word in re.findall(r"\b([A-Z]\w+)\(", sentence)] + [
+            *re.findall(r"from (minigrad[.\w]*) import ([\w, ]+)", sentence)
+        ]:
+            for there_is in set(named.rstrip(",").split(", ")) - {"Mine"}:
+                assert hasattr(importlib.import_module(module), there_is)
 
+
+@pytest.mark.parametrize(
+    ("asked", "error", "said"),
+    [
+        ("from minigrad import max_pool2d", ImportError, "minigrad has no max_pool2d: write from minigrad import MaxP"),
+        ("from minigrad import Tensor", ImportError, "minigrad has no Tensor: arrays are NumPy's"),
+        (
+            "from minigrad.layers import Dense",
+            ImportError,
+            "minigrad.layers has no Dense: write from minigrad import D",
+        ),
+        ("from minigrad import Unheard", ImportError, "cannot import name 'Unheard' from 'minigrad'"),
+        ("minigrad.unheard", AttributeError, "module 'minigrad' has no attribute 'unheard'"),
+    ],
+)
+def test_a_name_in_another_spelling_is_answered_too(asked, error, said):
+    with pytest.raises(error, match="^" + re.escape(said)):
+        exec(asked, {"minigrad": minigrad})
+
+
+def test_each_word_stands_for_something_there_is():
     for meant in WORDS.values():
         assert callable(getattr(minigrad, re.match(r"\w+", meant)[0]))
 
