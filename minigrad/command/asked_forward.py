@@ -83,6 +83,13 @@ def kept_wrongly(answer: Layer, wanted: Layer, example: Any) -> str:
     if given != right or not _equal(mine_y, y):
         return ""
     mine, theirs = (vars(layer) for layer in layers)
+    others = {name: value for name, value in mine.items() if isinstance(value, np.ndarray) and name not in theirs}
+    unnamed = {name: value for name, value in theirs.items() if isinstance(value, np.ndarray) and name not in mine}
+    called = {name: [other for other in others if _equal(others[other], value)] for name, value in unnamed.items()}
+    if called and all(called.values()):
+        reads = ", and ".join(f"`self.{name}`, in forward `self.{other[0]}`" for name, other in called.items())
+        likely = f"it reads {reads}: forward has to call it what backward does"
+        return f"{answer!r}: what forward returns is right, and so is backward\n  likely bug: {likely}"
     for name, value in theirs.items():
         if isinstance(value, np.ndarray) and name in mine and not _equal(mine[name], value):
             known = [word for word, array in (("the result", y), ("x itself", example)) if _equal(value, array)]

@@ -30,6 +30,7 @@ from minigrad.command.outputs import refuse_output
 DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
 MARKDOWN = "# %% [markdown]"
 PICTURE = re.compile(r"\((pictures/[^)]+)\)")
+ANSWER = re.compile(r"\banswer\b[^=\n]*= *(\w+)\(")  # in a notebook's file, too
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class Lesson:
     def solution(self) -> Path:
         """The script with the right answer."""
         return self.path.parent / "solutions" / self.path.name
+
+    @property
+    def asks_for(self) -> set[str]:
+        """The class of the layer that is its answer."""
+        return _answered(self.text)
 
 
 def lesson(options: argparse.Namespace) -> int:
@@ -98,7 +104,7 @@ def lesson(options: argparse.Namespace) -> int:
 def _tell(options: argparse.Namespace, last: int, lesson: Lesson) -> int:
     """Grade FILE, and say so."""
     (file,) = options.files
-    verdict = graded(lesson.solution, Path(file))
+    verdict = _graded(lesson, file)
     if not verdict.right:
         print(f"{verdict.printed}minigrad: {file}, {lesson.title}: not yet.\n{verdict.sentence}", file=sys.stderr)
         return 1
@@ -115,7 +121,7 @@ def _list(options: argparse.Namespace, lesson: Lesson) -> int:
     right, told = 0, []
     for file in files:
         try:
-            verdict = graded(lesson.solution, Path(file))
+            verdict = _graded(lesson, file)
         except OSError as error:
             verdict = Verdict(False, f"It can't be read: {error.strerror}")
         except ValueError as error:
@@ -130,6 +136,24 @@ def _list(options: argparse.Namespace, lesson: Lesson) -> int:
     else:
         print(f"{lesson.title}: {right} of {len(files)} right")
     return 0 if right == len(files) else 1
+
+
+def _graded(lesson: Lesson, file: str) -> Verdict:
+    """What is to be said of an answer to a lesson, also where it is another lesson's."""
+    verdict = graded(lesson.solution, Path(file))
+    if verdict.right:
+        return verdict
+    given = _answered(Path(file).read_text(encoding="utf-8-sig"))
+    for number, other in enumerate(all_lessons(), start=1):
+        if given and given <= other.asks_for - lesson.asks_for:
+            says = f"This is lesson {number}'s answer, a {''.join(given)}: `minigrad lesson {number} {file}` grades it"
+            return Verdict(False, says, verdict.printed)
+    return verdict
+
+
+def _answered(text: str) -> set[str]:
+    """The classes that a script's `answer` is of."""
+    return set(ANSWER.findall(text))
 
 
 def all_lessons() -> list[Lesson]:

@@ -40,6 +40,7 @@ def axes(slot: Slot) -> Iterator[Edit]:
             says = f"only a part is summed, {code(node.func.value)}, where all rows and positions count"
             yield slot.to(total, says)
     if isinstance(node.func, ast.Attribute) and node.func.attr in FIRST:
+        array = node.args[0] if ast.unparse(node.func.value) == "np" and node.args else node.func.value
         for name in FIRST:
             if name != node.func.attr:
                 says = f"`{node.func.attr}` where `{name}` belongs: a mean is a sum divided by the rows or positions"
@@ -48,9 +49,9 @@ def axes(slot: Slot) -> Iterator[Edit]:
             for axis, keep in itertools.product((0, -1), (False, True)):
                 given = [ast.keyword("axis", number(axis))]
                 given += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
-                says = f"`{node.func.attr}` goes over all of {ast.unparse(node.func.value)}: it lacks axis={axis}"
-                kind = f"no axis={axis}{', kept' if keep else ''}"
-                yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),), kind)
+                lacks = f"axis={axis}{', keepdims=True' if keep else ''}"
+                says = f"`{node.func.attr}` goes over all of {code(array)}: it lacks {lacks}"
+                yield Edit(says, slot.statement, ((node, "keywords", [*node.keywords, *given]),), f"no {lacks}")
 
 
 def _unsummed(slot: Slot) -> Iterator[Edit]:

@@ -120,7 +120,7 @@ def layers(slot: Slot, scope: Mapping[str, Any]) -> Iterator[Edit]:
     node: Any = slot.node
     called = getattr(getattr(node, "func", None), "attr", "")
     if called == "forward":
-        says = f"{code(node.func)} is called on the way back, where `backward` belongs"
+        says = "an inner layer's `forward` is called on the way back, where its `backward` belongs"
         yield Edit(says, slot.statement, ((node.func, "attr", "backward"),))
     if called != "backward":
         return

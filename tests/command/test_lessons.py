@@ -29,6 +29,18 @@ MISTAKES = [
     (1, "        self.x = x\n", "", "raised by:  self.dw = self.x.T @ dz   (mine.py, line "),
     (
         1,
+        "self.y = np.tanh(x @ self.w + self.b)\n        return self.y",
+        "self.Y = np.tanh(x @ self.w + self.b)\n        return self.Y",
+        "it reads `self.y`, in forward `self.Y`: forward has to call it what backward does",
+    ),
+    (
+        1,
+        "np.tanh(x @ self.w + self.b)",
+        "np.tanh(np.sum(x * self.w) + self.b)",
+        "`sum` goes over all of `x * self.w`: it lacks axis=-1\n",
+    ),
+    (
+        1,
         "x @ self.w + self.b",
         "x @ self.w - self.b",
         "likely bug: the operation in `x @ self.w - self.b`: `x @ self.w + ",
@@ -145,6 +157,12 @@ MISTAKES = [
     (10, "return da + self", "return self", "the term `da` is missing"),
     (
         10,
+        ".backward(",
+        ".forward(",
+        "an inner layer's `forward` is called on the way back, where its `backward` belongs: at",
+    ),
+    (
+        10,
         "da = dy + self",
         "da = 3 * dy - self",
         "`da` does not hold what the lesson's `da` does: with that, all else is",
@@ -250,6 +268,11 @@ def test_another_function_is_no_answer(tmp_path, capsys):
     assert status == 1 and "Mine(): forward is another function than the lesson asks for. For its example, y[" in err
     status, _, err = graded(2, path, capsys)
     assert status == 1 and "Mine() has the parameters {}; the lesson asks for {'w': (3,), 'b': (3,)}" in err
+
+
+def test_another_lessons_answer_is_told(capsys):
+    status, _, err = graded(3, LESSONS[1].solution, capsys)
+    assert status == 1 and "This is lesson 2's answer, a Line: `minigrad lesson 2 " in err
 
 
 def changed(number, line, other):
