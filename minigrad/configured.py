@@ -41,7 +41,9 @@ class Configured:
         for name, argument in _arguments(self).items():
             required = argument.default is argument.empty
             value: Any = getattr(self, name, ... if required else argument.default)
-            if required:
+            if value is ...:  # an argument that is not kept
+                shown.append("…")
+            elif required:
                 shown.append(f"{name}={value!r}" if argument.kind is argument.KEYWORD_ONLY else repr(value))
             elif not np.array_equal(value, argument.default):  # an argument may be an array
                 shown.append(f"{name}={value!r}")

@@ -394,6 +394,8 @@ def test_the_repr_and_config_of_a_layer() -> None:
     assert repr(Shift(3, times=np.ones(2))) == "Shift(3, times=array([1., 1.]))"
     with pytest.raises(AttributeError, match=r"Shift\.__init__ must keep its argument 'gone' as self\.gone"):
         Shift(3).config()
+    del (by_hand := Shift(3)).by
+    assert repr(by_hand) == "Shift(…)"
     layer = Dense(2, 3, bias=False, seed=4)
     assert layer.config() == {"in_features": 2, "out_features": 3, "init": "glorot_uniform", "bias": False, "seed": 4}
     np.testing.assert_array_equal(Dense(**layer.config()).W, layer.W)

@@ -18,6 +18,7 @@ import json
 import linecache
 import re
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from minigrad.testing import GradientError, Report
 from minigrad.testing.contract import check
 from minigrad.testing.rules import CONTRACT, zero_rows
 from minigrad.testing.values import finite, single_precision
+from minigrad.testing.variations import ONE_FEATURE, other_makes
 
 PACKAGE = str(Path(__file__).parents[1])
 GRADIENTS = tuple(str(Path(PACKAGE) / folder) for folder in ("testing", "derivation"))
@@ -197,6 +199,8 @@ def _proved(answer: Answer, names: dict[str, Any], wanted: Layer, example: Any, 
                 f"has none, minigrad's stands in, and there is nothing to grade"
             )
     compare(layer, wanted, example)
+    for one, other in _with_other_arguments(layer, wanted):
+        compare(one, other, example)
     remarks, rules = [], list(CONTRACT)
     while True:
         try:
@@ -212,6 +216,18 @@ def _proved(answer: Answer, names: dict[str, Any], wanted: Layer, example: Any, 
     if raised:
         raise WrongAnswer(raised)
     return _summary(report) + "".join(remarks)
+
+
+def _with_other_arguments(answer: Layer, wanted: Layer) -> Iterator[tuple[Layer, Layer]]:
+    """Both, made anew with another number: one that is written out in forward is not what the lesson asks for."""
+    theirs = dict(other_makes(answer))
+    for words, make in other_makes(wanted):
+        if words in theirs and words != ONE_FEATURE:
+            try:
+                made = theirs[words](), make()
+            except Exception:  # refused
+                continue
+            yield made
 
 
 def _summary(report: Report) -> str:

@@ -322,7 +322,7 @@ def other_widths(bench: LayerBench) -> Skipped | str:
         raise Evidence(
             found.what,
             "square shapes only" if inner == outer and inner is not None else "small widths only",
-            situation=f"{sibling.layer!r}, {found.situation}",
+            situation=", ".join(filter(None, (repr(sibling.layer), found.situation))),
             parameter=found.parameter,
             index=found.index,
             analytic=found.analytic,

@@ -7,7 +7,9 @@ random direction. Where that differs, the gradient is proved as everywhere else.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -20,7 +22,7 @@ from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import OTHER_WIDTHS
 from minigrad.testing.derivative import EPS, Function
 from minigrad.testing.gradients import is_width, made_anew, proved, try_gradients
-from minigrad.testing.inputs import longer, with_rows
+from minigrad.testing.inputs import input_like, longer, with_rows
 from minigrad.testing.point import rms
 from minigrad.testing.report import Report
 from minigrad.testing.rule import Evidence, Skipped, WrongShape, rule
@@ -31,12 +33,19 @@ MANY, MOST = 192, 6000  # rows, and numbers in them
 
 
 @rule("gradients stay right at other lengths, numbers of rows and zeros", costly=True)
-def elsewhere(bench: LayerBench) -> Skipped | None:
-    """Two rows and 192, one step and three times as many and one, one more column, and a 0 in every parameter."""
+def elsewhere(bench: LayerBench) -> Skipped | str | None:
+    """Two rows and 192, one step and three times as many and one, other numbers of columns, and 0 in every parameter.
+
+    It says which widths it was, or that there was none.
+    """
     if bench.only_here or derived(bench.layer):
         return Skipped()
-    for situation, x, theta, narrow in _places(bench):
+    widths = list(_widths(bench))
+    for situation, x, theta, narrow in itertools.chain(_places(bench), widths):
         if not seems_wrong(bench.spare, x, theta, bench.rng, bench.tolerance, narrow):
+            continue
+        if x.shape[-1:] != bench.x.shape[-1:] and _is_told_width(bench, x):
+            widths = [each for each in widths if each[1] is not x]
             continue
         try:
             case = bench.case(situation, x, theta)
@@ -45,7 +54,13 @@ def elsewhere(bench: LayerBench) -> Skipped | None:
                 raise
             continue
         proved(bench, case, partial(bench.prover.prove, bench.point(case)))
-    return None
+    if bench.x.ndim < 2:
+        return None
+    tried = [str(x.shape[-1]) for _, x, _, narrow in widths if not narrow]
+    refused = (
+        "the layer takes none like this x" if bench.x.dtype.kind == "f" and not bench.fenced else "x stays as it is"
+    )
+    return f"at widths {', '.join(tried)} too" if tried else f"other widths not tried: {refused}"
 
 
 def derived(layer: Layer) -> bool:
@@ -74,8 +89,42 @@ def _places(bench: LayerBench) -> Iterator[tuple[str, Array, Array, bool]]:
             yield f"one of the {steps} alone", x.take([0], axis=axis), theta, True
         more = longer(x, axis, bench.rng, 3 if 4 * x.size <= MOST else 1)  # even where x has an odd number
         yield f"{more.shape[axis]} {steps}", more, theta, False
-    if not theta.size and x.ndim > 1:
-        yield f"one more than {x.shape[-1]} features", longer(x, x.ndim - 1, bench.rng), theta, True
+
+
+def _widths(bench: LayerBench) -> Iterator[tuple[str, Array, Array, bool]]:
+    """The same for rows of another width, wherever forward takes them.
+
+    Where it reads all columns of those, too, backward has no excuse: they are not `narrow`.
+    """
+    x, theta = bench.x, bench.theta
+    if x.dtype.kind != "f" or bench.fenced or x.ndim < 2 or bench.layer.input_shape is not None:
+        return
+    last, width = x.ndim - 1, x.shape[-1]
+    others = [(f"one more than {width} columns", longer(x, last, bench.rng))]
+    others += [(f"one of {width} columns less", input_like(x, bench.rng)[..., :-1])] if width > 2 else []
+    others += [(f"{3 * width + 1} columns", longer(x, last, bench.rng, 3))] if 4 * x.size <= MOST else []
+    for situation, other in others:
+        if bench.finite(other, theta):
+            yield situation, other, theta, width < 2 or not _reads_all(bench, other)
+
+
+def _is_told_width(bench: LayerBench, x: Array) -> bool:
+    """Whether an argument of the layer is how wide x is, and one that is made for this x is right there."""
+    for name, value in _config(bench.layer).items():
+        if type(value) is int and value == bench.x.shape[-1]:
+            with contextlib.suppress(Exception):
+                sibling = made_anew(bench.layer, {name: x.shape[-1]})
+                if not _sibling_seems_wrong(bench, sibling, x):
+                    return True
+    return False
+
+
+def _reads_all(bench: LayerBench, x: Array) -> bool:
+    """Whether y depends on the last column of x, so that this width is meant, too, and nothing is cut off."""
+    moved = x.copy()
+    moved[..., -1] *= 1.5
+    y, other = (bench.spare.at(bench.spare.vector(each, bench.theta), each) for each in (x, moved))
+    return y.shape == other.shape and not np.array_equal(y, other)
 
 
 def seems_wrong(
@@ -121,33 +170,51 @@ def differs(
 
 @rule("right with other arguments, and for one feature, too", costly=True)
 def other_arguments(bench: LayerBench) -> Skipped | str:
-    """The layer made anew with one optional number changed: a constant of 1, 2, 0 or 0.5 hides what is done with it."""
+    """The layer made anew with one number changed: a constant of 1, 2, 0 or 0.5, or a literal, hides what it does.
+
+    It says which it was, and for which arguments there was none.
+    """
     if bench.only_here or derived(bench.layer):
         return Skipped()
     tried = []
     for words, make in other_makes(bench.layer):
         try:
             sibling = make()
-            subject, x = Subject(sibling), _for_sibling(bench, words)
-            theta = bench.theta if subject.theta.shape == bench.theta.shape else _moved(subject.theta, bench.rng)
-            subject.forward(x)
+            inputs = _taken(bench, words, sibling)
         except Exception:  # refused
             continue
-        tried.append(words)
-        if seems_wrong(subject, x, theta, bench.rng, bench.tolerance) or seems_wrong(
-            subject, x, subject.theta.copy(), bench.rng, bench.tolerance
-        ):
-            own = LayerBench(sibling, x, 0, Report(repr(sibling)), only_here=True, seconds=OTHER_WIDTHS)
+        tried += [words] if inputs else []
+        if inputs and all(_sibling_seems_wrong(bench, sibling, x) for x in inputs):
+            own = LayerBench(sibling, inputs[0], 0, Report(repr(sibling)), only_here=True, seconds=OTHER_WIDTHS)
             try:
                 try_gradients(own)
             except Evidence as found:
-                found.seen_on(own, "one value only", f"{sibling!r}, {found.situation}", words=words)
+                situation = ", ".join(filter(None, (repr(sibling), found.situation)))
+                found.seen_on(own, "one value only", situation, words=words)
                 raise
-    return ", ".join(tried) if tried else Skipped()
+    left = [name for name in _numbers(bench.layer) if not any(words.startswith(f"{name}=") for words in tried)]
+    not_tried = f"not tried: another {' or '.join(left)}" if left else ""
+    return "; ".join(filter(None, (", ".join(tried), not_tried))) or Skipped()
 
 
-def _for_sibling(bench: LayerBench, words: str) -> Array:
-    return bench.x[..., :1].copy() if words == ONE_FEATURE else bench.x
+def _taken(bench: LayerBench, words: str, sibling: Layer) -> list[Array]:
+    """The x that it takes: the bench's, and where the number that was changed may be a length of x, with that."""
+    x, name = bench.x, words.partition("=")[0]
+    inputs = [x[..., :1].copy() if words == ONE_FEATURE else x]
+    before, after = (getattr(layer, name, None) for layer in (bench.layer, sibling))
+    if type(before) is int and type(after) is int and before in x.shape[1:] and not bench.fenced:
+        inputs.append(np.resize(x, (len(x), *(after if length == before else length for length in x.shape[1:]))))
+    taken = []
+    for x in inputs:
+        with contextlib.suppress(Exception):
+            taken += [x] if Subject(sibling).forward(x.copy()).size else []
+    return taken
+
+
+def _sibling_seems_wrong(bench: LayerBench, sibling: Layer, x: Array) -> bool:
+    subject = Subject(sibling)
+    theta = bench.theta if subject.theta.shape == bench.theta.shape else _moved(subject.theta, bench.rng)
+    return any(seems_wrong(subject, x, each, bench.rng, bench.tolerance) for each in (theta, subject.theta.copy()))
 
 
 def _moved(theta: Array, rng: np.random.Generator) -> Array:
@@ -157,28 +224,50 @@ def _moved(theta: Array, rng: np.random.Generator) -> Array:
 
 ONE_FEATURE = "one feature"
 WHOLE = {0: 1, 1: 2, 2: 3}
-"""What takes the place of a whole number that is an argument: others, such as a kernel's size, may be meant as such."""
+"""What takes the place of a whole number that is an argument: others, such as a kernel's size, may be meant as such.
+
+Where one has to be given, it is one more, or one less.
+"""
 
 
 def other_makes(thing: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Other objects of the class, each with one argument changed, in words; none where config() does not tell."""
-    try:
-        config, arguments = dict(thing.config()), inspect.signature(type(thing)).parameters
-    except Exception:
-        return
-    for name, value in config.items():
-        other = _other(name, value, arguments.get(name))
-        if other is not None:
+    for name, value in _numbers(thing).items():
+        for other in _others(value, _is_required(thing, name)):
             yield f"{name}={other:.3g}", partial(made_anew, thing, {name: other})
+    config = _config(thing)
     widths = {name: 1 for name, value in config.items() if type(value) is int and is_width(name) and value > 1}
     if widths and isinstance(thing, Layer):
         yield ONE_FEATURE, partial(made_anew, thing, widths)
 
 
-def _other(name: str, value: Any, argument: inspect.Parameter | None) -> float | None:
-    """Another value of an optional argument that is a number, no width, seed or small eps; None if there is none."""
-    if "seed" in name or is_width(name) or argument is None or argument.default is argument.empty:
-        return None
-    if type(value) is float and (value == 0 or 1e-3 <= abs(value) < np.inf):
-        return 0.7 * value if value else 0.3
-    return WHOLE.get(value) if type(value) is int else None
+def _config(thing: Any) -> dict[str, Any]:
+    try:
+        return dict(thing.config())
+    except Exception:
+        return {}
+
+
+def _numbers(thing: Any) -> dict[str, Any]:
+    """Its arguments that are numbers, and none of them a width, a seed or a small eps."""
+    return {
+        name: value
+        for name, value in _config(thing).items()
+        if "seed" not in name
+        and not is_width(name)
+        and (type(value) is int or (type(value) is float and (value == 0 or 1e-3 <= abs(value) < np.inf)))
+    }
+
+
+def _is_required(thing: Any, name: str) -> bool:
+    argument = inspect.signature(type(thing)).parameters.get(name)
+    return argument is not None and argument.default is argument.empty
+
+
+def _others(value: Any, required: bool) -> list[float]:
+    """Other values of an argument that is a number."""
+    if type(value) is float:
+        return [0.7 * value if value else 0.3]
+    if value in WHOLE:
+        return [WHOLE[value]]
+    return [value + 1, value - 1] if required and value > 0 else []

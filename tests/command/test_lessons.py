@@ -107,6 +107,8 @@ MISTAKES = [
     ),
     (3, "return dz1 @ self.W1.T", "return dz1", "the product with `self.W1` is missing, through which x goes"),
     (4, "- self.t * z", "", "likely bug: the term -`self.t * z` is missing"),
+    (4, "- self.t * z", "- 0.3 * z", "Cost(0.21): forward is another function than the lesson asks for"),
+    (4, "sigmoid(self.z) - self.t", "sigmoid(self.z) - 0.3", "situation:  Cost(0.21), the first input"),
     (
         5,
         "self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))",
@@ -123,6 +125,13 @@ MISTAKES = [
         "dx[:, i : i + self.n] += dy",
         "dx[:, i : i + self.n] = dy",
         "each pass of the loop puts `dx[:, i:i + self.n]`",
+    ),
+    (7, "self.db = dy.sum()", "self.db = dy[:, :5].sum()", "`:` belongs there, not `:5`\n  written:    self.db = dy"),
+    (
+        7,
+        "in range(self.size):\n            dx",
+        "in range(3):\n            dx",
+        "situation:  Convolution(4), the",
     ),
     (7, "dy * self.w[i]", "dy * self.dw[i]", "`self.dw`, a gradient, stands where the parameter `self.w` belongs"),
     (7, "        return dx", "            return dx", "`return dx` stands in the loop, which ends with its first pass"),

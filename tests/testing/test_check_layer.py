@@ -1,6 +1,7 @@
 """`check_layer`: it catches every planted bug, names it, says where it is, and never flags what is right."""
 
 import collections
+import contextlib
 import copy
 import pickle
 
@@ -286,9 +287,42 @@ class Vanishing(Layer):
         return (dy - self.y * (dy * self.y).sum(axis=-1, keepdims=True)) / self.n
 
 
+class Steps(Layer):
+    """y_t = w (x_{t+1} - x_t), one number w, and backward knows the steps of one length alone"""
+
+    w, dw = parameter()
+
+    def __init__(self):
+        self.w = 1.5
+
+    def forward(self, x):
+        self.d = x[:, 1:] - x[:, :-1]
+        return self.w * self.d
+
+    def backward(self, dy):
+        self.dw = (dy * self.d).sum()
+        dx = np.zeros((len(dy), dy.shape[1] + 1), dy.dtype)
+        for t in range(min(6, dy.shape[1])):
+            dx[:, t + 1] += self.w * dy[:, t]
+            dx[:, t] -= self.w * dy[:, t]
+        return dx
+
+
+class OfSevenAlone(Steps):
+    """The same, which raises for others"""
+
+    def backward(self, dy):
+        self.dw = (dy * self.d).sum()
+        before, after = np.zeros((2, len(dy), 7), dy.dtype)
+        before[:, :-1], after[:, 1:] = dy, dy
+        return self.w * (after - before)
+
+
 @pytest.mark.parametrize(
     ("cls", "shape", "words"),
     [
+        (Steps, (5, 7), "does not go through all steps"),
+        (OfSevenAlone, (5, 7), ""),
         (Counting, None, "how often the layer has run"),
         (Switched, None, "predict leaves something behind"),
         (Behind, (5, 3), "use self.W itself"),
@@ -319,6 +353,56 @@ def test_a_stated_tolerance_is_that_of_y_too():
         check_layer(
             type("Wrong", (Single,), {"backward": lambda self, dy: (2 * dy * np.cos(self.x)).astype(dy.dtype)})()
         )
+
+
+class Power(Layer):
+    """y = p x², p a number"""
+
+    def __init__(self, p):
+        self.p = p
+
+    def forward(self, x):
+        self.x = x
+        return self.p * x * x
+
+    def backward(self, dy):
+        return 2 * self.p * dy * self.x
+
+
+class Told(Layer):
+    """y = w x, x (B, n): forward takes others, too, and backward is for n"""
+
+    w, dw = parameter()
+
+    def __init__(self, n):
+        self.n = n
+        self.w = 1.5
+
+    def forward(self, x):
+        self.x = x
+        return self.w * x
+
+    def backward(self, dy):
+        self.dw = (dy * self.x).sum()
+        dx = np.zeros((len(dy), self.n), dy.dtype)
+        dx[...] = self.w * dy
+        return dx
+
+
+@pytest.mark.parametrize(("p", "tried"), [(3, "p=4, p=2"), (0.3, "p=0.21"), (1e-4, ""), (True, "")])
+def test_a_report_says_which_arguments_and_widths_were_tried(p, tried):
+    found = {f.rule.split(",")[0]: f.detail for f in check_layer(Power(p)).findings}
+    assert found["gradients stay right at other lengths"] == "at widths 4, 2, 10 too"
+    assert found.get("right with other arguments", "") == tried
+    wrong = type("Wrong", (Power,), {"backward": lambda self, dy: dy * 2 * p * self.x})
+    with pytest.raises(GradientError, match="with other arguments") if tried else contextlib.nullcontext():
+        check_layer(wrong(p))
+
+
+@pytest.mark.parametrize("layer", [Told(3), Dense(3, 2, seed=0)], ids=repr)
+def test_a_layer_that_is_told_its_width_is_for_this(layer):
+    found = {f.rule.split(",")[0]: f.detail for f in check_layer(layer).findings}
+    assert found["gradients stay right at other lengths"] == "other widths not tried: the layer takes none like this x"
 
 
 class Square(Layer):
