@@ -224,6 +224,14 @@ def test_a_lesson_runs_as_it_is_and_says_what_is_to_be_done(lesson, capsys):
 
 
 @each
+def test_a_lesson_that_is_solved_wrongly_runs_to_its_end(lesson, tmp_path, capsys):
+    """The sentence is what a learner is to read, not the traceback of a later cell."""
+    path = tmp_path / "mine.py"
+    path.write_text(re.sub(r"raise NotImplementedError\(.*", "self.done = self.missing", lesson.text), encoding="utf-8")
+    assert "ward raises AttributeError" in run(path, capsys)
+
+
+@each
 def test_a_lesson_runs_when_it_is_solved(lesson, tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(solved(lesson), encoding="utf-8")
