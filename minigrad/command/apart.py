@@ -21,6 +21,7 @@ from minigrad.command import watch
 from minigrad.command.grading import Answer, Printed, Verdict, grade
 
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from minigrad.command import apart; apart.child()"
+UNSEEN = "ignore:FigureCanvasAgg is non-interactive"  # what matplotlib warns of where there is no window
 LATE = 10.0
 """Seconds that the other Python has beyond those of the answer: to start, and to tell of a loop itself."""
 
@@ -30,12 +31,22 @@ def graded(solution: Path, path: Path) -> Verdict:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         answer, told = Answer.of(path, Path(folder)), Path(folder) / "verdict.json"
         task = [str(each) for each in (solution, told, answer.path, *answer.files)]
-        command = [sys.executable, "-P", "-c", CODE, json.dumps(sys.path), json.dumps([watch.CALL, watch.WHOLE])]
+        command = [
+            sys.executable,
+            "-W",
+            UNSEEN,
+            "-P",
+            "-c",
+            CODE,
+            json.dumps(sys.path),
+            json.dumps([watch.CALL, watch.WHOLE]),
+        ]
         try:
             status = subprocess.run(
                 [*command, *task],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                env=os.environ | {"MPLBACKEND": "Agg"},  # a window would wait to be closed
                 timeout=watch.WHOLE + LATE,
             ).returncode
         except subprocess.TimeoutExpired:

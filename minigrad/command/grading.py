@@ -11,6 +11,7 @@ so everything that quotes a line says where it stands.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import copy
 import inspect
@@ -25,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.command import watch
 from minigrad.command.asked_forward import WrongAnswer, compare, kept_wrongly
-from minigrad.command.watch import TooLong
 from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.profiling import watched
@@ -60,18 +61,26 @@ def grade(solution: Path, answer: Answer, printed: Printed | None = None) -> Ver
 
     What it prints while it is tried goes to `printed`.
     """
-    asked, _ = _run(Answer(solution, [solution]))
+    asked, *_ = _run(Answer(solution, [solution]))
     printed = printed or Printed()
     try:
         with np.errstate(all="ignore"):  # an overflow is told by a sentence
-            names, raised = _run(answer)
+            names, early, late = _run(answer)
+            if "answer" not in names and early:
+                return Verdict(False, early[0], str(printed))
             with contextlib.redirect_stdout(printed):
-                sentence = _proved(answer, names, asked["answer"], asked["example"], raised)
+                sentence = _proved(answer, names, asked["answer"], asked["example"])
     except WrongAnswer as error:
-        return Verdict(False, str(error), str(printed))
+        return Verdict(False, "\nBefore that, ".join([str(error), *early]), str(printed))
     except (SystemExit, KeyboardInterrupt) as error:
         return Verdict(False, answer.raised(error), str(printed))
-    return Verdict(True, sentence, str(printed))
+    return Verdict(True, sentence + _remarked(early + late), str(printed))
+
+
+def _remarked(raised: list[str]) -> str:
+    """What is said, beside a right answer, of what raised."""
+    whole = [each if each.endswith(("?", "!", ".")) else f"{each}." for each in raised]
+    return "".join(f"\nA remark, beside the answer, which is right: {each}" for each in whole)
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,7 @@ class Answer:
         where = f"{self.called(file, line)}: " if file else ""
         return where + ": ".join(filter(None, (type(error).__name__, str(error))))
 
-    def endless(self, error: TooLong) -> str:
+    def endless(self, error: watch.TooLong) -> str:
         """What is said of a loop that does not end."""
         if not error.line:
             return f"it does not come to an end: it was stopped after {error.seconds:.0f} s"
@@ -137,19 +146,43 @@ def _as_python(cell: str) -> str:
     return re.sub(r"^([%!].*|\?*[\w.]+\?+|\?+[\w.]+)$", "pass", cell, flags=re.M)
 
 
-def _run(answer: Answer) -> tuple[dict[str, Any], str]:
-    """The names that a script, or a notebook's cells, leave, run as alone, but printing nothing; and what it raised."""
+def _run(answer: Answer) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The names that a script, or a notebook's cells, leave, run as alone, but printing nothing; and what they raised.
+
+    That is parted by whether the answer was there already. A cell is run after one that raised, as people do who try
+    things in between.
+    """
     names: dict[str, Any] = {"__name__": "__main__", "__file__": str(answer.path), "display": print}
+    early, late = list[str](), list[str]()
     for file in answer.files:
         try:
             with contextlib.redirect_stdout(Printed()):
-                exec(compile(file.read_text(encoding="utf-8-sig"), str(file), "exec"), names)
-        except SyntaxError as error:
-            where = answer.called(error.filename or "", error.lineno or 0)
-            return names, f"{where}: {type(error).__name__}: {error.msg}"
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            return names, answer.raised(error)
-    return names, ""
+                _execute(file, names, answer.path.suffix.lower() == ".ipynb")
+        except BaseException as error:
+            (late if "answer" in names else early).append(_said(answer, error))
+    return names, early, late
+
+
+def _said(answer: Answer, error: BaseException) -> str:
+    """What is said of an error of the file's own lines."""
+    if isinstance(error, SyntaxError):
+        return f"{answer.called(error.filename or '', error.lineno or 0)}: {type(error).__name__}: {error.msg}"
+    if isinstance(error, watch.Stopped):
+        place = answer.place(traceback.extract_tb(error.__traceback__))
+        return answer.endless(watch.TooLong(error.seconds, "it", *place))
+    return answer.raised(error)
+
+
+def _execute(file: Path, names: dict[str, Any], notebook: bool) -> None:
+    """Run a file; a notebook's cell may await, as it may in Jupyter."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if notebook else 0
+    code = compile(file.read_text(encoding="utf-8-sig"), str(file), "exec", flags, dont_inherit=True)
+    if code.co_flags & inspect.CO_COROUTINE:
+        import asyncio
+
+        asyncio.run(eval(code, names))
+    else:
+        exec(code, names)
 
 
 class Printed:
@@ -185,11 +218,12 @@ class Printed:
 
 
 # ------------------------------------------------------------------------------------------------------------- proving
-def _proved(answer: Answer, names: dict[str, Any], wanted: Layer, example: Any, raised: str) -> str:
+def _proved(answer: Answer, names: dict[str, Any], wanted: Layer, example: Any) -> str:
     """What is said of a right answer. Raises WrongAnswer with what is wrong, mostly in the checker's words."""
     layer = names.get("answer")
     if not isinstance(layer, Layer):
-        raise WrongAnswer(raised or f"it sets no layer `answer`: keep the lesson's line `answer = {wanted!r}`")
+        sets = f"`answer` is {layer!r} in the end" if "answer" in names else "it sets no layer `answer`"
+        raise WrongAnswer(f"{sets}: keep the lesson's line `answer = {wanted!r}`")
     own = [name for name, value in vars(type(wanted)).items() if inspect.isfunction(value) and name[0] != "_"]
     for name in own:
         code = getattr(inspect.unwrap(getattr(layer, name)), "__code__", None)
@@ -213,8 +247,6 @@ def _proved(answer: Answer, names: dict[str, Any], wanted: Layer, example: Any, 
             remarks.append(f"\nA remark, for layers beyond the lessons: {error.what}; {REMARKS[error.rule]}.")
             rules = [rule for rule in rules if rule.promise != error.rule]
     _by_hand(answer, layer, wanted, example)
-    if raised:
-        raise WrongAnswer(raised)
     return _summary(report) + "".join(remarks)
 
 

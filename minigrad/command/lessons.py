@@ -26,6 +26,7 @@ from typing import Any
 from minigrad.command.apart import graded
 from minigrad.command.grading import Verdict
 from minigrad.command.outputs import refuse_output
+from minigrad.command.progress import busy
 
 DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
 MARKDOWN = "# %% [markdown]"
@@ -140,7 +141,8 @@ def _list(options: argparse.Namespace, lesson: Lesson) -> int:
 
 def _graded(lesson: Lesson, file: str) -> Verdict:
     """What is to be said of an answer to a lesson, also where it is another lesson's."""
-    verdict = graded(lesson.solution, Path(file))
+    with busy(f"grading {file}"):
+        verdict = graded(lesson.solution, Path(file))
     if verdict.right:
         return verdict
     given = _answered(Path(file).read_text(encoding="utf-8-sig"))

@@ -119,7 +119,7 @@ def _parser() -> _Parser:
         "learn backpropagation: print a lesson, or grade its exercise",
         "Ten lessons, from one neuron to a small transformer. Without N, their titles; with N, the lesson; with FILE,\n"
         "what is to be said of the exercise as it is solved there; with several, as of a class, of each, and how\n"
-        "many are right. The exit status is 1 where one is not right. A loop without an end is stopped after 10 s.",
+        "many are right. The exit status is 1 where one is not right. What runs for more than 10 s is stopped.",
     )
     command.add_argument("number", metavar="N", type=count, nargs="?", help="the lesson, from 1 on")
     command.add_argument("files", metavar="FILE", nargs="*", help="the script or notebook with your answer, or several")

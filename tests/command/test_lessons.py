@@ -362,6 +362,8 @@ def test_what_an_answer_does_to_python_is_told_and_done_to_no_other(tmp_path, mo
         "e": f"{line}\n        input()",
     }.items():
         Path(f"{name}.py").write_text(changed(3, line, other), encoding="utf-8")
+    with Path("b.py").open("a", encoding="utf-8") as file:
+        file.write("import time\ntime.sleep(100)\n")
     assert main(["lesson", "3", *(f"{name}.py" for name in "abcde")]) == 1
     out, err = capsys.readouterr()
     told = [line for line in out.splitlines() if line[0] != " "]
@@ -378,6 +380,7 @@ def test_what_an_answer_does_to_python_is_told_and_done_to_no_other(tmp_path, mo
         strict=True,
     ):
         assert re.match(words, said), said
+    assert re.search(r"A remark, .*: it does not come to an end: after 0 s .*, `time.sleep\(100\)`\. Does", out)
     assert err == "" and verdicts[0].printed == "It prints:\n  1\n"
     monkeypatch.setattr(apart, "LATE", -watch.WHOLE)
     assert main(["lesson", "3", "b.py"]) == 1
@@ -416,9 +419,29 @@ def test_a_class_is_graded_by_one_command(tmp_path, monkeypatch, capsys):
     assert [(each["file"], each["right"]) for each in told["answers"]] == [("b.py", True), ("c.py", False)]
 
 
+def test_a_cell_that_raises_is_told_beside_the_answer_and_one_may_await(tmp_path, capsys):
+    def told(answer):
+        texts = ["1 / 0", answer, "import asyncio\nawait asyncio.sleep(0)", "unheard"]
+        made = [{"cell_type": "code", "source": text} for text in texts]
+        (tmp_path / "mine.ipynb").write_text(json.dumps({"cells": made}), encoding="utf-8")
+        return graded(5, tmp_path / "mine.ipynb", capsys)
+
+    right = LESSONS[4].solution.read_text(encoding="utf-8")
+    status, out, err = told(right)
+    assert (status, err) == (0, "") and "right. Its gradients" in out
+    assert re.findall(r"A remark, beside the answer, which is right: (.*)", out) == [
+        "code cell 1, line 1: ZeroDivisionError: division by zero.",
+        "code cell 4, line 1: NameError: name 'unheard' is not defined.",
+    ]
+    status, _, err = told(changed(5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=-1)"))
+    assert status == 1 and "keepdims=True is missing" in err and "unheard" not in err
+    assert err.endswith("\nBefore that, code cell 1, line 1: ZeroDivisionError: division by zero\n")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("answer = 42\n", "`answer` is 42 in the end: keep the lesson's line `answer = Softmax()`"),
         ("x = 1\n", "it sets no layer `answer`: keep the lesson's line `answer = Softmax()`"),
         ("x = 1\n1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
         ("def f(:\n", "line 1: SyntaxError"),
