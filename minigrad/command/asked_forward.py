@@ -7,6 +7,7 @@ import copy
 import inspect
 import textwrap
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,27 @@ import numpy as np
 from minigrad.functions import sigmoid
 from minigrad.layer import Layer
 from minigrad.parameter import walk
-from minigrad.testing import forgotten, repair
+from minigrad.testing import forgotten, remaining, repair
 from minigrad.testing.asked import Asked
 from minigrad.testing.axes import OR_FORWARD
-from minigrad.testing.trials import Correction
+from minigrad.testing.corrections import Correction, correction_of
+from minigrad.testing.edits import Edit, all_made
+from minigrad.testing.methods import Method
+from minigrad.testing.nodes import expression
+from minigrad.testing.remaining import Rules
+from minigrad.testing.rule import Evidence
 
 
 class WrongAnswer(Exception):
     """An answer that is none, or not the one that was asked for; in words for the learner."""
 
 
-def compare(answer: Layer, wanted: Layer, example: Any) -> None:
+def compare(answer: Layer, wanted: Layer, example: Any, rules: Rules) -> None:
     """Raise WrongAnswer where forward is not the one that was asked for, with the same parameters.
 
     First with those that the lesson begins with, so that a learner sees the same numbers, then with random ones. A
-    forward that raises, or changes a parameter, is for `check_layer` to tell.
+    forward that raises, or changes a parameter, is for `check_layer` to tell. What is offered instead of a forward is
+    tried by the rules.
     """
     answer, wanted = copy.deepcopy(answer), copy.deepcopy(wanted)
     given, asked = _parameters(answer), _parameters(wanted)
@@ -49,7 +56,7 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
         right = wanted.forward(example.copy())
         if not isinstance(y, np.ndarray) or y.shape != right.shape:
             returns = f"{where}, forward {_returned(y)}; the lesson asks for an array of the shape {right.shape}"
-            likely = "" if y is None else _mended(answer, wanted, example)
+            likely = "" if y is None else _mended(answer, wanted, example, rules)
             raise WrongAnswer(f"{answer!r}: {returns}{likely or _form(y, example, right)}")
         off = ~np.isclose(y, right, rtol=1e-6, atol=1e-9)
         if off.any():
@@ -64,14 +71,14 @@ def compare(answer: Layer, wanted: Layer, example: Any) -> None:
                 raise WrongAnswer(f"{what}, {numbers}, where x is {example[place]:.6g}\n  likely bug: {likely}")
             if np.isfinite(y[off]).any():
                 what = f"forward is another function than the lesson asks for. {where.capitalize()}, {numbers}"
-                raise WrongAnswer(f"{answer!r}: {what}{_likely(answer, wanted, example, y, right)}")
+                raise WrongAnswer(f"{answer!r}: {what}{_likely(answer, wanted, example, y, right, rules)}")
             at = f", where x is {example[place]:.6g}" if example.shape == y.shape else ""
             what = f"forward is right where it is finite. {where.capitalize()}, {numbers}{at}"
             likely = "something overflows on the way; the lesson has a form in which nothing does"
             raise WrongAnswer(f"{answer!r}: {what}\n  likely bug: {likely}")
 
 
-def kept_wrongly(answer: Layer, wanted: Layer, example: Any) -> str:
+def kept_wrongly(answer: Layer, wanted: Layer, example: Any, rules: Rules) -> str:
     """What is said where backward is the lesson's own, but not what forward, which is right, keeps for it; else ""."""
     layers = [copy.deepcopy(answer), copy.deepcopy(wanted)]
     try:
@@ -94,11 +101,31 @@ def kept_wrongly(answer: Layer, wanted: Layer, example: Any) -> str:
         if isinstance(value, np.ndarray) and name in mine and not _equal(mine[name], value):
             known = [word for word, array in (("the result", y), ("x itself", example)) if _equal(value, array)]
             likely = f"{known[0]} belongs there" if known else "another array belongs there"
-            return (
-                f"{answer!r}: what forward returns is right, and so is backward, but what forward keeps as self.{name} "
-                f"is not what backward takes it for\n  likely bug: {likely}"
-            )
+            found = _keeping(answer, name, bool(known) and known[0] == "x itself", likely)
+            what = f"what forward keeps as self.{name} is not what backward takes it for"
+            right_then = found is not None and remaining.of(answer, example, rules, found.changed) is None
+            said = _said(found) if found and right_then else f"\n  likely bug: {likely}"
+            return f"{answer!r}: what forward returns is right, and so is backward, but {what}{said}"
     return ""
+
+
+def _keeping(answer: Layer, name: str, x_itself: bool, says: str) -> Correction | None:
+    """The lines of a forward that keeps as self.name its argument, or else what it returns; None if it has no such."""
+    method = Method.of(type(answer).forward)
+    lines = method.tree.body if method else []
+    given = [n for n in lines if isinstance(n, ast.Assign) and ast.unparse(n.targets[-1]) == f"self.{name}"]
+    last: Any = lines[-1] if lines else None
+    if method is None or len(given) != 1 or not (isinstance(last, ast.Return) and last.value):
+        return None
+    (line,) = given
+    if x_itself:
+        edits = [Edit(says, line, ((line, "value", expression(method.tree.args.args[1].arg)),))]
+    else:
+        returned = expression(ast.unparse(last.value).replace(f"self.{name}", f"({ast.unparse(line.value)})"))
+        edits = [Edit(says, line, ((line, "value", returned), (last, "value", expression(f"self.{name}"))), moved=last)]
+    found = correction_of("forward", method, edits, True)
+    with all_made(edits):
+        return replace(found, changed={(type(answer), "forward"): method.compiled()})
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -134,11 +161,11 @@ def _form(y: Any, example: Any, right: Any) -> str:
     return ""
 
 
-def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any) -> str:
+def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any, rules: Rules) -> str:
     """What a wrong forward seems to leave out, as a line of the sentence; empty where that is not known."""
     forgotten_self = forgotten.in_forward(answer, example, right)
     if forgotten_self:
-        return _said(forgotten_self)
+        return _said(forgotten_self, remaining.of(answer, example, rules, forgotten_self.changed))
     for name, function in (("tanh", np.tanh), ("the sigmoid", sigmoid)):
         if np.allclose(function(y), right):
             return f"\n  likely bug: {name} is left out"
@@ -150,10 +177,10 @@ def _likely(answer: Layer, wanted: Layer, example: Any, y: Any, right: Any) -> s
             return f"\n  likely bug: y does not change with {name}: forward leaves it out"
         given[name][...] -= 1
         asked[name][...] -= 1
-    return _mended(answer, wanted, example)
+    return _mended(answer, wanted, example, rules)
 
 
-def _mended(answer: Layer, wanted: Layer, example: Any) -> str:
+def _mended(answer: Layer, wanted: Layer, example: Any, rules: Rules) -> str:
     """The one change with which a forward is the one that was asked for, with two sets of parameters."""
     rng = np.random.default_rng(1)
     sets = [{name: rng.normal(size=array.shape) for name, array in _parameters(wanted).items()} for _ in range(2)]
@@ -168,14 +195,17 @@ def _mended(answer: Layer, wanted: Layer, example: Any) -> str:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the compiler, about changes that make no sense
-        found = repair.of_forward(answer, lambda: of(answer), of(wanted), Asked(wanted))
-    return "" if found is None else _said(found)
+        found = repair.of_forward(answer, lambda: of(answer), of(wanted), Asked(wanted), example, rules)
+        return "" if found is None else _said(found, remaining.of(answer, example, rules, found.changed))
 
 
-def _said(found: Correction) -> str:
-    """A correction as lines of the sentence."""
+def _said(found: Correction, left: Evidence | None = None) -> str:
+    """A correction as lines of the sentence, with what is left that is wrong."""
+    tried = "then it is right"
+    if left:
+        tried = f"then forward is right, and something else still wrong: {remaining.words(left)}"
     said = f"\n  likely bug: {found.says.replace(OR_FORWARD, '')}\n  written:    {found.written}   ({found.place})"
-    return f"{said}\n  right:      {found.right}   (tried: then it is right)"
+    return f"{said}\n  right:      {found.right}   (tried: {tried})"
 
 
 def _parameters(layer: Layer) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Bench:
 
     def __init__(self, report: Report, directions: np.random.Generator, seconds: float = PROOF) -> None:
         self.report = report
+        self.rules: tuple[Any, ...] = ()  # that are asked
         self.prover: Prover = Prover(directions, seconds)
         self.deadline: Deadline = Deadline(CHECK)
 

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, bodies
+from minigrad.testing.edits import Atom, Edit, Slot, atoms_of, bodies
 from minigrad.testing.nodes import code, expression
 
 BACK = "the order of a way back"
 
 
-def returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[Edit]:
-    """No return, or one in a loop, which it ends."""
+def returned(function: ast.FunctionDef, scope: Mapping[str, Any]) -> Iterator[Edit]:
+    """No return, or one in a loop, which it ends, or one of a list."""
+    atoms = atoms_of([], scope)
     body, last = function.body, function.body[-1]
     if isinstance(last, ast.Expr):
         says = f"`return` is missing before {code(last)}"
@@ -27,6 +28,10 @@ def returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[E
         for each in last.value.elts:
             says = f"{code(each)} alone is to be returned, not {code(last.value)}"
             yield Edit(says, last, ((last, "value", each),))
+    listed = isinstance(last, ast.Return) and isinstance(scope.get(ast.unparse(last).removeprefix("return ")), list)
+    if isinstance(last, ast.Return) and last.value and (listed or isinstance(last.value, ast.List | ast.ListComp)):
+        says = "a list is returned, where an array belongs"
+        yield Edit(says, last, ((last, "value", ast.Call(expression("np.array"), [last.value], [])),))
     if not any(isinstance(node, ast.Return) for node in ast.walk(function)):
         for atom in [atom for text, atom in atoms.items() if "." not in text and np.ndim(atom.value)]:
             given = ast.Return(atom.node)
@@ -37,7 +42,8 @@ def returned(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator[E
             given = loop.body[-1]
             says = f"{code(given)} stands in the loop, which ends with its first pass: it belongs after it"
             moved = [*body[: place + 1], given, *body[place + 1 :]]
-            yield Edit(says, given, ((function, "body", moved), (loop, "body", loop.body[:-1])))
+            places = ((function, "body", moved), (loop, "body", loop.body[:-1]))
+            yield Edit(says, given, places, where="after the loop, not in it")
 
 
 def stored(function: ast.FunctionDef, scope: Mapping[str, Any], gradients: Mapping[str, str]) -> Iterator[Edit]:

@@ -34,6 +34,7 @@ from minigrad.testing import (
     paths,
     places,
     refusal,
+    remaining,
     repair,
     signatures,
     surrogate,
@@ -41,6 +42,7 @@ from minigrad.testing import (
 from minigrad.testing.axes import OR_FORWARD
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
 from minigrad.testing.budget import SIGNATURES, Deadline
+from minigrad.testing.corrections import Correction
 from minigrad.testing.gradients import is_narrow, sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.point import Mismatch
@@ -48,7 +50,6 @@ from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
 from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
 from minigrad.testing.subject import Case
-from minigrad.testing.trials import Correction
 
 NUMPY = str(Path(np.__file__).parent)
 EXPERIMENTS = tuple(str(Path(__file__).parents[1] / folder) for folder in ("testing", "derivation"))
@@ -61,7 +62,7 @@ def of(evidence: Evidence, bench: Bench | None = None) -> Diagnosis:
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")  # those of the compiler too, about changes that make no sense
         try:
-            read = _read(evidence, bench)
+            read = remaining.told(evidence, bench, _read(evidence, bench))
         except Exception as error:  # of the layer, at what an experiment gave it
             raised = _of_ours(error)
     if raised:
@@ -134,7 +135,7 @@ def _of_contract(bench: LayerBench, evidence: Evidence) -> Diagnosis:
         found = overwritten.correction(bench, "forward")
         return _with(f"only an optimizer may change them; {found.says}", found) if found else Diagnosis()
     if symptom in BY_REPAIR:
-        found = _mended(bench, None)
+        found = _mended(bench, None, evidence.parameter)
         said = SENTENCES[symptom].format(**vars(evidence))
         names_it = found and symptom in ("never set", "left behind by an earlier call")
         return _with(f"{said}; {found.says}" if found and names_it else said, found)
@@ -144,12 +145,16 @@ def _of_contract(bench: LayerBench, evidence: Evidence) -> Diagnosis:
     return Diagnosis(refusal.shapes(evidence.__cause__))
 
 
-def _mended(bench: LayerBench, error: Exception | None) -> Correction | None:
-    """The change with which a backward runs, and is right."""
+def _mended(bench: LayerBench, error: Exception | None, blamed: str | None = None) -> Correction | None:
+    """The change with which a backward runs, and is right: all of it, or that which is `blamed`."""
+    if error and (found := refusal.left_in(bench, error)):
+        return found
     if isinstance(error, NameError):
         return refusal.correction(bench, error) or line_by_line.read(bench).correction
     lines = line_by_line.read(bench)
-    return lines.or_rather(None if lines.surely else refusal.correction(bench, error))
+    other = None if lines.surely else refusal.correction(bench, error, blamed)
+    wholly = lines.correction is not None and lines.correction.wholly
+    return other if blamed and not wholly else lines.or_rather(other)
 
 
 def _of_forward(evidence: NotRun) -> Diagnosis:
@@ -265,16 +270,11 @@ def _place(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
 DERIVED_FROM_SURROGATE = "the layer writes no backward, and the one derived is forward's, not surrogate's: write it out"
 HYPOTHESES = ("the derivative is taken", "it is the gradient of", "transposed: backward uses")
 BY_REPAIR = (
-    *("no dx", "several returned", "never set", "parameters changed"),
+    *("no dx", "several returned", "list returned", "never set", "parameters changed"),
     *("accumulated over calls", "left behind by an earlier call"),
 )
 OVERWRITTEN = {"dy overwritten": "backward", "x overwritten": "forward", "y overwritten": "backward"}
 BRANCHES = "a threshold in backward is not one in forward, or the other way round"
-TRIED: dict[bool | None, str] = {
-    True: "then it is right",
-    False: "then this is right, and something else still wrong",
-    None: "then something else is still wrong",
-}
 NO_MULTIPLE = "none of the usual slips: it is no multiple of the right one"
 
 
@@ -289,9 +289,8 @@ def _first(texts: Iterator[str]) -> str:
 def _with(said: str, found: Correction | None, derived: str = "") -> Diagnosis:
     if found is None:
         return Diagnosis(said, "", derived)
-    tried = TRIED[found.wholly]
     written = f"{found.written}   ({found.place})" if found.written else ""
-    return Diagnosis(said, written, f"{found.right}   (tried: {tried})")
+    return Diagnosis(said, written, found.right, found)
 
 
 def _tried(outcome: repair.Outcome) -> str:

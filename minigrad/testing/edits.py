@@ -30,7 +30,8 @@ class Edit:
 
     `statement` is the one in which it lies; `says` are the words. The same slip may be made at several places: then the
     edits have one `kind`, if they do not have the same words. `without` is what the line loses by the edit, if that is
-    all it does, `added` a statement that is new, and `moved` one that changes places with it.
+    all it does, `added` a statement that is new, and `moved` one that changes places with it; `where` says in words to
+    which place the statement is moved.
     """
 
     says: str
@@ -40,11 +41,17 @@ class Edit:
     without: str = ""
     added: Any = None
     moved: Any = None
+    where: str = ""
 
     @property
     def slips(self) -> tuple[str, ...]:
         """What edits that undo the same slip have in common."""
         return (self.says, self.kind) if self.kind else (self.says,)
+
+    @property
+    def only_adds(self) -> bool:
+        """Whether the statement that it stands beside stays as it is."""
+        return self.added is not None and not isinstance(self.places[0][2], ast.stmt)
 
     @contextmanager
     def made(self) -> Iterator[Any]:

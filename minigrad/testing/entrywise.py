@@ -10,11 +10,11 @@ from typing import Any
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing import rewrites
+from minigrad.testing.corrections import Correction
 from minigrad.testing.edits import Edit, Slot, slots
 from minigrad.testing.nodes import code, expression
 from minigrad.testing.rewrites import Written
 from minigrad.testing.sentences import SINGLE
-from minigrad.testing.trials import Correction
 
 PAIRS = {"max": "np.maximum", "min": "np.minimum"}
 BOTH: dict[type[ast.boolop], str] = {ast.And: "np.logical_and", ast.Or: "np.logical_or"}

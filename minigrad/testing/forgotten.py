@@ -16,10 +16,10 @@ from minigrad.derivation.insertion import definition_of
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing import rewrites
+from minigrad.testing.corrections import Correction
 from minigrad.testing.edits import Edit, slots
 from minigrad.testing.nodes import assigned
 from minigrad.testing.rewrites import Written
-from minigrad.testing.trials import Correction
 
 
 def correction(layer: Layer, x: Array, error: BaseException | None = None) -> Correction | None:

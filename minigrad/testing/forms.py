@@ -41,7 +41,8 @@ def statements(function: ast.FunctionDef, atoms: Mapping[str, Atom]) -> Iterator
             if isinstance(statement, ast.For) and not isinstance(statement.iter, ast.Constant | ast.Tuple):
                 yield from _gone_through(statement)
             after = body[place + 1] if place + 1 < len(body) else None
-            if after is not None and not isinstance(after, ast.Return | ast.For) and not isinstance(statement, ast.For):
+            ends = isinstance(after, ast.Return | ast.For | ast.Pass) or isinstance(statement, ast.For | ast.Pass)
+            if after is not None and not ends:
                 says = f"two lines are in the wrong order: {code(after)} has to come before it"
                 yield Edit(says, statement, ((body, place, after), (body, place + 1, statement)), moved=after)
 
@@ -61,7 +62,8 @@ def _added(function: ast.FunctionDef, body: list[Any], place: int) -> Iterator[E
     if isinstance(target, ast.Attribute):
         zero: Any = ast.parse(f"{ast.unparse(target)}[...] = 0").body[0]
         says = f"{says}; set it to 0 before the loop, {code(zero)}"
-        yield Edit(says, statement, ((body, place, new), (function, "body", [zero, *function.body])))
+        places = ((body, place, new), (function, "body", [zero, *function.body]))
+        yield Edit(says, statement, places, added=zero)
 
 
 def _gone_through(loop: ast.For) -> Iterator[Edit]:
@@ -137,10 +139,12 @@ def indices(slot: Slot) -> Iterator[Edit]:
         yield slot.to(new_one, f"{code(node)} is a row, where a step of all rows belongs, {code(new_one)}")
     if not slot.within(ast.Subscript) or (isinstance(parent, ast.Subscript) and slot.key != "slice"):
         return
-    if isinstance(node, ast.Name) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
+    sums = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+    if (isinstance(node, ast.Name) or sums) and not (slot.key == "left" and _steps(parent)):
         for sign, words in ((ast.Sub(), "late"), (ast.Add(), "early")):
             new_one = _one_step(node, sign)
-            yield slot.to(new_one, f"{code(node)} is a step too {words}: {code(new_one)} belongs there")
+            says = f"{code(node)} is a step too {words}: {code(new_one)} belongs there"
+            yield slot.to(new_one, says, f"{words}: {ast.unparse(node.left if _steps(node) else node)}")
     rows = isinstance(slot.statement, ast.For) and ast.unparse(parent).endswith(".shape[0]")
     if isinstance(node, ast.UnaryOp | ast.Constant) and not slot.within(ast.BinOp) and not rows:
         for index in (0, -1, 1):
@@ -177,12 +181,18 @@ def _slices(slot: Slot, node: ast.Slice) -> Iterator[Edit]:
             yield slot.to(part, f"the wrong part, or end: {code(part)} belongs there, not {code(node)}")
 
 
+def _steps(place: Any) -> int:
+    """By how many steps this is after something, or before it: 2 of t + 2; 0 of all else."""
+    value = getattr(getattr(place, "right", None), "value", None)
+    sums = isinstance(place, ast.BinOp) and isinstance(place.op, ast.Add | ast.Sub)
+    return (value if isinstance(place.op, ast.Add) else -value) if sums and type(value) is int else 0
+
+
 def _one_step(place: Any, sign: ast.operator) -> Any:
     """A place, one step before it or after it: t + 1 for t, and t for t + 1."""
-    value = getattr(getattr(place, "right", None), "value", None)
-    if type(value) is not int:
+    if not _steps(place):
         return ast.BinOp(place, sign, ast.Constant(1))
-    count = (value if isinstance(place.op, ast.Add) else -value) + (1 if isinstance(sign, ast.Add) else -1)
+    count = _steps(place) + (1 if isinstance(sign, ast.Add) else -1)
     other = ast.Add() if count > 0 else ast.Sub()
     return ast.BinOp(place.left, other, ast.Constant(abs(count))) if count else place.left
 

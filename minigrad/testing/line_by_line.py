@@ -19,12 +19,12 @@ from minigrad.testing.asked import Change, Values, apart, gradients, holds, run,
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import LINE_BY_LINE, Deadline
 from minigrad.testing.calls import updated
+from minigrad.testing.corrections import Correction, correction_of
 from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
 from minigrad.testing.methods import SEEN, Method, first_line
 from minigrad.testing.nodes import code
 from minigrad.testing.slips import Known, as_asked, edits, whole_method
 from minigrad.testing.subject import Case, Subject
-from minigrad.testing.trials import Correction, correction_of
 
 MOST = 4  # lines that are changed
 
@@ -216,6 +216,11 @@ class _Reading:
 
     def _lines(self, made: list[Edit], says: str = "", written: str = "") -> Lines:
         found = correction_of("backward", self.method, made, self._right(made)) if made else None
+        if found:
+            cls = type(self.subject.layer)
+            with all_made(made):
+                unseen = {(cls, SEEN): lambda _, name, value, line: value}
+                found = replace(found, changed={(cls, "backward"): self.method.compiled(), **unseen})
         return Lines(found, len(statements_of(made)), all(map(self._is_known, statements_of(made))), says, written)
 
     def _is_known(self, statement: Any) -> bool:

@@ -87,7 +87,9 @@ def begun_anew(function: ast.FunctionDef, body: list[Any], place: int) -> Iterat
             key = "body" if vars(around).get("body") is body else "orelse"
             moved = [*body[:place], statement, *body[place:]]
             rest = [each for each in loop.body if each is not statement]
-            yield Edit(says, statement, ((around, key, moved), (loop, "body", rest)))
+            yield Edit(
+                says, statement, ((around, key, moved), (loop, "body", rest)), where="before the loop, not in it"
+            )
 
 
 def handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:

@@ -23,6 +23,7 @@ from minigrad.testing.slips import Known
 KNOWN = ("sigmoid", "relu", "softplus", "softmax")  # functions that are but a formula
 KEPT = ("forward", "predict", "config", "output_shape")  # methods that no gradient is computed in
 SEEN = "_seen"  # what a watched method hands its values to
+LOOKING = ("print", "pprint", "display", "input", "breakpoint", "pdb.set_trace", "ipdb.set_trace")
 UNSAFE = ("as_strided", "frombuffer", "ctypes")  # changed arguments of these may read or write anywhere
 
 
@@ -127,12 +128,15 @@ class Method:
 
 
 class _Silent(ast.NodeTransformer):
-    """Takes out prints, which would come a thousand times."""
+    """Takes out what is there to look on: prints would come a thousand times, and a breakpoint waits for ever."""
 
     def visit_Expr(self, node: ast.Expr) -> Any:
-        """Pass, in the place of a print."""
-        printed = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "print"
-        return ast.copy_location(ast.Pass(), node) if printed else node
+        """Pass, in the place of such a line, which it keeps as `silenced`."""
+        if not isinstance(node.value, ast.Call) or ast.unparse(node.value.func) not in LOOKING:
+            return node
+        silent: Any = ast.copy_location(ast.Pass(), node)
+        silent.silenced = node
+        return silent
 
 
 class _Watched(ast.NodeTransformer):
@@ -262,6 +266,7 @@ def _is_helper(cls: type, name: str) -> bool:
 
 def first_line(statement: Any) -> str:
     """A statement's first line, as it is shown."""
+    statement = getattr(statement, "silenced", statement)
     if isinstance(statement, ast.Pass):
         return "nothing: leave the line out"
     line = ast.unparse(statement).splitlines()[0]

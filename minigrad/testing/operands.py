@@ -165,6 +165,16 @@ def grouped(slot: Slot) -> Iterator[Edit]:
         yield slot.to(rest, f"{code(node)} where {code(rest)} belongs")
 
 
+def whole_numbers(slot: Slot) -> Iterator[Edit]:
+    """Numbers made whole ones, which have no slope."""
+    node: Any = slot.node
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) == 1:
+        kind = ast.unparse(node.args[0]).strip("'\"").removeprefix("np.")
+        if node.func.attr == "astype" and kind.startswith(("int", "uint", "bool")):
+            inner = node.func.value
+            yield slot.to(inner, f"{code(node)} leaves whole numbers: {code(inner)} belongs there")
+
+
 def unwrapped(slot: Slot) -> Iterator[Edit]:
     """Parentheses left out around a sum or a difference, of which a factor then belongs to the first term alone."""
     node: Any = slot.node

@@ -7,11 +7,11 @@ from types import MethodType
 from typing import Any
 
 from minigrad.testing.bench import LayerBench
+from minigrad.testing.corrections import Correction
 from minigrad.testing.edits import Edit
 from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.rounding import same
 from minigrad.testing.subject import Case, Subject
-from minigrad.testing.trials import Correction
 
 SAYS = "a name given to an array is no copy of it: `a += …` changes the array itself, `a = a + …` makes a new one"
 
@@ -26,7 +26,8 @@ def correction(bench: LayerBench, name: str) -> Correction | None:
         subject.theta[...] = bench.theta
         try:
             with edit.made() as statement:
-                vars(subject.layer)[name] = MethodType(method.compiled(), subject.layer)
+                function = method.compiled()
+                vars(subject.layer)[name] = MethodType(function, subject.layer)
                 right = first_line(statement)
             x = bench.x.copy()
             y = subject.forward(x)
@@ -38,7 +39,8 @@ def correction(bench: LayerBench, name: str) -> Correction | None:
         except Exception:  # of a change that makes no sense
             continue
         if kept and same(x, bench.x) and same(dy, given):
-            return Correction(SAYS, method.place(edit.statement), first_line(edit.statement), right, wholly)
+            place, changed = method.place(edit.statement), {(cls, name): function}
+            return Correction(SAYS, place, first_line(edit.statement), right, wholly, changed)
     return None
 
 

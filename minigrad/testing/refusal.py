@@ -20,27 +20,31 @@ import numpy as np
 
 from minigrad.derivation.insertion import definition_of
 from minigrad.parameter import Array, Declared, walk
+from minigrad.testing import rewrites
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REFUSAL, Deadline
+from minigrad.testing.corrections import Correction
 from minigrad.testing.derivative import slope
-from minigrad.testing.edits import results_of, value_of
+from minigrad.testing.edits import Edit, bodies, results_of, value_of
 from minigrad.testing.methods import Method, source_at
 from minigrad.testing.nodes import code
-from minigrad.testing.repair import UNTOUCHED, elsewhere, is_ours, result_of
+from minigrad.testing.repair import PROVED, UNTOUCHED, elsewhere, is_ours, keeps, result_of
 from minigrad.testing.rounding import matches
 from minigrad.testing.sentences import UNSUMMED
 from minigrad.testing.subject import INPUT, Case, Part, Subject
-from minigrad.testing.trials import Correction, Trials
+from minigrad.testing.trials import Trials
 
 PACKAGE = str(Path(__file__).parents[1])
+STOPS = "this line waits for an answer, which nothing gives while backward is tried: leave it out"
+MISREAD = "this line only prints, and raises meanwhile: leave it out, or mend what it reads"
 ENTRIES = 8  # of each part that are compared
 ONE_NUMBER = "one number stands where one for every entry belongs: a bias's is the sum over the rows, axis=0"
 NO_ROWS = "of no rows a loop, or Python's sum, makes a number and no array: use array.sum(axis=0)"
 KEPT_AXIS = "there is an axis too much: a sum over the batch has kept its axis, or one more axis is to be summed over"
 
 
-def correction(bench: LayerBench, error: Exception | None) -> Correction | None:
-    """The change with which backward runs and is right; None if no such is found."""
+def correction(bench: LayerBench, error: Exception | None, blamed: str | None = None) -> Correction | None:
+    """The change with which backward runs and is right, or that which is `blamed` at least; None if none is found."""
     layers = list(walk([bench.subject.layer]))
     number, name, line = _place(error, layers) or (0, "backward", 0)
     bench.reset()
@@ -48,10 +52,26 @@ def correction(bench: LayerBench, error: Exception | None) -> Correction | None:
     case = Case("", bench.x, bench.theta, bench.upstream(y), np.zeros(bench.subject.vector(bench.x, bench.theta).size))
     point, parts = bench.point(case), bench.parts()
     concerned = _concerned(bench, layers[number], name, line, parts)
+    concerned = [part for part in parts if part.name == blamed] or concerned
     places = [n for part in concerned for n in _spread(part)]
     wanted = np.array([_numeric(point.f, point.v, point.dy, n) for n in places])
     wrong = Raised(number, name, line, isinstance(error, NameError | AttributeError))
     return _mended(bench, case, wrong, concerned, np.array(places, int), wanted)
+
+
+def left_in(bench: LayerBench, error: Exception) -> Correction | None:
+    """A line that is there to look on, a print or a breakpoint, where that is all that raises."""
+    number, name, line = _place(error, list(walk([bench.subject.layer]))) or (0, "backward", 0)
+    for written in rewrites.written_in(bench.layer, name):
+        tree = written.method.tree
+        silent = [(body, n) for body, _ in bodies(tree) for n, each in enumerate(body) if hasattr(each, "silenced")]
+        there = [(body, n) for body, n in silent if body[n] is written.method.statement_at(line)]
+        waiting = [(body, n) for body, n in silent if not ast.unparse(body[n].silenced).startswith("print")]
+        written.edits.extend(Edit("", body[n], ((body, n, ast.Pass()),)) for body, n in there or waiting)
+        if written.number == number and written.edits:
+            says = STOPS if waiting and not (there and there[0] not in waiting) else MISREAD
+            return rewrites.correction(bench.layer, bench.x, [written], says, True)
+    return None
 
 
 def _concerned(bench: LayerBench, holder: Any, name: str, line: int, parts: list[Part]) -> list[Part]:
@@ -100,9 +120,12 @@ def _mended(
             found = [bench.prover.right_parts(point) for point in elsewhere(bench, subject)]
         except Exception:
             return False
-        return None if not all(parts_right <= each for each in found) else all(every <= each for each in found)
+        wholly = all(every <= each for each in found)
+        mends = all(parts_right <= each for each in found) and not (wholly and not keeps(bench, holder))
+        return wholly if mends else None
 
-    trials = Trials(list(walk([subject.layer]))[at.number], run, wanted, confirm, Deadline(REFUSAL))
+    holder = list(walk([subject.layer]))[at.number]
+    trials = Trials(holder, run, wanted, confirm, Deadline(REFUSAL), proved=PROVED)
     if matches(run(), wanted):  # it raises for other rows
         return None
     return trials.correction_at(at.name, at.line, at.there)

@@ -8,28 +8,30 @@ are left as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
+from minigrad.testing import remaining
 from minigrad.testing.asked import Asked
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import ONE_CHANGE, REWRITTEN, SEVERAL_CHANGES, Deadline
-from minigrad.testing.gradients import linear, other_widths, try_gradients
+from minigrad.testing.corrections import Correction
+from minigrad.testing.gradients import derivative, linear, other_widths, try_gradients
 from minigrad.testing.loss_bench import LossBench
 from minigrad.testing.point import Mismatch, Point
+from minigrad.testing.remaining import Rules, corrected, methods_of
 from minigrad.testing.report import Report
 from minigrad.testing.rules import arguments_unchanged
 from minigrad.testing.subject import INPUT, Case, Part, Subject
-from minigrad.testing.trials import Correction, Trials
+from minigrad.testing.trials import Trials
 
 UNTOUCHED = 0.7071067811865476
+PROVED = tuple(rule.promise for rule in (derivative, other_widths))  # of what is wholly right
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,13 @@ def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
         if not all(right <= each for each in found):
             return None
         wholly = all(every <= each for each in found)
-        return wholly if not wholly or _keeps(bench, holder) else None
+        return wholly if not wholly or keeps(bench, holder) else None
 
     deadline, partly, tried = Deadline(ONE_CHANGE), None, list[Trials]()
     for number in sorted(changed, key=lambda number: number != own):
         holder = holders[number]
-        trials = Trials(holder, run, wanted, partial(confirm, holder), deadline, bench.asked if number == 0 else None)
+        asked = bench.asked if number == 0 else None
+        trials = Trials(holder, run, wanted, partial(confirm, holder), deadline, asked, PROVED)
         tried.append(trials)
         mine = (
             (names.get(mismatch.part.name, ""), frozenset(names.values())) if number == own else ("", frozenset[str]())
@@ -86,12 +89,11 @@ def of_layer(bench: LayerBench, case: Case, mismatch: Mismatch) -> Outcome:
     return _outcome(partly, tried)
 
 
-def _keeps(bench: LayerBench, holder: Layer) -> bool:
+def keeps(bench: LayerBench, holder: Layer) -> bool:
     """Whether the rules of gradients hold for the layer where its class has the methods that `holder` has now.
 
     Two of them count only if they held before, too: a second slip is no reason to withhold the correction of a first.
     """
-    methods = {name: method.__func__ for name, method in vars(holder).items() if isinstance(method, MethodType)}
     x = bench.whole if bench.given else None
 
     def broken(rule: Callable[[LayerBench], object]) -> bool:
@@ -101,27 +103,11 @@ def _keeps(bench: LayerBench, holder: Layer) -> bool:
             return True
         return False
 
-    with _methods_of(type(holder), methods):
+    with corrected(methods_of(holder)):
         if broken(try_gradients) or broken(other_widths):
             return False
         found = [each for each in (linear, arguments_unchanged) if broken(each)]
     return all(map(broken, found))
-
-
-@contextmanager
-def _methods_of(cls: type, methods: dict[str, Any]) -> Iterator[None]:
-    """In here the class has these methods."""
-    before = {name: vars(cls)[name] for name in methods if name in vars(cls)}
-    for name, method in methods.items():
-        setattr(cls, name, method)
-    try:
-        yield
-    finally:
-        for name in methods:
-            if name in before:
-                setattr(cls, name, before[name])
-            else:
-                delattr(cls, name)
 
 
 def is_ours(layer: Any) -> bool:
@@ -172,9 +158,18 @@ def elsewhere(bench: LayerBench, subject: Subject) -> Iterator[Point]:
             yield bench.point(Case(name, x, bench.theta, dy, gradient), subject)
 
 
-def of_forward(layer: Layer, run: Callable[[], Array], wanted: Array, asked: Asked) -> Correction | None:
-    """The change of a layer's forward with which `run`, that runs it, gives what is wanted, as that asked for does."""
-    return Trials(layer, run, wanted, lambda: True, Deadline(ONE_CHANGE), asked).correction("forward")
+def of_forward(
+    layer: Layer, run: Callable[[], Array], wanted: Array, asked: Asked, x: Array, rules: Rules
+) -> Correction | None:
+    """The change of a layer's forward with which `run`, that runs it, gives what is wanted, as that asked for does.
+
+    One with which nothing breaks the rules at x is looked for.
+    """
+
+    def confirm() -> bool:
+        return remaining.of(layer, x, rules, methods_of(layer)) is None
+
+    return Trials(layer, run, wanted, confirm, Deadline(ONE_CHANGE), asked).correction("forward")
 
 
 def of_loss(bench: LossBench, p: Array, t: Array, mismatch: Mismatch) -> Outcome:

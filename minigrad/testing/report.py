@@ -75,11 +75,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The likely bug in one sentence, the line `written` wrong, and what is `right` there; each may be empty."""
+    """The likely bug in one sentence, the line `written` wrong, and what is `right` there; each may be empty.
+
+    `found` is the correction behind them, as long as it has not been tried as a whole.
+    """
 
     sentence: str = ""
     written: str = ""
     right: str = ""
+    found: Any = None
 
 
 class GradientError(AssertionError):

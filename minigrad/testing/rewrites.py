@@ -14,6 +14,7 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REWRITTEN
+from minigrad.testing.corrections import Correction, lines_after
 from minigrad.testing.edits import Edit, all_made, statements_of
 from minigrad.testing.gradients import try_gradients
 from minigrad.testing.inference import inference, mean_of_training
@@ -22,7 +23,6 @@ from minigrad.testing.predicted import settled
 from minigrad.testing.repair import is_ours
 from minigrad.testing.report import Report
 from minigrad.testing.rule import Evidence
-from minigrad.testing.trials import Correction
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,17 @@ def correction(layer: Layer, x: Array, rewritten: list[Written], says: str, sure
 def described(rewritten: list[Written], says: str, wholly: bool | None) -> Correction:
     """The edits as a correction: the lines before and after them."""
     places, written, right = list[str](), list[str](), list[str]()
+    changed = dict[tuple[type, str], Any]()
     for each in rewritten:
         statements = statements_of(edit for edit in each.edits if not edit.added)
         places += [each.method.place(statement) for statement in statements]
         written += [first_line(statement) for statement in statements]
         right += [f"{first_line(edit.added)} in {each.name}" for edit in each.edits if edit.added]
         with all_made(each.edits):
-            right += [first_line(statement) for statement in statements]
-    return Correction(says, "; ".join(dict.fromkeys(places)), ";  ".join(written), ";  ".join(right), wholly)
+            right += lines_after(each.edits, statements)
+            changed[type(each.holder), each.name] = each.method.compiled()
+    lines = "; ".join(dict.fromkeys(places)), ";  ".join(written), ";  ".join(right)
+    return Correction(says, *lines, wholly, changed)
 
 
 def mends_forward(layer: Layer, rewritten: list[Written], x: Array, wanted: Array) -> bool:

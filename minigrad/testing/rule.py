@@ -159,6 +159,8 @@ def like_x(x: Array, dx: Any, situation: str) -> None:
         raise Evidence(what.format(dx), "no dx", situation=situation, parameter=INPUT)
     if isinstance(dx, tuple | list):
         several = f"{type(dx).__name__!r} of {len(dx)}"
+        if len(dx) == len(x) and np.shape(dx[0]) == x.shape[1:]:
+            raise Evidence(what.format(several), "list returned", situation=situation, parameter=INPUT)
         raise Evidence(what.format(several), "several returned", situation=situation, parameter=INPUT)
     if not isinstance(dx, np.ndarray):
         raise Evidence(what.format(repr(dx)), situation=situation, parameter=INPUT)

@@ -38,6 +38,7 @@ SENTENCES = {
     "takes the width of x as an argument",
     "no dx": "backward does not return dx",
     "several returned": "return dx alone; the gradients of the parameters are set, self.dW = …",
+    "list returned": "dx is to be an array, not a list: np.array(…) makes one of it",
     "x overwritten": "the input is overwritten in place; work on a copy, say x = x * … instead of x *= …",
     "x overwritten by predict": "the input is overwritten in place; work on a copy",
     "dy overwritten": "the upstream gradient is overwritten in place; work on a copy",

@@ -34,6 +34,7 @@ from minigrad.testing.operands import (
     shaped,
     signs,
     unwrapped,
+    whole_numbers,
 )
 from minigrad.testing.slopes import of_another, softmaxes, squares
 
@@ -79,6 +80,7 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
         conditions,
         signs,
         unwrapped,
+        whole_numbers,
         exchanged,
         indices,
         axes,
@@ -129,7 +131,7 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
 
 def whole_method(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     """Those of what is returned, set and cleared."""
-    yield from returned(function, atoms_of([], known.scope))
+    yield from returned(function, known.scope)
     yield from stored(function, known.scope, known.gradients)
     yield from emptied(function, known.gradients)
     yield from misnamed(function, known.gradients)

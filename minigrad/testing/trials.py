@@ -8,40 +8,25 @@ then two changes at once are tried: beside those that bring it nearer, all other
 
 from __future__ import annotations
 
-import ast
-from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from minigrad.parameter import Array
+from minigrad.testing import corrections
 from minigrad.testing.asked import Asked
 from minigrad.testing.budget import AS_ASKED, Deadline
-from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
+from minigrad.testing.corrections import Changed, Correction
+from minigrad.testing.edits import Edit, one_at_each_place, statements_of
 from minigrad.testing.methods import Method, first_line, inherited, methods
 from minigrad.testing.rounding import matches
-from minigrad.testing.slips import Known, as_asked, edits
+from minigrad.testing.slips import as_asked, edits
 
 PAIRED = 12  # changes that others are tried beside: those that come nearest
 ALIKE = 24  # places of one slip, of which some are chosen
-
-
-@dataclass(frozen=True)
-class Correction:
-    """A change with which the gradient is right: words for the slip, its line, that line and what is to stand there.
-
-    `wholly` says whether all gradients are right then; None where something is still wrong, perhaps of the same one.
-    """
-
-    says: str
-    place: str
-    written: str
-    right: str
-    wholly: bool | None = True
 
 
 class Trials:
@@ -50,7 +35,7 @@ class Trials:
     `run` gives the gradient that is wrong with the holder as it is; it is to be `wanted`. `confirm` then says whether
     it is right elsewhere: None if it is not, False if something else is still wrong. A change that leaves nothing wrong
     is looked for, and one that mends this gradient alone is the second best. Where a layer is `asked` for, the last
-    that are tried are those that put there what it has.
+    that are tried are those that put there what it has. `proved` are the promises of a layer that `confirm` has tried.
     """
 
     def __init__(
@@ -61,6 +46,7 @@ class Trials:
         confirm: Callable[[], bool | None],
         deadline: Deadline,
         asked: Asked | None = None,
+        proved: tuple[str, ...] = (),
     ) -> None:
         self.holder = holder
         self.run = run
@@ -68,11 +54,12 @@ class Trials:
         self.confirm = confirm
         self.deadline: Deadline = deadline
         self.asked = asked
+        self.proved = proved
         self.count: int = 0
         self.in_time: bool = True
         self.partly: Correction | None = None
-        self._partly_at: _Changed | None = None
-        self._nearer: list[tuple[float, int, _Changed]] = []
+        self._partly_at: Changed | None = None
+        self._nearer: list[tuple[float, int, Changed]] = []
         self._alike: dict[tuple[str, str], list[Edit]] = {}
         self._distance = self._of_trial()
 
@@ -82,13 +69,13 @@ class Trials:
         `blamed` is the result of the first of them that is looked at, "return" or "self.dW", `wrong` are all that are
         wrong.
         """
-        changed = list[_Changed]()
+        changed = list[Changed]()
         for name in methods(type(self.holder), starts):
             method = Method.of(getattr(type(self.holder), name))
             if method is not None and not inherited(type(self.holder), name):
                 known = method.known(self.holder, self.run, *((blamed, wrong) if name == starts[0] else ()))
                 known = self.asked.known(name, method, known) if self.asked else known
-                at = _Changed(name, method, known)
+                at = Changed(name, method, known)
                 found = self._first_right(at) or self._everywhere(at)
                 if found is not None:
                     return found
@@ -104,7 +91,7 @@ class Trials:
             return None
         known = replace(method.known(self.holder, self.run), of_any_shape=True)
         for only in (method.statement_at(line), None)[: 1 if alone else 2]:
-            at = _Changed(name, method, replace(known, only=only))
+            at = Changed(name, method, replace(known, only=only))
             found = self._first_right(at) or self._everywhere(at) or self.partly
             if found or not self.in_time:
                 return found
@@ -114,7 +101,7 @@ class Trials:
                     return found
         return None
 
-    def _of_kinds(self, at: _Changed) -> Correction | None:
+    def _of_kinds(self, at: Changed) -> Correction | None:
         """A slip that can be made in the statement that raises, at all places of the method: others raise, too."""
         by_slip: dict[str, list[Edit]] = {}
         for edit in edits(at.method.tree, replace(at.known, only=None)):
@@ -153,7 +140,7 @@ class Trials:
                 return found
         return None
 
-    def _first_right(self, at: _Changed) -> Correction | None:
+    def _first_right(self, at: Changed) -> Correction | None:
         for edit in edits(at.method.tree, at.known):
             if self._is_late():
                 return None
@@ -164,7 +151,7 @@ class Trials:
                 return found
         return None
 
-    def _as_asked(self, at: _Changed) -> Correction | None:
+    def _as_asked(self, at: Changed) -> Correction | None:
         """The first change that is right, of those that put there what the method asked for has."""
         deadline = Deadline(AS_ASKED)
         for edit in as_asked(at.method.tree, at.known) if at.known.asked else ():
@@ -173,7 +160,7 @@ class Trials:
                 return found
         return None
 
-    def _everywhere(self, at: _Changed) -> Correction | None:
+    def _everywhere(self, at: Changed) -> Correction | None:
         """The same change at all places, of a statement or of the method."""
         for (name, _), alike in self._alike.items():
             if name != at.name or len(alike) < 2:
@@ -207,12 +194,12 @@ class Trials:
                 return found
         return None
 
-    def _some_alike(self, first: _Changed, slip: str) -> Correction | None:
+    def _some_alike(self, first: Changed, slip: str) -> Correction | None:
         """A change at one place after the other, as long as each comes nearer."""
         alike = self._alike.get((first.name, slip), [])
         at, nearest = first, np.inf
         while len(alike) <= ALIKE and not self._is_late():
-            tried: list[tuple[float, int, _Changed]] = []
+            tried: list[tuple[float, int, Changed]] = []
             for edit in alike:
                 if all(edit is not other for other in at.edits):
                     here = replace(at, edits=(*at.edits, edit))
@@ -231,7 +218,7 @@ class Trials:
         self.in_time = self.in_time and not late
         return late
 
-    def _tried(self, at: _Changed, made: tuple[Edit, ...] = ()) -> Correction | None:
+    def _tried(self, at: Changed, made: tuple[Edit, ...] = ()) -> Correction | None:
         """Try changes at once, of which those `made` are made already."""
         self.count += 1
         self._last = np.inf
@@ -247,22 +234,22 @@ class Trials:
                 self._keep(at)
                 return None
             with here.made():
-                after = [first_line(each) for each in here.changed()]
+                after = here.after()
         except Exception:  # most changes make no sense
             return None
         finally:
             vars(self.holder).pop(at.name, None)
-        found = _correction(here, after)
-        if made and _replaces(here.edits[0], made[0]):
+        found = corrections.correction(here, after)
+        if made and corrections.replaces(here.edits[0], made[0]):
             return None
         if made:
-            found = _both(replace(at, edits=made), found)
-        found = replace(found, wholly=wholly)
+            found = corrections.both(replace(at, edits=made), found)
+        found = replace(found, wholly=wholly, changed={(type(self.holder), at.name): function}, proved=self.proved)
         if self.partly is None:
             self.partly, self._partly_at = found, None if made else at
         return found if wholly else None
 
-    def _keep(self, at: _Changed) -> None:
+    def _keep(self, at: Changed) -> None:
         """Remember a change that has brought the gradient nearer, of those that came equally near the first."""
         nearer = len(at.edits) == 1 and self._last < 0.999 * self._distance
         if nearer and all(abs(self._last - other) > 1e-9 * other for other, *_ in self._nearer):
@@ -277,74 +264,3 @@ class Trials:
     def _from_wanted(self, given: Array) -> float:
         distance = float(np.linalg.norm(given - self.wanted))
         return distance if np.isfinite(distance) else np.inf
-
-
-@dataclass(frozen=True)
-class _Changed:
-    """A method, what is known of it, and the changes that are to be made in it, of a line that was as `before`."""
-
-    name: str
-    method: Method
-    known: Known
-    edits: tuple[Edit, ...] = ()
-    before: str = ""
-
-    def made(self) -> AbstractContextManager[None]:
-        """In there they are made."""
-        return all_made(self.edits)
-
-    def statements(self) -> list[Any]:
-        """The statements in which they lie; if one is but added, that beside which it is only if there is no other."""
-        there = statements_of(edit for edit in self.edits if not edit.added) or statements_of(self.edits)
-        there += [edit.moved for edit in self.edits if edit.moved]
-        return sorted(there, key=lambda statement: statement.lineno)
-
-    def changed(self) -> list[Any]:
-        """The statements that stand in their place, while the changes are made, and what is added."""
-        whole = {id(edit.statement): edit.places[0][2] for edit in self.edits if not edit.added}
-        whole |= {id(edit.moved): edit.places[1][2] for edit in self.edits if edit.moved}
-        made = [new if isinstance(new := whole.get(id(each)), ast.stmt) else each for each in self.statements()]
-        for edit in self.edits:
-            if edit.added:
-                body = edit.places[0][2]
-                made.insert(0 if body.index(edit.added) < body.index(edit.statement) else len(made), edit.added)
-        return made
-
-
-def correction_of(name: str, method: Method, edits: list[Edit], wholly: bool) -> Correction:
-    """Changes of a method as a correction."""
-    at = _Changed(name, method, Known({}, set(), set(), []), tuple(edits))
-    with at.made():
-        after = [first_line(each) for each in at.changed()]
-    return replace(_correction(at, after), wholly=wholly)
-
-
-def _replaces(second: Edit, first: Edit) -> bool:
-    """Whether a change puts something in the place of another one, which is no slip then."""
-    changed = {id(new) for _, _, new in first.places if isinstance(new, ast.AST)}
-    replaced = [owner[key] if isinstance(owner, list) else getattr(owner, key) for owner, key, _ in second.places]
-    return any(id(node) in changed for old in replaced if isinstance(old, ast.AST) for node in ast.walk(old))
-
-
-def _correction(at: _Changed, after: list[str]) -> Correction:
-    """The changes as a correction; `after` has the lines as they are then."""
-    statements = at.statements()
-    alike: dict[str, list[str]] = {}
-    in_order = sorted(at.edits, key=lambda edit: edit.statement.lineno)
-    for says, count in Counter(edit.says for edit in in_order).items():
-        start, colon, end = says.rpartition(": ")
-        alike.setdefault(f"{start}{colon}", []).append(f"{end}: at {count} places" if count > 1 else end)
-    words = "; ".join(f"{start}{'; '.join(ends)}" for start, ends in alike.items())
-    places = dict.fromkeys(at.method.place(each) for each in statements)
-    before, right = (";  ".join(lines) for lines in (map(first_line, statements), after))
-    return Correction(words, "; ".join(places), before, f"{right}, in another place" if right == before else right)
-
-
-def _both(at: _Changed, second: Correction) -> Correction:
-    """A change that is made already and a second one as one correction."""
-    (edit,), before, place = at.edits, at.before, at.method.place(at.edits[0].statement)
-    says = f"two slips: {edit.says}; and {second.says}"
-    if place == second.place:
-        return Correction(says, place, before, second.right)
-    after = ";  ".join(map(first_line, at.changed()))
-    return Correction(says, f"{place}; {second.place}", f"{before};  {second.written}", f"{after};  {second.right}")
