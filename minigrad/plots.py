@@ -22,6 +22,7 @@ from minigrad.parameter import Array
 from minigrad.training.health import Health
 from minigrad.training.history import History
 from minigrad.training.rates import Rates
+from minigrad.version import installing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -254,7 +255,7 @@ def _axes(ax: Axes | None) -> Axes:
     try:
         import matplotlib.pyplot as plt
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('minigrad.plots needs matplotlib: pip install "minigrad-nn[plots]"') from error
+        raise ModuleNotFoundError(f"minigrad.plots needs matplotlib: {installing('plots')}") from error
     return plt.subplots(layout="constrained")[1]
 
 

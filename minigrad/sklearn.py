@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from minigrad.version import installing
+
 try:
     from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
     from sklearn.utils.metaestimators import available_if
@@ -24,7 +26,7 @@ try:
 
     from minigrad.declared import BaseEstimator, ClassifierMixin, RegressorMixin
 except ModuleNotFoundError as _error:
-    raise ModuleNotFoundError('minigrad.sklearn needs scikit-learn: pip install "minigrad-nn[sklearn]"') from _error
+    raise ModuleNotFoundError(f"minigrad.sklearn needs scikit-learn: {installing('sklearn')}") from _error
 
 from minigrad.data.labels import LabelEncoder
 from minigrad.functions import sigmoid, softmax

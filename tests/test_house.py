@@ -6,17 +6,21 @@ The floors stand in CONTRIBUTING.md, the reading order of the textbook in README
 import ast
 import functools
 import importlib
+import importlib.metadata
+import json
 import re
 import runpy
 import subprocess
 import sys
 import tomllib
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from minigrad.version import __version__
+from minigrad import version
+from minigrad.version import __version__, installing
 
 ROOT = Path(__file__).parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -301,8 +305,8 @@ def test_ci_runs_what_developers_run():
 @pytest.mark.parametrize(
     ("module", "missing", "words"),
     [
-        ("minigrad.sklearn", "sklearn", 'minigrad.sklearn needs scikit-learn: pip install "minigrad-nn[sklearn]"'),
-        ("minigrad.onnx", "onnx", 'minigrad.onnx needs onnx and onnxruntime: pip install "minigrad-nn[onnx]"'),
+        ("minigrad.sklearn", "sklearn", "minigrad.sklearn needs scikit-learn: " + installing("sklearn")),
+        ("minigrad.onnx", "onnx", "minigrad.onnx needs onnx and onnxruntime: " + installing("onnx")),
     ],
 )
 def test_a_module_without_its_extra_says_what_to_install(module, missing, words, monkeypatch):
@@ -312,6 +316,17 @@ def test_a_module_without_its_extra_says_what_to_install(module, missing, words,
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ModuleNotFoundError, match=re.escape(words)):
         importlib.import_module(module)
+
+
+def test_an_extra_is_installed_from_where_the_package_comes_from(tmp_path, monkeypatch):
+    assert installing("plots") == f'pip install -e "{ROOT}[plots]"'
+    monkeypatch.setattr(version, "__file__", str(tmp_path / "site-packages" / "minigrad" / "version.py"))
+    said = {"url": ROOT.as_uri(), "dir_info": {}}
+    installed = types.SimpleNamespace(read_text=lambda name: json.dumps(said))
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda name: [installed])
+    assert installing("plots") == f'pip install "{ROOT}[plots]"'
+    said["url"] = (tmp_path / "gone").as_uri()
+    assert installing("plots") == 'pip install "minigrad-nn[plots]"'
 
 
 # --------------------------------------------------------------------------------------------- what the tests run with
@@ -331,7 +346,7 @@ def test_the_extras_that_texts_tell_to_install_exist():
     told = {
         (name, path.name)
         for path in texts
-        for names in re.findall(r"minigrad-nn\[([\w,]+)\]", path.read_text(encoding="utf-8"))
+        for names in re.findall(r"""(?:minigrad-nn\[|installing\(['\"])([\w,]+)""", path.read_text(encoding="utf-8"))
         for name in names.split(",")
     }
     assert {name for name, _ in told} >= {"plots", "sklearn", "jobs", "mpi"}

@@ -27,6 +27,7 @@ from minigrad.data.cells import FRAMES, Cells, read_frame
 from minigrad.data.table import Reading
 from minigrad.data.text_file import Dialect, TableError, is_text_file, rows_of
 from minigrad.data.workbook import COLUMN_LIMIT
+from minigrad.version import installing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ def check_output(source: Path, out: Path, force: bool) -> None:
     if ending in BY_PANDAS:
         module, extra = BY_PANDAS[ending]
         if importlib.util.find_spec(module) is None:
-            raise ValueError(f'{out}: {ending} files are written by {module}: pip install "minigrad-nn[{extra}]"')
+            raise ValueError(f"{out}: {ending} files are written by {module}: {installing(extra)}")
     if target_of(out).exists() and out.samefile(source):  # by other capitals, too, where a file system has one case
         raise ValueError(f"{out} is the file with the data; choose another name")
     refuse_output(out, force)

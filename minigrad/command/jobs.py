@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from minigrad.version import installing
+
 Jobs: TypeAlias = int | str
 """So many processes, or the address of a Dask cluster's scheduler."""
 ATTEMPTS = 3  # to run what a worker that was killed has left
@@ -62,7 +64,7 @@ def _results(
         import joblib
         from joblib.externals.loky.process_executor import TerminatedWorkerError
     except ImportError as error:
-        raise ValueError(f'--jobs needs joblib ({error}): pip install "minigrad-nn[jobs]"') from error
+        raise ValueError(f"--jobs needs joblib ({error}): {installing('jobs')}") from error
     try:
         with cluster(jobs):
             parallel = joblib.Parallel(n_jobs=-1 if isinstance(jobs, str) else jobs, return_as="generator_unordered")

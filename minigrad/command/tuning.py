@@ -22,6 +22,7 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.data.split import Rows
 from minigrad.metrics import log_loss_terms
 from minigrad.parameter import Array
+from minigrad.version import installing
 
 PARTS, PART = 3, 0.2  # so many hold-outs of such a share
 PARTS_APART = 7_000_003  # their seeds, so that no other draw has them
@@ -138,7 +139,7 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
 
         from minigrad.declared import BaseEstimator
     except ImportError as error:
-        raise ValueError(f'--tune needs scikit-learn ({error}): pip install "minigrad-nn[sklearn]"') from error
+        raise ValueError(f"--tune needs scikit-learn ({error}): {installing('sklearn')}") from error
 
     class Candidate(BaseEstimator):
         """A network for scikit-learn: X is the numbers of rows of the source, which prepares them anew in each fold."""

@@ -31,6 +31,7 @@ from minigrad.data.text_file import (
 )
 from minigrad.data.words import did_you_mean, no_such_file, number_text, shown
 from minigrad.data.workbook import Sheet, cell_name, hidden_sheets, read_sheets, sheet_heads
+from minigrad.version import installing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +191,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path) if kind == "Parquet" else pd.read_feather(path)
     except ImportError as error:
-        raise TableError(f'{path}: {kind} files are read by pyarrow: pip install "minigrad-nn[parquet]"') from error
+        raise TableError(f"{path}: {kind} files are read by pyarrow: {installing('parquet')}") from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path} can't be read as a {kind} file ({' '.join(str(error).split())[:200]})") from error
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from minigrad.data.labels import label_array
 from minigrad.parameter import Array
+from minigrad.version import installing
 
 ROWS = 1024
 """In a block: a window of 256 has some 262,144 rows."""
@@ -181,7 +182,7 @@ def row_groups(path: str | os.PathLike[str]) -> tuple[list[Any], list[str], list
         import pyarrow
         from pyarrow import dataset
     except ImportError as error:
-        raise ValueError(f'{path}: Parquet files are read by pyarrow: pip install "minigrad-nn[parquet]"') from error
+        raise ValueError(f"{path}: Parquet files are read by pyarrow: {installing('parquet')}") from error
     try:
         data = dataset.dataset(path, format="parquet")
         groups = [group for fragment in data.get_fragments() for group in fragment.split_by_row_group()]

@@ -27,11 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.version import installing
+
 try:
     import onnx
     import onnxruntime
 except ModuleNotFoundError as _error:
-    raise ModuleNotFoundError('minigrad.onnx needs onnx and onnxruntime: pip install "minigrad-nn[onnx]"') from _error
+    raise ModuleNotFoundError(f"minigrad.onnx needs onnx and onnxruntime: {installing('onnx')}") from _error
 
 from minigrad.atomic import replacing, target_of
 from minigrad.data.target import is_of_table, table_of

@@ -6,7 +6,7 @@
 
 `check_layer`, `check_loss`, `check_model` and `check_optimizer` need NumPy alone; `python -m minigrad.testing` shows
 what they say of a few wrong layers. `layer_test` and the strategies `sizes`, `batches`, `layers` and `networks`
-need Hypothesis (`pip install minigrad-nn[testing]`), which is imported when one of them is.
+need Hypothesis (`pip install "minigrad-nn[testing]"`), which is imported when one of them is.
 
 To see how a layer is checked, read `rules`, which try it on a `bench` and raise evidence, then `diagnosis`, which says
 what bug that is evidence of, and `contract`, which runs the one and asks the other. `derivative` and `comparison` say
@@ -22,6 +22,7 @@ from minigrad.testing.loss import check_loss
 from minigrad.testing.model import check_model
 from minigrad.testing.optimizer import check_optimizer
 from minigrad.testing.report import GradientError, Report
+from minigrad.version import installing
 
 if TYPE_CHECKING:
     from minigrad.testing.strategies import batches, layer_test, layers, networks, sizes
@@ -50,5 +51,5 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        raise ImportError(f"{name} needs Hypothesis: pip install minigrad-nn[testing]") from error
+        raise ImportError(f"{name} needs Hypothesis: {installing('testing')}") from error
     return getattr(strategies, name)

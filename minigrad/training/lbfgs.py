@@ -13,6 +13,7 @@ from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
 from minigrad.training.history import DivergenceError, History
 from minigrad.training.targets import as_examples
+from minigrad.version import installing
 
 
 def minimize_lbfgs(
@@ -34,7 +35,7 @@ def minimize_lbfgs(
     try:
         from scipy.optimize import minimize
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("minimize_lbfgs needs SciPy: pip install minigrad-nn[lbfgs]") from None
+        raise ModuleNotFoundError(f"minimize_lbfgs needs SciPy: {installing('lbfgs')}") from None
     if not isinstance(objective, Objective):
         raise TypeError(f"minimize_lbfgs takes an Objective(model, loss), not {objective!r:.100}")
     if iterations < 1:

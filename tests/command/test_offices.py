@@ -15,7 +15,7 @@ from minigrad.command.sources import Table
 from minigrad.data import read_table
 from minigrad.data.samples import SAMPLES
 from minigrad.saving.checkpoint import Checkpoint
-from minigrad.version import __version__
+from minigrad.version import __version__, installing
 
 ROWS = 120
 
@@ -158,7 +158,7 @@ def test_what_writes_a_file_is_named_before_the_work_where_it_is_missing(folder,
     monkeypatch.setitem(BY_PANDAS, ".ods", ("no_such_module", "ods"))
     arguments = ["predict", str(folder / "m"), str(folder / "sales.csv"), "--out", str(tmp_path / "a.ods")]
     assert main(arguments) == 2
-    assert '.ods files are written by no_such_module: pip install "minigrad-nn[ods]"' in capsys.readouterr().err
+    assert f".ods files are written by no_such_module: {installing('ods')}" in capsys.readouterr().err
 
 
 def test_predict_counts_what_training_had_not(folder, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """L-BFGS: it ends where the gradient is 0, trains on labels as fit does, and leaves a model alone where it can't."""
 
+import re
 import sys
 
 import numpy as np
@@ -21,6 +22,7 @@ from minigrad import (
     minimize_lbfgs,
 )
 from minigrad.data import load_digits, train_test_split
+from minigrad.version import installing
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -89,5 +91,5 @@ def test_wrong_arguments_and_a_missing_scipy_are_told(monkeypatch):
     with pytest.raises(ValueError, match="x has 2 rows, t has 3"):
         minimize_lbfgs(objective, np.ones((2, 2)), np.ones(3))
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs SciPy: pip install minigrad-nn\[lbfgs\]"):
+    with pytest.raises(ModuleNotFoundError, match=re.escape(f"needs SciPy: {installing('lbfgs')}")):
         minimize_lbfgs(objective, np.ones((2, 2)), np.ones(2))
