@@ -224,6 +224,30 @@ MISSING = {
 """Arguments that other frameworks do without."""
 
 
+MODULES = ("torch", "F", "nn", "tf", "tensorflow", "K", "jax", "jnp", "cp", "cupy", "math", "numpy", "scipy")
+"""Names of modules whose functions stand for NumPy's where a file has none of that name."""
+
+FUNCTIONS = {"clamp": "clip", "cat": "concatenate", "mm": "matmul", "bmm": "matmul", "tensor": "array"}
+"""Functions of arrays that NumPy calls otherwise; the others have its names."""
+
+ARRAY = {
+    "t": "{0}.T",
+    "mm": "{0} @ {1}",
+    "bmm": "{0} @ {1}",
+    "matmul": "{0} @ {1}",
+    "clone": "{0}.copy()",
+    "detach": "{0}",
+    "numpy": "{0}",
+    "unsqueeze": "np.expand_dims({0}, {1})",
+    "permute": "{0}.transpose({1})",
+    "size": "{0}.shape[{1}]",
+}
+"""Methods of arrays that NumPy's have not, or otherwise: of the array {0}, with the argument {1}."""
+
+ARGUMENTS = {"dim": "axis", "keepdim": "keepdims"}
+"""Arguments of functions of arrays that NumPy calls otherwise."""
+
+
 class Elsewhere:
     """An attribute that other frameworks have: asking for it says what to write here."""
 

@@ -24,10 +24,12 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.parameter import Array
 from minigrad.testing import (
+    absent,
     borrowed,
     entrywise,
     forgotten,
     formula,
+    headings,
     line_by_line,
     other_forward,
     overwritten,
@@ -115,6 +117,8 @@ def _of_names(evidence: Evidence, bench: Bench | None) -> Diagnosis:
         error = getattr(evidence, "error", None)
         nested = refusal.indented(bench.layer, error)
         found = None if nested else forgotten.correction(bench.layer, bench.x, error)
+        if not (nested or found) and (error is not None or evidence.symptom == "never set"):
+            found = _of_absent(bench.layer, bench.x, error)
         if found and not found.wholly and (lacks := borrowed.lacks(bench.layer)):
             return Diagnosis(lacks)
         return Diagnosis(nested) if nested else _with(found.says, found) if found else Diagnosis()
@@ -159,11 +163,20 @@ def _mended(bench: LayerBench, error: Exception | None, blamed: str | None = Non
 
 def _of_forward(evidence: NotRun) -> Diagnosis:
     """The likely bug of a forward that raises."""
-    names = forgotten.correction(evidence.layer, evidence.x)
+    layer, x, error = evidence.layer, evidence.x, evidence.__cause__
+    names = forgotten.correction(layer, x) or _of_absent(layer, x, error)
     if names:
         return _with(names.says, names)
-    numbers = _of_numbers(evidence.layer, evidence.x, evidence.__cause__)
-    return numbers if numbers.sentence else Diagnosis(refusal.shapes(evidence.__cause__))
+    numbers = _of_numbers(layer, x, error)
+    if numbers.sentence:
+        return numbers
+    said, turned = absent.imported(error) or refusal.shapes(error), refusal.exchanged(layer, x, error)
+    return _with("; ".join(filter(None, (said, turned.says if turned else ""))), turned)
+
+
+def _of_absent(layer: Layer, x: Array, error: BaseException | None) -> Correction | None:
+    """What there is none of: an argument, a value at that line, a name."""
+    return headings.correction(layer, x, error) or absent.correction(layer, x, error)
 
 
 def _of_numbers(layer: Layer, x: Array, error: BaseException | None) -> Diagnosis:

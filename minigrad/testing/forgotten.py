@@ -18,7 +18,7 @@ from minigrad.parameter import Array
 from minigrad.testing import rewrites
 from minigrad.testing.corrections import Correction
 from minigrad.testing.edits import Edit, slots
-from minigrad.testing.nodes import assigned
+from minigrad.testing.nodes import assigned, expression, listed
 from minigrad.testing.rewrites import Written
 
 
@@ -27,11 +27,13 @@ def correction(layer: Layer, x: Array, error: BaseException | None = None) -> Co
 
     If backward raises that there is no `self.y`, say, and forward has a y, forward is to keep that.
     """
-    found = _rewritten(layer, "forward", "backward", "predict", unkept=isinstance(error, AttributeError))
-    if not found:
-        return None
-    rewritten, says, surely = found
-    return rewrites.correction(layer, x, rewritten, says, surely)
+    unkept = isinstance(error, AttributeError)
+    for result in (True, False)[not unkept :]:
+        found = _rewritten(layer, "forward", "backward", "predict", unkept=unkept, result=result)
+        mended = rewrites.correction(layer, x, *found) if found else None
+        if mended:
+            return mended
+    return None
 
 
 def in_forward(layer: Layer, x: Array, wanted: Array) -> Correction | None:
@@ -50,9 +52,14 @@ def in_loss(loss: Any, is_right: Callable[[Any], bool]) -> Correction | None:
     return None
 
 
-def _rewritten(layer: Any, *starts: str, unkept: bool = False) -> tuple[list[Written], str, bool] | None:
-    """The edits of all methods, words for them, and whether the slip is sure: the name is there for something else."""
-    files, absent, kept, missing, surely = list[str](), list[str](), list[str](), list[str](), unkept
+def _rewritten(
+    layer: Any, *starts: str, unkept: bool = False, result: bool = False
+) -> tuple[list[Written], str, bool] | None:
+    """The edits of all methods, words for them, and whether the slip is sure: the name is there for something else.
+
+    Of what backward reads and forward does not keep, one name that forward has not may be for its `result`.
+    """
+    files, absent, kept, missing, surely = list[str](), list[str](), list[str](), dict[str, str](), unkept
     functions = [inspect.unwrap(getattr(type(holder), name)) for _, holder, name in rewrites.own(layer, *starts)]
     if not any(True for function in functions for _ in _foreign(function)) and not unkept:
         return None
@@ -66,13 +73,18 @@ def _rewritten(layer: Any, *starts: str, unkept: bool = False) -> tuple[list[Wri
             if isinstance(slot.node, ast.Name) and slot.node.id in own + local:
                 new = ast.Attribute(ast.Name("self", ast.Load()), slot.node.id, ast.Load())
                 each.edits.append(slot.to(new, ""))
-        lost = [name for name in _read_of_self(each) if name in of_forward and name not in has] if unkept else []
         forward = next((other for other in methods if (other.number, other.name) == (each.number, "forward")), None)
-        if local + lost and forward:
-            forward.edits.append(_keeping(forward, local + lost))
-        elif local + lost:
+        unread = [name for name in _read_of_self(each) if name not in has] if unkept and of_forward else []
+        lost = {name: name for name in unread if name in of_forward}
+        others, value = [name for name in unread if name not in of_forward], _returned(forward)
+        if result and len(others) == 1 and value:
+            lost[others[0]] = ast.unparse(value)
+            surely = False
+        if (local or lost) and forward:
+            forward.edits.extend(_keeping(forward, {**dict(zip(local, local, strict=True)), **lost}))
+        elif local or lost:
             return None
-        missing += lost
+        missing |= lost
         files += [name for name in own if names[name] is not None]
         absent += [name for name in own if names[name] is None]
         kept += local
@@ -85,10 +97,10 @@ def _rewritten(layer: Any, *starts: str, unkept: bool = False) -> tuple[list[Wri
     )
 
 
-def _words(kind: str, files: list[str], absent: list[str], kept: list[str], missing: list[str]) -> Iterator[str]:
+def _words(kind: str, files: list[str], absent: list[str], kept: list[str], missing: dict[str, str]) -> Iterator[str]:
     files = list(dict.fromkeys(files))
     if files:
-        names, own = (_listed([f"`{of}{name}`" for name in files]) for of in ("", "self."))
+        names, own = (listed([f"`{of}{name}`" for name in files]) for of in ("", "self."))
         belong = "belongs" if len(files) == 1 else "belong"
         whose = f"is the file's own {names}" if len(files) == 1 else "are the file's own"
         yield f"{names} {whose}, not the {kind}'s: {own} {belong} there"
@@ -97,12 +109,13 @@ def _words(kind: str, files: list[str], absent: list[str], kept: list[str], miss
     for name in dict.fromkeys(kept):
         yield f"`{name}` in backward is not forward's, which has to keep it for backward: `self.{name} = {name}`"
     if missing:
-        what, targets = _listed([f"`{name}`" for name in missing]), ", ".join(f"self.{name}" for name in missing)
-        yield f"forward does not keep {what}, which backward reads: `{targets} = {', '.join(missing)}` is missing there"
+        what = listed([f"`{value}`" for value in missing.values()])
+        yield f"forward does not keep {what}, which backward reads: `{_kept(missing)}` is missing there"
 
 
-def _listed(words: list[str]) -> str:
-    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
+def _kept(names: dict[str, str]) -> str:
+    """The statement that keeps some values under these names."""
+    return f"{', '.join(f'self.{name}' for name in names)} = {', '.join(names.values())}"
 
 
 def _foreign(function: Any) -> Iterator[tuple[str, Any]]:
@@ -154,13 +167,22 @@ def _of_forward(each: Written) -> set[str]:
     return set(code.co_varnames) - {"self"} if code else set()
 
 
-def _keeping(forward: Written, names: list[str]) -> Edit:
-    """The edit that lets forward keep some of its variables, once they are made."""
+def _returned(forward: Written | None) -> Any:
+    """What forward returns at its end."""
+    last = forward.method.tree.body[-1] if forward else None
+    return last.value if isinstance(last, ast.Return) and not isinstance(last.value, ast.Tuple) else None
+
+
+def _keeping(forward: Written, names: dict[str, str]) -> Iterator[Edit]:
+    """The edits that let forward keep some of its variables, once they are made, or what it returns."""
     body, places = forward.method.tree.body, [0]
     for place, statement in enumerate(body[:-1], start=1):
         documents = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        places += [place] if documents or assigned(statement).keys() & set(names) else []
-    targets = ", ".join(f"self.{name}" for name in names)
-    new = ast.parse(f"{targets} = {', '.join(names)}").body[0]
+        places += [place] if documents or assigned(statement).keys() & set(names.values()) else []
+    for name, value in names.items():
+        if name != value:  # of which the last line is all there is
+            places.append(len(body) - 1)
+            yield Edit("", body[-1], ((body[-1], "value", expression(f"self.{name}")),))
+    new = ast.parse(_kept(names)).body[0]
     changed = [*body[: places[-1]], new, *body[places[-1] :]]
-    return Edit("", body[-1], ((forward.method.tree, "body", changed),), added=new)
+    yield Edit("", body[-1], ((forward.method.tree, "body", changed),), added=new)

@@ -17,6 +17,11 @@ def quoted(text: str) -> str:
     return f"`{text if len(text) < 60 else text[:56] + ' …'}`"
 
 
+def listed(words: list[str]) -> str:
+    """Words with commas and an "and"."""
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
+
+
 def expression(text: str) -> Any:
     """An expression's text as a node."""
     return ast.parse(text, mode="eval").body

@@ -42,7 +42,7 @@ WITHOUT: dict[type[ast.operator], str] = {
 
 def functions(slot: Slot, functions: set[str]) -> Iterator[Edit]:
     """A function of it instead of it itself."""
-    within = isinstance(slot.parent, ast.BinOp | ast.UnaryOp | ast.Call)
+    within = isinstance(slot.parent, ast.BinOp | ast.UnaryOp | ast.Call) or getattr(slot.parent, "attr", "") == "T"
     if isinstance(slot.node, ast.Name | ast.Attribute) and within:
         for function in sorted(functions) if slot.key != "func" and slot.shape else ():
             new = ast.Call(expression(function), [slot.node], [])

@@ -13,22 +13,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
-from types import FrameType, FunctionType
+from types import FrameType, FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
 
 from minigrad.derivation.insertion import definition_of
+from minigrad.layer import Layer
 from minigrad.parameter import Array, Declared, walk
 from minigrad.testing import rewrites
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REFUSAL, Deadline
 from minigrad.testing.corrections import Correction
 from minigrad.testing.derivative import slope
-from minigrad.testing.edits import Edit, bodies, results_of, value_of
+from minigrad.testing.edits import Edit, bodies, results_of, slots, value_of
 from minigrad.testing.methods import Method, source_at
 from minigrad.testing.nodes import code
 from minigrad.testing.repair import PROVED, UNTOUCHED, elsewhere, is_ours, keeps, result_of
+from minigrad.testing.rewrites import Written
 from minigrad.testing.rounding import matches
 from minigrad.testing.sentences import UNSUMMED
 from minigrad.testing.subject import INPUT, Case, Part, Subject
@@ -40,6 +42,7 @@ MISREAD = "this line only prints, and raises meanwhile: leave it out, or mend wh
 ENTRIES = 8  # of each part that are compared
 ONE_NUMBER = "one number stands where one for every entry belongs: a bias's is the sum over the rows, axis=0"
 NO_ROWS = "of no rows a loop, or Python's sum, makes a number and no array: use array.sum(axis=0)"
+EXCHANGED = "its two sides are exchanged"
 KEPT_AXIS = "there is an axis too much: a sum over the batch has kept its axis, or one more axis is to be summed over"
 
 
@@ -168,11 +171,7 @@ def shapes(error: BaseException | None, rows: int = 0, before: int = 0) -> str:
 
     It raised for a batch of so many rows, after others that had some number before.
     """
-    trace, held = error.__traceback__ if error else None, None
-    while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith((PACKAGE, str(Path(np.__file__).parent))):
-            held = trace
-        trace = trace.tb_next
+    held = _raising(error)
     operands = _operands(source_at(held.tb_frame.f_code, held.tb_lasti)) if held else None
     if held is None or operands is None:
         return ""
@@ -192,6 +191,34 @@ def shapes(error: BaseException | None, rows: int = 0, before: int = 0) -> str:
         old = code(left if n == before else right)
         return f"{text}: {old} has the rows of an earlier batch: it was kept then, and is not replaced"
     return f"{text}: axes are matched from the last one on, and {n} is not {m}"
+
+
+def exchanged(layer: Layer, x: Array, error: BaseException | None) -> Correction | None:
+    """The two sides of the product that forward raised at exchanged, if it is right then."""
+    held, rewritten = _raising(error), list[Written]()
+    raised = source_at(held.tb_frame.f_code, held.tb_lasti) if held else None
+    if raised is None or _operands(raised) is None:
+        return None
+    for each in rewrites.written_in(layer, "forward"):
+        for slot in slots(each.method.tree, {}):
+            if ast.unparse(slot.node) == ast.unparse(raised) and (operands := _operands(slot.node)) and operands[2]:
+                of: Any = slot.node
+                one, other = (
+                    ((of, "left"), (of, "right")) if isinstance(of, ast.BinOp) else ((of.args, 0), (of.args, 1))
+                )
+                each.edits.append(Edit("", slot.statement, ((*one, operands[1]), (*other, operands[0]))))
+        rewritten += [each] if each.edits else []
+    return rewrites.correction(layer, x, rewritten, EXCHANGED, surely=False) if rewritten else None
+
+
+def _raising(error: BaseException | None) -> TracebackType | None:
+    """The last call on the way to an error that is of neither minigrad nor NumPy."""
+    trace, held = error.__traceback__ if error else None, None
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith((PACKAGE, str(Path(np.__file__).parent))):
+            held = trace
+        trace = trace.tb_next
+    return held
 
 
 def _operands(node: Any) -> tuple[Any, Any, bool] | None:

@@ -26,6 +26,7 @@ each = pytest.mark.parametrize("lesson", LESSONS, ids=ids)
 MISTAKES = [
     (1, "x @ self.w + self.b", "x @ self.w", "likely bug: y does not change with b: forward leaves it out"),
     (1, "np.tanh(x @ self.w + self.b)", "x @ self.w + self.b", "likely bug: tanh is left out"),
+    (1, "x @ self.w", "self.w @ x", "the other, 5, which have to be equal; its two sides are exchanged\n"),
     (1, "        self.x = x\n", "", "raised by:  self.dw = self.x.T @ dz   (mine.py, line "),
     (
         1,
@@ -107,6 +108,14 @@ MISTAKES = [
         "self.dw = (dy * self.x).sum(axis=1).sum() * self.w\n        for row in dy:\n            self.db += row",
         "right:      self.db[...] = 0;",
     ),
+    (2, "self.dw = ", "self.dW = ", "`self.dW` is no gradient of this layer: `self.dw` belongs there\n"),
+    (
+        2,
+        "self.dw = (dy * self.x).sum(axis=0)",
+        "self.w.grad = torch.sum(dy * self.x.clone(), dim=0)",
+        "there is no `torch.sum` and `dim=`: `np.sum` and `axis=` belong there; an array has no `clone`: `self.x.copy",
+    ),
+    (2, "def backward(self, dy)", "def backward(dy)", "`self` is missing among the arguments of backward"),
     (2, "dy * self.w", "dy @ self.w", "right:      return dy * self.w   (tried: then it is right)"),
     (2, "(dy * self.x).sum(axis=0)", "dy * self.x", "not summed over the batch"),
     (1, "np.tanh(x @ self.w", "np.tanh(x * self.w", "the operation in `x * self.w`: `x @ self.w` belongs"),
@@ -157,6 +166,12 @@ MISTAKES = [
     (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=0)", "the wrong axis: axis=-1"),
     (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=-1)", "keepdims=True is missing"),
     (5, "(dy * self.y).sum(", "dy.sum(", "the derivative of softmax: with p = `self.y` and g = `dy` it is"),
+    (
+        6,
+        "        dr = ",
+        "        dv = -1 / 2 * self.r**3 * dr\n        dr = ",
+        "`dv` is computed from `dr`, which is made only after it: its line belongs below that",
+    ),
     (6, "dd + dmean / self.n", "dd", "the term `dmean / self.n` is missing"),
     (6, "self.r**3", "self.r**2", "the number 2 where 3 belongs\n  written:    dv = "),
     (
