@@ -47,6 +47,7 @@ from minigrad.testing.budget import SIGNATURES, Deadline
 from minigrad.testing.corrections import Correction
 from minigrad.testing.gradients import is_narrow, sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
+from minigrad.testing.methods import why_unchanged
 from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
@@ -309,7 +310,8 @@ def _with(said: str, found: Correction | None, derived: str = "") -> Diagnosis:
 def _tried(outcome: repair.Outcome) -> str:
     """What trials without a result have ruled out."""
     if not outcome.count:
-        return "no change of backward was tried, since its source can't be read, or might write beyond an array"
+        why = f": {why_unchanged(type(outcome.first.holder), 'backward')}" if outcome.first else ""
+        return f"no change of backward was tried{why}"
     all_of_them = "" if outcome.in_time else ", which are not all,"
     return (
         f"of {outcome.count:,} changes at one place of the code{all_of_them} none makes it right, nor do two of them "

@@ -260,6 +260,18 @@ def _is_unsafe(cls: type) -> bool:
     return any(name in UNSAFE for each in (*own, *called) if callable(each) for name in _names(each))
 
 
+def why_unchanged(cls: type, name: str) -> str:
+    """Why no change of a method was tried, in the words of its author."""
+    if _is_unsafe(cls):
+        return "it calls what might write beyond an array once it is changed"
+    found = definition_of(inspect.unwrap(getattr(cls, name)))
+    if found is None:
+        return "its source can't be read"
+    if any(isinstance(node, ast.While) for node in ast.walk(found[0])):
+        return "it has a `while`, which a change might keep from ending"
+    return "none of its lines is seen to set this gradient, as one like `self.dW = …` would"
+
+
 def _is_helper(cls: type, name: str) -> bool:
     return name not in KEPT and isinstance(inspect.getattr_static(cls, name, None), FunctionType)
 

@@ -10,6 +10,7 @@ import pytest
 from minigrad import Dense, Layer, MeanSquaredError, Residual, Tanh
 from minigrad.functions import sigmoid
 from minigrad.testing import GradientError, check_layer, check_loss, diagnosis
+from minigrad.testing.methods import why_unchanged
 from tests.planted.families import fresh, losses, sequences
 from tests.planted.mutation import defined
 
@@ -158,7 +159,22 @@ def test_what_could_write_beyond_an_array_is_not_changed(cls):
     with pytest.raises(GradientError) as caught:
         check_layer(cls())
     assert not caught.value.written
-    assert cls is not Strided or "no change of backward was tried" in caught.value.diagnosis
+    assert cls is not Strided or "no change of backward was tried: it calls what might write" in caught.value.diagnosis
+
+
+class ByName(Dense):
+    def backward(self, dy):
+        setattr(self, "d" + "b", dy.mean(axis=0) ** 2)
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+
+def test_why_no_change_was_tried_is_told_truly():
+    with pytest.raises(GradientError, match="no change of backward was tried: none of its lines is seen to set this"):
+        check_layer(ByName(3, 2))
+    made = {}
+    exec("def backward(self, dy): return dy", made)
+    assert why_unchanged(type("Unread", (Dense,), made), "backward") == "its source can't be read"
 
 
 class Nonsense(Layer):
