@@ -1,7 +1,10 @@
-"""The bugs that everyone writes once, for the site's page "Bugs and their sentences".
+"""The bugs that everyone writes once, and what the checker says of each:
 
-Each is a layer whose docstring has the bug's name, what one sees in training, and what one then suspects instead. The
-page shows the wrong lines and what `check_layer` really says of them; `tests/test_bugs.py` holds it to the words here.
+    python docs/bugs.py
+
+Each is a layer whose docstring has the bug's name, what one sees in training, and what one then suspects instead. What
+this prints, and the site's page "Bugs and their sentences" has, is that, the wrong lines, and what `check_layer` really
+says of them; `tests/test_bugs.py` holds it to the words here.
 """
 
 from __future__ import annotations
@@ -49,7 +52,16 @@ class Bug:
         except GradientError as error:
             return str(error)
 
+    def section(self) -> str:
+        """All of it, as Markdown."""
+        story = self.story.replace("\n", "  \n")
+        return f"## {self.title}\n\n{story}\n\n```python\n{self.code.strip()}\n```\n\n```text\n{self.sentence()}\n```\n"
 
+
+HEADING = """# Bugs and their sentences
+
+The mistakes that everyone makes once: what one sees, what one suspects, and what `check_layer` says of it.
+"""
 BUGS: list[Bug] = []
 EXAMPLES: dict[str, Any] = {"LastStepOnly": np.random.default_rng(0).normal(size=(4, 5, 2))}
 
@@ -388,3 +400,9 @@ class SignFlipped(Layer):
     def backward(self, dy):
         self.db = dy.sum(axis=0)
         return dy
+
+
+if __name__ == "__main__":
+    print(HEADING)
+    for each in BUGS:
+        print(each.section())

@@ -20,7 +20,7 @@ import mkdocs_gen_files
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minigrad
-from docs.bugs import BUGS
+from docs.bugs import BUGS, HEADING
 from docs.formulas import is_formula
 from minigrad.command.lessons import Lesson, all_lessons, cells
 from minigrad.command.main import COMMANDS
@@ -220,13 +220,7 @@ inside = {"Inside": [module_pages(module) for module in floors() if module not i
 pages = [module_pages(module) for module in floors() if module in met]
 navigation.append({"Reference": [{"Reference": "reference/index.md"}, *pages, inside]})
 
-listed = "# Bugs and their sentences\n\nThe mistakes that everyone makes once: what one sees, what one suspects, and "
-listed += "what `check_layer` says of it.\n\n"
-for bug in BUGS:
-    listed += (
-        f"## {bug.title}\n\n" + bug.story.replace("\n", "  \n") + "\n\n" + code(bug.code) + code(bug.sentence(), "text")
-    )
-write("gallery.md", listed)
+write("gallery.md", "\n".join([HEADING, *(bug.section() for bug in BUGS)]))
 teaching = (ROOT / "docs" / "text" / "teaching.md").read_text(encoding="utf-8")
 write("teaching.md", teaching.replace("](../bugs.py)", "](gallery.md)"))
 

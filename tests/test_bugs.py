@@ -7,7 +7,8 @@ from docs.bugs import BUGS
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.cls.__name__)
 def test_a_usual_bug_gets_its_sentence(bug):
-    sentence = bug.sentence()
+    wrong, _, sentence = bug.section().partition("```text\n")
+    assert wrong.startswith(f"## {bug.title}\n\nYou see: ") and wrong.endswith(f"{bug.code.strip()}\n```\n\n")
     assert not sentence.startswith(f"{bug.cls.__name__}: right") and "\n  rule:  " in sentence
     assert bug.words in sentence
 
