@@ -83,6 +83,7 @@ class LayerBench(Bench):
         self.layer = layer
         self.asked: Asked | None = None
         self.only_here = only_here
+        self.home: LayerBench = self  # that of the layer which is checked, where this is one of a layer made anew
         self.subject: Subject = Subject(layer)
         self.spare: Subject = Subject(layer)
         self.complex: Subject = Subject(layer, np.complex128)

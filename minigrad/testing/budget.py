@@ -16,6 +16,7 @@ REWRITTEN = 1.0  # to prove a layer that has been changed
 LOCATING = 1.0  # which entries of a gradient are wrong
 # Why they are, as `diagnosis` asks; most of it ends soon.
 SIGNATURES, ONE_CHANGE, WAYS, OTHER_FORWARD, SEVERAL_CHANGES = 1.0, 1.5, 0.5, 1.0, 0.8
+WRITTEN_OUT = 1.0  # which numbers are sizes
 REFUSAL = 0.7  # why backward raises
 LINE_BY_LINE, AS_ASKED = 1.5, 1.0  # which lines are not what a lesson asks for
 

@@ -1,18 +1,19 @@
 """The likely bug: what the evidence that a rule raised says of the code, and what to write instead.
 
-Some evidence is a symptom of one bug; its sentence stands in `SENTENCES`. A wrong gradient has to be read, in this
-order: what its numbers are instead of the right ones (`signatures`), which lines are not what a lesson asks for
-(`line_by_line`), which one change of the code makes it right (`repair`), which way from x to y it leaves out (`paths`),
-which other forward it belongs to (`other_forward`), which two changes make it right, where it is wrong (`places`). If
-nothing fits, the sentence says what was ruled out. Beside the line that is wrong stands the right one: the change that
-was tried, or else what the derivative of forward is (`formula`).
+Some evidence is a symptom of one bug; its sentence stands in `SENTENCES`. Where the first input is right, numbers of
+the code may be its sizes (`written_out`). Any other wrong gradient has to be read, in this order: what its numbers are
+instead of the right ones (`signatures`), which lines are not what a lesson asks for (`line_by_line`), which one change
+of the code makes it right (`repair`), which way from x to y it leaves out (`paths`), which other forward it belongs to
+(`other_forward`), which two changes make it right, where it is wrong (`places`). If nothing fits, the sentence says
+what was ruled out. Beside the line that is wrong stands the right one: the change that was tried, or else what the
+derivative of forward is (`formula`).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -40,6 +41,7 @@ from minigrad.testing import (
     repair,
     signatures,
     surrogate,
+    written_out,
 )
 from minigrad.testing.axes import OR_FORWARD
 from minigrad.testing.bench import BETWEEN, Bench, LayerBench
@@ -97,6 +99,11 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     named = _of_names(evidence, bench)
     if named.sentence:
         return named
+    written = written_out.correction(layer_bench) if layer_bench else None
+    if written:
+        return _with(written.says, written)
+    if layer_bench and evidence.symptom == "small widths only":
+        return Diagnosis(written_out.one_by_one(layer_bench))
     if isinstance(evidence, WrongGradient):
         if layer_bench and evidence.case:
             return _of_layer(layer_bench, evidence)
@@ -359,7 +366,11 @@ def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
 
 
 def _one_row(bench: LayerBench) -> str:
-    """What a backward that raises for several rows does for one."""
+    """What a backward that raises for several rows, and not for other columns alone, does for one."""
+    with suppress(Evidence):
+        bench.reset()
+        bench.case("the first input", bench.x, bench.theta)
+        return ""
     try:
         bench.reset()
         case = bench.case("a batch of one", bench.x[:1].copy(), bench.theta)

@@ -34,7 +34,7 @@ def told(evidence: Evidence, bench: Bench | None, read: Diagnosis) -> Diagnosis:
         return read
     tried = TRIED[found.wholly]
     if isinstance(bench, LayerBench) and found.wholly:
-        left = of_bench(bench, found)
+        left = of_bench(bench.home, found)
         if left and (left.what, left.situation) == (evidence.what, evidence.situation):
             return Diagnosis()
         tried = f"{TRIED[False]}: {words(left)}" if left else tried

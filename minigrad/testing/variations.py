@@ -40,12 +40,12 @@ def elsewhere(bench: LayerBench) -> Skipped | str | None:
     """
     if bench.only_here or derived(bench.layer):
         return Skipped()
-    widths = list(_widths(bench))
-    for situation, x, theta, narrow in itertools.chain(_places(bench), widths):
+    other_widths = list(widths(bench))
+    for situation, x, theta, narrow in itertools.chain(_places(bench), other_widths):
         if not seems_wrong(bench.spare, x, theta, bench.rng, bench.tolerance, narrow):
             continue
         if x.shape[-1:] != bench.x.shape[-1:] and _is_told_width(bench, x):
-            widths = [each for each in widths if each[1] is not x]
+            other_widths = [each for each in other_widths if each[1] is not x]
             continue
         try:
             case = bench.case(situation, x, theta)
@@ -56,7 +56,7 @@ def elsewhere(bench: LayerBench) -> Skipped | str | None:
         proved(bench, case, partial(bench.prover.prove, bench.point(case)))
     if bench.x.ndim < 2:
         return None
-    tried = [str(x.shape[-1]) for _, x, _, narrow in widths if not narrow]
+    tried = [str(x.shape[-1]) for _, x, _, narrow in other_widths if not narrow]
     refused = (
         "the layer takes none like this x" if bench.x.dtype.kind == "f" and not bench.fenced else "x stays as it is"
     )
@@ -91,7 +91,7 @@ def _places(bench: LayerBench) -> Iterator[tuple[str, Array, Array, bool]]:
         yield f"{more.shape[axis]} {steps}", more, theta, False
 
 
-def _widths(bench: LayerBench) -> Iterator[tuple[str, Array, Array, bool]]:
+def widths(bench: LayerBench) -> Iterator[tuple[str, Array, Array, bool]]:
     """The same for rows of another width, wherever forward takes them.
 
     Where it reads all columns of those, too, backward has no excuse: they are not `narrow`.
@@ -110,7 +110,7 @@ def _widths(bench: LayerBench) -> Iterator[tuple[str, Array, Array, bool]]:
 
 def _is_told_width(bench: LayerBench, x: Array) -> bool:
     """Whether an argument of the layer is how wide x is, and one that is made for this x is right there."""
-    for name, value in _config(bench.layer).items():
+    for name, value in configured(bench.layer).items():
         if type(value) is int and value == bench.x.shape[-1]:
             with contextlib.suppress(Exception):
                 sibling = made_anew(bench.layer, {name: x.shape[-1]})
@@ -180,12 +180,13 @@ def other_arguments(bench: LayerBench) -> Skipped | str:
     for words, make in other_makes(bench.layer):
         try:
             sibling = make()
-            inputs = _taken(bench, words, sibling)
+            inputs = taken(bench, words, sibling)
         except Exception:  # refused
             continue
         tried += [words] if inputs else []
         if inputs and all(_sibling_seems_wrong(bench, sibling, x) for x in inputs):
             own = LayerBench(sibling, inputs[0], 0, Report(repr(sibling)), only_here=True, seconds=OTHER_WIDTHS)
+            own.home = bench
             try:
                 try_gradients(own)
             except Evidence as found:
@@ -197,7 +198,7 @@ def other_arguments(bench: LayerBench) -> Skipped | str:
     return "; ".join(filter(None, (", ".join(tried), not_tried))) or Skipped()
 
 
-def _taken(bench: LayerBench, words: str, sibling: Layer) -> list[Array]:
+def taken(bench: LayerBench, words: str, sibling: Layer) -> list[Array]:
     """The x that it takes: the bench's, and where the number that was changed may be a length of x, with that."""
     x, name = bench.x, words.partition("=")[0]
     inputs = [x[..., :1].copy() if words == ONE_FEATURE else x]
@@ -213,11 +214,11 @@ def _taken(bench: LayerBench, words: str, sibling: Layer) -> list[Array]:
 
 def _sibling_seems_wrong(bench: LayerBench, sibling: Layer, x: Array) -> bool:
     subject = Subject(sibling)
-    theta = bench.theta if subject.theta.shape == bench.theta.shape else _moved(subject.theta, bench.rng)
+    theta = bench.theta if subject.theta.shape == bench.theta.shape else moved(subject.theta, bench.rng)
     return any(seems_wrong(subject, x, each, bench.rng, bench.tolerance) for each in (theta, subject.theta.copy()))
 
 
-def _moved(theta: Array, rng: np.random.Generator) -> Array:
+def moved(theta: Array, rng: np.random.Generator) -> Array:
     """Parameters near these, of which none is 0 or 1 any more."""
     return np.array(np.where(theta == 0, 0.2, theta) * np.exp(0.3 * rng.standard_normal(theta.shape)))
 
@@ -235,13 +236,14 @@ def other_makes(thing: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, value in _numbers(thing).items():
         for other in _others(value, _is_required(thing, name)):
             yield f"{name}={other:.3g}", partial(made_anew, thing, {name: other})
-    config = _config(thing)
+    config = configured(thing)
     widths = {name: 1 for name, value in config.items() if type(value) is int and is_width(name) and value > 1}
     if widths and isinstance(thing, Layer):
         yield ONE_FEATURE, partial(made_anew, thing, widths)
 
 
-def _config(thing: Any) -> dict[str, Any]:
+def configured(thing: Any) -> dict[str, Any]:
+    """Its arguments by their names; none where config() does not tell."""
     try:
         return dict(thing.config())
     except Exception:
@@ -252,7 +254,7 @@ def _numbers(thing: Any) -> dict[str, Any]:
     """Its arguments that are numbers, and none of them a width, a seed or a small eps."""
     return {
         name: value
-        for name, value in _config(thing).items()
+        for name, value in configured(thing).items()
         if "seed" not in name
         and not is_width(name)
         and (type(value) is int or (type(value) is float and (value == 0 or 1e-3 <= abs(value) < np.inf)))

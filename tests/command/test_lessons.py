@@ -156,12 +156,41 @@ MISTAKES = [
     (3, "return dz1 @ self.W1.T", "return dz1", "the product with `self.W1` is missing, through which x goes"),
     (4, "- self.t * z", "", "likely bug: the term -`self.t * z` is missing"),
     (4, "- self.t * z", "- 0.3 * z", "Cost(0.21): forward is another function than the lesson asks for"),
-    (4, "sigmoid(self.z) - self.t", "sigmoid(self.z) - 0.3", "situation:  Cost(0.21), the first input"),
+    (4, "sigmoid(self.z) - self.t", "sigmoid(self.z) - 0.3", "the number 0.3 where `self.t` belongs"),
     (
         5,
         "self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))",
         "dy * self.y * (1 - self.y)",
         "only the diagonal of the Jacobian",
+    ),
+    (
+        1,
+        "x @ self.w + self.b",
+        "sum(x[:, i] * self.w[i] for i in range(3)) + self.b",
+        "the number 3 where `self.in_fea",
+    ),
+    (
+        1,
+        "x @ self.w + self.b",
+        "x[:, 0] * self.w[0] + x[:, 1] * self.w[1] + x[:, 2] * self.w[2] + self.b",
+        "forward has its columns written out one by one, `x[:, 0]` to `x[:, 2]`",
+    ),
+    (3, "dz2.sum(axis=0)", "sum(dz2[r] for r in range(5))", "likely bug: the number 5 where `len(dy)` belongs\n"),
+    (
+        5,
+        "        return self.y * (dy - (dy * self.y).sum(axis=-1, keepdims=True))",
+        """        dx = self.y * dy
+        for j in range(4):
+            for k in range(4):
+                dx[:, j] -= self.y[:, j] * dy[:, k] * self.y[:, k]
+        return dx""",
+        "likely bug: the number 4 where `dy.shape[1]` belongs: at 2 places\n",
+    ),
+    (
+        8,
+        "reversed(range(self.x.shape[1]))",
+        "[4, 3, 2, 1, 0]",
+        "4, 3, 2, 1, 0] where `reversed(range(self.x.shape[1]))`",
     ),
     (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=0)", "the wrong axis: axis=-1"),
     (5, "(dy * self.y).sum(axis=-1, keepdims=True)", "(dy * self.y).sum(axis=-1)", "keepdims=True is missing"),
@@ -185,7 +214,7 @@ MISTAKES = [
         7,
         "in range(self.size):\n            dx",
         "in range(3):\n            dx",
-        "situation:  Convolution(4), the",
+        "the number 3 where `self.size` belongs",
     ),
     (7, "dy * self.w[i]", "dy * self.dw[i]", "`self.dw`, a gradient, stands where the parameter `self.w` belongs"),
     (7, "        return dx", "            return dx", "right:      return dx, after the loop, not in it   (tried"),

@@ -308,6 +308,20 @@ class Steps(Layer):
         return dx
 
 
+class Cubes(Layer):
+    """y = x³, and a size of the example beside the number 3"""
+
+    def forward(self, x):
+        self.x = x
+        return x**3
+
+    def backward(self, dy):
+        dx = np.zeros_like(self.x)
+        for i in range(3):
+            dx[:, i] = 3 * dy[:, i] * self.x[:, i] ** 2
+        return dx
+
+
 class OfSevenAlone(Steps):
     """The same, which raises for others"""
 
@@ -322,7 +336,8 @@ class OfSevenAlone(Steps):
     ("cls", "shape", "words"),
     [
         (Steps, (5, 7), "does not go through all steps"),
-        (OfSevenAlone, (5, 7), ""),
+        (OfSevenAlone, (5, 7), "the number 7 where `dy.shape[1] + 1` belongs"),
+        (Cubes, (5, 3), "the number 3 where `dy.shape[1]` belongs"),
         (Counting, None, "how often the layer has run"),
         (Switched, None, "predict leaves something behind"),
         (Behind, (5, 3), "use self.W itself"),
