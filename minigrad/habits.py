@@ -232,6 +232,7 @@ FUNCTIONS = {"clamp": "clip", "cat": "concatenate", "mm": "matmul", "bmm": "matm
 
 ARRAY = {
     "t": "{0}.T",
+    "T": "{0}.T",
     "mm": "{0} @ {1}",
     "bmm": "{0} @ {1}",
     "matmul": "{0} @ {1}",

@@ -25,7 +25,7 @@ from minigrad.testing.rewrites import Written
 
 STARTS = ("forward", "backward", "predict")
 MOST = 8  # numbers of a layer that are tried in the place of a name
-NO_GRADIENT, NO_NAME, NO_METHOD = "{} is no gradient of this layer", "there is no {}", "an array has no {}"
+NO_GRADIENT, NO_NAME, NO_METHOD = "{} is no gradient of this layer", "there is no {}", "an array has no method {}"
 ALIKE = 0.75  # of two names, that one is the other misspelt
 
 
@@ -57,16 +57,20 @@ def _said(what: str, names: Mapping[str, str]) -> str:
     return f"{what.format(listed(old))}: {listed(new)} {'belongs' if len(new) == 1 else 'belong'} there"
 
 
-def imported(error: BaseException | None) -> str:
+def imported(layer: Layer, error: BaseException | None) -> str:
     """Words for a function that a file has not imported, where it is known from where; else empty."""
-    name = str(error.name) if isinstance(error, NameError) else ""
+    of_numpy = isinstance(error, AttributeError) and error.obj is np
+    name = str(error.name) if isinstance(error, NameError | AttributeError) else ""
+    if not (of_numpy or isinstance(error, NameError)) or hasattr(layer, name):
+        return ""
     if name == "np":
         line = "import numpy as np"
     elif isinstance(getattr(functions, name, None), FunctionType):
         line = f"from minigrad.functions import {name}"
     else:
         return ""
-    return f"there is no `{name}` in this file: `{line}` is missing at its beginning"
+    what = f"NumPy has no `{name}`, but minigrad" if of_numpy else f"there is no `{name}` in this file"
+    return f"{what}: `{line}` {'gives it' if of_numpy else 'is missing at its beginning'}"
 
 
 class _Words(ast.NodeTransformer):
@@ -105,8 +109,9 @@ class _Words(ast.NodeTransformer):
         if gradient:
             return self._put(node, f"self.{gradient}", NO_GRADIENT)
         root = ast.unparse(node).partition(".")[0]
-        foreign = root in MODULES and root not in self.known and not self.only_gradients
-        return self._function(node, node.attr) if foreign else node
+        foreign = root in MODULES and root not in self.known
+        foreign |= ast.unparse(node.value) == self.numpy and not hasattr(np, node.attr)
+        return self._function(node, node.attr) if foreign and not self.only_gradients else node
 
     def visit_Call(self, node: ast.Call) -> Any:
         """A function without its module, a method that arrays have not, an argument that NumPy calls otherwise."""
@@ -132,7 +137,7 @@ class _Words(ast.NodeTransformer):
     def _method(self, node: ast.Call, function: ast.Attribute) -> Any:
         """A method of an array that NumPy's arrays have not."""
         name, text = function.attr, ARRAY.get(function.attr, "")
-        if (name in dir(np.ndarray) and name != "size") or node.keywords or not self.numpy:
+        if callable(getattr(np.ndarray, name, None)) or node.keywords or not self.numpy:
             return node
         if not text and callable(getattr(np, name, None)):
             text = f"np.{name}({{0}})"
@@ -143,14 +148,15 @@ class _Words(ast.NodeTransformer):
         return self._put(node, new, NO_METHOD, name)
 
     def _function(self, node: Any, name: str) -> Any:
-        """The function of the file, or NumPy's, for one that there is none of; the node itself if neither is known."""
-        other = FUNCTIONS.get(name, name)
-        new = name if callable(self.known.get(name)) else ""
-        if (
-            not new
-            and self.numpy
-            and (callable(getattr(np, other, None)) or isinstance(getattr(np, other, None), float))
-        ):
+        """The layer's or the file's function, or NumPy's, for one that there is none of; else the node itself."""
+        letters = sorted(name.casefold())
+        other = FUNCTIONS.get(name) or next((each for each in dir(np) if sorted(each.casefold()) == letters), name)
+        other = name if hasattr(np, name) else other
+        of_file = self.known.get(name)
+        new = name if callable(of_file) and not isinstance(of_file, type) else ""
+        if isinstance(node, ast.Name) and callable(getattr(self.holder, name, None)):
+            new = f"self.{name}"
+        if not new and self.numpy and (callable(getattr(np, other, None)) or other == "pi"):
             new = f"{self.numpy}.{other}"
         return self._put(node, new, NO_NAME) if new else node
 

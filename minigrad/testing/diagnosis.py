@@ -123,7 +123,7 @@ def _of_names(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     """A method that is not called, or a name that is another's: whatever the numbers are."""
     if isinstance(bench, LayerBench):
         error = getattr(evidence, "error", None)
-        nested = refusal.indented(bench.layer, error)
+        nested = refusal.indented(bench.layer, error) or absent.imported(bench.layer, error)
         found = None if nested else forgotten.correction(bench.layer, bench.x, error)
         if not (nested or found) and (error is not None or evidence.symptom == "never set"):
             found = _of_absent(bench.layer, bench.x, error)
@@ -178,7 +178,7 @@ def _of_forward(evidence: NotRun) -> Diagnosis:
     numbers = _of_numbers(layer, x, error)
     if numbers.sentence:
         return numbers
-    said, turned = absent.imported(error) or refusal.shapes(error), refusal.exchanged(layer, x, error)
+    said, turned = absent.imported(layer, error) or refusal.shapes(error), refusal.exchanged(layer, x, error)
     return _with("; ".join(filter(None, (said, turned.says if turned else ""))), turned)
 
 

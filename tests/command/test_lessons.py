@@ -113,7 +113,7 @@ MISTAKES = [
         2,
         "self.dw = (dy * self.x).sum(axis=0)",
         "self.w.grad = torch.sum(dy * self.x.clone(), dim=0)",
-        "there is no `torch.sum` and `dim=`: `np.sum` and `axis=` belong there; an array has no `clone`: `self.x.copy",
+        "there is no `torch.sum` and `dim=`: `np.sum` and `axis=` belong there; an array has no method `clone`: `self.",
     ),
     (2, "def backward(self, dy)", "def backward(dy)", "`self` is missing among the arguments of backward"),
     (2, "dy * self.w", "dy @ self.w", "right:      return dy * self.w   (tried: then it is right)"),

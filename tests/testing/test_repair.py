@@ -82,6 +82,8 @@ def test_a_way_that_is_left_out_is_told(cls, old, new, words):
         ("y = np.tanh(x)\nreturn y", "return dy * (1 - self.y**2)", "forward does not keep `y`, which backward reads"),
         ("self.y = tanh(x)\nreturn self.y", "return dy * (1 - self.y**2)", "there is no `tanh`: `np.tanh` belongs"),
         ("self.y = self.tanh(x)\nreturn self.y", "return dy * (1 - self.y**2)", "there is no `self.tanh`: `np.tanh`"),
+        ("self.y = np.Tanh(x)\nreturn self.y", "return dy * (1 - self.y**2)", "there is no `np.Tanh`: `np.tanh`"),
+        ("self.y = np.softmax(x)\nreturn self.y", "return dy", "NumPy has no `softmax`, but minigrad: `from minigr"),
         ("self.y = softmax(x)\nreturn self.y", "return dy", "`from minigrad.functions import softmax` is missing"),
         ("return np.tanh(3 * x)", "return 3 * dy * (1 - self.y**2)", "`self.y = np.tanh(3 * x)` is missing there"),
         ("return x", "return self.half(dy)\n\ndef half(self, dy):\n    return dy", "`def half` is indented too far"),
