@@ -99,9 +99,10 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     named = _of_names(evidence, bench)
     if named.sentence:
         return named
-    written = written_out.correction(layer_bench) if layer_bench else None
-    if written:
-        return _with(written.says, written)
+    if layer_bench and (isinstance(evidence, WrongGradient | WrongShape | Refused) or evidence.symptom in OTHER_WIDTHS):
+        written = written_out.correction(layer_bench)
+        if written:
+            return _with(written.says, written)
     if layer_bench and evidence.symptom == "small widths only":
         return Diagnosis(written_out.one_by_one(layer_bench))
     if isinstance(evidence, WrongGradient):
@@ -288,6 +289,7 @@ def _place(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     return places.where(bench, case, mismatch) if elementwise or not signatures.is_first(case) else ""
 
 
+OTHER_WIDTHS = ("small widths only", "square shapes only")
 DERIVED_FROM_SURROGATE = "the layer writes no backward, and the one derived is forward's, not surrogate's: write it out"
 HYPOTHESES = ("the derivative is taken", "it is the gradient of", "transposed: backward uses")
 BY_REPAIR = (

@@ -165,7 +165,7 @@ def differs(
     size = float(abs(gradient * direction).sum() + abs(change).sum() / (2 * STEP))
     rounding = EPS * float(abs(dy * y).sum()) / STEP
     off = abs(float(gradient @ direction) - float(change.sum()) / (2 * STEP))
-    return not off <= max(SEEN, tolerance / STEP) * size + 8 * rounding
+    return not np.isfinite(gradient).all() or not off <= max(SEEN, tolerance / STEP) * size + 8 * rounding
 
 
 @rule("right with other arguments, and for one feature, too", costly=True)

@@ -18,18 +18,29 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array
+from minigrad.testing import remaining
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import WRITTEN_OUT, Deadline
 from minigrad.testing.corrections import Correction, correction_of
 from minigrad.testing.edits import Edit, Slot, all_made, slots
-from minigrad.testing.gradients import wider_sibling
+from minigrad.testing.gradients import other_widths, try_gradients, wider_sibling
 from minigrad.testing.inputs import longer, with_rows
 from minigrad.testing.methods import Method, inherited, methods
 from minigrad.testing.nodes import code, expression
-from minigrad.testing.repair import is_ours, keeps
+from minigrad.testing.repair import is_ours
 from minigrad.testing.subject import Subject
-from minigrad.testing.variations import configured, moved, other_makes, seems_wrong, taken, widths
+from minigrad.testing.variations import (
+    configured,
+    elsewhere,
+    moved,
+    other_arguments,
+    other_makes,
+    seems_wrong,
+    taken,
+    widths,
+)
 
+RULES = (try_gradients, elsewhere, other_widths, other_arguments)
 CANDIDATES = 4  # for one number
 PLACES = 6  # of numbers, of which any may be meant
 
@@ -93,11 +104,9 @@ def _first_right(
             continue
         if _is_right(name, method, edits, trials):
             with all_made(edits):
-                function = method.compiled()
-            holder = Subject(bench.layer).layer
-            vars(holder)[name] = MethodType(function, holder)
-            if keeps(bench, holder):
-                return replace(correction_of(name, method, edits, True), changed={(type(bench.layer), name): function})
+                changed = {(type(bench.layer), name): method.compiled()}
+            if remaining.of(bench.layer, bench.whole if bench.given else None, RULES, changed, bench.only_here) is None:
+                return replace(correction_of(name, method, edits, True), changed=changed)
     return None
 
 
@@ -225,8 +234,15 @@ def _candidates(group: list[Slot], sizes: list[tuple[str, list[Any]]]) -> list[s
         form, count = _counted(node), len(node.elts)
         return [form.format(text) for text, values in sizes if values[0] == count][:CANDIDATES]
     equal = [text for text, values in sizes if values[0] == node.value and type(values[0]) is type(node.value)]
+    sized = all(any(_is_sized(each) for each in slot.above) for slot in group)
     less = [f"{text} - 1" for text, values in sizes if type(values[0]) is int and values[0] - 1 == node.value]
     around = [getattr(getattr(each, "func", None), "attr", "") for slot in group for each in slot.above]
     free = ["-1"] if "reshape" in around and any("*" in text for text in equal) else []
     more = [f"{text} + 1" for text, values in sizes if type(values[0]) is int and values[0] + 1 == node.value]
-    return [*free, *equal, *less, *more][:CANDIDATES]
+    return [*free, *equal, *(less + more if sized else [])][:CANDIDATES]
+
+
+def _is_sized(node: Any) -> bool:
+    """Whether what stands in a node is a size, or a place: of an array that is made, of a loop or of a slice."""
+    name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
+    return isinstance(node, ast.Slice) or name in ("range", "arange", "zeros", "ones", "empty", "full", "reshape")

@@ -308,6 +308,36 @@ class Steps(Layer):
         return dx
 
 
+class Square(Layer):
+    """y = w² x"""
+
+    w, dw = parameter()
+
+    def __init__(self, start=1.5):
+        self.start = start
+        self.w = start
+
+    def forward(self, x):
+        self.x, self.y = x, x * self.w * self.w
+        return self.y
+
+    def backward(self, dy):
+        self.dw = 2 * self.w * (dy * self.x).sum()
+        return dy * self.w * self.w
+
+
+class Halved(Square):
+    """A 2 that is no size, though features - 1 is 2, and is 0 for one feature"""
+
+    def __init__(self, features=3):
+        self.features = features
+        self.w = np.full(features, 1.5)
+
+    def backward(self, dy):
+        self.dw = 2 * self.w * (dy * self.x).sum(axis=0) / (2 if self.features == 1 else 1)
+        return dy * self.w * self.w
+
+
 class Cubes(Layer):
     """y = x³, and a size of the example beside the number 3"""
 
@@ -337,6 +367,7 @@ class OfSevenAlone(Steps):
     [
         (Steps, (5, 7), "does not go through all steps"),
         (OfSevenAlone, (5, 7), "the number 7 where `dy.shape[1] + 1` belongs"),
+        (Halved, (5, 3), "factor of two"),
         (Cubes, (5, 3), "the number 3 where `dy.shape[1]` belongs"),
         (Counting, None, "how often the layer has run"),
         (Switched, None, "predict leaves something behind"),
@@ -418,24 +449,6 @@ def test_a_report_says_which_arguments_and_widths_were_tried(p, tried):
 def test_a_layer_that_is_told_its_width_is_for_this(layer):
     found = {f.rule.split(",")[0]: f.detail for f in check_layer(layer).findings}
     assert found["gradients stay right at other lengths"] == "other widths not tried: the layer takes none like this x"
-
-
-class Square(Layer):
-    """y = w² x"""
-
-    w, dw = parameter()
-
-    def __init__(self, start=1.5):
-        self.start = start
-        self.w = start
-
-    def forward(self, x):
-        self.x, self.y = x, x * self.w * self.w
-        return self.y
-
-    def backward(self, dy):
-        self.dw = 2 * self.w * (dy * self.x).sum()
-        return dy * self.w * self.w
 
 
 class AnswersFromForward(Square):

@@ -32,7 +32,7 @@ class Linear(Layer):
 
 bugs(
     Linear,
-    ("self.db = dy.sum(axis=0)", "self.db = dy.sum()", "all of dy"),
+    ("self.db = dy.sum(axis=0)", "self.db = dy.sum()", "goes over all of"),
     ("self.db = dy.sum(axis=0)", "self.db = dy.mean(axis=0)", "batch size"),
     ("self.db = dy.sum(axis=0)", "self.db = dy[0]", "row"),
     ("self.db = dy.sum(axis=0)", "self.db = dy[-1]", "row"),
