@@ -325,7 +325,10 @@ class _Method(Traces):
             for name, held in vars(self.layer).items():
                 if type(held) is int and held == value and value % len(self.x) == 0:
                     return f"self.{name}"
-            return self._length(int(value))
+            length, read = self._length(int(value)), self.function.__code__.co_names
+            own = [name for name, held in vars(self.layer).items() if type(held) is int and held == value]
+            is_own = length == str(value) and len(own) == 1 and own[0] in read
+            return f"self.{own[0]}" if is_own else length
         text = repr(float(value)) if isinstance(value, float | np.floating) else repr(int(value))
         if isinstance(value, float | np.floating) and float(value) not in self._literals:
             self.computed[text] = None

@@ -93,6 +93,17 @@ def misnamed(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterato
                 yield Edit(says, statement, ((node, "attr", gradient),))
 
 
+def aliased(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
+    """A name given to a parameter that is changed then, and put back from that name: it is changed with it."""
+    attributes = [node for node in ast.walk(function) if isinstance(node, ast.Attribute)]
+    written = {ast.unparse(node) for node in attributes if isinstance(node.ctx, ast.Store) and node.attr in gradients}
+    for statement in [each for each in ast.walk(function) if isinstance(each, ast.Assign)]:
+        held = ast.unparse(statement.value)
+        if held in written and isinstance(statement.targets[0], ast.Name):
+            says = f"{code(statement.targets[0])} is no copy of `{held}`: what is put into that changes it, too"
+            yield Edit(says, statement, ((statement, "value", expression(f"{held}.copy()")),))
+
+
 def updated(function: ast.FunctionDef, gradients: Mapping[str, str]) -> Iterator[Edit]:
     """Parameters that backward itself moves."""
     for body, _ in bodies(function):

@@ -32,6 +32,7 @@ from minigrad.testing import (
     formula,
     headings,
     line_by_line,
+    memory,
     other_forward,
     overwritten,
     paths,
@@ -41,6 +42,7 @@ from minigrad.testing import (
     repair,
     signatures,
     surrogate,
+    widened,
     written_out,
 )
 from minigrad.testing.axes import OR_FORWARD
@@ -152,6 +154,10 @@ def _of_contract(bench: LayerBench, evidence: Evidence) -> Diagnosis:
         said = SENTENCES[symptom].format(**vars(evidence))
         names_it = found and symptom in ("never set", "left behind by an earlier call")
         return _with(f"{said}; {found.says}" if found and names_it else said, found)
+    if symptom in ("left to chance", "constant of another dtype"):
+        chance = symptom == "left to chance"
+        found = memory.correction(bench) if chance else widened.correction(bench, evidence.facts["method"])
+        return _with(found.says, found) if found else Diagnosis()
     if symptom in OVERWRITTEN:
         found = overwritten.correction(bench, OVERWRITTEN[symptom])
         return _with(f"{SENTENCES[symptom]}; {found.says}", found) if found else Diagnosis()

@@ -142,8 +142,8 @@ class Slot:
         return Edit(says, self.statement, ((self.owner, self.key, new),), kind, without)
 
 
-def slots(function: ast.FunctionDef, scope: Mapping[str, Any]) -> list[Slot]:
-    """Every place of an expression that is read; `scope` has the values of names, and of what `self` has."""
+def slots(function: ast.FunctionDef, scope: Mapping[str, Any], stored: bool = False) -> list[Slot]:
+    """Every place of an expression that is read, or `stored` too; `scope` has the values of names, and of self's."""
     found: list[Slot] = []
 
     def within(node: Any, statement: Any, above: tuple[Any, ...], loops: tuple[Any, ...]) -> None:
@@ -154,7 +154,8 @@ def slots(function: ast.FunctionDef, scope: Mapping[str, Any]) -> list[Slot]:
                 if isinstance(inner, ast.stmt):
                     within(inner, inner, (inner,), (*loops, inner) if isinstance(inner, ast.For) else loops)
                 elif isinstance(inner, ast.AST) and not isinstance(inner, ast.arguments):
-                    if isinstance(inner, ast.expr) and not isinstance(getattr(inner, "ctx", None), ast.Store):
+                    is_read = not isinstance(getattr(inner, "ctx", None), ast.Store)
+                    if isinstance(inner, ast.expr) and (stored or is_read):
                         found.append(Slot(owner, place, inner, statement, above, loops))
                     within(inner, statement, (*above, inner), loops)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,11 @@ def _without_guards(source: str) -> str:
     return source if after == before else after
 
 
+def _expressions(statement: ast.Assign) -> Iterator[ast.expr]:
+    """The expression of what is assigned, and those in it."""
+    return (node for node in ast.walk(statement.value) if isinstance(node, ast.expr))
+
+
 def _with_what_it_needs(source: str, line: str) -> list[str]:
     """A line after those that set what it reads, apart from what self has under the same name; none if a loop does."""
     method = ast.parse(source.lstrip()).body[0]
@@ -80,7 +86,7 @@ def _with_what_it_needs(source: str, line: str) -> list[str]:
     for statement in reversed(method.body):
         if isinstance(statement, ast.Assign):
             text = ast.unparse(statement)
-            renames = re.fullmatch(r"[\w, ()]+ = [\w., ()]+", text)
+            renames = all(isinstance(node, ast.Tuple | ast.Name | ast.Attribute) for node in _expressions(statement))
             if assigned(statement).keys() & needed and text != line and not renames:
                 lines.insert(0, text)
                 needed |= names_read(statement).keys()

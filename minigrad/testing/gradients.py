@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array, walk
+from minigrad.testing import memory
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import OTHER_WIDTHS
 from minigrad.testing.derivative import EPS
@@ -100,6 +101,9 @@ def _lasting(bench: LayerBench) -> str:
 @rule("two calls give the same bits; gradients are set, not added to")
 def gradients_are_set(bench: LayerBench) -> None:
     """A gradient does not depend on how often backward ran, or on what its array held before."""
+    if (chance := memory.left_to_chance(bench)) is not None:
+        what = chance if chance == "y" else f"the gradient of {chance}"
+        raise Evidence(f"{what} depends on what np.empty finds in the memory", "left to chance", parameter=chance)
     subject, y = bench.subject, bench.subject.forward(bench.x).copy()
     if not same(subject.forward(bench.x), y):
         raise Evidence(

@@ -21,6 +21,7 @@ from minigrad.testing.budget import LINE_BY_LINE, Deadline
 from minigrad.testing.calls import updated
 from minigrad.testing.corrections import Correction, correction_of
 from minigrad.testing.edits import Edit, all_made, one_at_each_place, statements_of
+from minigrad.testing.loops import rows_for_steps
 from minigrad.testing.methods import SEEN, Method, first_line
 from minigrad.testing.nodes import code
 from minigrad.testing.slips import Known, as_asked, edits, whole_method
@@ -106,6 +107,7 @@ class _Reading:
     def _last(self, made: list[Edit]) -> list[Edit]:
         """The changes with one more, of what is returned or cleared, with which all is right; none if there is none."""
         further = [[edit] for edit in whole_method(self.method.tree, self.known)]
+        further.append(rows_for_steps(self.method.tree, self.known.scope))
         further.append([e for e in updated(self.method.tree, self.known.gradients) if SEEN not in code(e.statement)])
         return next(([*made, *more] for more in further if more and self._right([*made, *more])), [])
 

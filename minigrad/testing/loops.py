@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.edits import Atom, Edit, Slot, carried
+from minigrad.testing.edits import Atom, Edit, Slot, carried, slots
 from minigrad.testing.nodes import assigned, code, expression, names_read
 
 
@@ -90,6 +90,27 @@ def begun_anew(function: ast.FunctionDef, body: list[Any], place: int) -> Iterat
             yield Edit(
                 says, statement, ((around, key, moved), (loop, "body", rest)), where="before the loop, not in it"
             )
+
+
+def rows_for_steps(function: ast.FunctionDef, scope: Mapping[str, Any]) -> list[Edit]:
+    """Of a loop over steps that takes rows, all: how many there are, and x[t] for x[:, t]; to be made at once."""
+    found = []
+    for slot in slots(function, {}, stored=True):
+        node: Any = slot.node
+        counted = [each.target.id for each in slot.loops if isinstance(each.target, ast.Name)]
+        if not isinstance(node, ast.Subscript | ast.Call) or not counted:
+            continue
+        of = node.value if isinstance(node, ast.Subscript) else node.args[0] if node.args else node
+        array = scope.get(ast.unparse(of))
+        if isinstance(array, np.ndarray) and array.ndim > 1:
+            if isinstance(node, ast.Subscript) and ast.unparse(node.slice) in counted:
+                step: Any = expression(f"x[:, {ast.unparse(node.slice)}]")
+                new: Any = ast.Subscript(of, step.slice, node.ctx)
+                found.append(slot.to(new, f"{code(node)} is a row, where a step of all rows belongs, {code(new)}"))
+            elif slot.statement is slot.loop and ast.unparse(node).startswith("len("):
+                new = expression(f"{ast.unparse(of)}.shape[1]")
+                found.append(slot.to(new, f"{code(node)} counts rows, where the steps belong, {code(new)}"))
+    return found
 
 
 def handed_on(body: list[Any], loop: Any, atoms: Mapping[str, Atom]) -> Iterator[Edit]:

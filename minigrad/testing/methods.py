@@ -19,11 +19,13 @@ from minigrad.derivation.insertion import definition_of
 from minigrad.profiling import watched
 from minigrad.programs.contents import is_ours
 from minigrad.testing.slips import Known
+from minigrad.testing.stand_in import globals_of
 
 KNOWN = ("sigmoid", "relu", "softplus", "softmax")  # functions that are but a formula
 KEPT = ("forward", "predict", "config", "output_shape")  # methods that no gradient is computed in
 SEEN = "_seen"  # what a watched method hands its values to
 LOOKING = ("print", "pprint", "display", "input", "breakpoint", "pdb.set_trace", "ipdb.set_trace")
+UNLIKELY = 1.37  # held by the arrays of np.empty
 UNSAFE = ("as_strided", "frombuffer", "ctypes")  # changed arguments of these may read or write anywhere
 
 
@@ -75,7 +77,7 @@ class Method:
     def compiled(self) -> Any:
         """The function that the tree is now."""
         made: dict[str, Any] = {}
-        exec(compile(self.module, "<a change of it>", "exec"), self.function.__globals__, made)
+        exec(compile(self.module, "<a change of it>", "exec"), globals_of(self.function, UNLIKELY), made)
         held = zip(self.code.co_freevars, self.function.__closure__ or (), strict=True)
         cells = {name: cell.cell_contents for name, cell in held}
         return made["made"](**{"__class__": None} | cells)

@@ -59,6 +59,7 @@ SENTENCES = {
     "two",
     "left behind by an earlier call": "it depends on what an earlier call has left behind; set all of it, from what "
     "forward kept",
+    "left to chance": "np.empty holds whatever the memory held before: use np.zeros, or set all of it",
     "not all from dy": "something is added that does not come from dy (weight decay?), or dy is ignored",
     "not linear in dy": "backward is not linear in the upstream gradient: it clips, normalises or ignores dy",
     "random inference": "inference is random",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minigrad.testing.axes import axes, counts, spread, summed, transposed, turned_back
-from minigrad.testing.calls import emptied, layers, misnamed, returned, stored, unmultiplied
+from minigrad.testing.calls import aliased, emptied, layers, misnamed, returned, stored, unmultiplied
 from minigrad.testing.edits import Edit, Slot, atoms_of, expressions_of, results_of, scalars_of, slots, steps_of
 from minigrad.testing.forms import (
     exchanged,
@@ -132,6 +132,7 @@ def edits(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
 def whole_method(function: ast.FunctionDef, known: Known) -> Iterator[Edit]:
     """Those of what is returned, set and cleared."""
     yield from returned(function, known.scope)
+    yield from aliased(function, known.gradients)
     yield from stored(function, known.scope, known.gradients)
     yield from emptied(function, known.gradients)
     yield from misnamed(function, known.gradients)

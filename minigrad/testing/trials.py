@@ -21,6 +21,7 @@ from minigrad.testing.asked import Asked
 from minigrad.testing.budget import AS_ASKED, Deadline
 from minigrad.testing.corrections import Changed, Correction
 from minigrad.testing.edits import Edit, one_at_each_place, statements_of
+from minigrad.testing.loops import rows_for_steps
 from minigrad.testing.methods import Method, first_line, inherited, methods
 from minigrad.testing.rounding import matches
 from minigrad.testing.slips import as_asked, edits
@@ -90,6 +91,9 @@ class Trials:
         if method is None:
             return None
         known = replace(method.known(self.holder, self.run), of_any_shape=True)
+        steps = tuple(rows_for_steps(method.tree, known.scope))
+        if steps and (found := self._tried(Changed(name, method, known, steps))):
+            return found
         for only in (method.statement_at(line), None)[: 1 if alone else 2]:
             at = Changed(name, method, replace(known, only=only))
             found = self._first_right(at) or self._everywhere(at) or self.partly

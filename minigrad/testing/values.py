@@ -36,7 +36,7 @@ def single_precision(bench: LayerBench) -> str:
     for name, array in (("forward", y), ("backward", dx), ("predict", p)):
         if array is not None and array.dtype != np.float32 and (name != "backward" or real):
             what = f"in float32 {name} returns {array.dtype}"
-            raise Evidence(what, "constant of another dtype", situation="float32")
+            raise Evidence(what, "constant of another dtype", situation="float32", method=name)
     if bench.random:
         return "dtypes only, since the layer draws random numbers"
     for words, sized in SIZES.items() if real and not bench.only_here and not bench.fenced else (("", None),):

@@ -98,6 +98,12 @@ def test_a_way_that_is_left_out_is_told(cls, old, new, words):
         ("self.z = x\nreturn np.logaddexp(0, x)", "return dy * self.z", "`sigmoid(self.z)` belongs"),
         ("self.x = x\nreturn x * (x * x).sum(axis=0)",
          "s = dy * self.x\nreturn dy * (self.x**2).sum(axis=0) + 2 * self.x * s", "the sum over the rows is missing"),
+        ("self.x = x\nreturn np.where(x > 0, x, 0.1 * x)", "return dy * np.where(self.x > 0, 1, 0.1)",
+         "np.where(self.x > 0, 1, 0.1).astype(dy.dtype)   (tried: then it is right)"),
+        ("y = np.empty_like(x)\ny[1:] = x[1:]\nreturn y", "dx = dy.copy()\ndx[0] = 0\nreturn dx", "y depends on what"),
+        ("return 3 * x", "return 3.0 * dy.astype(int)", "`dy.astype(int)` leaves whole numbers: `dy` belongs there"),
+        ("self.x = x\nreturn np.where(x > 6, x, np.log1p(np.exp(np.minimum(x, 6))))", "return dy * sigmoid(self.x)",
+         "v2 = np.exp(np.minimum(x, 6));"),
         ("return x[:, :3] + 2 * x[:, 3:]", "for i in range(2):\n    dx = np.zeros((len(dy), 6), dy.dtype)\n"
          "    dx[:, 3 * i:3 * i + 3] += (i + 1) * dy\nreturn dx", "begins `dx` anew"),
     ],
