@@ -62,9 +62,18 @@ def _in_order(layer: Layer, x: Array) -> Correction | None:
             each.edits.append(Edit("", pairs[0][0], ((each.method.tree, "body", body),)))
             says = "; ".join(_above(*pair) for pair in pairs)
             found = rewrites.correction(layer, x, [each], says, surely=True)
-            concerned = [line for line in body if any(line in pair for pair in pairs)]
-            return found and replace(found, right=";  ".join(map(first_line, concerned)))
+            return found and _lines(found, each, body)
     return None
+
+
+def _lines(found: Correction, written: Written, after: list[Any]) -> Correction:
+    """The correction with the lines from the first that stands elsewhere then to the last."""
+    before = written.method.tree.body
+    moved = [n for n, pair in enumerate(zip(before, after, strict=True)) if pair[0] is not pair[1]]
+    span = slice(moved[0], moved[-1] + 1)
+    lines = [";  ".join(map(first_line, body[span])) for body in (before, after)]
+    place = "; ".join(map(written.method.place, before[span]))
+    return replace(found, place=place, written=lines[0], right=lines[1])
 
 
 def _above(statement: Any, later: Any) -> str:

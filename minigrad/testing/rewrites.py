@@ -97,7 +97,8 @@ def described(rewritten: list[Written], says: str, wholly: bool | None) -> Corre
         statements = statements_of(edit for edit in each.edits if not edit.added)
         places += [each.method.place(statement) for statement in statements]
         written += [first_line(statement) for statement in statements]
-        right += [f"{first_line(edit.added)} in {each.name}" for edit in each.edits if edit.added]
+        where = "" if statements else f" in {each.name}"
+        right += [f"{first_line(edit.added)}{where}" for edit in each.edits if edit.added]
         with all_made(each.edits):
             right += lines_after(each.edits, statements)
             changed[type(each.holder), each.name] = each.method.compiled()
