@@ -62,7 +62,7 @@ def _edits(places: list[Slot], scope: Mapping[str, Any], argument: str) -> Itera
             continue
         if isinstance(value_of(node, scope), np.floating):
             new = ast.Call(ast.Name("float", ast.Load()), [node], [])
-            yield slot.to(new, f"{code(node)} is NumPy's float64, and no number of Python's: {code(new)}")
+            yield slot.to(new, f"{code(node)} has NumPy's dtype float64, and is no number of Python's: {code(new)}")
         elif not isinstance(node, ast.Attribute | ast.Subscript):  # an array of self's is to be declared
             new = ast.Call(ast.Attribute(node, "astype", ast.Load()), [expression(f"{argument}.dtype")], [])
             more = OF_NUMBERS if called == "where" else ""
