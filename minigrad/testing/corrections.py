@@ -11,6 +11,7 @@ from typing import Any
 
 from minigrad.testing.edits import Edit, all_made, statements_of
 from minigrad.testing.methods import Method, first_line
+from minigrad.testing.report import Diagnosis
 from minigrad.testing.slips import Known
 
 
@@ -108,3 +109,11 @@ def both(at: Changed, second: Correction) -> Correction:
         return Correction(says, place, before, second.right)
     after = ";  ".join(at.after())
     return Correction(says, f"{place}; {second.place}", f"{before};  {second.written}", f"{after};  {second.right}")
+
+
+def with_correction(said: str, found: Correction | None, derived: str = "") -> Diagnosis:
+    """A sentence with the lines of the change that was found, or else with the derived formula."""
+    if found is None:
+        return Diagnosis(said, "", derived)
+    written = f"{found.written}   ({found.place})" if found.written else ""
+    return Diagnosis(said, written, found.right, found)

@@ -1,18 +1,13 @@
 """The likely bug: what the evidence that a rule raised says of the code, and what to write instead.
 
 Some evidence is a symptom of one bug; its sentence stands in `SENTENCES`. Where the first input is right, numbers of
-the code may be its sizes (`written_out`). Any other wrong gradient has to be read, in this order: what its numbers are
-instead of the right ones (`signatures`), which lines are not what a lesson asks for (`line_by_line`), which one change
-of the code makes it right (`repair`), which way from x to y it leaves out (`paths`), which other forward it belongs to
-(`other_forward`), which two changes make it right, where it is wrong (`places`). If nothing fits, the sentence says
-what was ruled out. Beside the line that is wrong stands the right one: the change that was tried, or else what the
-derivative of forward is (`formula`).
+the code may be its sizes (`written_out`). Any other wrong gradient has to be read (`wrong_gradient`). Beside the line
+that is wrong stands the right one: the change that was tried, or else what the derivative of forward is (`formula`).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from io import StringIO
@@ -29,34 +24,25 @@ from minigrad.testing import (
     borrowed,
     entrywise,
     forgotten,
-    formula,
     headings,
     line_by_line,
     memory,
-    other_forward,
     overwritten,
-    paths,
-    places,
     refusal,
     remaining,
-    repair,
-    signatures,
     surrogate,
     widened,
     written_out,
+    wrong_gradient,
 )
 from minigrad.testing.axes import OR_FORWARD
-from minigrad.testing.bench import BETWEEN, Bench, LayerBench
-from minigrad.testing.budget import SIGNATURES, Deadline
-from minigrad.testing.corrections import Correction
-from minigrad.testing.gradients import is_narrow, sibling_of, try_gradients
+from minigrad.testing.bench import Bench, LayerBench
+from minigrad.testing.corrections import Correction, with_correction
+from minigrad.testing.gradients import sibling_of, try_gradients
 from minigrad.testing.loss_bench import LossBench
-from minigrad.testing.methods import why_unchanged
-from minigrad.testing.point import Mismatch
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
 from minigrad.testing.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
-from minigrad.testing.subject import Case
 
 NUMPY = str(Path(np.__file__).parent)
 EXPERIMENTS = tuple(str(Path(__file__).parents[1] / folder) for folder in ("testing", "derivation"))
@@ -104,15 +90,15 @@ def _read(evidence: Evidence, bench: Bench | None) -> Diagnosis:
     if layer_bench and (isinstance(evidence, WrongGradient | WrongShape | Refused) or evidence.symptom in OTHER_WIDTHS):
         written = written_out.correction(layer_bench)
         if written:
-            return _with(written.says, written)
+            return with_correction(written.says, written)
     if layer_bench and evidence.symptom == "small widths only":
         return Diagnosis(written_out.one_by_one(layer_bench))
     if isinstance(evidence, WrongGradient):
         if layer_bench and evidence.case:
-            return _of_layer(layer_bench, evidence)
+            return wrong_gradient.of_layer(layer_bench, evidence)
         if isinstance(bench, LossBench):
-            return _of_loss(bench, evidence)
-        return Diagnosis((bench.culprit() if bench else "") or _by_numbers(evidence))
+            return wrong_gradient.of_loss(bench, evidence)
+        return Diagnosis((bench.culprit() if bench else "") or wrong_gradient.by_numbers(evidence))
     if isinstance(evidence, Refused):
         numbers = _of_numbers(layer_bench.layer, layer_bench.x, evidence.error) if layer_bench else Diagnosis()
         if numbers.sentence:
@@ -132,9 +118,9 @@ def _of_names(evidence: Evidence, bench: Bench | None) -> Diagnosis:
             found = _of_absent(bench.layer, bench.x, error)
         if found and not found.wholly and (lacks := borrowed.lacks(bench.layer)):
             return Diagnosis(lacks)
-        return Diagnosis(nested) if nested else _with(found.says, found) if found else Diagnosis()
+        return Diagnosis(nested) if nested else with_correction(found.says, found) if found else Diagnosis()
     found = forgotten.in_loss(bench.loss, bench.is_right) if isinstance(bench, LossBench) else None
-    return _with(found.says, found) if found else Diagnosis()
+    return with_correction(found.says, found) if found else Diagnosis()
 
 
 def _of_contract(bench: LayerBench, evidence: Evidence) -> Diagnosis:
@@ -145,22 +131,22 @@ def _of_contract(bench: LayerBench, evidence: Evidence) -> Diagnosis:
         said = _of_shape(bench, evidence.x, evidence.dx)
         if said and found and not found.wholly and bench.asked:
             found = None
-        return _with(said or (found.says if found else ""), found)
+        return with_correction(said or (found.says if found else ""), found)
     if symptom == "parameters changed" and evidence.what.startswith("forward"):
         found = overwritten.correction(bench, "forward")
-        return _with(f"only an optimizer may change them; {found.says}", found) if found else Diagnosis()
+        return with_correction(f"only an optimizer may change them; {found.says}", found) if found else Diagnosis()
     if symptom in BY_REPAIR:
         found = _mended(bench, None, evidence.parameter)
         said = SENTENCES[symptom].format(**vars(evidence))
         names_it = found and symptom in ("never set", "left behind by an earlier call")
-        return _with(f"{said}; {found.says}" if found and names_it else said, found)
+        return with_correction(f"{said}; {found.says}" if found and names_it else said, found)
     if symptom in ("left to chance", "constant of another dtype"):
         chance = symptom == "left to chance"
         found = memory.correction(bench) if chance else widened.correction(bench, evidence.facts["method"])
-        return _with(found.says, found) if found else Diagnosis()
+        return with_correction(found.says, found) if found else Diagnosis()
     if symptom in OVERWRITTEN:
         found = overwritten.correction(bench, OVERWRITTEN[symptom])
-        return _with(f"{SENTENCES[symptom]}; {found.says}", found) if found else Diagnosis()
+        return with_correction(f"{SENTENCES[symptom]}; {found.says}", found) if found else Diagnosis()
     return Diagnosis(refusal.shapes(evidence.__cause__))
 
 
@@ -181,12 +167,12 @@ def _of_forward(evidence: NotRun) -> Diagnosis:
     layer, x, error = evidence.layer, evidence.x, evidence.__cause__
     names = forgotten.correction(layer, x) or _of_absent(layer, x, error)
     if names:
-        return _with(names.says, names)
+        return with_correction(names.says, names)
     numbers = _of_numbers(layer, x, error)
     if numbers.sentence:
         return numbers
     said, turned = absent.imported(layer, error) or refusal.shapes(error), refusal.exchanged(layer, x, error)
-    return _with("; ".join(filter(None, (said, turned.says if turned else ""))), turned)
+    return with_correction("; ".join(filter(None, (said, turned.says if turned else ""))), turned)
 
 
 def _of_absent(layer: Layer, x: Array, error: BaseException | None) -> Correction | None:
@@ -197,141 +183,15 @@ def _of_absent(layer: Layer, x: Array, error: BaseException | None) -> Correctio
 def _of_numbers(layer: Layer, x: Array, error: BaseException | None) -> Diagnosis:
     """What takes a single number, if that is why a method raises that has an array."""
     found = entrywise.correction(layer, x, error)
-    return _with(found.says, found) if found else Diagnosis(entrywise.decides(error))
-
-
-def _by_numbers(evidence: WrongGradient) -> str:
-    mismatch = evidence.mismatch
-    given, wanted = mismatch.given, mismatch.wanted
-    return signatures.unset(mismatch) or signatures.multiple(given, wanted, evidence.counts)
-
-
-def _of_loss(bench: LossBench, evidence: WrongGradient) -> Diagnosis:
-    p, t = evidence.facts["p"], evidence.facts["t"]
-    if bench.crosses(p, t):
-        return Diagnosis(SENTENCES["every p with every t"])
-    if lacks := borrowed.loss_lacks(bench.loss):
-        return Diagnosis(lacks)
-    said = _by_numbers(evidence)
-    outcome = repair.of_loss(bench, p, t, evidence.mismatch)
-    found = outcome.correction
-    if not (said or found):
-        said = paths.left_out_of_loss(bench.loss, p, t, evidence.mismatch)
-        said = said or other_forward.of_loss(bench, p, t)
-        found = None if said else outcome.of_several()
-    said = said or (found.says if found else "" if evidence.symptom else f"{NO_MULTIPLE}; {_tried(outcome)}")
-    return _with(said, found)
-
-
-def _of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
-    """The likely bug behind a gradient that differs from the numerical derivative."""
-    mismatch, case = evidence.mismatch, evidence.case
-    assert case is not None
-    odd = _of_no_numbers(bench, case, mismatch)
-    if odd:
-        return odd
-    unwritten = signatures.unwritten(bench.layer)
-    if unwritten:
-        if hasattr(bench.layer, "surrogate"):
-            return Diagnosis(DERIVED_FROM_SURROGATE)
-        exact = _first(signatures.exact(bench, case, mismatch, evidence.counts))
-        return Diagnosis(exact if exact.startswith("forward ") else unwritten)
-    lacks = borrowed.lacks(bench.layer)
-    if lacks and not places.few_digits(mismatch):
-        return Diagnosis(lacks, "", formula.of(bench, case, mismatch))
-    between = case.situation.startswith(BETWEEN)
-    said = "" if between else _first(signatures.exact(bench, case, mismatch, evidence.counts))
-    lines = line_by_line.read(bench)
-    outcome = repair.Outcome(None, 0, True) if lines.surely else repair.of_layer(bench, case, mismatch)
-    found = lines.or_rather(outcome.correction)
-    doubtful = said.startswith(HYPOTHESES) and not said.endswith(signatures.EXCHANGED)
-    if doubtful and bench.asked and found and found.wholly:
-        said = ""
-    if found and found is lines.correction and lines.count > 1:
-        exchanged = said.endswith(signatures.EXCHANGED) and "are exchanged" not in found.says
-        return _with(said if exchanged else found.says, found)
-    if found and said.startswith("a factor of two"):
-        said = f"{said.partition(':')[0]}: {found.says}"
-    if found and not said:
-        place = _place(bench, case, mismatch)
-        said = f"{place}: {found.says}" if place else found.says
-    said = said or (BRANCHES if between else signatures.unset(mismatch))
-    said = said or paths.left_out(bench, case, mismatch)
-    if lines.says and not found:
-        likely = f"{said}; {lines.says}" if said else lines.says
-        return Diagnosis(likely, lines.written, formula.of(bench, case, mismatch))
-    said = said or ("" if signatures.is_first(case) else places.where(bench, case, mismatch))
-    said = said or places.not_seen(mismatch) or places.few_digits(mismatch)
-    said = said or other_forward.of_layer(bench, case, mismatch)
-    if not said:
-        found = outcome.of_several()
-        said = found.says if found else _first(places.partial(bench, case, mismatch))
-    said = said or f"{NO_MULTIPLE}, no transpose, no exchange of what forward keeps; {_tried(outcome)}"
-    return _with(said, found, "" if found else formula.of(bench, case, mismatch))
-
-
-def _of_no_numbers(bench: LayerBench, case: Case, mismatch: Mismatch) -> Diagnosis | None:
-    """What is said of a gradient that is not finite, or of which no entry is wrong by itself; None of all others."""
-    if not mismatch.positions and np.isfinite(case.gradient[mismatch.part.span]).all():
-        said = f"the parts of the gradient of {mismatch.part.name} are each possible, but not together"
-        tie = ": at a tie it goes to every one of the equal entries instead of to one"
-        return Diagnosis(said + tie if "ties" in case.situation or mismatch.point.ties is not None else said)
-    if mismatch.positions and np.isfinite(mismatch.given).all():
-        return None
-    place = places.where(bench, case, mismatch) if mismatch.positions else ""
-    place = place or "a quotient of zeros, or a power or an exponential that overflows"
-    if not signatures.is_first(case) and not bench.fenced:
-        place += "; if the layer is for other x, `domain` in its class says so"
-    return Diagnosis(f"the gradient is not finite; {place}", "", formula.of(bench, case, mismatch))
-
-
-def _place(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
-    """Where a gradient is wrong that a change mends: at which inputs, or in rows of which width."""
-    if is_narrow(case.situation):
-        return f"wrong for {case.situation.split(', ')[0]} numbers, right for others"
-    if case.situation.startswith(BETWEEN):
-        return BRANCHES
-    elementwise = not bench.own.size and mismatch.point.y.shape == case.x.shape
-    return places.where(bench, case, mismatch) if elementwise or not signatures.is_first(case) else ""
+    return with_correction(found.says, found) if found else Diagnosis(entrywise.decides(error))
 
 
 OTHER_WIDTHS = ("small widths only", "square shapes only")
-DERIVED_FROM_SURROGATE = "the layer writes no backward, and the one derived is forward's, not surrogate's: write it out"
-HYPOTHESES = ("the derivative is taken", "it is the gradient of", "transposed: backward uses")
 BY_REPAIR = (
     *("no dx", "several returned", "list returned", "never set", "parameters changed"),
     *("accumulated over calls", "left behind by an earlier call"),
 )
 OVERWRITTEN = {"dy overwritten": "backward", "x overwritten": "forward", "y overwritten": "backward"}
-BRANCHES = "a threshold in backward is not one in forward, or the other way round"
-NO_MULTIPLE = "none of the usual slips: it is no multiple of the right one"
-
-
-def _first(texts: Iterator[str]) -> str:
-    deadline = Deadline(SIGNATURES)
-    for text in texts:
-        if text or deadline.is_over():
-            return text
-    return ""
-
-
-def _with(said: str, found: Correction | None, derived: str = "") -> Diagnosis:
-    if found is None:
-        return Diagnosis(said, "", derived)
-    written = f"{found.written}   ({found.place})" if found.written else ""
-    return Diagnosis(said, written, found.right, found)
-
-
-def _tried(outcome: repair.Outcome) -> str:
-    """What trials without a result have ruled out."""
-    if not outcome.count:
-        why = f": {why_unchanged(type(outcome.first.holder), 'backward')}" if outcome.first else ""
-        return f"no change of backward was tried{why}"
-    all_of_them = "" if outcome.in_time else ", which are not all,"
-    return (
-        f"of {outcome.count:,} changes at one place of the code{all_of_them} none makes it right, nor do two of them "
-        "together, as far as they were tried"
-    )
 
 
 def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
@@ -366,7 +226,7 @@ def _of_refusal(bench: LayerBench, evidence: Refused, said: str) -> Diagnosis:
             does_not_fit,
             only,
         ]
-        return _with("; ".join(each for each in words if each), found)
+        return with_correction("; ".join(each for each in words if each), found)
     said = said or does_not_fit or _square(bench)
     if said:
         return Diagnosis(said)
