@@ -399,17 +399,7 @@ class Recorded(NDArrayOperatorsMixin):
         if name.startswith("__array_"):
             self.__array__()
         method = getattr(np.ndarray, name)
-        if not callable(method) or name in (
-            "item",
-            "tolist",
-            "tobytes",
-            "fill",
-            "sort",
-            "partition",
-            "put",
-            "resize",
-            "byteswap",
-        ):
+        if not callable(method) or name in UNNOTED:
             raise Unrecordable(f"an array's {name} is used")
         if name in REDUCTIONS:
             no_dtype = (None,) if name in ("max", "min") else ()

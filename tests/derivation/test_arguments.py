@@ -45,6 +45,7 @@ VALUES = {
     "decimals": [0, 1],
     "kind": [None, "stable"],
     "stable": [None, True],
+    "descending": [False, True],  # which NumPy has from 2.5 on
     "k": [0, 1, -1],
     "shape": [(2, 6), (12,), -1, (4, 3)],
     "newshape": [(2, 6)],
