@@ -22,6 +22,7 @@ MASK = np.array([[True, False, True, True], [False, True, True, False], [True, T
 TRACED = [lambda x, w: w[0] * w[1], lambda x, w: w * 0.9, lambda x, w: x * w, lambda x, w: x > 0.5]
 """Arguments that depend on x, the last one in steps."""
 
+PADS_BY_AXES = np.lib.NumpyVersion(np.__version__) >= "2.3.0"  # np.pad takes a dict from then on
 VALUES = {
     "axis": [None, 0, 1, -1, (0, 1), (-1,), ()],
     "keepdims": [False, True],
@@ -60,7 +61,7 @@ VALUES = {
     "repeats": [1, 2, np.int64(2), [2], [1, 0, 2], np.array([1, 0, 2, 1])],
     "shift": [1, -1, (1, 2), np.array(2)],
     "indices": [[0, 2, 0], 1, -1, np.array([[0, -1]])],
-    "pad_width": [1, (1, 0), ((1, 1), (0, 2)), {-1: (1, 2)}],
+    "pad_width": [1, (1, 0), ((1, 1), (0, 2)), *[{-1: (1, 2)}] * PADS_BY_AXES],
     "constant_values": [0.3],
     "reflect_type": ["even", "odd"],
     "end_values": [0.3],
@@ -68,7 +69,10 @@ VALUES = {
 }
 UFUNC = "* out where casting order dtype subok signature"
 GUFUNC = "* out casting order dtype subok signature axes axis keepdims"
-FUNCTIONS = {
+FUNCTIONS = {  # of which `inspect` does not say it, or not with every NumPy
+    "concatenate": "arrays axis out * dtype casting",
+    "dot": "a b out",
+    "where": "condition x y",
     "einsum": "subscripts x y * out dtype order casting optimize",
     "pad": "array pad_width mode * constant_values reflect_type end_values stat_length",
     "clip": "a a_min a_max out * min max where dtype order casting subok signature",
@@ -228,7 +232,7 @@ REFUSED = {  # the arguments that are not honoured, or not with every value
     "mean": "std var",
     "ord": "norm",
     "mode": "pad take",
-    "pad_width": "pad",
+    "pad_width": "pad" if PADS_BY_AXES else "",
     "repeats": "repeat",
     "order": "flatten clip",
     "copy": "nan_to_num",
