@@ -15,7 +15,7 @@ from minigrad.parameter import Array
 from minigrad.testing.bench import Bench, LayerBench
 from minigrad.testing.corrections import Correction
 from minigrad.testing.report import Diagnosis, Report
-from minigrad.testing.rule import Evidence
+from minigrad.testing.rule import Evidence, seen
 
 Rules = Iterable[Callable[[LayerBench], object]]
 Changed = Mapping[tuple[type, str], Any]
@@ -49,18 +49,16 @@ def of_bench(bench: LayerBench, found: Correction) -> Evidence | None:
 
 def of(layer: Layer, x: Array | None, rules: Rules, changed: Changed, only_here: bool = False) -> Evidence | None:
     """The first that one of the rules finds where the layer's class, or that of a layer in it, has changed methods."""
+
+    def check() -> None:
+        bench = LayerBench(layer, x, 0, Report(""), only_here)
+        for rule in rules:
+            bench.reset()
+            with np.errstate(all="ignore"):
+                rule(bench)
+
     with corrected(changed):
-        try:
-            bench = LayerBench(layer, x, 0, Report(""), only_here)
-            for rule in rules:
-                bench.reset()
-                with np.errstate(all="ignore"):
-                    rule(bench)
-        except Evidence as evidence:
-            return evidence
-        except Exception as error:
-            return Evidence(f"{type(error).__name__}: {error}")
-    return None
+        return seen(check)
 
 
 def words(evidence: Evidence) -> str:

@@ -22,7 +22,7 @@ from minigrad.testing.methods import Method, first_line, methods
 from minigrad.testing.predicted import settled
 from minigrad.testing.repair import is_ours
 from minigrad.testing.report import Report
-from minigrad.testing.rule import Evidence
+from minigrad.testing.rule import Evidence, seen
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,15 @@ def _holders(layer: Any) -> list[Any]:
 
 def broken(layer: Layer, x: Array) -> Evidence | None:
     """What the rules of gradients find at x and at inputs like it, and those of predict where the layer has its own."""
-    try:
+
+    def check() -> None:
         bench = LayerBench(layer, x, 0, Report(""), seconds=REWRITTEN)
         try_gradients(bench)
         for rule in (inference, mean_of_training, settled) if type(layer).predict is not Layer.predict else ():
             bench.reset()
             rule(bench)
-    except Evidence as evidence:
-        return evidence
-    except Exception as error:
-        return Evidence(f"{type(error).__name__}: {error}")
-    return None
+
+    return seen(check)
 
 
 def correction(layer: Layer, x: Array, rewritten: list[Written], says: str, surely: bool) -> Correction | None:

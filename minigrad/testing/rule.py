@@ -187,3 +187,14 @@ class NotRun(Evidence):
         super().__init__(what, situation=situation)
         self.layer = layer
         self.x = x
+
+
+def seen(check: Callable[[], object]) -> Evidence | None:
+    """The evidence that a check raises; any other error is evidence, too, in its own words. None where it holds."""
+    try:
+        check()
+    except Evidence as evidence:
+        return evidence
+    except Exception as error:
+        return Evidence(f"{type(error).__name__}: {error}")
+    return None
