@@ -30,9 +30,14 @@ class Filled:
         return filled
 
 
+def calls_empty(function: FunctionType) -> bool:
+    """Whether a function calls np.empty, by that name."""
+    return not {*function.__code__.co_names}.isdisjoint(EMPTY)
+
+
 def globals_of(function: FunctionType, number: float) -> dict[str, Any]:
     """The globals of a function, if it calls np.empty, with this in the place of NumPy."""
-    if not {*function.__code__.co_names} & {*EMPTY}:
+    if not calls_empty(function):
         return function.__globals__
     held = function.__globals__.items()
     return {name: Filled(number) if value is np or isinstance(value, Filled) else value for name, value in held}
