@@ -9,14 +9,12 @@ The textbook is read in this order: parameter, layer, model, functions, layers, 
 training.loop, sequential. All else is speed and tools; CONTRIBUTING.md has a line on each.
 """
 
-from minigrad import starting as starting  # isort: split
+from minigrad.command import interrupt as interrupt  # isort: split
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from minigrad import schedules
-from minigrad.adaptive import Adadelta, Adamax, Lion, NAdam, RAdam, Rprop
-from minigrad.byparts import ByPart
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
@@ -56,6 +54,8 @@ from minigrad.losses import (
     BinaryCrossEntropyOnLogits,
     CategoricalCrossEntropy,
     CategoricalCrossEntropyOnLogits,
+    CosineSimilarity,
+    GaussianNLL,
     Hinge,
     Huber,
     KLDivergence,
@@ -64,16 +64,33 @@ from minigrad.losses import (
     MeanSquaredError,
     NegativeLogLikelihood,
     Poisson,
+    Quantile,
+    SumOfLosses,
 )
-from minigrad.measures import CosineSimilarity, GaussianNLL, Quantile, SumOfLosses
-from minigrad.objective import Objective
-from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad.optimizers import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    ByPart,
+    ClipByNorm,
+    ClipByValue,
+    Lion,
+    NAdam,
+    Optimizer,
+    ParameterAverage,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 from minigrad.parameter import parameter, state
 from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential
 from minigrad.training.history import DivergenceError, Epoch, History
+from minigrad.training.objective import Objective
 from minigrad.version import __version__ as __version__
-from minigrad.wrappers import ClipByNorm, ClipByValue, ParameterAverage
 
 if TYPE_CHECKING:
     from minigrad.table_model import TableModel, load

@@ -22,8 +22,8 @@ from minigrad.training.rates import learning_rates
 
 if TYPE_CHECKING:
     from minigrad.losses import Loss
-    from minigrad.opened import Opened
     from minigrad.optimizers import Optimizer
+    from minigrad.pages import Opened
     from minigrad.programs.replay import StepProgram
     from minigrad.training.health import Health
 
@@ -237,13 +237,13 @@ class Sequential(Model):
         inputs: list[str] | None = None,
         outputs: list[str] | None = None,
     ) -> Opened:
-        """The step that training would make next with these rows, to look at; see minigrad.opened.
+        """The step that training would make next with these rows, to look at; see minigrad.pages.
 
         It shows itself in a notebook; `.save("step.html")` writes a page, `.save("step.xlsx")` a workbook of live
         formulas. `inputs` and `outputs` name the columns of x and of t. Raises ValueError that names the layer, loss or
         optimizer which can't be shown.
         """
-        from minigrad.opened import lay_open
+        from minigrad.pages import lay_open
 
         return lay_open(self, x, t, loss, optimizer, l2=l2, inputs=inputs, outputs=outputs)
 

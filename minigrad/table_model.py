@@ -163,7 +163,7 @@ def load(source: Any, into: Any = None, names: Mapping[str, Any] | None = None) 
     A fitted MLPClassifier or MLPRegressor of scikit-learn in place of the path, or a pipeline of StandardScaler and one
     of these, gives the same network as a Sequential. ONNX files: `minigrad.onnx.load`.
     """
-    from minigrad.elsewhere import estimators, state_dict
+    from minigrad.interop import estimators, state_dict
     from minigrad.saving import models as files
 
     if estimators.is_estimator(source):

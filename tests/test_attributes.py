@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from minigrad import SGD, Dense, Layer, MeanSquaredError, Residual, Sequential, Tanh, load, parameter
 from minigrad.attributes import written_by

@@ -13,8 +13,8 @@ import pytest
 
 from tests.test_house import ROOT, modules_of
 
-ROOMS = ("", "data", "data.augment", "metrics", "summed", "plots", "schedules", "sklearn", "onnx", "spreadsheet")
-ROOMS += ("webpage", "testing")
+ROOMS = ("", "data", "data.augment", "metrics", "metrics.streaming", "plots", "schedules", "sklearn", "onnx")
+ROOMS += ("spreadsheet", "webpage", "testing")
 MODULES = modules_of(ROOT / "minigrad")
 OTHERS = re.compile("NotImplementedError|ImportError|ModuleNotFoundError")
 """What is no answer to an argument."""

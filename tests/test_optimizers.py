@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from minigrad import (
     SGD,
@@ -26,9 +25,8 @@ from minigrad import (
     RAdam,
     RMSprop,
     Rprop,
-    adaptive,
 )
-from minigrad.wrappers import Wrapper
+from minigrad.optimizers import Wrapper, adam
 
 rates = st.floats(1e-4, 0.3)
 fractions = st.floats(0, 0.999)
@@ -459,5 +457,5 @@ def test_two_threads_may_ask_nadam_for_its_product_at_once():
             return other * float(self)
 
     alone = NAdam(beta1=0.8).coefficients(5)
-    adaptive._products.cache_clear()
+    adam._products.cache_clear()
     assert NAdam(beta1=Interrupted(0.8)).coefficients(5) == alone == NAdam(beta1=0.8).coefficients(5)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minigrad import Dense, Layer, MeanSquaredError, Objective, ReLU, Sequential, Sigmoid, parameter, state
 from minigrad.model import Snapshot, claim

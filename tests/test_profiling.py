@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from minigrad import Layer, derive
-from minigrad.profiling import watched
+from minigrad.derivation.profiling import watched
 from minigrad.testing import GradientError, check_layer
 
 

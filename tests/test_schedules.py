@@ -4,8 +4,7 @@ import math
 import pickle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minigrad import SGD, ClipByNorm, schedules
 from minigrad.saving.settings import in_words

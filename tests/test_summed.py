@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minigrad import metrics
+from minigrad.metrics.streaming import ClassSums, NumberSums
 from minigrad.results.probabilities import measured
 from minigrad.results.streamed import class_measures, number_measures
-from minigrad.summed import ClassSums, NumberSums
 
 
 def cut(draw, rows):

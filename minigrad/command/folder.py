@@ -14,8 +14,7 @@ from minigrad.atomic import refuse_name, refuse_open, target_of
 from minigrad.saving import ModelFileError
 from minigrad.saving.format import read
 from minigrad.sequential import Sequential
-from minigrad.table_model import FILE as MODEL
-from minigrad.table_model import TableModel, load, network_of
+from minigrad.table_model import FILE as MODEL, TableModel, load, network_of
 from minigrad.training.history import DivergenceError
 
 REPORT = "report.html"

@@ -28,9 +28,9 @@ import numpy as np
 
 from minigrad.command import watch
 from minigrad.command.asked_forward import WrongAnswer, compare, kept_wrongly
+from minigrad.derivation.profiling import watched
 from minigrad.layer import Layer
 from minigrad.losses import Loss
-from minigrad.profiling import watched
 from minigrad.testing import GradientError, Report
 from minigrad.testing.contract import check
 from minigrad.testing.rules import CONTRACT, zero_rows

@@ -21,8 +21,7 @@ from minigrad.parameter import Array
 from minigrad.results.columns import curve_lines
 from minigrad.results.errors import number_figures
 from minigrad.results.evaluation import UNBALANCED
-from minigrad.results.importance import Explanation
-from minigrad.results.importance import explain as explain_columns
+from minigrad.results.importance import Explanation, explain as explain_columns
 from minigrad.results.outcome import Measure
 from minigrad.results.probabilities import measured, rarer, trade_offs
 from minigrad.results.report import (

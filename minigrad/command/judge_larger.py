@@ -15,12 +15,12 @@ from minigrad.command.sources import with_source
 from minigrad.data.target import spelled_as, threshold_of
 from minigrad.data.words import shown
 from minigrad.metrics import ClassificationReport
+from minigrad.metrics.streaming import ClassSums, NumberSums
 from minigrad.parameter import Array
 from minigrad.results.probabilities import edges_of, trade_counts, trades_of
 from minigrad.results.report import measure_lines, measures_as_json, threshold_lines
 from minigrad.results.streamed import class_measures, number_measures
 from minigrad.results.words import amount
-from minigrad.summed import ClassSums, NumberSums
 from minigrad.table_model import TableModel
 
 Found = tuple[dict[str, Any], list[str]]  # for JSON, and as text

@@ -15,7 +15,7 @@ import io
 import os
 import sys
 
-from minigrad import starting
+from minigrad.command.interrupt import INTERRUPTED, usual
 from minigrad.command.judge import evaluate, explain
 from minigrad.command.judge_larger import evaluate_large
 from minigrad.command.larger import is_larger, predict_large
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments (by default, the process's own) and return its exit status."""
     _print_any_letter()
     try:
-        starting.usual()
+        usual()
         options = read_options(argv)
         large = options.command in LARGE and is_larger(options)
         status = (LARGE if large else COMMANDS)[options.command](options)
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         return status
     except KeyboardInterrupt as interrupt:
         print(f"minigrad: {str(interrupt) or 'interrupted'}", file=sys.stderr)
-        return starting.INTERRUPTED
+        return INTERRUPTED
     except DivergenceError as error:
         return _refuse(f"{error}. Try a smaller --learning-rate")
     except OSError as error:

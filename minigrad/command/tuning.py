@@ -137,7 +137,7 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
     try:
         from sklearn.model_selection import GridSearchCV
 
-        from minigrad.declared import BaseEstimator
+        from minigrad.sklearn.bases import BaseEstimator
     except ImportError as error:
         raise ValueError(f"--tune needs scikit-learn ({error}): {installing('sklearn')}") from error
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from minigrad.data.split import train_test_split as train_test_split
     from minigrad.data.table import read_table as read_table
     from minigrad.data.text_file import TableError as TableError
-    from minigrad.data.workbook import WorkbookError as WorkbookError
-    from minigrad.data.workbook import read_workbook as read_workbook
+    from minigrad.data.workbook import WorkbookError as WorkbookError, read_workbook as read_workbook
     from minigrad.data.workbook_writing import write_workbook as write_workbook
 
 _HOMES = {

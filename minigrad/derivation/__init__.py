@@ -4,7 +4,5 @@
 of every function, `reverse` is the walk.
 """
 
-from minigrad.derivation.running import backward as backward
-from minigrad.derivation.running import forward as forward
-from minigrad.derivation.running import gradients as gradients
+from minigrad.derivation.running import backward as backward, forward as forward, gradients as gradients
 from minigrad.derivation.trace import DerivationError as DerivationError

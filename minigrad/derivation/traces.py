@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from minigrad.derivation.places import Picked
+from minigrad.derivation.profiling import watched
 from minigrad.derivation.reverse import Reverse
 from minigrad.derivation.rule import rule_name
 from minigrad.derivation.running import refusal, traced
 from minigrad.derivation.trace import DerivationError, Inner, Node, Trace
 from minigrad.layer import Layer
 from minigrad.parameter import Array, pack
-from minigrad.profiling import watched
 from minigrad.programs.arrays import Recorded, Unrecordable, raw
 
 

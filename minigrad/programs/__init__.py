@@ -37,24 +37,28 @@ versions too; `named_values(program)` says which of them `program.interpret` sho
 """
 
 from minigrad.programs import trials as trials
-from minigrad.programs.equations import Names as Names
-from minigrad.programs.equations import equation as equation
-from minigrad.programs.equations import named_values as named_values
-from minigrad.programs.equations import version_name as version_name
+from minigrad.programs.equations import (
+    Names as Names,
+    equation as equation,
+    named_values as named_values,
+    version_name as version_name,
+)
 from minigrad.programs.executor import native_available as native_available
-from minigrad.programs.form import Call as Call
-from minigrad.programs.form import Change as Change
-from minigrad.programs.form import Copy as Copy
-from minigrad.programs.form import Draw as Draw
-from minigrad.programs.form import Elementwise as Elementwise
-from minigrad.programs.form import Line as Line
-from minigrad.programs.form import Opaque as Opaque
-from minigrad.programs.form import Part as Part
-from minigrad.programs.form import Product as Product
-from minigrad.programs.form import Program as Program
-from minigrad.programs.form import Reduce as Reduce
-from minigrad.programs.form import Value as Value
-from minigrad.programs.form import View as View
+from minigrad.programs.form import (
+    Call as Call,
+    Change as Change,
+    Copy as Copy,
+    Draw as Draw,
+    Elementwise as Elementwise,
+    Line as Line,
+    Opaque as Opaque,
+    Part as Part,
+    Product as Product,
+    Program as Program,
+    Reduce as Reduce,
+    Value as Value,
+    View as View,
+)
 from minigrad.programs.interpreter import interpret as interpret
 from minigrad.programs.recording import PartError as PartError
 from minigrad.programs.replay import StepProgram as StepProgram

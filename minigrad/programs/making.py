@@ -28,8 +28,7 @@ from minigrad.programs.recording import PartError, Recording, record_twice
 from minigrad.programs.threads import blas_threads, one_blas_thread
 from minigrad.programs.trials import same_bits
 from minigrad.programs.writers import numpy_source
-from minigrad.programs.writers.native import Native
-from minigrad.programs.writers.native import write as write_native
+from minigrad.programs.writers.native import Native, write as write_native
 from minigrad.programs.writers.numpy_source import Code
 from minigrad.programs.writers.unwritable import Unwritable
 

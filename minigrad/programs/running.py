@@ -17,7 +17,6 @@ from minigrad.configured import require
 from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.losses import Loss
 from minigrad.model import Model, run_predict
-from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded
@@ -26,6 +25,7 @@ from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
 from minigrad.programs.threads import blas_threads, steady_blas_threads
+from minigrad.training.objective import Objective
 
 log: logging.Logger = logging.getLogger("minigrad")
 

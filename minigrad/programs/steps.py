@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from minigrad.model import Model, run_predict
-from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded, Tape, raw
@@ -17,6 +16,7 @@ from minigrad.programs.contents import copied
 from minigrad.programs.form import Change, Part, Position, View
 from minigrad.programs.recordable import Double, Recordable, declared_by, gradients_of, title_of
 from minigrad.programs.recording import Tap, recording_arrays, tapped
+from minigrad.training.objective import Objective
 
 
 class Step(Recordable):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.metrics import average_precision_score, brier_score, lift, log_loss, roc_auc_score
+from minigrad.metrics.streaming import ROUNDING
 from minigrad.parameter import Array
 from minigrad.results.bootstrap import bootstrap
 from minigrad.results.outcome import Interval, Measure, TradeOff
-from minigrad.summed import ROUNDING
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 NAMES = {

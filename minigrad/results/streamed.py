@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.metrics.streaming import BAGS, ClassSums, NumberSums
 from minigrad.parameter import Array
 from minigrad.results.bootstrap import bootstrap, bootstrap_counts
 from minigrad.results.errors import NAMES as NUMBER_NAMES
 from minigrad.results.outcome import Interval, Measure
 from minigrad.results.probabilities import NAMES
-from minigrad.summed import BAGS, ClassSums, NumberSums
 
 RANKINGS = ("auc", "average_precision", "lift")
 

@@ -5,5 +5,4 @@
 Its formulas are ordinary ones, one a cell, written from the recorded prediction, each with its value.
 """
 
-from minigrad.spreadsheet.export import MOST_ROWS as MOST_ROWS
-from minigrad.spreadsheet.export import export as export
+from minigrad.spreadsheet.export import MOST_ROWS as MOST_ROWS, export as export

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.opened.book import HEAD, NOTE, TITLE, Book
+from minigrad.pages.book import HEAD, NOTE, TITLE, Book
 from minigrad.parameter import Array
 from minigrad.programs.graph import Node
 from minigrad.programs.notation import pretty

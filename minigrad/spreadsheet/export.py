@@ -11,9 +11,9 @@ import numpy as np
 from minigrad.atomic import replacing, target_of
 from minigrad.data.columns import TextColumn
 from minigrad.model import Model
-from minigrad.opened.book import HEAD, INPUT, NOTE, TITLE, Book
-from minigrad.opened.inference import Answering
-from minigrad.opened.step import OpenedError
+from minigrad.pages.book import HEAD, INPUT, NOTE, TITLE, Book
+from minigrad.pages.inference import Answering
+from minigrad.pages.step import OpenedError
 from minigrad.parameter import Array
 from minigrad.programs.graph import Node
 from minigrad.programs.notation import pretty

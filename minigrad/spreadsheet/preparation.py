@@ -11,8 +11,8 @@ from minigrad.data.preparation import Preparation
 from minigrad.data.target import Target
 from minigrad.data.text_file import MISSING
 from minigrad.data.written_numbers import MARKERS, NumberFormat
-from minigrad.opened.book import HEAD, NOTE, TITLE, Book
-from minigrad.opened.step import OpenedError
+from minigrad.pages.book import HEAD, NOTE, TITLE, Book
+from minigrad.pages.step import OpenedError
 from minigrad.programs.writers.sheet import address, area
 
 HERE = 987_654

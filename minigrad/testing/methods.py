@@ -16,7 +16,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from minigrad.derivation.insertion import definition_of
-from minigrad.profiling import watched
+from minigrad.derivation.profiling import watched
 from minigrad.programs.contents import is_ours
 from minigrad.testing.slips import Known
 from minigrad.testing.stand_in import globals_of

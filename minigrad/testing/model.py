@@ -13,7 +13,6 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.model import Model
-from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import Bench
 from minigrad.testing.contract import check, run
@@ -24,6 +23,7 @@ from minigrad.testing.rounding import agree, noise_of, same
 from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, WrongGradient, rule
 from minigrad.testing.subject import Part, Subject
 from minigrad.testing.surrogate import Surrogates
+from minigrad.training.objective import Objective
 
 COORDINATES = 25
 ROWS = 32

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
-from hypothesis import Phase, assume, given, note, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, assume, given, note, settings, strategies as st
 
 from minigrad.layer import Layer
 from minigrad.layers.activations import Tanh

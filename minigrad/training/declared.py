@@ -9,7 +9,6 @@ import numpy as np
 from minigrad.data.examples import Examples
 from minigrad.losses import Loss
 from minigrad.model import Model, run_backward, run_forward
-from minigrad.objective import Objective
 from minigrad.parameter import walk
 from minigrad.trained import (
     DECLARE,
@@ -20,6 +19,7 @@ from minigrad.trained import (
     undeclared_parameter,
     undeclared_weight,
 )
+from minigrad.training.objective import Objective
 
 ROWS = 8
 

@@ -21,11 +21,11 @@ from minigrad.data.split import split_rows
 from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
-from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.training.history import DivergenceError, Epoch, History
 from minigrad.training.loop import Augment, Shuffle, ranks_of, require_count, train
 from minigrad.training.measuring import Metric, Monitor, check_metrics, evaluate
+from minigrad.training.objective import Objective
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import ClassWeight, strata
 

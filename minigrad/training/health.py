@@ -25,10 +25,10 @@ from minigrad.layers.normalization import Normalization
 from minigrad.layers.standardize import Standardize
 from minigrad.losses import Loss
 from minigrad.model import Model
-from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.threads import one_blas_thread
+from minigrad.training.objective import Objective
 from minigrad.training.relation import tell_nothing
 from minigrad.training.targets import as_examples
 

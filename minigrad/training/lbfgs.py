@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.model import Model, Snapshot
-from minigrad.objective import Objective
 from minigrad.parameter import Array, walk
 from minigrad.training.history import DivergenceError, History
+from minigrad.training.objective import Objective
 from minigrad.training.targets import as_examples
 from minigrad.version import installing
 

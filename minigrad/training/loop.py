@@ -20,10 +20,10 @@ from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
-from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.training.history import DivergenceError, Epoch, History, NotFinite
+from minigrad.training.objective import Objective
 from minigrad.training.rows import Rows, as_rows
 from minigrad.training.targets import Change, ClassWeight
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from minigrad.data.examples import WeightedMean
 from minigrad.losses import PADDING
-from minigrad.objective import Objective
 from minigrad.parameter import Array
 from minigrad.training.history import History
+from minigrad.training.objective import Objective
 from minigrad.training.rows import Rows
 
 Metric: TypeAlias = Callable[[Any, Any], Any]

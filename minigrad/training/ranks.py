@@ -24,10 +24,10 @@ from minigrad.data.examples import Batches, Examples, WeightedMean
 from minigrad.data.labels import LabelEncoder
 from minigrad.losses import Loss
 from minigrad.model import Snapshot, put
-from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.training.history import NotFinite
+from minigrad.training.objective import Objective
 from minigrad.training.targets import Change, ClassWeight
 from minigrad.training.windows import Windows, balanced
 

@@ -19,9 +19,9 @@ import numpy as np
 from minigrad.configured import require
 from minigrad.losses import Loss
 from minigrad.model import Model
-from minigrad.objective import Objective
 from minigrad.optimizers import Optimizer
 from minigrad.training.loop import make_step, require_count
+from minigrad.training.objective import Objective
 from minigrad.training.targets import as_examples
 
 WORSE = 4.0

@@ -17,8 +17,8 @@ from minigrad.data.columns import CYCLES, Column, NumberColumn, TextColumn, day_
 from minigrad.data.text_file import MISSING
 from minigrad.data.written_numbers import MARKERS, PATTERNS, NumberFormat
 from minigrad.model import Model
-from minigrad.opened.inference import Answering
-from minigrad.opened.step import OpenedError
+from minigrad.pages.inference import Answering
+from minigrad.pages.step import OpenedError
 from minigrad.parameter import Array
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers import javascript

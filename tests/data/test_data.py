@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minigrad.data import LabelEncoder, load_digits, train_test_split
 from minigrad.data.labels import BLOCK, label_array

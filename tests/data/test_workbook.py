@@ -9,8 +9,7 @@ import numpy as np
 import openpyxl
 import pytest
 import tqdm
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from openpyxl.chart import BarChart
 

@@ -3,8 +3,7 @@
 import datetime
 
 import pytest
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from minigrad.data import written_dates, written_numbers
 from minigrad.data.written_numbers import MARKS, Ambiguous, NumberFormat

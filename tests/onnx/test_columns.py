@@ -6,8 +6,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minigrad import Identity, ReLU, Sequential, TableModel
 from minigrad.data import Preparation

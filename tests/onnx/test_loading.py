@@ -6,8 +6,7 @@ import re
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from onnx import numpy_helper, parser
 
 from minigrad import (

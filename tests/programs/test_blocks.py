@@ -6,8 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import event, given
-from hypothesis import strategies as st
+from hypothesis import event, given, strategies as st
 from test_program import ACTIVATIONS, LAST, LOSSES, OPTIMIZERS
 
 from minigrad import (
@@ -27,8 +26,7 @@ from minigrad import (
     parameter,
 )
 from minigrad.model import Model
-from minigrad.programs import blocks, making, threads
-from minigrad.programs import running as program
+from minigrad.programs import blocks, making, running as program, threads
 from minigrad.programs.blocks import StepInBlocks, Undivided
 from minigrad.programs.making import make
 from minigrad.programs.panels import in_panels

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import quickjs
 from formulas import recalculated
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
+from hypothesis import event, given, settings, strategies as st
 from test_program import trainings
 
 from minigrad import (

@@ -6,8 +6,7 @@ import sys
 import hypothesis.extra.numpy
 import numpy as np
 import pytest
-from hypothesis import find
-from hypothesis import strategies as st
+from hypothesis import find, strategies as st
 
 from minigrad import Dense, Layer, MeanSquaredError, Residual, Sequential, Tanh
 from minigrad.testing import GradientError, batches, check_layer, check_model, layer_test, sizes

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.elsewhere.order import last_of_first
+from minigrad.interop.order import last_of_first
 from minigrad.layers.convolution import Conv1D, Conv2D
 from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minigrad.layers.shape import Flatten, Reshape
