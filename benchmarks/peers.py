@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import handwritten
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
-from minigrad.programs.threads import one_blas_thread
+from minigrad.blas_threads import one_blas_thread
 
 Way = Callable[[int], Any]
 SMOOTHED = 0.25  # seconds that one measurement should last

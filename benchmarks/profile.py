@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.peers import machine, minigrad_fit, minigrad_model, pace, shuffled_batches, timed
 from benchmarks.run import UNWANTED
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
+from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.programs import Line, Names, Product, equation
 from minigrad.programs.replay import StepProgram
-from minigrad.programs.threads import blas_threads, one_blas_thread
 
 GATHERED = ("x.take(…)   # rows of x", "t.take(…)   # rows of t")
 PRODUCTS, GATHERING, OTHERS = "matrix products", "gathering rows", "other lines"

@@ -151,7 +151,7 @@ def measure(names: list[str], rounds: int, quick: bool) -> tuple[str, dict[str, 
 
 def profile(name: str, quick: bool) -> list[tuple[float, str]]:
     """Milliseconds of each line of a recorded step, by one thread, the fastest of all runs; and whose line it is."""
-    from minigrad.programs.threads import one_blas_thread
+    from minigrad.blas_threads import one_blas_thread
 
     model, training = minigrad_training(name)
     batch = [array[:ROWS] for array in data(name, quick)]

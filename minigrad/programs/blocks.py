@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.data.examples import gather
 from minigrad.parameter import Array
 from minigrad.programs.equations import Names
@@ -40,7 +41,7 @@ from minigrad.programs.form import (
 )
 from minigrad.programs.memory import aligned, allocate
 from minigrad.programs.panels import Panels, ways_to_panel
-from minigrad.programs.threads import blas_threads, one_blas_thread, share
+from minigrad.programs.threads import share
 from minigrad.programs.trials import Example, examples
 from minigrad.programs.writers.native import function_of
 from minigrad.programs.writers.numpy_source import Source

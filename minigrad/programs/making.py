@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import walk
 from minigrad.programs.blocks import StepInBlocks, Undivided
@@ -25,7 +26,6 @@ from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.planning import plan
 from minigrad.programs.recordable import UNTOUCHED, Double, Recordable, title_of
 from minigrad.programs.recording import PartError, Recording, record_twice
-from minigrad.programs.threads import blas_threads, one_blas_thread
 from minigrad.programs.trials import same_bits
 from minigrad.programs.writers import numpy_source
 from minigrad.programs.writers.native import Native, write as write_native

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.blas_threads import one_blas_thread
 from minigrad.programs import executor
 from minigrad.programs.agreeing import agrees, alone, bases_of, tried
 from minigrad.programs.constants import Constants
@@ -18,7 +19,6 @@ from minigrad.programs.executor import NotNative, loop_of, own_loop
 from minigrad.programs.form import Line, View, is_matrix_product
 from minigrad.programs.rows import Row, table_of
 from minigrad.programs.spreading import broadcast, bytes_apart, spot_of, spread
-from minigrad.programs.threads import one_blas_thread
 from minigrad.programs.trials import examples
 
 SMALL, FEW, QUICKER = 1 << 14, 8, 0.9

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.data.examples import Batch, Batches, WeightedMean, taker
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
@@ -27,7 +28,7 @@ from minigrad.programs.interpreter import interpret
 from minigrad.programs.making import make
 from minigrad.programs.memory import Layout
 from minigrad.programs.steps import Inference, Step, set_coefficients
-from minigrad.programs.threads import Pace, blas_threads, helpers_start, one_blas_thread
+from minigrad.programs.threads import Pace, helpers_start
 from minigrad.programs.writers import numpy_file, numpy_source
 from minigrad.programs.writers.native import Native
 from minigrad.programs.writers.numpy_source import Code

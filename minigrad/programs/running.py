@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigrad.blas_threads import blas_threads, steady_blas_threads
 from minigrad.configured import require
 from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.losses import Loss
@@ -24,7 +25,6 @@ from minigrad.programs.contents import ByIdentity, Unsure, content
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
-from minigrad.programs.threads import blas_threads, steady_blas_threads
 from minigrad.training.objective import Objective
 
 log: logging.Logger = logging.getLogger("minigrad")

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minigrad.blas_threads import one_blas_thread
 from minigrad.layer import Layer
-from minigrad.programs.threads import one_blas_thread
 from minigrad.testing import diagnosis
 from minigrad.testing.asked import Asked
 from minigrad.testing.bench import Bench, LayerBench

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.blas_threads import one_blas_thread
 from minigrad.configured import require
 from minigrad.display import html_table, text_table
 from minigrad.layer import Layer
@@ -27,7 +28,6 @@ from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
-from minigrad.programs.threads import one_blas_thread
 from minigrad.training.objective import Objective
 from minigrad.training.relation import tell_nothing
 from minigrad.training.targets import as_examples

@@ -23,15 +23,17 @@ from minigrad import (
     Sequential,
     Sigmoid,
     Tanh,
+    blas_threads as blas,
     parameter,
 )
+from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.model import Model
 from minigrad.programs import blocks, making, running as program, threads
 from minigrad.programs.blocks import StepInBlocks, Undivided
 from minigrad.programs.making import make
 from minigrad.programs.panels import in_panels
 from minigrad.programs.steps import Step
-from minigrad.programs.threads import blas_threads, one_blas_thread, share
+from minigrad.programs.threads import share
 from tests.systems import posix
 
 pytestmark = pytest.mark.usefixtures("several_blas_threads")
@@ -309,18 +311,18 @@ def test_nobody_changes_blas_while_another_thread_trains():
     begun, end = threading.Event(), threading.Event()
 
     def other():
-        with threads.steady_blas_threads():
+        with blas.steady_blas_threads():
             begun.set()
             end.wait()
 
     several, thread = blas_threads(), threading.Thread(target=other)
     thread.start()
     begun.wait()
-    with threads.steady_blas_threads(), one_blas_thread() as able:
+    with blas.steady_blas_threads(), one_blas_thread() as able:
         assert (able, blas_threads()) == (several == 1, several)
     end.set()
     thread.join()
-    with threads.steady_blas_threads(), one_blas_thread() as able:
+    with blas.steady_blas_threads(), one_blas_thread() as able:
         assert (able, blas_threads()) == (True, 1)
 
 
@@ -328,7 +330,7 @@ def test_training_begins_when_blas_has_its_threads_back():
     seen = []
 
     def other():
-        with threads.steady_blas_threads():
+        with blas.steady_blas_threads():
             seen.append(blas_threads())
 
     several, thread = blas_threads(), threading.Thread(target=other)
@@ -481,19 +483,19 @@ def in_a_child(function):
 
 
 def trains():
-    with threads.steady_blas_threads():
+    with blas.steady_blas_threads():
         return blas_threads() == 2
 
 
 @posix
 def test_a_process_forked_while_blas_has_one_thread_trains_with_all_of_them(monkeypatch):
     library = Library()
-    monkeypatch.setattr(threads, "_libraries", lambda: [library])
+    monkeypatch.setattr(blas, "_libraries", lambda: [library])
     with one_blas_thread() as able:
         assert able and blas_threads() == 1
         assert in_another_thread(lambda: in_a_child(trains))
         child = os.fork()  # by the thread that holds them, which gives them back in the child too
         if child == 0:
-            os._exit(0 if threads._users.depth == 1 and blas_threads() == 1 else 1)
+            os._exit(0 if blas._users.depth == 1 and blas_threads() == 1 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert blas_threads() == 2

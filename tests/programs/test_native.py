@@ -28,6 +28,7 @@ from minigrad import (
     Sigmoid,
     programs,
 )
+from minigrad.blas_threads import one_blas_thread
 from minigrad.programs import dividing, executor, making, products, replay
 from minigrad.programs.arrays import address
 from minigrad.programs.constants import Constants
@@ -40,7 +41,7 @@ from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.rows import Row, table_of
 from minigrad.programs.running import programs_of
 from minigrad.programs.steps import Step
-from minigrad.programs.threads import Pace, one_blas_thread
+from minigrad.programs.threads import Pace
 from minigrad.programs.trials import differences, outcome, same_bits
 from minigrad.programs.writers import native
 from minigrad.programs.writers.native import Native

@@ -10,9 +10,9 @@ import pytest
 import tblib.pickling_support
 
 from minigrad import GRU, LSTM, BatchNorm, Dense, LeakyReLU, Sequential, Softmax, Tanh
+from minigrad.blas_threads import blas_threads
 from minigrad.layer import Layer
 from minigrad.parameter import parameter
-from minigrad.programs.threads import blas_threads
 from minigrad.testing import GradientError, check_layer
 from minigrad.testing.contract import check
 from minigrad.testing.values import single_precision

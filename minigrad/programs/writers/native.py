@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.parameter import Array
 from minigrad.programs import executor
 from minigrad.programs.arrays import address
@@ -27,7 +28,6 @@ from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.panels import Panels, ways_to_panel
 from minigrad.programs.rows import Row, table_of
 from minigrad.programs.spreading import Operand, spot_of
-from minigrad.programs.threads import blas_threads, one_blas_thread
 from minigrad.programs.trials import random_numbers, same_bits
 from minigrad.programs.unread import without_unread
 from minigrad.programs.writers.numpy_source import Source
