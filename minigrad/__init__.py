@@ -14,7 +14,7 @@ from minigrad.command import interrupt as interrupt  # isort: split
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from minigrad import schedules
+from minigrad import schedules, tools
 from minigrad.layer import Layer
 from minigrad.layers.activations import (
     ELU,
@@ -67,6 +67,7 @@ from minigrad.losses import (
     Quantile,
     SumOfLosses,
 )
+from minigrad.model import Model
 from minigrad.optimizers import (
     SGD,
     Adadelta,
@@ -117,6 +118,7 @@ def derive(layer: Layer, x: Any = None) -> Any:
 
 
 Layer.derivation = staticmethod(_derivation)
+Model.tools = tools
 
 __all__ = [
     "CELU",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -27,20 +28,56 @@ class Model(Layer):
     preparation: dict[str, Any] | None = None
     """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
 
+    tools: ClassVar[Tools]
+    """What rooms above the textbook do for a model; `minigrad/__init__.py` puts it here."""
+
     @property
     def row_shape(self) -> tuple[int, ...] | None:
         """The shape of one row of x, as far as it is known."""
         return self.input_shape
 
-    def accelerator(self) -> Any:
-        """What makes steps faster, with the same bits; None where nothing does.
-
-        `training.loop` says how it is called.
-        """
-        return None
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_programs"}
+
+
+class Program(Protocol):
+    """A training step as a program to read: `str()` is its source."""
+
+    @property
+    def lines(self) -> Sequence[Any]:
+        """Its operations, in order."""
+
+    @property
+    def buffers(self) -> Any:
+        """The arrays that it computes in."""
+
+    def interpret(self, batch: Any = None) -> dict[str, Array]:
+        """The arrays of one step by their names, for a batch (x, t)."""
+
+    def save(self, path: Any) -> None:
+        """Write it as a file of Python that needs NumPy alone."""
+
+
+class Opened(Protocol):
+    """A training step laid open, to look at; it shows itself in a notebook."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a page (.html), or a workbook of live formulas (.xlsx)."""
+
+
+class Tools(Protocol):
+    """The seam between a model and the rooms above the textbook, which it does not import.
+
+    `execute` makes the steps of an epoch as `training.loop.make_steps` does, and faster; `predict` runs rows through
+    the layers. The others are methods of Sequential by the same names, or what `fit(checkpoint=…)` writes.
+    """
+
+    def execute(self, objective: Any, optimizer: Any, runs: Iterable[Any], epochs: int | None) -> Any: ...  # noqa: D102
+    def predict(self, model: Model, x: Array) -> Array: ...  # noqa: D102
+    def program(self, model: Model, loss: Any, optimizer: Any, **settings: Any) -> Program: ...  # noqa: D102
+    def lay_open(self, model: Model, x: Any, t: Any, loss: Any, optimizer: Any, **settings: Any) -> Opened: ...  # noqa: D102
+    def save(self, model: Model, path: str | os.PathLike[str]) -> None: ...  # noqa: D102
+    def checkpoint(self, path: Any, model: Model, optimizer: Any, settings: dict[str, Any]) -> Any: ...  # noqa: D102
 
 
 def run_forward(layers: Sequence[Layer], x: Array) -> Array:

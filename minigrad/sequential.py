@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +13,14 @@ from minigrad.data.examples import InBlocks, as_numbers
 from minigrad.display import html_table, layer_table, text_table
 from minigrad.habits import MODEL, answering
 from minigrad.layer import Layer
-from minigrad.model import Model, claim, put, run_backward, run_forward, run_predict
+from minigrad.losses import Loss
+from minigrad.model import Model, Opened, Program, claim, put, run_backward, run_forward, run_predict
+from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, pack
 from minigrad.training.fit import fit
+from minigrad.training.health import Health, health
 from minigrad.training.loop import epochs
 from minigrad.training.rates import learning_rates
-
-if TYPE_CHECKING:
-    from minigrad.losses import Loss
-    from minigrad.optimizers import Optimizer
-    from minigrad.pages import Opened
-    from minigrad.programs.replay import StepProgram
-    from minigrad.training.health import Health
 
 ROWS_AT_ONCE = 1024
 SOME = 1 << 12
@@ -173,8 +168,7 @@ class Sequential(Model):
     def _predict(self, x: Array) -> Array:
         if not self._keeps("forward", "backward"):
             return super().predict(x).copy()
-        y: Array = _running().predict(self, x)
-        return y
+        return self.tools.predict(self, x)
 
     def predict_classes(self, x: Any) -> Array:
         """The most probable class of each row, (B,), in the labels that the model was trained on; (B, T) of steps.
@@ -207,24 +201,13 @@ class Sequential(Model):
         ten steps with it and with others, and whether x has anything to do with t. Raises TypeError for what is no loss
         or no optimizer, ValueError for x and t that do not fit.
         """
-        from minigrad.training.health import health
-
         return health(self, x, t, loss, optimizer=optimizer, seed=seed)
-
-    def accelerator(self) -> Any:
-        """Recorded programs, where no `admit` of one's own stands between the rows and the layers.
-
-        From the first step on, though that is made by hand: meanwhile no other training may change BLAS's threads.
-        """
-        own = type(self).admit is not Sequential.admit or "admit" in vars(self)
-        return None if own else _running().accelerated
 
     def program(
         self, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0
-    ) -> StepProgram:
+    ) -> Program:
         """The training step that `fit` would run for such batches, as a program to read; see minigrad.programs."""
-        program: StepProgram = _running().program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
-        return program
+        return self.tools.program(self, loss, optimizer, batch_size=batch_size, l2=l2, l1=l1)
 
     def lay_open(
         self,
@@ -243,15 +226,11 @@ class Sequential(Model):
         formulas. `inputs` and `outputs` name the columns of x and of t. Raises ValueError that names the layer, loss or
         optimizer which can't be shown.
         """
-        from minigrad.pages import lay_open
-
-        return lay_open(self, x, t, loss, optimizer, l2=l2, inputs=inputs, outputs=outputs)
+        return self.tools.lay_open(self, x, t, loss, optimizer, l2=l2, inputs=inputs, outputs=outputs)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one safetensors file that `minigrad.load` reads; see minigrad.saving.models."""
-        from minigrad.saving import models as files
-
-        files.save(self, path)
+        self.tools.save(self, path)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one row of y. Raises ValueError naming the layer that such rows do not fit."""
@@ -381,14 +360,6 @@ def _filled(out: Any, rows: int, blocks: Iterable[Array]) -> Any:
         out[start : start + len(y)] = y
         start += len(y)
     return out
-
-
-@cache
-def _running() -> Any:
-    """What runs programs, imported by the first who needs it, as saving is: `import minigrad` is to be quick."""
-    from minigrad.programs import running
-
-    return running
 
 
 def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.data.labels import LabelEncoder
+from minigrad.data.split import split_rows
 from minigrad.parameter import Array
 
 NUMBERS_AT_ONCE = 1 << 20
@@ -96,7 +97,8 @@ class Examples:
     """m rows of x (m, …) and of targets t, with weights or without.
 
     With an `encoder`, t (m,) are labels: they become one-hot rows (m, outputs) or, for a single output, a column that
-    is 1 for the second of two classes. Else t (m, …) are numbers. `rows` chooses some of the rows, in that order.
+    is 1 for the second of two classes. Else t (m, …) are numbers; `by_class` says that the largest number of a row, or
+    its only one, is its class. `rows` chooses some of the rows, in that order.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Examples:
         encoder: LabelEncoder | None = None,
         outputs: int = 0,
         class_weight: Array | None = None,
+        by_class: bool = False,
         rows: Array | None = None,
     ) -> None:
         self.x = x
@@ -117,6 +120,7 @@ class Examples:
         self.class_weight = class_weight
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.encoder = encoder
+        self.by_class = by_class
         self._rows = rows
         self._codes: Array | None = None
         if encoder is not None:
@@ -132,6 +136,19 @@ class Examples:
         chosen = Examples.__new__(Examples)
         vars(chosen).update(vars(self), _rows=rows)
         return chosen
+
+    def hold_out(self, share: float, seed: int) -> tuple[Examples, Examples]:
+        """The rows without a share of them, and that share, drawn at random and in proportion to the classes."""
+        strata: Any = len(self)
+        if self.encoder is not None:
+            strata = self.t
+        elif self.by_class and self.t.ndim == 2:
+            strata = self.t[:, 0] if self.t.shape[1] == 1 else self.t.argmax(axis=1)
+        try:
+            kept, held = split_rows(strata, share, seed=seed)
+        except ValueError as error:
+            raise ValueError(f"validation={share}, the test_size of a split: {error}") from error
+        return self.select(kept), self.select(held)
 
     def order(self, seed: int, epoch: int, shuffle: bool) -> Array:
         """The order of the rows in an epoch: it depends on seed and epoch alone, so resuming needs no shuffle state."""

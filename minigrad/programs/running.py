@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ from minigrad.programs.contents import ByIdentity, Unsure, content
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
+from minigrad.training.loop import make_step, make_steps
 from minigrad.training.objective import Objective
 
 log: logging.Logger = logging.getLogger("minigrad")
@@ -145,12 +146,34 @@ def programs_of(model: Model) -> Programs:
     return programs
 
 
-@contextmanager
-def accelerated(objective: Objective, optimizer: Optimizer, epochs: int | None) -> Iterator[ByHand]:
-    """For one pass over some examples, a function that makes a run of batches by a program, as far as there is one.
+def execute(
+    objective: Objective, optimizer: Optimizer, runs: Iterable[Batches], epochs: int | None = None
+) -> WeightedMean:
+    """The steps of an epoch as `training.loop.make_steps` makes them, by a program as far as there is one.
 
-    It is an iterator over the batches that are left to be made by hand, one at a time. `epochs` is how many passes are
-    to come, if that is known.
+    `epochs` is how many epochs are to come with this one, if that is known. A model that admits rows in a way of its
+    own has no programs: they begin behind that.
+    """
+    if not type(objective.model).admit.__module__.startswith("minigrad.") or "admit" in vars(objective.model):
+        return make_steps(objective, optimizer, runs, epochs)
+    mean = WeightedMean()
+    with _left_by_hand(objective, optimizer, epochs) as left:
+        for batches in runs:
+            for batch in left(batches, mean):
+                if weight := batch.weight:
+                    mean.add(make_step(objective, optimizer, batch), weight)
+                if not math.isfinite(mean.total):
+                    break
+            if not math.isfinite(mean.total):
+                break
+    return mean
+
+
+@contextmanager
+def _left_by_hand(objective: Objective, optimizer: Optimizer, epochs: int | None) -> Iterator[ByHand]:
+    """For one epoch, a function that makes a run of batches by a program, as far as there is one.
+
+    It is an iterator over the batches that are left to be made by hand, one at a time.
     """
     model, programs = objective.model, programs_of(objective.model)
     optimizer.prepare(model.theta)
@@ -217,7 +240,7 @@ def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None
             marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
     except Unsure:
         return None
-    return (*marks, objective.l2, objective.l1, ByIdentity(objective.ranks))
+    return (*marks, objective.l2, objective.l1, ByIdentity(objective.communicator))
 
 
 def _step_of(objective: Objective, optimizer: Optimizer, source: Any, number: int | None) -> Step:

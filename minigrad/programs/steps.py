@@ -133,10 +133,10 @@ class Step(Recordable):
         decaying = list(dict.fromkeys(layer for layer, _ in objective.decaying))
         with recording_arrays([(layer, layer.params | gradients_of(layer)) for layer in decaying], tape):
             value = raw(objective.penalize(value))
-        if objective.ranks is not None:
+        if objective.communicator.size > 1:
             tape.part = Part("exchange", "all", "the ranks")
             sent = self.model.dtheta, value, len(self.x) if self.weights is None else self.weights
-            tape.note(Change, objective.ranks.average, sent, {}, self.model.dtheta, fresh=False)
+            tape.note(Change, objective.communicator.average, sent, {}, self.model.dtheta, fresh=False)
         tape.part = Part("update", "optimizer", tape.titles["optimizer"])
         for array in self.coefficients.values():
             tape.introduce(array, "coefficient")

@@ -9,29 +9,19 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-import numpy as np
-
-from minigrad.configured import require
-from minigrad.data.examples import Examples, InBlocks
-from minigrad.data.split import split_rows
 from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
 from minigrad.training.history import DivergenceError, Epoch, History
-from minigrad.training.loop import Augment, Shuffle, ranks_of, require_count, train
+from minigrad.training.loop import Augment, Shuffle, Training, require_count
 from minigrad.training.measuring import Metric, Monitor, check_metrics, evaluate
 from minigrad.training.objective import Objective
-from minigrad.training.rows import Rows, as_rows
-from minigrad.training.targets import ClassWeight, strata
-
-if TYPE_CHECKING:
-    from minigrad.saving.checkpoint import Checkpoint
-    from minigrad.training.ranks import SharedRows
+from minigrad.training.rows import Rows, prepare_rows
+from minigrad.training.targets import ClassWeight
 
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
 
@@ -91,88 +81,79 @@ def fit(
     ValueError for one below 1, for `patience` without `validation`, and for a `checkpoint` of another training.
     """
     objective = Objective(model, loss, l2, l1)
-    require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
-    optimizer.bind(model)
     require_count("epochs", epochs, "train for at least one")
-    require_count("batch_size", batch_size, "a batch has at least one row")
-    if patience is not None and validation is None:
-        raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
-    watched, own = check_metrics(metrics, monitor, held_out=validation is not None), metrics or {}
+    training = Training(objective, optimizer, batch_size, shuffle, augment, seed, comm)
     if patience is not None:
+        if validation is None:
+            raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
         require_count("patience", patience, "wait for at least one epoch")
-    ranks = objective.ranks = ranks_of(comm, objective, optimizer)
-    seed = seed if ranks is None else ranks.seed(seed)
+    monitored = check_metrics(metrics, monitor, held_out=validation is not None)
+    communicator, seed = objective.communicator, training.seed
 
-    def prepared(weight: ClassWeight | None) -> tuple[Rows, Rows | None]:
-        rows = as_rows(model, x, t, loss, sample_weight, weight, shuffle)
-        rows, held_out = _hold_out(model, rows, validation, loss, class_weight, seed)
-        rows.check_weights("training")
-        if held_out is not None:
-            held_out.check_weights("validation")
-        return rows, held_out
+    def prepare(weight: ClassWeight | None) -> tuple[Rows, Rows | None]:
+        return prepare_rows(model, x, t, loss, sample_weight, weight, shuffle, validation, seed)
 
-    prepare = prepared if ranks is None else partial(ranks.prepare, prepared, t, loss)
-    examples, held_out = prepare(class_weight)
-    settings = {
-        "loss": loss,
-        "optimizer": optimizer,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "l2": l2,
-        "l1": l1,
-        "augment": augment,
-        "seed": seed,
-        "early stopping": patience is not None,
-        "data": examples,
-        "validation": held_out,
-    }
-    if own or monitor:
-        settings |= {"metrics": sorted(own), "monitor": monitor}
-    keep = partial(_kept, None if ranks is not None and ranks.rank else checkpoint, model, optimizer, settings)
-    saved, found = keep() if ranks is None else ranks.resume(keep)
-    history, best = (History(), None) if found is None else (History(**found[0]), found[1])
+    rows, held_out = communicator.prepare(prepare, t, loss, class_weight)
+    course = Course(objective, metrics or {}, monitored, patience, epochs, patience is not None or monitor is not None)
 
-    shared: Rows | SharedRows = examples
-    if ranks is not None:
-        shared, held_out = ranks.agree_on(examples, held_out)
-        progress = progress if ranks.rank == 0 else False
-    chooses = patience is not None or monitor is not None
-    course = _Course(objective, examples, held_out, own, watched, chooses, patience, epochs, history, best)
+    def resume() -> tuple[dict[str, Any], Snapshot | None] | None:
+        if checkpoint is None or communicator.rank:
+            return None
+        settings = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "l2": l2,
+            "l1": l1,
+            "augment": augment,
+            "seed": seed,
+            "early stopping": patience is not None,
+            "data": rows,
+            "validation": held_out,
+        }
+        if metrics or monitor:
+            settings |= {"metrics": sorted(metrics or {}), "monitor": monitor}
+        course.checkpoint = model.tools.checkpoint(checkpoint, model, optimizer, settings)
+        found: tuple[dict[str, Any], Snapshot | None] | None = course.checkpoint.resume()
+        return found
+
+    if (kept := communicator.resume(resume)) is not None:
+        course.history, course.best = History(**kept[0]), kept[1]
+    shared, held_out = communicator.share_out(rows, held_out)
+    begun, progress = len(course.history), progress if communicator.rank == 0 else False
     try:
-        training = train(objective, optimizer, shared, batch_size, shuffle, augment, seed, epochs - len(history))
-        for epoch in () if course.is_over else _bar(training, len(history), epochs, progress):
-            course.enter(epoch)
-            write = partial(course.write, saved)
-            write() if ranks is None else ranks.agree(write)
+        for epoch in () if course.is_over else _bar(training.epochs(shared, epochs - begun), begun, epochs, progress):
+            course.enter(epoch, rows, held_out)
+            communicator.agree(course.write)
             if course.is_over:
                 break
     except DivergenceError as error:
-        error.history = history
+        error.history = course.history
         raise
     finally:
         if course.best is not None:
             course.best.restore()
-    return history
+    return course.history
 
 
 @dataclass
-class _Course:
+class Course:
     """What is known of a training after each of its epochs, until it is over.
 
-    It trains on `rows`. Where there are rows `held_out`, it is measured on them, and if it `chooses`, `best` is the
-    model as it was after the epoch that is the best by what is `watched`. `own` are measures of the user's.
+    If it `chooses`, `best` is the model as it was after the epoch that is the best by what is `monitored`. `metrics`
+    are measures of the user's. The `checkpoint`, if there is one, keeps history and best epoch in a file.
     """
 
     objective: Objective
-    rows: Rows
-    held_out: Rows | None
-    own: Mapping[str, Metric]
-    watched: Monitor
-    chooses: bool
+    metrics: Mapping[str, Metric]
+    monitored: Monitor
     patience: int | None
     epochs: int
-    history: History
-    best: Snapshot | None
+    chooses: bool
+    checkpoint: Any = None
+    best: Snapshot | None = None
+    history: History = field(default_factory=History)
 
     @property
     def is_over(self) -> bool:
@@ -180,71 +161,29 @@ class _Course:
         waited = len(self.history) - (self.history.best_epoch or 0)
         return len(self.history) >= self.epochs or (self.patience is not None and waited >= self.patience)
 
-    def enter(self, epoch: Epoch) -> None:
+    def enter(self, epoch: Epoch, rows: Rows, held_out: Rows | None) -> None:
         """Enter an epoch in the history, with what is measured of the model as it is now."""
         history = self.history
         history.loss.append(epoch.loss)
         history.seconds.append(epoch.seconds)
-        if self.held_out is not None:
-            validation_loss, measured = evaluate(self.objective, self.held_out, self.own)
+        if held_out is not None:
+            validation_loss, measured = evaluate(self.objective, held_out, self.metrics)
             history.validation_loss.append(validation_loss)
             self._enter({f"validation_{name}": value for name, value in measured.items()})
-            if self.chooses and self.watched.is_best(history):
+            if self.chooses and self.monitored.is_best(history):
                 self.best, history.best_epoch = Snapshot([self.objective.model]), len(history)
-        elif self.own:
-            measured = evaluate(self.objective, self.rows, self.own)[1]
-            self._enter({name: value for name, value in measured.items() if name in self.own})
+        elif self.metrics:
+            measured = evaluate(self.objective, rows, self.metrics)[1]
+            self._enter({name: value for name, value in measured.items() if name in self.metrics})
 
     def _enter(self, measured: Mapping[str, float]) -> None:
         for name, value in measured.items():
             self.history.metrics.setdefault(name, []).append(value)
 
-    def write(self, saved: Checkpoint | None) -> None:
+    def write(self) -> None:
         """Write the checkpoint, if there is one, when it is due and at the end."""
-        if saved is not None and (self.is_over or saved.due()):
-            saved.write(asdict(self.history), self.best)
-
-
-def _kept(
-    path: str | os.PathLike[str] | None, model: Model, optimizer: Optimizer, settings: dict[str, Any]
-) -> tuple[Checkpoint | None, tuple[dict[str, Any], Snapshot | None] | None]:
-    """The checkpoint in this file, and what it held: the history and the best epoch so far; None for what is not."""
-    if path is None:
-        return None, None
-    from minigrad.saving.checkpoint import Checkpoint  # `import minigrad` is to be quick: few trainings keep one
-
-    saved = Checkpoint(path, model, optimizer, settings)
-    return saved, saved.resume()
-
-
-def _hold_out(
-    model: Model,
-    examples: Rows,
-    validation: Any,
-    loss: Loss,
-    class_weight: ClassWeight | None,
-    seed: int | None,
-) -> tuple[Rows, Rows | None]:
-    """The rows to train on, and those that `validation` keeps from that."""
-    if validation is None:
-        return examples, None
-    if isinstance(validation, InBlocks):
-        validation = validation, None
-    if isinstance(validation, tuple) and len(validation) == 2:
-        x, t = validation
-        try:
-            return examples, as_rows(model, x, t, loss, None, class_weight)
-        except ValueError as error:
-            raise ValueError(f"validation: {error}") from error
-    if not isinstance(validation, int | float | np.number):
-        raise TypeError(f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)")
-    if not isinstance(examples, Examples):
-        return examples.hold_out(cast(float, validation), seed or 0)
-    try:
-        kept, held = split_rows(strata(model, examples, loss), cast(float, validation), seed=seed or 0)
-    except ValueError as error:
-        raise ValueError(f"validation={validation}, the test_size of a split: {error}") from error
-    return examples.select(kept), examples.select(held)
+        if self.checkpoint is not None and (self.is_over or self.checkpoint.due()):
+            self.checkpoint.write(asdict(self.history), self.best)
 
 
 def _bar(training: Iterator[Epoch], begun: int, epochs: int, progress: bool | None) -> Iterator[Epoch]:

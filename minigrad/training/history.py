@@ -88,7 +88,7 @@ class DivergenceError(FloatingPointError):
 
 
 class NotFinite(FloatingPointError):
-    """The mean over the ranks is not finite, in the batch of this `number`: all ranks find that at the same time."""
+    """A loss, a gradient or a parameter is not finite, in the batch of this `number` of an epoch, counted from 1."""
 
     def __init__(self, message: str, number: int = 0) -> None:
         super().__init__(message)

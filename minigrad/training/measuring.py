@@ -84,8 +84,7 @@ def check_metrics(given: Mapping[str, Metric] | None, monitor: str | None, *, he
 
 def evaluate(objective: Objective, rows: Rows, own: Mapping[str, Metric]) -> tuple[float, dict[str, float]]:
     """The loss (without the penalty) and the measures on rows as they are, of all ranks where there are."""
-    answer, measure = partial(_answers, objective, rows), partial(_measured, objective, own)
-    return measure([answer()]) if objective.ranks is None else objective.ranks.joined(answer, measure)
+    return objective.communicator.joined(partial(_answers, objective, rows), partial(_measured, objective, own))
 
 
 def _answers(objective: Objective, held_out: Rows) -> tuple[WeightedMean, list[Array], list[Array]]:

@@ -12,6 +12,7 @@ from minigrad.losses import Loss
 from minigrad.model import Model, run_backward, run_forward, run_predict
 from minigrad.parameter import Array, walk
 from minigrad.trained import check_nothing_frozen
+from minigrad.training.communicator import ALONE, Communicator
 
 
 class Objective:
@@ -27,7 +28,7 @@ class Objective:
     Raises TypeError for what is no model, no loss or no number; ValueError for a negative penalty, and for a layer that
     is marked as frozen in a way of other frameworks: all of θ is trained.
 
-    `ranks`, where there are some, make one gradient of those of several processes (`training.ranks`).
+    The `communicator` makes one gradient of those of several processes, where there are several.
 
     `layers` are the layers that run, `loss` the loss on their output; `given` is the loss on the model's.
     `decaying` are the parameters that the penalties are on: (layer, name).
@@ -52,7 +53,7 @@ class Objective:
                 raise ValueError(f"{name}={penalty}: the penalty can't be negative")
         check_nothing_frozen(model)
         self.model, self.l2, self.l1 = model, l2, l1
-        self.ranks: Any = None
+        self.communicator: Communicator = ALONE
         self.given, self.classifies = loss, loss.labels
         *head, last = model.chain()
         stable = loss.absorb(last)
@@ -68,8 +69,7 @@ class Objective:
     def gradient(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """Fill `model.dtheta` with ∂J/∂θ and return J."""
         value = self.penalize(self.differentiate(self.model.admit(x), t, sample_weight))
-        if self.ranks is not None:
-            self.ranks.average(self.model.dtheta, value, len(x) if sample_weight is None else sample_weight)
+        self.communicator.average(self.model.dtheta, value, len(x) if sample_weight is None else sample_weight)
         return float(value)
 
     def differentiate(self, x: Array, t: Array, sample_weight: Array | None = None) -> Any:

@@ -26,6 +26,7 @@ from minigrad.losses import Loss
 from minigrad.model import Snapshot, put
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
+from minigrad.training.communicator import Communicator
 from minigrad.training.history import NotFinite
 from minigrad.training.objective import Objective
 from minigrad.training.targets import Change, ClassWeight
@@ -42,12 +43,8 @@ class RankError(RuntimeError):
     """Another rank could not go on: which, and why."""
 
 
-def ranks_of(comm: Any, objective: Objective, optimizer: Optimizer) -> Ranks | None:
-    """The ranks that train together; None where there is one process alone."""
-    return None if _asked(comm, "size") == 1 else Ranks(comm, objective, optimizer)
-
-
-def _asked(comm: Any, name: str) -> int:
+def asked(comm: Any, name: str) -> int:
+    """The rank or the size of a communicator. Raises TypeError for what is none."""
     ask = getattr(comm, f"Get_{name}", None)
     found = getattr(comm, name, None) if ask is None else ask()
     if found is None:
@@ -55,7 +52,7 @@ def _asked(comm: Any, name: str) -> int:
     return int(found)
 
 
-class Ranks:
+class Ranks(Communicator):
     """A process among those that train a model together. All make the same calls in the same order.
 
     A step's message is [s dθ, s L, s, going on], where s is the number of this rank's rows, or what they weigh; of the
@@ -65,8 +62,8 @@ class Ranks:
 
     def __init__(self, comm: Any, objective: Objective, optimizer: Optimizer) -> None:
         self._comm = comm
-        self.rank: int = _asked(comm, "rank")
-        self.size: int = _asked(comm, "size")
+        self.rank: int = asked(comm, "rank")
+        self.size: int = asked(comm, "size")
         self._model, self._optimizer = objective.model, optimizer
         self._sent = np.zeros(self._model.theta.size + 3, self._model.theta.dtype)
         self._summed = np.zeros_like(self._sent)
@@ -217,18 +214,18 @@ class Ranks:
         if trouble is None and any(said):
             raise RankError("; ".join(f"rank {rank} of {self.size}: {why}" for rank, why in enumerate(said) if why))
 
-    def resume(self, kept: Callable[[], tuple[Any, Any]]) -> tuple[Any, tuple[dict[str, Any], Snapshot | None] | None]:
-        """(checkpoint, what it held) as rank 0 finds them, where all ranks start alike; others have no checkpoint."""
-        saved, found = self.agree(kept)
+    def resume(self, checkpoint: Callable[[], Any]) -> Any:
+        """What rank 0 finds in its checkpoint, for all ranks, which start alike; the others have no checkpoint."""
+        found = self.agree(checkpoint)
         self.start_alike()
         history, best = (None, None) if found is None else found
         history, values = self.of_first((history, None if best is None else [value for _, _, value in best.saved]))
         if history is None:
-            return saved, None
+            return None
         if values is not None:
             best = Snapshot([self._model])
             best.saved = [(layer, name, v) for (layer, name, _), v in zip(best.saved, values, strict=True)]
-        return saved, (history, best)
+        return history, best
 
     def start_alike(self) -> None:
         """Rank 0's parameters, states and optimizer for all."""
@@ -280,11 +277,11 @@ class Ranks:
                 found[label] = found.get(label, 0) + count
         return found
 
-    def agree_on(
-        self, examples: Examples | Windows, held_out: Examples | Windows | None
+    def share_out(
+        self, rows: Examples | Windows, held_out: Examples | Windows | None
     ) -> tuple[SharedRows, Examples | Windows | None]:
         """The rows to train on, as this rank has them, and its part of the others."""
-        shared = SharedRows(self, examples)
+        shared = SharedRows(self, rows)
         return shared, None if held_out is None else self._portion(held_out)
 
     def _portion(self, held_out: Examples | Windows) -> Examples | Windows:

@@ -56,8 +56,16 @@ def as_examples(
             raise ValueError(f"sample_weight has the shape {sample_weight.shape}; {len(x)} rows need ({len(x)},)")
         check_weights(sample_weight)
     weights = None if class_weight is None else _class_weights(class_weight, encoder, t)
-    flat = math.prod(outputs)
-    examples = Examples(x, t, sample_weight, dtype, encoder=encoder, outputs=flat, class_weight=weights)
+    examples = Examples(
+        x,
+        t,
+        sample_weight,
+        dtype,
+        encoder=encoder,
+        outputs=math.prod(outputs),
+        class_weight=weights,
+        by_class=loss.labels and len(outputs) == 1,
+    )
     check_declared(model, loss, examples)
     if encoder is not None:
         model.classes = encoder.classes
@@ -130,15 +138,6 @@ def encoder_of(
             f"but the model's outputs have the shape {outputs}"
         )
     return encoder
-
-
-def strata(model: Model, examples: Examples, loss: Loss) -> Any:
-    """What a hold-out is stratified by: labels, the single or largest target, or nothing but a number of rows."""
-    if examples.encoder is not None:
-        return examples.t
-    if not loss.labels or examples.t.ndim != 2 or len(model.output_shape(examples.x.shape[1:])) > 1:
-        return len(examples)
-    return examples.t[:, 0] if examples.t.shape[1] == 1 else examples.t.argmax(axis=1)
 
 
 def _shown(classes: Array) -> str:
