@@ -20,8 +20,8 @@ from minigrad.programs.recording import PartError
 from minigrad.programs.simplifying import plain
 from minigrad.programs.steps import Step, set_coefficients
 from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.training.dataset import Dataset, as_examples
 from minigrad.training.objective import Objective
-from minigrad.training.targets import as_examples
 
 STEPS_PREPARED = 500
 """The optimizer's coefficients are written down for so many steps."""
@@ -49,7 +49,7 @@ class LaidStep:
         self.optimizer: str = repr(optimizer)
         work = copy.deepcopy(model)
         pack([work], np.float64)
-        examples = as_examples(work, x, t, loss, None, None)
+        examples = as_examples(work, loss, Dataset(x, t))
         self.classes: list[str] | None = None if work.classes is None else [str(name) for name in work.classes.tolist()]
         batch = next(examples.in_order(len(examples)))
         rows, targets = work.admit(batch.x), np.asarray(batch.t, np.float64)

@@ -37,9 +37,9 @@ class Communicator:
         """One seed for all."""
         return seed
 
-    def prepare(self, make: Callable[[Any], Result], t: Any, loss: Any, class_weight: Any) -> Result:
-        """What `make(class_weight)` gives, where the labels of all processes count."""
-        return make(class_weight)
+    def prepare(self, data: Any, loss: Any, make: Callable[[Any], Result]) -> Result:
+        """What `make(data)` gives, where the labels of all processes count."""
+        return make(data)
 
     def share_out(self, rows: Any, held_out: Any) -> tuple[Any, Any]:
         """The rows that this process trains on, and those that it measures."""

@@ -16,12 +16,11 @@ from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
-from minigrad.training.history import DivergenceError, Epoch, History
+from minigrad.training.dataset import ClassWeight, Dataset, Rows
+from minigrad.training.history import DivergenceError, Epoch, History, Monitor
 from minigrad.training.loop import Augment, Shuffle, Training, require_count
-from minigrad.training.measuring import Metric, Monitor, check_metrics, evaluate
+from minigrad.training.measuring import Metric, check_metrics, evaluate
 from minigrad.training.objective import Objective
-from minigrad.training.rows import Rows, prepare_rows
-from minigrad.training.targets import ClassWeight
 
 SECONDS_BETWEEN_BARS = 0.1  # a notebook that gets more updates freezes
 
@@ -87,13 +86,11 @@ def fit(
         if validation is None:
             raise ValueError("patience watches the validation loss: give validation=0.1, or (x, t), too")
         require_count("patience", patience, "wait for at least one epoch")
-    monitored = check_metrics(metrics, monitor, held_out=validation is not None)
-    communicator, seed = objective.communicator, training.seed
-
-    def prepare(weight: ClassWeight | None) -> tuple[Rows, Rows | None]:
-        return prepare_rows(model, x, t, loss, sample_weight, weight, shuffle, validation, seed)
-
-    rows, held_out = communicator.prepare(prepare, t, loss, class_weight)
+    monitored = Monitor()
+    if metrics is not None or monitor is not None:
+        monitored = check_metrics(metrics, monitor, held_out=validation is not None)
+    rows, held_out = training.prepare(Dataset(x, t, sample_weight, class_weight), validation)
+    communicator = objective.communicator
     course = Course(objective, metrics or {}, monitored, patience, epochs, patience is not None or monitor is not None)
 
     def resume() -> tuple[dict[str, Any], Snapshot | None] | None:
@@ -107,7 +104,7 @@ def fit(
             "l2": l2,
             "l1": l1,
             "augment": augment,
-            "seed": seed,
+            "seed": training.seed,
             "early stopping": patience is not None,
             "data": rows,
             "validation": held_out,

@@ -28,9 +28,9 @@ from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
+from minigrad.training.dataset import Dataset, as_examples
 from minigrad.training.objective import Objective
 from minigrad.training.relation import tell_nothing
-from minigrad.training.targets import as_examples
 
 ROWS = 512  # looked at, drawn at random
 STEPS = 10  # made with the rate that is given, and with others
@@ -113,7 +113,7 @@ def health(model: Model, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | N
     trial = copy.deepcopy(model)
     objective = Objective(trial, loss)  # which says what is no loss
     with np.errstate(all="ignore"), one_blas_thread():  # more of them wait for each other longer than they multiply
-        examples = as_examples(trial, x, t, loss, None, None)
+        examples = as_examples(trial, loss, Dataset(x, t))
         rows = np.random.default_rng(seed).permutation(len(examples))[:ROWS]
         batch = trial.admit(np.asarray(examples.x)[rows]), examples.targets(rows)
         beside_others = objective.value(batch[0], batch[1][::-1])

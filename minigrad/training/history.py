@@ -1,7 +1,8 @@
-"""What is known of a training: its epochs, the history that they make, and why it stopped."""
+"""What is known of a training: its epochs, the history that they make, which was the best, and why it stopped."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,45 @@ class History:
             mark = " (best)" if place + 1 == self.best_epoch else ""
             rows.append([f"{place + 1}{mark}", *(f"{values[place]:.4g}" for values in columns.values())])
         return rows
+
+
+SMALLER = ("loss", "error", "mae", "mse", "rmse", "brier", "deviance", "perplexity")
+"""Words in the name of a measure of which less is better."""
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Which of the measures says what epoch is the best: the validation loss, or the one of this name."""
+
+    name: str = "loss"
+
+    @property
+    def key(self) -> str:
+        """Its name in `History.metrics`."""
+        return f"validation_{self.name}"
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        words = self.name.lower().replace("-", "_").split("_")
+        return -1 if any(word in words for word in SMALLER) else 1
+
+    def values(self, history: History) -> list[float]:
+        """Its value after each epoch."""
+        if self.name == "loss":
+            return history.validation_loss
+        if self.key not in history.metrics:
+            there = ", ".join(name.removeprefix("validation_") for name in history.metrics)
+            raise ValueError(f"monitor={self.name!r}: there is no such measure; there is loss, {there}")
+        return history.metrics[self.key]
+
+    def best(self, history: History) -> float:
+        """The value of the best epoch, times the sign; -inf before there is one."""
+        return -math.inf if history.best_epoch is None else self.sign * self.values(history)[history.best_epoch - 1]
+
+    def is_best(self, history: History) -> bool:
+        """Whether the latest epoch is better than the best one before."""
+        return self.sign * self.values(history)[-1] > self.best(history)
 
 
 class DivergenceError(FloatingPointError):

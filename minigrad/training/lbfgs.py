@@ -10,9 +10,9 @@ import numpy as np
 
 from minigrad.model import Model, Snapshot
 from minigrad.parameter import Array, walk
+from minigrad.training.dataset import Dataset, as_examples
 from minigrad.training.history import DivergenceError, History
 from minigrad.training.objective import Objective
-from minigrad.training.targets import as_examples
 from minigrad.version import installing
 
 
@@ -42,7 +42,7 @@ def minimize_lbfgs(
         raise ValueError(f"iterations={iterations}: make at least one")
     model = objective.model
     _refuse_noise(model)
-    examples = as_examples(model, x, t, objective.given, sample_weight, None)
+    examples = as_examples(model, objective.given, Dataset(x, t, sample_weight))
     examples.check_weights("training")
     rows = np.arange(len(examples))
     batch = model.admit(examples.x), examples.targets(rows), examples.weights(rows)

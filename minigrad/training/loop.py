@@ -10,23 +10,23 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
 from minigrad.configured import require
-from minigrad.data.examples import Batch, Batches, WeightedMean
+from minigrad.data.examples import Batch, Batches, InBlocks, WeightedMean
 from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.training.communicator import communicator_of
+from minigrad.training.dataset import ClassWeight, Dataset, Rows, rows_of
 from minigrad.training.history import DivergenceError, Epoch, History, NotFinite
 from minigrad.training.objective import Objective
-from minigrad.training.rows import Rows, prepare_rows
-from minigrad.training.targets import ClassWeight
 
 Augment: TypeAlias = "Callable[[Array, np.random.Generator], Array]"
 Shuffle: TypeAlias = bool | Literal["windows"]
@@ -97,14 +97,9 @@ def epochs(
     finite, DivergenceError when training leaves the finite numbers; model and optimizer are then as they were at the
     start of that epoch.
     """
-    objective = Objective(model, loss, l2, l1)
-    training = Training(objective, optimizer, batch_size, shuffle, augment, seed, comm)
-
-    def prepare(class_weight: ClassWeight | None) -> tuple[Rows, Rows | None]:
-        return prepare_rows(model, x, t, loss, sample_weight, class_weight, shuffle)
-
-    communicator = objective.communicator
-    rows, _ = communicator.share_out(*communicator.prepare(prepare, t, loss, class_weight))
+    training = Training(Objective(model, loss, l2, l1), optimizer, batch_size, shuffle, augment, seed, comm)
+    communicator = training.objective.communicator
+    rows, _ = communicator.share_out(*training.prepare(Dataset(x, t, sample_weight, class_weight)))
     communicator.start_alike()
     return training.epochs(rows)
 
@@ -127,6 +122,10 @@ class Training:
     def __post_init__(self) -> None:
         require("optimizer", self.optimizer, Optimizer, "SGD(learning_rate=0.5)")
         require_count("batch_size", self.batch_size, "a batch has at least one row")
+        if not isinstance(self.shuffle, bool) and self.shuffle != "windows":
+            raise ValueError(
+                f'shuffle={self.shuffle!r}: it is True, False, or "windows", for rows that memory does not hold'
+            )
         if not (self.augment is None or callable(self.augment)):
             raise TypeError(
                 f"augment={self.augment!r}: give a function of (x, rng), such as minigrad.data.augment.shifts(2)"
@@ -134,6 +133,31 @@ class Training:
         self.optimizer.bind(self.objective.model)
         self.objective.communicator = communicator_of(self.comm, self.objective, self.optimizer)
         self.seed = self.objective.communicator.seed(self.seed)
+
+    def prepare(self, data: Dataset, validation: Any = None) -> tuple[Rows, Rows | None]:
+        """The rows to train on, and those that `validation` keeps from that, if any."""
+        return self.objective.communicator.prepare(data, self.objective.given, partial(self._prepared, validation))
+
+    def _prepared(self, validation: Any, data: Dataset) -> tuple[Rows, Rows | None]:
+        model, loss = self.objective.model, self.objective.given
+        rows, held_out = rows_of(model, loss, data, in_windows=self.shuffle == "windows"), None
+        if isinstance(validation, InBlocks):
+            validation = validation, None
+        if isinstance(validation, tuple) and len(validation) == 2:
+            try:
+                held_out = rows_of(model, loss, Dataset(*validation, class_weight=data.class_weight))
+            except ValueError as error:
+                raise ValueError(f"validation: {error}") from error
+        elif isinstance(validation, int | float | np.number):
+            rows, held_out = rows.hold_out(cast(float, validation), self.seed or 0)
+        elif validation is not None:
+            raise TypeError(
+                f"validation={validation!r:.40}: give a fraction of the rows, such as 0.1, or a pair (x, t)"
+            )
+        rows.check_weights("training")
+        if held_out is not None:
+            held_out.check_weights("validation")
+        return rows, held_out
 
     def epochs(self, rows: Rows, expected: int | None = None) -> Iterator[Epoch]:
         """Epoch after epoch, without end; `expected` is how many will be asked for, if that is known.

@@ -1,12 +1,8 @@
-"""How good a model is on rows, after an epoch: the loss, what fits it, and measures of the user's own; and which epoch
-was the best.
-"""
+"""How good a model is on rows, after an epoch: the loss, what fits it, and measures of the user's own."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -15,51 +11,14 @@ import numpy as np
 from minigrad.data.examples import WeightedMean
 from minigrad.losses import PADDING
 from minigrad.parameter import Array
-from minigrad.training.history import History
+from minigrad.training.dataset import Rows
+from minigrad.training.history import Monitor
 from minigrad.training.objective import Objective
-from minigrad.training.rows import Rows
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 """f(t, p): targets (labels, where the model was trained on labels) and outputs; (m,) each where there is one output."""
 
 ROWS_AT_ONCE = 1024
-SMALLER = ("loss", "error", "mae", "mse", "rmse", "brier", "deviance", "perplexity")
-"""Words in the name of a measure of which less is better."""
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """Which of the measures says what epoch is the best: the validation loss, or the one of this name."""
-
-    name: str = "loss"
-
-    @property
-    def key(self) -> str:
-        """Its name in `History.metrics`."""
-        return f"validation_{self.name}"
-
-    @property
-    def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
-        words = self.name.lower().replace("-", "_").split("_")
-        return -1 if any(word in words for word in SMALLER) else 1
-
-    def values(self, history: History) -> list[float]:
-        """Its value after each epoch."""
-        if self.name == "loss":
-            return history.validation_loss
-        if self.key not in history.metrics:
-            there = ", ".join(name.removeprefix("validation_") for name in history.metrics)
-            raise ValueError(f"monitor={self.name!r}: there is no such measure; there is loss, {there}")
-        return history.metrics[self.key]
-
-    def best(self, history: History) -> float:
-        """The value of the best epoch, times the sign; -inf before there is one."""
-        return -math.inf if history.best_epoch is None else self.sign * self.values(history)[history.best_epoch - 1]
-
-    def is_best(self, history: History) -> bool:
-        """Whether the latest epoch is better than the best one before."""
-        return self.sign * self.values(history)[-1] > self.best(history)
 
 
 def check_metrics(given: Mapping[str, Metric] | None, monitor: str | None, *, held_out: bool) -> Monitor:

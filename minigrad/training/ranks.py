@@ -15,6 +15,7 @@ import copy
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -27,9 +28,9 @@ from minigrad.model import Snapshot, put
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.training.communicator import Communicator
+from minigrad.training.dataset import Change, Dataset
 from minigrad.training.history import NotFinite
 from minigrad.training.objective import Objective
-from minigrad.training.targets import Change, ClassWeight
 from minigrad.training.windows import Windows, balanced
 
 Result = TypeVar("Result")
@@ -251,16 +252,16 @@ class Ranks(Communicator):
         """One seed for all."""
         return self.of_first(np.random.SeedSequence().entropy if seed is None else seed)
 
-    def prepare(self, make: Callable[[Any], Result], t: Any, loss: Loss, class_weight: ClassWeight | None) -> Result:
-        """What `make(class_weight)` gives, on every rank, for the labels of all: one's own rows may lack some."""
-        model, known = self._model, self._model.classes
+    def prepare(self, data: Dataset, loss: Loss, make: Callable[[Dataset], Result]) -> Result:
+        """What `make(data)` gives, on every rank, for the labels of all: one's own rows may lack some."""
+        model, known, t = self._model, self._model.classes, data.t
         counts = self._labels(t if loss.labels and t is not None and np.ndim(t) == 1 else None)
-        if counts and class_weight == "balanced":
-            class_weight = balanced(counts)
+        if counts and data.class_weight == "balanced":
+            data = replace(data, class_weight=balanced(counts))
         try:
             if counts and known is None:
                 model.classes = LabelEncoder(list(counts)).classes
-            return self.agree(lambda: make(class_weight))
+            return self.agree(lambda: make(data))
         except Exception:
             model.classes = known
             raise

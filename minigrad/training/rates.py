@@ -20,9 +20,9 @@ from minigrad.configured import require
 from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
+from minigrad.training.dataset import Dataset, as_examples
 from minigrad.training.loop import make_step, require_count
 from minigrad.training.objective import Objective
-from minigrad.training.targets import as_examples
 
 WORSE = 4.0
 """So many times the loss at the beginning is too much: it ends there."""
@@ -72,7 +72,7 @@ def learning_rates(
         raise ValueError(f"lowest={lowest}, highest={highest}: rates rise from a positive one to a larger one")
     trial, moving = copy.deepcopy(model), copy.deepcopy(optimizer)
     objective = Objective(trial, loss)
-    examples = as_examples(trial, x, t, loss, None, None)
+    examples = as_examples(trial, loss, Dataset(x, t))
     rising = np.geomspace(lowest, highest, steps).tolist()
     rates: list[float] = []
     losses: list[float] = []

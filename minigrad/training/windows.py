@@ -16,7 +16,7 @@ from minigrad.data.sources import ROWS
 from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.parameter import Array
-from minigrad.training.targets import Change, ClassWeight, as_examples, encoder_of
+from minigrad.training.dataset import Change, ClassWeight, Dataset, as_examples, encoder_of
 
 log: logging.Logger = logging.getLogger("minigrad")
 
@@ -41,7 +41,7 @@ class Windows:
     `rank` of `ranks` has every so many-th block.
     """
 
-    def __init__(self, model: Model, blocks: Blocks, loss: Loss, class_weight: ClassWeight | None) -> None:
+    def __init__(self, model: Model, loss: Loss, blocks: Blocks, class_weight: ClassWeight | None) -> None:
         self._model, self._blocks, self._loss, self._class_weight = model, blocks, loss, class_weight
         self._held: Held | None = None
         self._whole: Array | None = None  # rows of each class, where known
@@ -73,7 +73,7 @@ class Windows:
         return f"{len(self._blocks)} blocks, {self._blocks.window} a window{held}, {digest.hexdigest()[:16]}"
 
     def _examples(self, x: Array, t: Array, w: Array | None) -> Examples:
-        return as_examples(self._model, x, t, self._loss, w, self._class_weight)
+        return as_examples(self._model, self._loss, Dataset(x, t, w, self._class_weight))
 
     def epoch(
         self, seed: int, epoch: int, shuffle: Any, batch_size: int, change: Change | None = None
@@ -151,21 +151,20 @@ class Windows:
                 log.warning(UNEVEN.format(apart=apart))
 
 
-def as_windows(
-    model: Model, x: Any, t: Any, loss: Loss, sample_weight: Any, class_weight: ClassWeight | None
-) -> Windows:
+def as_windows(model: Model, loss: Loss, data: Dataset) -> Windows:
     """Blocks as given for x, or arrays x, t and weights cut into blocks."""
-    if isinstance(x, Blocks):
-        for name, value in (("t", t), ("sample_weight", sample_weight)):
-            if value is not None:
+    given = {"x": data.x, "t": data.t, "sample_weight": data.sample_weight}
+    if isinstance(data.x, Blocks):
+        for name in ("t", "sample_weight"):
+            if given[name] is not None:
                 raise ValueError(
                     f"{name} comes with the blocks: give None for it, and blocks (x, t) or (x, t, weights)"
                 )
-        return Windows(model, x, loss, class_weight)
-    if t is None:
+        return Windows(model, loss, data.x, data.class_weight)
+    if data.t is None:
         raise ValueError("t is None: only Blocks bring their targets along")
-    parts = [part if hasattr(part, "shape") else np.asarray(part) for part in (x, t, sample_weight) if part is not None]
-    return Windows(model, Blocks(tuple(map(_plain, parts))), loss, class_weight)
+    parts = [part if hasattr(part, "shape") else np.asarray(part) for part in given.values() if part is not None]
+    return Windows(model, loss, Blocks(tuple(map(_plain, parts))), data.class_weight)
 
 
 def _plain(array: Any) -> Any:

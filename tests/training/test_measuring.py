@@ -17,8 +17,7 @@ from minigrad import (
     state,
 )
 from minigrad.metrics import mean_absolute_error
-from minigrad.training.history import History
-from minigrad.training.measuring import Monitor
+from minigrad.training.history import History, Monitor
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 T = X[:, 0] * X[:, 1]

@@ -785,7 +785,7 @@ def test_a_memory_mapped_x_is_not_copied(tmp_path: Any, kind: Any, monkeypatch: 
             super().__init__(*args, **options)
             made.append(self)
 
-    monkeypatch.setattr("minigrad.training.targets.Examples", Recording)
+    monkeypatch.setattr("minigrad.training.dataset.Examples", Recording)
     fitted = [network(1, Sigmoid()) for _ in range(2)]
     for model, rows in zip(fitted, (mapped, np.array(mapped)), strict=True):
         model.fit(rows, t, **binary(validation=0.2, optimizer=SGD(0.01)))

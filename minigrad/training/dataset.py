@@ -1,15 +1,19 @@
-"""From x and t as users have them to checked examples: labels become targets, and weights count."""
+"""From x and t as users have them to checked examples: labels become targets, and weights count.
+
+`Rows` is what the loop asks of rows, in memory (`data.examples`) or read block by block (`windows`).
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from minigrad.data.examples import Examples, as_numbers, check_fractions
+from minigrad.data.examples import Batch, Batches, Examples, InBlocks, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
@@ -28,10 +32,46 @@ Change: TypeAlias = Callable[[Array], Array]
 ROWS_AT_ONCE = 65_536  # looked through together for numbers that an Embedding lacks
 
 
-def as_examples(
-    model: Model, x: Any, t: Any, loss: Loss, sample_weight: Any, class_weight: ClassWeight | None
-) -> Examples:
-    """The rows, checked against each other and against the model; labels make `model.classes`."""
+@dataclass(frozen=True)
+class Dataset:
+    """Rows as a user gives them: x and t, weights of rows and of classes."""
+
+    x: Any
+    t: Any
+    sample_weight: Any = None
+    class_weight: ClassWeight | None = None
+
+
+class Rows(Protocol):
+    """Rows with their targets and weights, checked against a model and a loss, handed out in batches."""
+
+    def epoch(
+        self, seed: Any, epoch: int, shuffle: bool, batch_size: int, change: Change | None = None
+    ) -> Iterator[Batches]:
+        """The batches of an epoch, in runs; `change` is given the x of each."""
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """All rows as they stand, batch by batch."""
+
+    def hold_out(self, share: float, seed: int) -> tuple[Rows, Rows]:
+        """The rows without a share of them, and that share."""
+
+    def check_weights(self, purpose: str) -> None:
+        """Raise ValueError where the rows weigh nothing, or more than can be added up."""
+
+
+def rows_of(model: Model, loss: Loss, data: Dataset, *, in_windows: bool = False) -> Rows:
+    """The rows of a dataset, checked: in memory, or read in windows of blocks. Labels make `model.classes`."""
+    if in_windows or isinstance(data.x, InBlocks):
+        from minigrad.training.windows import as_windows  # `import minigrad` is to be quick: few trainings have blocks
+
+        return as_windows(model, loss, data)
+    return as_examples(model, loss, data)
+
+
+def as_examples(model: Model, loss: Loss, data: Dataset) -> Examples:
+    """The rows, checked against each other and against the model. Labels make `model.classes`."""
+    x, t, sample_weight = data.x, data.t, data.sample_weight
     if isinstance(loss, CategoricalCrossEntropy) and isinstance(model.chain()[-1], Sigmoid):
         log.warning(
             "CategoricalCrossEntropy after a Sigmoid is least where every output is 1, whatever the class, since "
@@ -55,7 +95,7 @@ def as_examples(
         if sample_weight.shape != (len(x),):
             raise ValueError(f"sample_weight has the shape {sample_weight.shape}; {len(x)} rows need ({len(x)},)")
         check_weights(sample_weight)
-    weights = None if class_weight is None else _class_weights(class_weight, encoder, t)
+    weights = None if data.class_weight is None else _class_weights(data.class_weight, encoder, t)
     examples = Examples(
         x,
         t,
