@@ -67,7 +67,6 @@ from minigrad.losses import (
     Quantile,
     SumOfLosses,
 )
-from minigrad.model import Model
 from minigrad.optimizers import (
     SGD,
     Adadelta,
@@ -117,8 +116,8 @@ def derive(layer: Layer, x: Any = None) -> Any:
     return derive(layer, x)
 
 
-Layer.derivation = staticmethod(_derivation)
-Model.tools = tools
+Layer._derivation = staticmethod(_derivation)
+Sequential.tools = tools
 
 __all__ = [
     "CELU",

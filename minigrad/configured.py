@@ -29,7 +29,7 @@ class Configured:
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by which the object is made again: `type(it)(**it.config())`."""
         try:
-            return {name: getattr(self, name) for name in _arguments(self)}
+            return {name: getattr(self, name) for name in arguments_of(self)}
         except AttributeError as error:
             raise AttributeError(
                 f"{type(self).__name__}.__init__ must keep its argument {error.name!r} as self.{error.name}, "
@@ -38,7 +38,7 @@ class Configured:
 
     def __repr__(self) -> str:
         shown = []
-        for name, argument in _arguments(self).items():
+        for name, argument in arguments_of(self).items():
             required = argument.default is argument.empty
             value: Any = getattr(self, name, ... if required else argument.default)
             if value is ...:  # an argument that is not kept
@@ -86,7 +86,8 @@ def _is_a(kind: str, value: Any) -> bool:
     return hasattr(type(value), "__index__" if kind == "int" else "__float__") or (kind == "Rate" and callable(value))
 
 
-def _arguments(thing: Configured) -> dict[str, inspect.Parameter]:
+def arguments_of(thing: Configured) -> dict[str, inspect.Parameter]:
+    """The arguments of its constructor, by name."""
     cls: type = type(thing)
     return _of_constructor(cls)
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import TypeAlias
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, decaying, walk
 
 Shape: TypeAlias = "tuple[int, ...] | None"
 
@@ -66,7 +66,7 @@ def layer_table(
 
 def _products(layer: Layer, given: Shape, shape: Shape) -> int | None:
     """How many multiplications by weights a row costs; None where the shapes are not known."""
-    weights = [w for inner in walk([layer]) for name in inner.decaying if (w := inner.params[name]).ndim > 1]
+    weights = [w for inner in walk([layer]) for name in decaying(inner) if (w := inner.params[name]).ndim > 1]
     if not weights:
         return 0
     if given is None or shape is None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array, owner_of, walk
+from minigrad.parameter import Array, owner_of, states_of, walk
 
 
 class Model(Layer):
@@ -28,6 +28,16 @@ class Model(Layer):
     preparation: dict[str, Any] | None = None
     """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
 
+    _lasting: ClassVar[tuple[str, ...]] = (
+        *Layer._lasting,
+        "theta",
+        "dtheta",
+        "classes",
+        "boundary",
+        "steps_by_hand",
+        "preparation",
+    )
+
     tools: ClassVar[Tools]
     """What rooms above the textbook do for a model; `minigrad/__init__.py` puts it here."""
 
@@ -36,8 +46,18 @@ class Model(Layer):
         """The shape of one row of x, as far as it is known."""
         return self.input_shape
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_programs"}
+    def admit(self, x: Any) -> Any:
+        """x as the layers take it; a Sequential checks the shape and casts to its dtype here."""
+        return np.asarray(x)
+
+    def chain(self) -> tuple[Layer, ...]:
+        """The layers whose forwards, one after the other, are the model's."""
+        return (self,)
+
+
+def chain_of(layer: Layer) -> tuple[Layer, ...]:
+    """The layers whose forwards, one after the other, are this layer's: itself alone, unless it is a model."""
+    return layer.chain() if isinstance(layer, Model) else (layer,)
 
 
 class Program(Protocol):
@@ -130,8 +150,8 @@ def claim(owner: Layer, layers: Iterable[Layer]) -> None:
     """
     found, seen = list(walk(layers)), set[int]()
     for layer in found:
-        if any(sum(other is inner for other in found) > 1 for inner in layer.shared):
-            layer.stand_beside()
+        if any(sum(other is inner for other in found) > 1 for inner in layer._shared()):
+            layer._stand_beside()
     found = list(walk(layers))
     together = {id(layer) for layer in found}
     for layer in found:
@@ -158,7 +178,7 @@ class Snapshot:
         self.saved: list[tuple[Layer, str, Any]] = [
             (layer, name, value.copy() if _is_plain(value) else copy.deepcopy(value))
             for layer in walk(layers)
-            for name, value in (layer.params | layer.states).items()
+            for name, value in (layer.params | states_of(layer)).items()
         ]
 
     def restore(self) -> None:

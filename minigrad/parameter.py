@@ -28,15 +28,8 @@ class Holder(Protocol):
         """The parameters by name."""
 
     @property
-    def states(self) -> dict[str, Any]:
-        """The state by name."""
-
-    @property
     def layers(self) -> Sequence[Any]:
         """The holders in it."""
-
-    def gradient_name(self, name: str) -> str:
-        """The attribute of a parameter's gradient."""
 
 
 AnyHolder = TypeVar("AnyHolder", bound=Holder)
@@ -98,7 +91,7 @@ class Gradient(Declared):
     """The gradient of a parameter: as large as it, made together with it."""
 
     def __set__(self, layer: Any, value: Any) -> None:
-        if not layer.fixed:  # else nobody asks for it
+        if not layer._fixed:  # else nobody asks for it
             super().__set__(layer, value)
 
     def create(self, layer: Any, value: Any) -> None:
@@ -157,6 +150,27 @@ def declared(cls: type, kind: type[Declared]) -> tuple[Any, ...]:
     return tuple(found.values())
 
 
+def held(layer: Any, markers: Iterable[Declared]) -> dict[str, Any]:
+    """What the layer holds under the names of these markers, as far as it has been set."""
+    attributes = vars(layer)
+    return {marker.name: attributes[marker.name] for marker in markers if marker.name in attributes}
+
+
+def states_of(layer: Any) -> dict[str, Any]:
+    """What a layer keeps without training it, by name: its state and, of a frozen layer, its parameters."""
+    return held(layer, (*layer._parameters, *layer._states) if layer._fixed else layer._states)
+
+
+def gradient_name(layer: Any, name: str) -> str:
+    """The attribute that holds the gradient of the parameter `name`: "dW" for "W"."""
+    return next(marker.gradient.name for marker in layer._parameters if marker.name == name)
+
+
+def decaying(layer: Any) -> list[str]:
+    """The names of a layer's parameters that L2 applies to."""
+    return [marker.name for marker in layer._parameters if marker.decay and marker.name in layer.params]
+
+
 def walk(layers: Iterable[AnyHolder]) -> Iterator[AnyHolder]:
     """Every layer, each before the layers that it contains."""
     for layer in layers:
@@ -182,12 +196,12 @@ def _place(layers: Sequence[Holder], theta: Array, dtheta: Array, start: int) ->
         begin, attributes = start, vars(layer)
         for name, array in layer.params.items():
             stop = start + array.size
-            for vector, held in ((theta, name), (dtheta, layer.gradient_name(name))):
+            for vector, held in ((theta, name), (dtheta, gradient_name(layer, name))):
                 view = vector[start:stop].reshape(array.shape)
                 view[...] = attributes[held]
                 attributes[held] = view
             start = stop
-        for name, value in layer.states.items():
+        for name, value in states_of(layer).items():
             if isinstance(value, np.ndarray) and value.dtype.kind in "fc":
                 attributes[name] = value.astype(theta.dtype)
         start = _place(layer.layers, theta, dtheta, start)

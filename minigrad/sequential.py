@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,15 @@ from minigrad.display import html_table, layer_table, text_table
 from minigrad.habits import MODEL, answering
 from minigrad.layer import Layer
 from minigrad.losses import Loss
-from minigrad.model import Model, Opened, Program, claim, put, run_backward, run_forward, run_predict
+from minigrad.model import Model, Opened, Program, chain_of, claim, put, run_backward, run_forward, run_predict
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array, pack
+from minigrad.parameter import Array, pack, states_of
 from minigrad.training.fit import fit
-from minigrad.training.health import Health, health
 from minigrad.training.loop import epochs
 from minigrad.training.rates import learning_rates
+
+if TYPE_CHECKING:
+    from minigrad.training.health import Health
 
 ROWS_AT_ONCE = 1024
 SOME = 1 << 12
@@ -46,6 +48,8 @@ class Sequential(Model):
     Raises TypeError for what is no list of layers; ValueError for none, for another `dtype`, where two neighbours or
     `input_shape` do not fit, and where a layer already stands in a model.
     """
+
+    _lasting = (*Model._lasting, "_row", "_keeps_integers", "_of_steps")
 
     def __init__(
         self,
@@ -201,6 +205,8 @@ class Sequential(Model):
         ten steps with it and with others, and whether x has anything to do with t. Raises TypeError for what is no loss
         or no optimizer, ValueError for x and t that do not fit.
         """
+        from minigrad.training.health import health  # `import minigrad` is to be quick: few models are looked into
+
         return health(self, x, t, loss, optimizer=optimizer, seed=seed)
 
     def program(
@@ -341,7 +347,7 @@ class Sequential(Model):
         return tuple(
             inner
             for layer, whole in zip(self.layers, own, strict=True)
-            for inner in ((layer,) if whole else layer.chain())
+            for inner in ((layer,) if whole else chain_of(layer))
         )
 
     def _keeps(self, *verbs: str) -> bool:
@@ -366,12 +372,12 @@ def _draw(layers: Iterable[Layer], seeds: np.random.SeedSequence) -> None:
     """Draw anew what each layer without a seed of its own drew when it was made: make it again and take its arrays."""
     for layer in layers:
         stream = seeds.spawn(1)[0]
-        if layer.fixed:
+        if layer._fixed:
             continue
         if layer.layers:
             if getattr(layer, "seed", None) is None:
                 _draw(layer.layers, stream)
         elif layer.config().get("seed", 0) is None:
             drawn = type(layer)(**layer.config() | {"seed": int(stream.generate_state(1, np.uint64)[0])})
-            for name in layer.params | layer.states:
+            for name in layer.params | states_of(layer):
                 put(layer, name, vars(drawn)[name])

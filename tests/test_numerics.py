@@ -17,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minigrad import functions
-from minigrad.layer import Layer
+from minigrad.layer import REGISTRY, Layer
 from minigrad.layers import activations, rectifiers
 from minigrad.layers.activations import (
     ELU,
@@ -192,7 +192,7 @@ rows = pytest.mark.parametrize("row", ROWS, ids=str)
 def test_every_activation_has_a_row() -> None:
     formulas = {
         cls
-        for cls in Layer.registry.values()
+        for cls in REGISTRY.values()
         if cls.__module__ in (activations.__name__, rectifiers.__name__) and cls.forward is not Layer.forward
     }
     compared = {type(row.layer) for row in ROWS} | {Softmax, LogSoftmax, PReLU}

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from minigrad import Dense, Layer, MeanSquaredError, Objective, ReLU, Sequential, Sigmoid, parameter, state
 from minigrad.model import Snapshot, claim
-from minigrad.parameter import owner_of, pack, walk
+from minigrad.parameter import decaying, owner_of, pack, states_of, walk
 
 COPIES: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
 copies = pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])
@@ -100,7 +100,7 @@ def assert_views(model: Sequential, dtype: Any) -> None:
                 assert array.size == 0 or np.shares_memory(array, vector[start : start + array.size])
                 np.testing.assert_array_equal(array.reshape(-1), vector[start : start + array.size])
             start += p.size
-        for value in layer.states.values():
+        for value in states_of(layer).values():
             if isinstance(value, np.ndarray):
                 assert value.dtype == dtype or value.dtype.kind == "i"
         for inner in layer.layers:
@@ -126,7 +126,7 @@ def test_a_lone_layer_is_float64_and_its_gradient_exists_from_first_access() -> 
     assert {a.dtype for a in (*layer.params.values(), *layer.grads.values())} == {np.dtype(np.float64)}
     np.testing.assert_array_equal(Scale(3).dg, np.zeros(3))
     assert Dense(2, 3).dW.shape == (2, 3)
-    assert list(layer.params) == list(layer.grads) == ["g", "h"] and layer.decaying == ["g"]
+    assert list(layer.params) == list(layer.grads) == ["g", "h"] and decaying(layer) == ["g"]
     assert list(Dense(2, 2, bias=False).params) == ["W"]
     assert "not set" in repr(Dense(2, 2, bias=False).b)
 
@@ -190,7 +190,7 @@ def test_parameters_are_collected_over_the_whole_mro_and_overridden_by_name() ->
             self.s = 1.0
 
     layer = Both()
-    assert list(layer.params) == ["m", "b", "c"] and layer.decaying == ["m", "b"] and list(layer.states) == ["s"]
+    assert list(layer.params) == ["m", "b", "c"] and decaying(layer) == ["m", "b"] and list(states_of(layer)) == ["s"]
     assert not np.shares_memory(layer.m, layer.b)
     layer.a = "anything"
     assert layer.a == "anything"
@@ -205,7 +205,7 @@ def test_state_keeps_arrays_generators_and_counters() -> None:
     assert layer.mean is mean and mean.dtype == np.float64
     rng = np.random.default_rng(5)
     layer.rng = rng
-    assert layer.states["rng"] is rng
+    assert states_of(layer)["rng"] is rng
 
 
 @pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5)])
@@ -308,7 +308,7 @@ def test_copies_of_a_layer_are_free(copied: Callable[[Any], Any]) -> None:
 @given(model=models, seed=seeds)
 def test_a_snapshot_restores_parameters_and_state_in_place(model: Sequential, seed: int) -> None:
     x = np.random.default_rng(seed).normal(size=(4, 3))
-    held = {(id(layer), n): v for layer in walk([model]) for n, v in (layer.params | layer.states).items()}
+    held = {(id(layer), n): v for layer in walk([model]) for n, v in (layer.params | states_of(layer)).items()}
     theta = model.theta.copy()
     saved = Snapshot([model])
     first = [model.forward(x) for _ in range(2)]
@@ -322,7 +322,7 @@ def test_a_snapshot_restores_parameters_and_state_in_place(model: Sequential, se
             np.testing.assert_array_equal(model.forward(x), y)
     assert counts == [layer.count for layer in walk([model]) if isinstance(layer, Scale)]
     for layer in walk([model]):
-        for name, value in (layer.params | layer.states).items():
+        for name, value in (layer.params | states_of(layer)).items():
             assert value is held[id(layer), name]
 
 

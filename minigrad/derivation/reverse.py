@@ -17,7 +17,7 @@ from minigrad.derivation.reductions import spread
 from minigrad.derivation.rules import rule_of
 from minigrad.derivation.trace import DerivationError, Inner, Node, Trace, line_of
 from minigrad.layer import Layer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, gradient_name, walk
 from minigrad.programs.arrays import arrays_in, owner, raw
 
 ITS_OWN = (
@@ -114,7 +114,7 @@ class Reverse:
         """Add the gradients of this call to those of its later ones."""
         for each in walk([layer]):
             for name in each.params:
-                there = vars(each)[each.gradient_name(name)]
+                there = vars(each)[gradient_name(each, name)]
                 total = self._sums.get((id(each), name))
                 self._sums[id(each), name] = there + 0 if total is None else total + there
                 there[...] = self._sums[id(each), name]

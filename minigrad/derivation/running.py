@@ -16,10 +16,9 @@ import numpy as np
 
 from minigrad.derivation.reverse import Reverse
 from minigrad.derivation.trace import DerivationError, Inner, Trace, frames_here, frames_of, line_of
-from minigrad.inherited import TRACING
-from minigrad.layer import Layer
+from minigrad.layer import TRACING, Layer, whole_copy
 from minigrad.model import put
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, gradient_name, states_of, walk
 from minigrad.programs.arrays import Recorded, Unrecordable, raw
 
 
@@ -102,7 +101,7 @@ def traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Array, trace: Trac
     """The layer's own forward on recording arrays; what it has kept of them is plain arrays after that."""
     try:
         for inner in walk([layer]):
-            for name, array in (inner.params | inner.states).items():
+            for name, array in (inner.params | states_of(inner)).items():
                 if isinstance(array, np.ndarray):
                     vars(inner)[name] = Recorded(array, trace.tape)
         raised = Unrecordable.raised()
@@ -121,7 +120,7 @@ def _traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded, trace: 
     for inner in walk([layer]):
         for array in inner.params.values():
             trace.introduce(array, active=True)
-        for value in inner.states.values():
+        for value in states_of(inner).values():
             if isinstance(value, Recorded):
                 trace.introduce(value, active=False, state=True)
     with _inner_calls(layer, trace):
@@ -195,7 +194,7 @@ def backward(layer: Layer, dy: Any) -> Any:
             continue
         for name, array in inner.params.items():
             dW = reverse.of(raw(array))
-            vars(inner)[inner.gradient_name(name)][...] = 0 if dW is None else dW
+            vars(inner)[gradient_name(inner, name)][...] = 0 if dW is None else dW
     if kept.x.dtype.kind != "f":
         return None
     dx = reverse.of(kept.x)
@@ -207,7 +206,7 @@ def gradients(layer: Layer, x: Any, dy: Any, *, asking: bool = False) -> list[Ar
 
     No backward is asked, not of inner layers either unless `asking`. The layer is left alone. Raises DerivationError.
     """
-    layer, trace, x = copy.deepcopy(layer), Trace(), np.asarray(x)
+    layer, trace, x = whole_copy(layer), Trace(), np.asarray(x)
     try:
         y = traced(layer, type(layer).forward, x, trace)
     except Unrecordable as error:
@@ -234,7 +233,7 @@ def refusal(error: Exception) -> DerivationError:
 
 
 def _states(layer: Layer) -> list[tuple[Layer, str, Any]]:
-    return [(inner, name, copy.deepcopy(value)) for inner in walk([layer]) for name, value in inner.states.items()]
+    return [(inner, name, copy.deepcopy(value)) for inner in walk([layer]) for name, value in states_of(inner).items()]
 
 
 def _has_recorded(value: Any) -> bool:

@@ -7,7 +7,6 @@ gradient as d and that name. What is used once stands in the expression that use
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections import Counter
@@ -23,7 +22,7 @@ from minigrad.derivation.insertion import with_kept
 from minigrad.derivation.places import is_slicing
 from minigrad.derivation.trace import DerivationError, Node
 from minigrad.derivation.traces import AsIn, InnerBackward, Placing, Traces, paths
-from minigrad.layer import Layer
+from minigrad.layer import Layer, whole_copy
 from minigrad.parameter import Array
 from minigrad.programs.arrays import arrays_in
 
@@ -57,7 +56,7 @@ class Written:
 
 def write(layer: Layer, x: Any) -> Written:
     """The backward of a layer, derived from its forward for rows like x. Raises DerivationError."""
-    return _Method(copy.deepcopy(layer), _rows(np.asarray(x))).written()
+    return _Method(whole_copy(layer), _rows(np.asarray(x))).written()
 
 
 def _rows(x: Array) -> Array:

@@ -21,7 +21,7 @@ from minigrad.derivation.expressions import REDUCED
 from minigrad.derivation.rule import rule_name
 from minigrad.derivation.rules import is_constant, rule_of
 from minigrad.layer import Layer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, states_of, walk
 from minigrad.programs.arrays import Recorded, arrays_in, owner
 
 PACKAGE = str(Path(__file__).parent.parent)
@@ -72,7 +72,7 @@ class Inner:
     @property
     def may_run_again(self) -> bool:
         """Whether it gives the same each time."""
-        return not any(each.states for each in walk([self.layer]))
+        return not any(states_of(each) for each in walk([self.layer]))
 
 
 class Trace:

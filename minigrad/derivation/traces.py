@@ -20,7 +20,7 @@ from minigrad.derivation.rule import rule_name
 from minigrad.derivation.running import refusal, traced
 from minigrad.derivation.trace import DerivationError, Inner, Node, Trace
 from minigrad.layer import Layer
-from minigrad.parameter import Array, pack
+from minigrad.parameter import Array, gradient_name, pack
 from minigrad.programs.arrays import Recorded, Unrecordable, raw
 
 
@@ -164,7 +164,7 @@ class Traces:
         for inner, path in paths(self.layer):
             if id(inner) not in walk.finished:
                 for name, array in inner.params.items():
-                    self.gradients[f"self.{path}{inner.gradient_name(name)}"] = raw(walk.of(array))
+                    self.gradients[f"self.{path}{gradient_name(inner, name)}"] = raw(walk.of(array))
         if self.x.dtype.kind == "f":
             self.gradients["return"] = raw(walk.of(self.x))
         self.called[id(y)] = "y"

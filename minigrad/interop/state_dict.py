@@ -19,7 +19,7 @@ from minigrad.layer import Layer
 from minigrad.layers.dense import Dense
 from minigrad.layers.normalization import BatchNorm
 from minigrad.model import Model, put
-from minigrad.parameter import Array
+from minigrad.parameter import Array, states_of
 from minigrad.saving import ModelFileError
 from minigrad.saving.building import check_numbers
 from minigrad.saving.format import content, naming, tensors_in
@@ -72,7 +72,7 @@ def _places(model: Model) -> dict[str, list[Slot]]:
     """The layers that a state_dict has tensors for, by their places ("0", "2.1"): their slots, as tensors are named."""
     places: dict[str, list[Slot]] = defaultdict(list)
     for layer, name, tensor, axes in slots(model):
-        known = any((cls, own) in TORCH for cls in type(layer).__mro__ for own in layer.params | layer.states)
+        known = any((cls, own) in TORCH for cls in type(layer).__mro__ for own in layer.params | states_of(layer))
         known = known or isinstance(layer, BatchNorm)
         if (known or name in layer.params) and not isinstance(vars(layer)[name], np.random.Generator):
             whole = next((w for w in WHOLE if tensor.endswith(w)), tensor.rpartition(".")[2])

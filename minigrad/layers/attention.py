@@ -180,7 +180,7 @@ class PositionalEncoding(Layer):
 
     def backward(self, dy: Array) -> Array:
         """dy (B, T, F) -> dx of the same shape; the learned positions set their gradient."""
-        if self.learned is not None and not self.learned.fixed:
+        if self.learned is not None and not self.learned._fixed:
             self.learned.dW[...] = 0
             self.learned.dW[: dy.shape[1]] = (dy if self.real is None else dy * self.real).sum(axis=0)
         return dy

@@ -30,6 +30,8 @@ class Dropout(Layer):
 
     rng: np.random.Generator = state()
 
+    _freezable = True
+
     def __init__(self, rate: float, *, seed: int | None = None) -> None:
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout({rate}): the rate is the share that is dropped, at least 0 and less than 1")
@@ -39,7 +41,7 @@ class Dropout(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
-        if self.fixed:
+        if self._fixed:
             self.m: Any = 1 - self.rate
             return x
         x = floating(x)

@@ -35,6 +35,8 @@ class Embedding(Layer):
     tied = False
     """Whether a Tied uses W as well, elsewhere in the model."""
 
+    _lasting = (*Layer._lasting, "tied")
+
     def __init__(self, vocabulary: int, features: int, *, padding: int | None = None, seed: int | None = None) -> None:
         if vocabulary < 1 or features < 1:
             raise ValueError(f"Embedding({vocabulary}, {features}): both numbers must be at least 1")
@@ -64,7 +66,7 @@ class Embedding(Layer):
 
     def backward(self, dy: Array) -> None:
         """dy (B, …, O) -> None; sets dW (V, O)."""
-        if self.fixed:
+        if self._fixed:
             return
         if not self.tied:  # else Tied has set dW: its own share of the gradient
             self.dW[...] = 0

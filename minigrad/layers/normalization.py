@@ -93,6 +93,8 @@ class BatchNorm(Normalization):
     running_mean: Array = state()
     running_var: Array = state()
 
+    _freezable = True
+
     def __init__(self, features: int, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
         self._begin(features, eps, affine)
         self.momentum = momentum
@@ -102,7 +104,7 @@ class BatchNorm(Normalization):
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape; moves the running statistics. Raises ValueError for n < 2."""
-        if self.fixed:
+        if self._fixed:
             self.r: Array = 1 / np.sqrt(self.running_var + self.eps)
             return self.predict(x)
         self.n: int = x.size // x.shape[-1]
@@ -123,7 +125,7 @@ class BatchNorm(Normalization):
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma and dbeta (I,)."""
         scale = self.gamma * self.r if self.affine else self.r
-        if self.fixed:
+        if self._fixed:
             return scale * dy
         dbeta, dgamma = sum_of_rows(dy), sum_of_rows(dy * self.u)
         if self.affine:

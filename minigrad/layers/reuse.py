@@ -21,7 +21,7 @@ class Frozen(Layer):
     features in deep neural networks?", NIPS 2014.
 
     Raises TypeError for what is no layer; ValueError for a layer that stands in a model, which trains it, and for one
-    of your own that infers in another way than it trains and does not know of `fixed`.
+    of your own that infers in another way than it trains.
     """
 
     def __init__(self, layer: Layer) -> None:
@@ -32,7 +32,7 @@ class Frozen(Layer):
         self.layer = layer
         self.layers: tuple[Layer] = (layer,)
         for inner in walk(self.layers):
-            inner.freeze()
+            inner._freeze()
 
     def forward(self, x: Array) -> Array:
         """x -> y, as in inference."""
@@ -79,12 +79,11 @@ class Tied(Layer):
         self.features: int = embedding.features
         self.layers: tuple[Embedding] | tuple[()] = (embedding,)
 
-    @property
-    def shared(self) -> tuple[Layer, ...]:
+    def _shared(self) -> tuple[Layer, ...]:
         """The embedding, which may stand elsewhere in the model."""
         return (self.embedding,)
 
-    def stand_beside(self) -> None:
+    def _stand_beside(self) -> None:
         """The embedding stands elsewhere: it is counted there, and adds its own gradient to this layer's."""
         self.layers, self.embedding.tied = (), True
 

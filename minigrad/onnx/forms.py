@@ -54,6 +54,7 @@ from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.layers.windows import MODES, Windowed
+from minigrad.model import chain_of
 from minigrad.onnx.graph import Form, Graph
 from minigrad.onnx.sequences import attention, bidirectional, positional_encoding, recurrent
 
@@ -178,7 +179,7 @@ def _log_sigmoid(g: Graph, layer: LogSigmoid, x: str) -> str:
 
 
 def _frozen(g: Graph, layer: Frozen, x: str) -> str:
-    return g.chain(layer.layer.chain(), x)
+    return g.chain(chain_of(layer.layer), x)
 
 
 def _tied(g: Graph, layer: Tied, x: str) -> str:

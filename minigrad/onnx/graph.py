@@ -12,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from minigrad.layer import Layer
+from minigrad.model import chain_of
 from minigrad.sequential import Sequential
 from minigrad.version import __version__
 
@@ -109,7 +110,7 @@ class Graph:
         Raises ExportError for a layer that has no ONNX form.
         """
         layer, outside = layers[position], self._prefix
-        chain = layer.chain()
+        chain = chain_of(layer)
         form = self.forms.get(type(layer))  # not of a base class: another forward is another function
         if chain == (layer,) and form is None:
             name = type(layer).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import Any
 
@@ -13,6 +12,7 @@ from minigrad.data.preparation import Preparation
 from minigrad.data.table import Reading
 from minigrad.data.target import Target, interval_names, interval_of, is_of_table, table_of, threshold_of
 from minigrad.data.written_numbers import NumberFormat
+from minigrad.layer import whole_copy
 from minigrad.layers.combine import Average
 from minigrad.model import Model
 from minigrad.pages.step import OpenedError
@@ -42,7 +42,7 @@ class Answering:
             self.title = (
                 f"the mean of {len(self.ensemble.layers)} networks, the first of them {self.ensemble.layers[0]!r}"
             )
-        self.model: Model = copy.deepcopy(model)
+        self.model: Model = whole_copy(model)
         pack([self.model], np.float64)
         self.preparation: Preparation | None = None
         self.target: Target | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.layer import whole_copy
 from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
@@ -47,7 +48,7 @@ class LaidStep:
         self.title: str = repr(model)
         self.loss: str = repr(loss)
         self.optimizer: str = repr(optimizer)
-        work = copy.deepcopy(model)
+        work = whole_copy(model)
         pack([work], np.float64)
         examples = as_examples(work, loss, Dataset(x, t))
         self.classes: list[str] | None = None if work.classes is None else [str(name) for name in work.classes.tolist()]
@@ -63,7 +64,7 @@ class LaidStep:
         step = Step(Objective(work, unchecked, l2), own, rows, targets)
         self.layers: list[str] = [repr(layer) for layer in work.chain()]
         self.absorbed: str | None = None if step.objective._absorbed is None else repr(step.objective._absorbed)
-        real = copy.deepcopy((work, own))
+        real = whole_copy((work, own))
         self._record(step, rows, targets)
         self._prove(real, unchecked, l2, rows, targets)
         self.notation: Notation = Notation(self._with_p(step.objective))

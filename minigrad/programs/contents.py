@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.configured import Configured
+from minigrad.layer import WHOLE
 from minigrad.parameter import Declared
 from minigrad.programs.arrays import Recorded, RecordedGenerator
 
@@ -235,7 +236,7 @@ def snapshot(things: Iterable[Any], left_out: Callable[[Any, str], bool]) -> dic
 
 def copied(things: Any) -> tuple[Any, list[tuple[Any, Any]]]:
     """A deep copy, and the pairs of each thing in it that was copied and its copy."""
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {WHOLE: True}
     double = copy.deepcopy(things, memo)
     originals = memo.pop(id(memo), [])
     return double, [(original, memo[id(original)]) for original in originals if id(original) in memo]

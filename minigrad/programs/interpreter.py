@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer
-from minigrad.parameter import Array, walk
+from minigrad.layer import Layer, whole_copy
+from minigrad.parameter import Array, gradient_name, states_of, walk
 from minigrad.programs.contents import GlobalGenerators
 from minigrad.programs.form import Change, Line, Opaque, Program, Value, View, exchange
 
@@ -45,9 +45,9 @@ def _objects(line: Opaque) -> list[Any]:
 def _undeclared(home: Any) -> dict[str, Any]:
     """What an object holds beside parameters and arrays of state, which lie in the program's own memory."""
     kept = {name for name, value in home.params.items()} if isinstance(home, Layer) else set()
-    kept |= {home.gradient_name(name) for name in kept}
+    kept |= {gradient_name(home, name) for name in kept}
     if isinstance(home, Layer):
-        kept |= {name for name, value in home.states.items() if isinstance(value, np.ndarray)}
+        kept |= {name for name, value in states_of(home).items() if isinstance(value, np.ndarray)}
     return {name: value for name, value in vars(home).items() if name not in kept and name != "_owner"}
 
 
@@ -101,7 +101,7 @@ def _with_copied_generator(line: Line, generators: dict[int, Any]) -> Line:
     home: Any = getattr(line.function, "__self__", None)
     if not isinstance(home, np.random.Generator):
         return line
-    own = generators.setdefault(id(home), copy.deepcopy(home))
+    own = generators.setdefault(id(home), whole_copy(home))
     function: Callable[..., Any] = getattr(own, line.function.__name__)
     return type(line)(function, line.inputs, line.options, line.out, line.part)
 

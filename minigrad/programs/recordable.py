@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.model import Model, run_predict
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, gradient_name, states_of, walk
 from minigrad.programs.arrays import Tape, owner
 from minigrad.programs.form import Position, View
 
@@ -24,7 +24,7 @@ def declared_by(layer: Layer) -> list[str]:
 
 def gradients_of(layer: Layer) -> dict[str, Array]:
     """The layer's gradients by the names of their attributes: "dW" and the like."""
-    return {layer.gradient_name(name): array for name, array in layer.grads.items()}
+    return {gradient_name(layer, name): array for name, array in layer.grads.items()}
 
 
 def title_of(target: Any) -> str:
@@ -85,7 +85,7 @@ class Recordable:
     def left(self) -> Iterator[tuple[Any, Any]]:
         """What it leaves behind, as it is now: arrays and states of generators, with what they belong to."""
         for layer in walk([self.model]):
-            for value in (layer.params | gradients_of(layer) | layer.states).values():
+            for value in (layer.params | gradients_of(layer) | states_of(layer)).values():
                 yield layer, value if isinstance(value, np.ndarray) else repr(value.bit_generator.state)
 
     def others(self) -> list[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, states_of, walk
 from minigrad.programs.arrays import Recorded, RecordedGenerator, Tape, Unrecordable, raw
 from minigrad.programs.contents import GlobalGenerators, SharedState, Unsure, carried_by_function, is_ours, snapshot
 from minigrad.programs.form import Part, Position, View
@@ -117,7 +117,7 @@ def arrays_of(layer: Layer) -> list[Array]:
     return [
         array
         for inner in walk([layer])
-        for array in (inner.params | gradients_of(inner) | inner.states).values()
+        for array in (inner.params | gradients_of(inner) | states_of(inner)).values()
         if isinstance(array, np.ndarray)
     ]
 
@@ -149,7 +149,7 @@ def record(work: Recordable, opaque: Mapping[Position, str]) -> Recording:
     tape.introduce(work.model.theta, "parameter")
     tape.introduce(work.model.dtheta, "gradient")
     for layer in walk([work.model]):
-        for value in layer.states.values():
+        for value in states_of(layer).values():
             if isinstance(value, np.ndarray):
                 tape.introduce(value, "state")
     layers = [layer for n, part in enumerate(work.parts) if n not in opaque for layer in walk([part])]
@@ -159,7 +159,9 @@ def record(work: Recordable, opaque: Mapping[Position, str]) -> Recording:
     try:
         work.begin()
         with (
-            recording_arrays([(layer, layer.params | gradients_of(layer) | layer.states) for layer in layers], tape),
+            recording_arrays(
+                [(layer, layer.params | gradients_of(layer) | states_of(layer)) for layer in layers], tape
+            ),
             watching(watch),
         ):
             work.model.chain()  # asks whether inner models are their layers: that may change, too

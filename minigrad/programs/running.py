@@ -16,6 +16,7 @@ import numpy as np
 from minigrad.blas_threads import blas_threads, steady_blas_threads
 from minigrad.configured import require
 from minigrad.data.examples import Batch, Batches, WeightedMean
+from minigrad.layer import whole_copy
 from minigrad.losses import Loss
 from minigrad.model import Model, run_predict
 from minigrad.optimizers import Optimizer
@@ -265,7 +266,7 @@ def program(
     """
     require("loss", loss, Loss, "MeanSquaredError()")
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
-    model, optimizer = copy.deepcopy(model), copy.deepcopy(optimizer)
+    model, optimizer = whole_copy(model), copy.deepcopy(optimizer)
     row = model.row_shape
     if row is None:
         raise ValueError(

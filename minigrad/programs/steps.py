@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.model import Model, run_predict
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, states_of, walk
 from minigrad.programs.arrays import Recorded, Tape, raw
 from minigrad.programs.contents import copied
 from minigrad.programs.form import Change, Part, Position, View
@@ -88,7 +88,7 @@ class Step(Recordable):
 
     def lasting(self) -> list[Array]:
         """θ, dθ, the optimizer's memory and the layers' state."""
-        states = [value for layer in walk([self.model]) for value in layer.states.values()]
+        states = [value for layer in walk([self.model]) for value in states_of(layer).values()]
         memory = [vars(part)[name] for part, name in self.optimizer.slots()]
         return [self.model.theta, self.model.dtheta, *memory, *(s for s in states if isinstance(s, np.ndarray))]
 
@@ -217,7 +217,7 @@ def textbook_names(work: Recordable, tape: Tape, others: list[tuple[Array, str]]
         for layer in walk([part]):
             trained |= bool(layer.params)
             number += bool(layer.params)
-            held = {n: raw(a) for n, a in (layer.params | gradients_of(layer) | layer.states).items()}
+            held = {n: raw(a) for n, a in (layer.params | gradients_of(layer) | states_of(layer)).items()}
             name((array, f"{n}{number}") for n, array in held.items() if isinstance(array, np.ndarray))
             inner += [(kept.array, f"{n}{number}") for n, kept in vars(layer).items() if isinstance(kept, Recorded)]
         after = f"{'z' if trained else 'a'}{number}"

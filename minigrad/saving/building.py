@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import initializers
-from minigrad.layer import Layer
+from minigrad.layer import REGISTRY, Layer
 from minigrad.model import Model
 from minigrad.parameter import Array, walk
 from minigrad.saving import ModelFileError
@@ -83,7 +83,7 @@ class _Maker:
         return made
 
     def named(self, name: str) -> type[Layer]:
-        for cls in Layer.registry.values():
+        for cls in REGISTRY.values():
             if class_name(cls) == name:
                 return cls
         module, _, own = name.rpartition(":")

@@ -24,7 +24,7 @@ def describe(layer: Layer, beside: Mapping[int, int] | None = None) -> dict[str,
     A layer that stands elsewhere in the model, too, has a "number" where it stands and is {"same": number} there.
     """
     if beside is None:
-        beside = {id(inner): n for n, inner in enumerate(i for each in walk([layer]) for i in each.shared)}
+        beside = {id(inner): n for n, inner in enumerate(i for each in walk([layer]) for i in each._shared())}
     config = {name: _argument(layer, name, value, beside) for name, value in layer.config().items()}
     node: dict[str, Any] = {"class": class_name(type(layer)), "config": config}
     if id(layer) in beside:
@@ -37,7 +37,7 @@ def describe(layer: Layer, beside: Mapping[int, int] | None = None) -> dict[str,
 
 def _argument(layer: Layer, name: str, value: Any, beside: Mapping[int, int]) -> Any:
     if isinstance(value, Layer):
-        elsewhere = value in layer.shared and value not in layer.layers
+        elsewhere = value in layer._shared() and value not in layer.layers
         return {"same": beside[id(value)]} if elsewhere else describe(value, beside)
     if isinstance(value, list | tuple):
         return [_argument(layer, name, item, beside) for item in value]

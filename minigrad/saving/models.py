@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 from minigrad.atomic import replacing, target_of
-from minigrad.attributes import lost
-from minigrad.layer import Layer
 from minigrad.model import Model, Snapshot
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
 from minigrad.saving.building import build
 from minigrad.saving.describing import describe, describe_classes, describe_preparation, tensors_of
@@ -53,24 +50,12 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def loadable(model: Model, path: str | os.PathLike[str]) -> bytes:
-    """The bytes of the model's file, after loading them once. Raises ValueError for a model that can't be loaded.
-
-    A UserWarning names what the file does not hold of a layer, though it is the layer's own.
-    """
+    """The bytes of the model's file, after loading them once. Raises ValueError for a model that can't be loaded."""
     written = encode_model(model, Snapshot([model]), {}, None)
     try:
-        loaded = build(*decode(written))
+        build(*decode(written))
     except ModelFileError as error:
         raise ValueError(f"{path} can't be written, since this model could not be loaded: it {error}") from error
-    for layer, again in zip(walk([model]), walk([loaded]), strict=True):
-        for name in lost(layer, again, Layer):
-            if isinstance(layer, Model) and name in ("theta", "dtheta"):
-                continue  # made of what the layers have
-            warnings.warn(
-                f"{path} does not hold the {name} of {layer!r}: it is {getattr(layer, name)!r} here, and as __init__ "
-                f"makes it once loaded. Declare it with state(), or let __init__ take it as an argument",
-                stacklevel=3,
-            )
     return written
 
 

@@ -16,6 +16,7 @@ from minigrad.layers.standardize import Standardize
 from minigrad.layers.steps import Recurrent
 from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.model import Model, put
+from minigrad.parameter import states_of
 
 GENERATORS = ("PCG64", "PCG64DXSM")  # their states are plain numbers, which can't point outside of an array
 
@@ -54,7 +55,7 @@ def class_name(cls: type[Layer]) -> str:
 
 def slots(layer: Layer, prefix: str = "") -> Iterator[tuple[Layer, str, str, tuple[int, ...] | None]]:
     """Every parameter and state in the order of a Snapshot: the layer, the name, the tensor's name, its axes."""
-    for name in layer.params | layer.states:
+    for name in layer.params | states_of(layer):
         listed = (TORCH[cls, name] for cls in type(layer).__mro__ if (cls, name) in TORCH)
         torch, axes = next(listed, (name, None))
         yield layer, name, prefix + torch, axes

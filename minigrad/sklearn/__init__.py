@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from minigrad.model import chain_of
 from minigrad.version import installing
 
 try:
@@ -127,7 +128,7 @@ class Network(BaseEstimator):
             if loss is not None and type(loss) in LAST:
                 layers.append(LAST[type(loss)]())
         else:
-            given = self.layers.chain() if isinstance(self.layers, Layer) else self.layers
+            given = chain_of(self.layers) if isinstance(self.layers, Layer) else self.layers
             layers = [copy.deepcopy(layer) for layer in given]
         optimizer = Adam() if self.optimizer is None else self.optimizer
         settings = copy.deepcopy(optimizer.config())

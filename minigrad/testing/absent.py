@@ -16,7 +16,7 @@ import numpy as np
 from minigrad import functions
 from minigrad.habits import ARGUMENTS, ARRAY, FUNCTIONS, MODULES
 from minigrad.layer import Layer
-from minigrad.parameter import Array
+from minigrad.parameter import Array, gradient_name
 from minigrad.testing import rewrites
 from minigrad.testing.corrections import Correction
 from minigrad.testing.edits import Edit, slots
@@ -105,7 +105,7 @@ class _Words(ast.NodeTransformer):
         of_parameter = re.fullmatch(r"self\.(\w+)\.grad", ast.unparse(node))
         gradient = self.misspelt.get(ast.unparse(node), "")
         if of_parameter and of_parameter[1] in getattr(self.holder, "params", ()):
-            gradient = self.holder.gradient_name(of_parameter[1])
+            gradient = gradient_name(self.holder, of_parameter[1])
         if gradient:
             return self._put(node, f"self.{gradient}", NO_GRADIENT)
         root = ast.unparse(node).partition(".")[0]
@@ -182,7 +182,7 @@ class _Words(ast.NodeTransformer):
 def _misspelt(written: Written) -> dict[str, str]:
     """What backward sets on self and nothing reads, by the gradient that it has to be, which nothing names."""
     holder, cls = written.holder, type(written.holder)
-    gradients = [holder.gradient_name(name) for name in getattr(holder, "params", ())]
+    gradients = [gradient_name(holder, name) for name in getattr(holder, "params", ())]
     codes = [value.__code__ for value in vars(cls).values() if isinstance(value, FunctionType)]
     named = {name for each in codes for name in (*each.co_names, *each.co_consts) if isinstance(name, str)}
     attributes = [node for node in ast.walk(written.method.tree) if isinstance(node, ast.Attribute)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.layer import Layer
+from minigrad.layer import Layer, whole_copy
 from minigrad.parameter import Array
 from minigrad.testing.methods import SEEN, Method
 from minigrad.testing.slips import Known
@@ -71,7 +70,7 @@ class Asked:
 
     def _like(self, layer: Layer) -> Layer:
         """A copy of it with the parameters of an answer."""
-        own, given = copy.deepcopy(self.layer), {path: array for path, _, array in named_parameters((layer,))}
+        own, given = whole_copy(self.layer), {path: array for path, _, array in named_parameters((layer,))}
         for path, _, array in named_parameters((own,)):
             array[...] = given[path]
         return own

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, states_of, walk
 from minigrad.testing.asked import Asked
 from minigrad.testing.branches import between_branches
 from minigrad.testing.budget import CHECK, PROOF, Deadline
@@ -314,7 +314,7 @@ class LayerBench(Bench):
     @property
     def random(self) -> bool:
         """Whether the layer draws random numbers."""
-        states = [value for inner in walk([self.subject.layer]) for value in inner.states.values()]
+        states = [value for inner in walk([self.subject.layer]) for value in states_of(inner).values()]
         return any(isinstance(value, np.random.Generator) for value in states)
 
     def parameters_kept(self, method: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import sys
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from minigrad.derivation.running import gradients
 from minigrad.derivation.source import Written, write
 from minigrad.derivation.trace import DerivationError
-from minigrad.layer import Layer
+from minigrad.layer import REGISTRY, Layer, whole_copy
 from minigrad.parameter import Array, walk
 from minigrad.testing.contract import check
 from minigrad.testing.first_input import find_input
@@ -47,9 +46,9 @@ class Derived:
         known = {**inspect.unwrap(cls.forward).__globals__, "np": np, "scipy": sys.modules.get("scipy")}
         exec(str(self), known, methods)
         place = f"{cls.__qualname__}.pasted"
-        layer = copy.deepcopy(self.layer)
+        layer = whole_copy(self.layer)
         layer.__class__ = type(cls.__name__, (cls,), {"__module__": cls.__module__, "__qualname__": place} | methods)
-        Layer.registry.pop(f"{cls.__module__}.{place}")
+        REGISTRY.pop(f"{cls.__module__}.{place}")
         return layer
 
     def prove(self) -> Report:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, gradient_name, states_of, walk
 from minigrad.testing import memory
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import OTHER_WIDTHS
@@ -22,7 +22,14 @@ from minigrad.testing.report import Report
 from minigrad.testing.rounding import UNITS, agree, noise_of, same
 from minigrad.testing.rule import Evidence, Refused, Skipped, WrongGradient, WrongShape, like_x, rule
 from minigrad.testing.subject import INPUT, Case
-from minigrad.trained import UNCHANGED, UNDECLARED, undeclared_parameter, undeclared_weight
+from minigrad.training.untrained import (
+    UNCHANGED,
+    UNDECLARED,
+    Undeclared,
+    filled_gradient,
+    undeclared_arrays,
+    undeclared_weight,
+)
 
 COORDINATES = 40
 STEPS = 12
@@ -33,17 +40,16 @@ PREPARING = 0.3  # the part of the time for a proof that may go by before it beg
 @rule("forward and backward run, shapes and dtypes are right")
 def runs(bench: LayerBench) -> str:
     """An ordinary input gives a finite y, and a dx of x's shape; parameters are declared, and stay where they are."""
-    first = "the first input"
+    first, undeclared = "the first input", undeclared_arrays(bench.subject.layer)
     y = bench.forward(bench.x.copy(), first)
     if y.dtype.kind not in "fc" or not np.isfinite(y).all():
         returned = y[~np.isfinite(y)][0] if y.dtype.kind in "fc" else f"an array of {y.dtype}"
         raise Evidence(f"forward returns {returned}", situation=first)
-    before_backward = dict(vars(bench.subject.layer))
     dx = bench.backward(bench.upstream(y), first)
     if y.dtype != np.float64:
         raise Evidence(f"in float64 forward returns {y.dtype}", "forward in a dtype of its own", situation=first)
     like_x(bench.x, dx, first)
-    _pairs_are_declared(bench, before_backward)
+    _pairs_are_declared(bench, undeclared)
     _arrays_are_kept(bench)
     _surrogate_like_y(bench, y)
     return f"x {bench.x.shape} -> y {y.shape}"
@@ -59,14 +65,13 @@ def _surrogate_like_y(bench: LayerBench, y: Array) -> None:
             raise Evidence(f"{what}; forward's y has the shape {y.shape}")
 
 
-def _pairs_are_declared(bench: LayerBench, before_backward: Mapping[str, Any]) -> None:
+def _pairs_are_declared(bench: LayerBench, undeclared: Undeclared) -> None:
     """A pair such as W and dW that __init__ and backward set, and that is not declared, is never trained."""
     for layer in walk([bench.layer]):
         if (name := undeclared_weight(layer)) is not None:
             what = UNCHANGED.format(parameter=name)
             raise Evidence(what, "undeclared weight", parameter=name, promise="parameters are declared")
-    name = undeclared_parameter(bench.subject.layer, vars(bench.layer), before_backward)
-    if name is not None:
+    if (name := filled_gradient(undeclared)) is not None:
         what = UNDECLARED.format(parameter=name)
         raise Evidence(what, "undeclared parameter", parameter=name, promise="parameters are declared")
 
@@ -76,7 +81,7 @@ def _arrays_are_kept(bench: LayerBench) -> None:
     subject = bench.subject
     for inner in walk([subject.layer]):
         for name in inner.params:
-            for held, vector in ((name, subject.theta), (inner.gradient_name(name), subject.dtheta)):
+            for held, vector in ((name, subject.theta), (gradient_name(inner, name), subject.dtheta)):
                 if vars(inner)[held].size and not np.shares_memory(vars(inner)[held], vector):
                     what = f"{type(inner).__name__}.{held} no longer is the array that the model holds"
                     raise Evidence(what, "array replaced", parameter=name, promise="parameters are declared", held=held)
@@ -89,7 +94,9 @@ def _lasting(bench: LayerBench) -> str:
         return value.bit_generator.state if isinstance(value, np.random.Generator) else copy.copy(value)
 
     layer = bench.subject.layer
-    own = {name: value for name, value in vars(layer).items() if name in vars(bench.layer) and name not in layer.states}
+    own = {
+        name: value for name, value in vars(layer).items() if name in vars(bench.layer) and name not in states_of(layer)
+    }
     kinds = int | float | np.ndarray | np.random.Generator
     before = {name: content(value) for name, value in own.items() if isinstance(value, kinds)}
     bench.subject.forward(bench.x)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.parameter import Array
+from minigrad.parameter import Array, gradient_name
 from minigrad.testing.asked import Change, Values, apart, gradients, holds, run, running, same, wanted_of
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import LINE_BY_LINE, Deadline
@@ -79,7 +79,7 @@ class _Reading:
         self.asked = [bench.asked.values(subject, case) for case in cases]
         self.theirs: Values = self.asked[0][0]
         layer, self.deadline = subject.layer, Deadline(LINE_BY_LINE)
-        self.gradients = {layer.gradient_name(name) for name in layer.params} | {"return"}
+        self.gradients = {gradient_name(layer, name) for name in layer.params} | {"return"}
         self._forward(self.case)
         known = method.known(layer, lambda: layer.backward(self.case.dy.copy()))
         self.known: Known = bench.asked.known("backward", method, known)

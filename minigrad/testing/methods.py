@@ -17,6 +17,7 @@ from typing import Any
 
 from minigrad.derivation.insertion import definition_of
 from minigrad.derivation.profiling import watched
+from minigrad.parameter import gradient_name
 from minigrad.programs.contents import is_ours
 from minigrad.testing.slips import Known
 from minigrad.testing.stand_in import globals_of
@@ -95,7 +96,7 @@ class Method:
         self, holder: Any, run: Callable[[], Any], blamed: str = "", wrong: frozenset[str] = frozenset()
     ) -> Known:
         """What is known of it once `run` has run it, as a method of `holder`."""
-        gradients = {name: holder.gradient_name(name) for name in getattr(holder, "params", ())}
+        gradients = {name: gradient_name(holder, name) for name in getattr(holder, "params", ())}
         scope = self._scope(holder, run)
         return Known(scope, self.constants, self.functions, self.scales, blamed, wrong, gradients)
 
@@ -109,7 +110,7 @@ class Method:
 
         with suppress(Exception), watched(watch):
             run()
-        gradients = [holder.gradient_name(name) for name in getattr(holder, "params", ())]
+        gradients = [gradient_name(holder, name) for name in getattr(holder, "params", ())]
         kept = {key: value for key, value in vars(holder).items() if key not in gradients and key[0] != "_"}
         return {key: value for key, value in seen.items() if key != "self"} | {f"self.{k}": v for k, v in kept.items()}
 

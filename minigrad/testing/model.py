@@ -13,7 +13,7 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.model import Model
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, decaying, walk
 from minigrad.testing.bench import Bench
 from minigrad.testing.contract import check, run
 from minigrad.testing.loss import check_loss
@@ -262,15 +262,15 @@ def composed(bench: ModelBench) -> Skipped | str:
     if rewritten is loss:
         return Skipped("the loss absorbs no layer here")
     value, gradient = bench.gradient(bench.places[0][1])
-    decaying = [(layer, name) for layer in walk([model]) for name in layer.decaying]
-    for layer, name in decaying:
+    penalized = [(layer, name) for layer in walk([model]) for name in decaying(layer)]
+    for layer, name in penalized:
         w = layer.params[name].ravel()
         gradient[bench.span_of(layer, name)] -= bench.l2 * w + bench.l1 * np.sign(w)
     bench.subject.rewind()
     p = model.forward(bench.x)
     plain = loss.forward(p, bench.t)
     model.backward(loss.backward(p, bench.t))
-    weights = [layer.params[name] for layer, name in decaying]
+    weights = [layer.params[name] for layer, name in penalized]
     plain += sum(float((0.5 * bench.l2 * w**2 + bench.l1 * np.abs(w)).sum()) for w in weights)
     if bool(((p < 1e-6) | (p > 1 - 1e-6)).any()):
         return Skipped("outputs are saturated, where only the rewritten form is accurate")

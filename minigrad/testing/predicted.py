@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array
+from minigrad.parameter import Array, states_of
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.derivative import EPS
 from minigrad.testing.inputs import spread_out
@@ -31,7 +31,7 @@ def compared(bench: LayerBench) -> None:
         for situation, x in _inputs(bench, own):
             _differs(bench, situation, x, bench.subject.forward)
         bench.compared = True
-    elif own and bench.layer.layers and not bench.layer.states:
+    elif own and bench.layer.layers and not states_of(bench.layer):
 
         def inferred(x: Array) -> Array:
             bench.subject.rewind()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, gradient_name, walk
 from minigrad.testing import remaining
 from minigrad.testing.asked import Asked
 from minigrad.testing.bench import LayerBench
@@ -121,7 +121,7 @@ def _outcome(found: Correction | None, tried: list[Trials]) -> Outcome:
 
 def result_of(part: Part) -> str:
     """Where a method puts the gradient of a part."""
-    return "return" if part.name == INPUT else f"self.{part.layer.gradient_name(part.name.split('.')[-1])}"
+    return "return" if part.name == INPUT else f"self.{gradient_name(part.layer, part.name.split('.')[-1])}"
 
 
 def _wrong(bench: LayerBench, mismatch: Mismatch) -> tuple[list[Part], Array, Array]:

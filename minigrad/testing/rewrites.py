@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import MethodType
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer
+from minigrad.layer import Layer, whole_copy
 from minigrad.parameter import Array, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.budget import REWRITTEN
@@ -53,7 +52,7 @@ def written_in(layer: Any, *starts: str) -> Iterator[Written]:
 
 def changed(layer: Any, rewritten: list[Written]) -> Any:
     """A copy of the layer in which the edits are made."""
-    other = copy.deepcopy(layer)
+    other = whole_copy(layer)
     holders = _holders(other)
     for each in rewritten:
         with all_made(each.edits):

@@ -26,7 +26,7 @@ OF_NO_ROWS = "cannot reshape array of size 0"
 def declarations(bench: LayerBench) -> None:
     """Whatever layer an attribute holds, `layers` names it, unless `untrained` names the attribute."""
     for layer in walk([bench.layer]):
-        listed = {id(inner) for inner in (*layer.layers, *layer.shared)}
+        listed = {id(inner) for inner in (*layer.layers, *layer._shared())}
         on_purpose = getattr(layer, "untrained", ())
         for name, value in vars(layer).items():
             if name in on_purpose:

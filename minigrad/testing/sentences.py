@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minigrad.trained import DECLARE, NEVER_TRAINED
+from minigrad.training.untrained import DECLARE, NEVER_TRAINED
 
 ONE_ROW = "right at batch size 1 only: the rows of a larger batch are not handled each on its own"
 ONE_ROW_WRONG = "for one row it runs, and is wrong there, too"

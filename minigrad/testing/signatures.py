@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, states_of, walk
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.point import Mismatch
 from minigrad.testing.rounding import matches
@@ -173,7 +173,7 @@ def _exchanged(bench: LayerBench, case: Case, positions: Array, wanted: Array) -
     subject = bench.subject
     subject.theta[...] = case.theta
     y = np.array(subject.forward(case.x.copy()))
-    known = {*subject.layer.params, *subject.layer.grads, *subject.layer.states}
+    known = {*subject.layer.params, *subject.layer.grads, *states_of(subject.layer)}
     kept = {
         name: value.copy()
         for name, value in vars(subject.layer).items()
@@ -278,7 +278,7 @@ def _kept_from_init(bench: LayerBench, case: Case) -> str:
     if "its own parameters" in case.situation:
         return ""
     made = bench.layer
-    known = {*made.params, *made.grads, *made.states}
+    known = {*made.params, *made.grads, *states_of(made)}
     for name, value in vars(made).items():
         if isinstance(value, np.ndarray) and name not in known and value.size > 1 and value.std() > 0:
             for parameter, array in made.params.items():

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from hypothesis import Phase, assume, given, note, settings, strategies as st
 
-from minigrad.layer import Layer
+from minigrad.layer import REGISTRY, Layer
 from minigrad.layers.activations import Tanh
 from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
 from minigrad.layers.bidirectional import Bidirectional
@@ -29,7 +29,7 @@ from minigrad.layers.shape import Columns, Reshape
 from minigrad.layers.standardize import Standardize
 from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.model import Model
-from minigrad.parameter import Array
+from minigrad.parameter import Array, states_of
 from minigrad.sequential import Sequential
 from minigrad.testing.contract import check
 from minigrad.testing.first_input import find_input, usual
@@ -53,7 +53,7 @@ def batches(draw: st.DrawFn, layer: Layer) -> Array:
     with np.errstate(all="ignore"):
         like = find_input(Subject(layer), np.random.default_rng(0))
     # A layer with state may compare rows; of two normalized ones little but rounding is left.
-    shape = (draw(st.integers(3 if layer.states else 1, 4)), *like.shape[1:])
+    shape = (draw(st.integers(3 if states_of(layer) else 1, 4)), *like.shape[1:])
     size = int(np.prod(shape))
     if like.dtype.kind != "f":
         entries: st.SearchStrategy[Any] = st.integers(0, int(getattr(layer, "vocabulary", 2)) - 1)
@@ -251,7 +251,7 @@ def layer_classes() -> list[type[Layer]]:
     """Every layer of the package that can be made, in the order of their names; models are made by `networks`."""
     return [
         cls
-        for name, cls in sorted(Layer.registry.items())
+        for name, cls in sorted(REGISTRY.items())
         if cls.__module__.startswith("minigrad.")
         and not issubclass(cls, Model)
         and not cls.__name__.startswith("_")

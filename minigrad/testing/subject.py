@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.layer import Layer
+from minigrad.layer import Layer, whole_copy
 from minigrad.model import put
-from minigrad.parameter import Array, pack, walk
+from minigrad.parameter import Array, pack, states_of, walk
 from minigrad.testing.surrogate import Surrogates
 
 INPUT = "x"
@@ -68,11 +68,13 @@ class Subject:
     dtheta: Array
 
     def __init__(self, layer: Layer, dtype: npt.DTypeLike = np.float64) -> None:
-        self.layer: Layer = copy.deepcopy(layer)
+        self.layer: Layer = whole_copy(layer)
         self.theta, self.dtheta = pack([self.layer], dtype)
         self._surrogates = Surrogates(self.layer)
         self._states = [
-            (inner, name, copy.deepcopy(value)) for inner in walk([self.layer]) for name, value in inner.states.items()
+            (inner, name, copy.deepcopy(value))
+            for inner in walk([self.layer])
+            for name, value in states_of(inner).items()
         ]
 
     @property
@@ -90,7 +92,7 @@ class Subject:
         return [
             value.bit_generator.state if isinstance(value, np.random.Generator) else value.copy()
             for inner in walk([self.layer])
-            for value in inner.states.values()
+            for value in states_of(inner).values()
         ]
 
     def forward(self, x: Array) -> Array:

@@ -21,9 +21,9 @@ from minigrad.layers.combine import Concatenate
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.shape import Columns, Flatten, Reshape
 from minigrad.losses import CategoricalCrossEntropy, Loss, check_step_labels, check_weights
-from minigrad.model import Model
+from minigrad.model import Model, chain_of
 from minigrad.parameter import Array, walk
-from minigrad.training.declared import check_declared
+from minigrad.training.untrained import check_declared
 
 log: logging.Logger = logging.getLogger("minigrad")
 
@@ -106,7 +106,7 @@ def as_examples(model: Model, loss: Loss, data: Dataset) -> Examples:
         class_weight=weights,
         by_class=loss.labels and len(outputs) == 1,
     )
-    check_declared(model, loss, examples)
+    check_declared(model)
     if encoder is not None:
         model.classes = encoder.classes
     model.boundary = loss.boundary
@@ -146,7 +146,7 @@ def _check_lookups(layers: Iterable[Layer], x: Array, start: int) -> None:
             layer.check(x, start)
         if isinstance(layer, Concatenate):
             for branch in layer.layers:
-                _check_lookups(branch.chain(), x, start)
+                _check_lookups(chain_of(branch), x, start)
         if not isinstance(layer, Columns | Flatten | Reshape):
             return
         x = layer.predict(x)

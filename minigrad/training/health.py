@@ -19,7 +19,7 @@ import numpy as np
 from minigrad.blas_threads import one_blas_thread
 from minigrad.configured import require
 from minigrad.display import html_table, text_table
-from minigrad.layer import Layer
+from minigrad.layer import Layer, whole_copy
 from minigrad.layers.activations import Activation, HardSigmoid, Identity, LogSoftmax, Sigmoid, Softmax, Softsign, Tanh
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.normalization import Normalization
@@ -27,7 +27,7 @@ from minigrad.layers.standardize import Standardize
 from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, decaying, walk
 from minigrad.training.dataset import Dataset, as_examples
 from minigrad.training.objective import Objective
 from minigrad.training.relation import tell_nothing
@@ -110,7 +110,7 @@ def health(model: Model, x: Any, t: Any, loss: Loss, *, optimizer: Optimizer | N
     """How a model is on some of these rows; `Sequential.health` says more."""
     if optimizer is not None:
         require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
-    trial = copy.deepcopy(model)
+    trial = whole_copy(model)
     objective = Objective(trial, loss)  # which says what is no loss
     with np.errstate(all="ignore"), one_blas_thread():  # more of them wait for each other longer than they multiply
         examples = as_examples(trial, loss, Dataset(x, t))
@@ -253,7 +253,7 @@ def _of_gradients(seen: _Seen) -> dict[str, str]:
 
 def _steps(model: Model, loss: Loss, optimizer: Optimizer, factor: float, x: Array, t: Array) -> Iterator[float]:
     """The loss after so many steps of a copy, at so many times the rate, from 0 on."""
-    model, optimizer = copy.deepcopy(model), copy.deepcopy(optimizer)
+    model, optimizer = whole_copy(model), copy.deepcopy(optimizer)
     for part in optimizer.parts():
         if "learning_rate" in vars(part):
             part.learning_rate = _times(factor, part.learning_rate)
@@ -291,7 +291,7 @@ def _of_rate(model: Model, loss: Loss, optimizer: Optimizer, x: Array, t: Array)
 
 def _ratios(model: Model, loss: Loss, optimizer: Optimizer, x: Array, t: Array) -> dict[int, float]:
     """How large one step is beside the weights, for each layer that has some."""
-    model, optimizer = copy.deepcopy(model), copy.deepcopy(optimizer)
+    model, optimizer = whole_copy(model), copy.deepcopy(optimizer)
     objective = Objective(model, loss)
     leaves = [layer for outer in objective.layers for layer in walk([outer]) if not layer.layers]
     before = [{name: array.copy() for name, array in layer.params.items()} for layer in leaves]
@@ -300,7 +300,7 @@ def _ratios(model: Model, loss: Loss, optimizer: Optimizer, x: Array, t: Array) 
         optimizer.step(model.theta, model.dtheta)
         found = {}
         for number, (layer, held) in enumerate(zip(leaves, before, strict=True)):
-            names = layer.decaying or list(held)
+            names = decaying(layer) or list(held)
             weights = np.concatenate([held[name].ravel() for name in names]) if names else np.zeros(0)
             if weights.any():
                 steps = np.concatenate([(layer.params[name] - held[name]).ravel() for name in names])

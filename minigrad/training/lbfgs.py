@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.model import Model, Snapshot
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, states_of, walk
 from minigrad.training.dataset import Dataset, as_examples
 from minigrad.training.history import DivergenceError, History
 from minigrad.training.objective import Objective
@@ -81,5 +81,5 @@ def minimize_lbfgs(
 
 def _refuse_noise(model: Model) -> None:
     for layer in walk([model]):
-        if any(isinstance(value, np.random.Generator) for value in layer.states.values()):
+        if any(isinstance(value, np.random.Generator) for value in states_of(layer).values()):
             raise ValueError(f"{layer!r} draws random numbers, but L-BFGS needs an objective that stays the same")

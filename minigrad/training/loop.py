@@ -22,11 +22,12 @@ from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array
+from minigrad.parameter import Array, walk
 from minigrad.training.communicator import communicator_of
 from minigrad.training.dataset import ClassWeight, Dataset, Rows, rows_of
 from minigrad.training.history import DivergenceError, Epoch, History, NotFinite
 from minigrad.training.objective import Objective
+from minigrad.training.untrained import check_gradients, undeclared_arrays
 
 Augment: TypeAlias = "Callable[[Array, np.random.Generator], Array]"
 Shuffle: TypeAlias = bool | Literal["windows"]
@@ -168,6 +169,7 @@ class Training:
         if self.seed is None:
             self.seed = np.random.SeedSequence().entropy
         optimizer.prepare(self.objective.model.theta)
+        undeclared = [undeclared_arrays(layer) for layer in walk([self.objective.model])]
         while True:
             started = time.perf_counter()
             before, counted = Snapshot([self.objective.model]), optimizer.state()
@@ -184,6 +186,13 @@ class Training:
                     f"before this epoch; print(model.health(x, t, loss, optimizer=…)) says what else may be wrong",
                     history,
                 )
+            if not history:
+                try:
+                    check_gradients(undeclared)
+                except ValueError:
+                    before.restore()
+                    optimizer.load_state(counted)
+                    raise
             optimizer.epochs += 1
             epoch = Epoch(optimizer.epochs, loss, time.perf_counter() - started)
             history.loss.append(epoch.loss)

@@ -10,9 +10,9 @@ from minigrad.configured import require
 from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.model import Model, run_backward, run_forward, run_predict
-from minigrad.parameter import Array, walk
-from minigrad.trained import check_nothing_frozen
+from minigrad.parameter import Array, decaying, walk
 from minigrad.training.communicator import ALONE, Communicator
+from minigrad.training.untrained import check_nothing_frozen
 
 
 class Objective:
@@ -59,7 +59,7 @@ class Objective:
         stable = loss.absorb(last)
         self._absorbed: Layer | None = None if stable is None else last
         self.layers, self.loss = ((*head, last), loss) if stable is None else (tuple(head), stable)
-        self.decaying = [(layer, name) for layer in walk([model]) for name in layer.decaying]
+        self.decaying = [(layer, name) for layer in walk([model]) for name in decaying(layer)]
 
     def value(self, x: Array, t: Array, sample_weight: Array | None = None) -> float:
         """J at the present parameters, in training mode (a Dropout drops). Leaves the gradients alone."""

@@ -26,7 +26,7 @@ from minigrad.data.labels import LabelEncoder
 from minigrad.losses import Loss
 from minigrad.model import Snapshot, put
 from minigrad.optimizers import Optimizer
-from minigrad.parameter import Array, walk
+from minigrad.parameter import Array, states_of, walk
 from minigrad.training.communicator import Communicator
 from minigrad.training.dataset import Change, Dataset
 from minigrad.training.history import NotFinite
@@ -158,7 +158,7 @@ class Ranks(Communicator):
         return summed
 
     def _generators(self) -> list[Any]:
-        values = [value for layer in walk([self._model]) for value in layer.states.values()]
+        values = [value for layer in walk([self._model]) for value in states_of(layer).values()]
         return [value.bit_generator for value in values if isinstance(value, np.random.Generator)]
 
     def _part_generators(self) -> None:
@@ -175,7 +175,7 @@ class Ranks(Communicator):
         """
         weight = max(float(self._sum(np.array([self._weight]))[0]), np.finfo(float).tiny)
         for layer in walk([self._model]):
-            for name, value in layer.states.items():
+            for name, value in states_of(layer).items():
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                     put(layer, name, self._sum(value * (self._weight / weight)).astype(value.dtype))
                 elif isinstance(value, np.ndarray):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.configured import require
+from minigrad.layer import whole_copy
 from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
@@ -70,7 +71,7 @@ def learning_rates(
     require_count("steps", steps, "make at least one")
     if not 0 < lowest < highest < math.inf:
         raise ValueError(f"lowest={lowest}, highest={highest}: rates rise from a positive one to a larger one")
-    trial, moving = copy.deepcopy(model), copy.deepcopy(optimizer)
+    trial, moving = whole_copy(model), copy.deepcopy(optimizer)
     objective = Objective(trial, loss)
     examples = as_examples(trial, loss, Dataset(x, t))
     rising = np.geomspace(lowest, highest, steps).tolist()

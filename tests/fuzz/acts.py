@@ -1,6 +1,5 @@
 """Acts: what is done with the model of a case, one thing after the other: trained, changed, predicted with."""
 
-import copy
 import random
 import sys
 import threading
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from minigrad import DivergenceError
+from minigrad.layer import whole_copy
 from minigrad.parameter import walk
 from tests.fuzz.cases import FAMILIES, in_memory, setup
 from tests.fuzz.draws import Draws
@@ -263,7 +263,7 @@ def other_rows(draws, here, made):
 
 def copied(draws, here, made):
     if not any(type(layer).__module__.startswith("tests") for layer in walk([made.model])):
-        made.model, made.optimizer = copy.deepcopy((made.model, made.optimizer))
+        made.model, made.optimizer = whole_copy((made.model, made.optimizer))
 
 
 def optimizers_state(draws, here, made):

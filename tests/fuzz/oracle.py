@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad import DivergenceError, Objective
 from minigrad.model import Model, Snapshot, run_predict
-from minigrad.parameter import walk
+from minigrad.parameter import states_of, walk
 from minigrad.programs import running
 
 SIGNS_OF_ZEROS_COUNT = True
@@ -169,7 +169,7 @@ def left_by(model, optimizer):
     found |= {f"optimizer's {name}": frozen(value) for name, value in optimizer.state().items()}
     for n, layer in enumerate(walk([model])):
         called = f"{type(layer).__name__} {n}"
-        found |= {f"{called}'s state {name}": frozen(value) for name, value in layer.states.items()}
+        found |= {f"{called}'s state {name}": frozen(value) for name, value in states_of(layer).items()}
         look = getattr(layer, "look", dict)
         found |= {f"{called}'s own {name}": frozen(value) for name, value in look().items()}
         found |= {f"{called}.{name}": why for name, value in vars(layer).items() if (why := remains(value))}

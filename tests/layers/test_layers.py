@@ -39,7 +39,7 @@ from minigrad import (
     Tanh,
 )
 from minigrad.model import put
-from minigrad.parameter import walk
+from minigrad.parameter import decaying, states_of, walk
 from minigrad.testing import check_layer
 
 RNG = np.random.default_rng(0)
@@ -117,15 +117,15 @@ def test_the_dtype_of_the_model_is_kept(name, dtype):
     assert y.dtype == model.predict(x).dtype == model.dtheta.dtype == dtype
     assert dx is None if x.dtype.kind == "i" else dx.dtype == dtype and dx.shape == x.shape
     assert y.shape[1:] == model.output_shape(x.shape[1:]) == model[0].output_shape(x.shape[1:])
-    assert all(v.dtype == dtype for v in model[0].states.values() if isinstance(v, np.ndarray))
+    assert all(v.dtype == dtype for v in states_of(model[0]).values() if isinstance(v, np.ndarray))
 
 
 @every_layer
 def test_it_is_made_again_from_its_config(name):
     model, x = made(name)
     again = Sequential([type(model[0])(**copy.deepcopy(model[0].config()))], dtype=np.float64)
-    saved = [(name, value) for layer in walk(model.layers) for name, value in (layer.params | layer.states).items()]
-    held = [(layer, name) for layer in walk(again.layers) for name in layer.params | layer.states]
+    saved = [(name, value) for layer in walk(model.layers) for name, value in (layer.params | states_of(layer)).items()]
+    held = [(layer, name) for layer in walk(again.layers) for name in layer.params | states_of(layer)]
     assert len(saved) == len(held)
     for (layer, name), (_, value) in zip(held, saved, strict=True):
         put(layer, name, value)
@@ -160,7 +160,7 @@ def test_inference_changes_nothing(name):
 
 
 def _states(model):
-    values = [value for layer in walk(model.layers) for value in layer.states.values()]
+    values = [value for layer in walk(model.layers) for value in states_of(layer).values()]
     return [str(v.bit_generator.state) if isinstance(v, np.random.Generator) else v.tobytes() for v in values]
 
 
@@ -291,7 +291,7 @@ def test_another_width_is_refused(kind):
 
 def test_biases_and_scales_do_not_decay():
     layers = [BatchNorm(4), LayerNorm(4), RMSNorm(4), PReLU(4), Embedding(3, 4)]
-    assert [layer.decaying for layer in layers] == [[], [], [], [], ["W"]]
+    assert [decaying(layer) for layer in layers] == [[], [], [], [], ["W"]]
 
 
 # --------------------------------------------------------------------------------------------------------- Embedding

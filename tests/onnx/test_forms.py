@@ -50,6 +50,7 @@ from minigrad import (
     UpSampling2D,
 )
 from minigrad.onnx import FORMS, ExportError, export
+from minigrad.parameter import states_of
 from tests.onnx.files import answers
 
 WIDE = Concatenate(
@@ -80,7 +81,7 @@ SWISH = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 31)
 def made(cls, rng):
     """A layer for rows of 5 numbers, its parameters and state anything but their initial values."""
     layer = MADE[cls].__copy__() if cls in MADE else cls(*[5] * ("features" in signature(cls).parameters))
-    for name, array in (layer.params | layer.states).items():
+    for name, array in (layer.params | states_of(layer)).items():
         if isinstance(array, np.ndarray):
             array[...] = rng.uniform(0.5, 2, array.shape) if "var" in name else rng.normal(size=array.shape)
     return layer.fit(rng.normal(3, 2, (50, 5))) if isinstance(layer, Standardize) else layer

@@ -51,6 +51,7 @@ from minigrad import (
 from minigrad.data.examples import Examples
 from minigrad.data.split import split_rows
 from minigrad.model import Model, Snapshot
+from minigrad.parameter import states_of
 from minigrad.schedules import cosine, warmup
 
 seeds = st.integers(0, 2**32 - 1)
@@ -731,11 +732,11 @@ def test_divergence_is_told_and_undone(where: str, what: str, epoch: int, optimi
         np.testing.assert_array_equal(optimizer.state()[name], value)
     np.testing.assert_array_equal(model.theta, reference.theta)
     for layer, other in zip(model, reference, strict=True):
-        for name, value in layer.states.items():
+        for name, value in states_of(layer).items():
             if name == "rng":
-                assert value.bit_generator.state == other.states[name].bit_generator.state
+                assert value.bit_generator.state == states_of(other)[name].bit_generator.state
             else:
-                np.testing.assert_array_equal(value, other.states[name])
+                np.testing.assert_array_equal(value, states_of(other)[name])
 
 
 def test_too_large_a_learning_rate_is_found_at_its_batch() -> None:

@@ -28,6 +28,7 @@ from minigrad import (
     Softmax,
 )
 from minigrad.data import Blocks
+from minigrad.parameter import states_of
 from minigrad.programs import running
 from minigrad.programs.replay import StepProgram
 from minigrad.training.ranks import RankError
@@ -131,15 +132,15 @@ def of_all(value):
     return comm.bcast(comm.gather(value))
 
 
-def states_of(model):
+def states_in(model):
     """Arrays, and where generators stand."""
-    values = [value for layer in model for value in layer.states.values()]
+    values = [value for layer in model for value in states_of(layer).values()]
     return [str(v.bit_generator.state) if isinstance(v, np.random.Generator) else v.tobytes().hex() for v in values]
 
 
 def told(case, model, history, **more):
     sums = of_all((zlib.crc32(model.theta.tobytes()), history.loss, history.validation_loss, history.best_epoch))
-    states = of_all(states_of(model))
+    states = of_all(states_in(model))
     made = [program for program in model._programs.made if isinstance(program, StepProgram)]
     said = bool(made) and all("average(" in str(program) for program in made[:1])
     if comm.rank == 0:

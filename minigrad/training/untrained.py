@@ -1,17 +1,19 @@
-"""What a training trains: every parameter that a layer declares, and nothing else. Who thinks otherwise is told."""
+"""What looks trained, or frozen, and is not: who thinks otherwise is told before the first step.
+
+A training trains every parameter that a layer declares, and nothing else.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
-from typing import Any
+import copy
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.attributes import mentions
+from minigrad.configured import arguments_of
 from minigrad.layer import Layer
 from minigrad.model import Model
-from minigrad.parameter import Declared, walk
+from minigrad.parameter import Array, Declared, walk
 
 FREEZING = {"trainable": False, "requires_grad": False, "frozen": True}
 """What freezes a layer elsewhere: attributes, and the values with which they do."""
@@ -32,36 +34,23 @@ DECLARE = (
 def check_nothing_frozen(model: Model) -> None:
     """Raise ValueError where a layer, or an array of it, is marked as one that is not to be trained.
 
-    A mark that is an argument of a layer's class, or that its code asks for, is the layer's own business.
+    A mark that is an argument of the layer's class is the layer's own business.
     """
     for layer in walk([model]):
         held = vars(layer)
         for name, value in FREEZING.items():
             marked = type(held.get(name)) in (bool, int, np.bool_) and bool(held[name]) is value
-            if marked and not _knows(type(layer), name) and any(inner.params for inner in walk([layer])):
+            if marked and name not in arguments_of(layer) and any(inner.params for inner in walk([layer])):
                 raise ValueError(_not_frozen(layer, name, held[name]))
         for name in (*layer.params, "theta"):
             if name in held and not held[name].flags.writeable:
                 raise ValueError(_not_frozen(layer, f"{name}.flags.writeable", False))
 
 
-def _knows(cls: type, mark: str) -> bool:
-    return mark in inspect.signature(cls).parameters or mentions(cls, Layer, mark)
-
-
 def _not_frozen(layer: Layer, name: str, value: Any) -> str:
     return (
         f"{name} = {value} is not how minigrad freezes {layer!r}: to keep its parameters, make the model with "
         f"Frozen(layer) in its place; or train the rest on what it gives, fit(layer.predict(x), …)"
-    )
-
-
-def may_lack_declarations(model: Model) -> bool:
-    """Whether a layer holds an array that it has not declared, such as W, while its code knows of a dW."""
-    return any(
-        isinstance(value, np.ndarray) and mentions(type(layer), Layer, f"d{name}") and _undeclared(layer, name, value)
-        for layer in walk([model])
-        for name, value in list(vars(layer).items())  # another thread may predict, and a layer keep what it has not yet
     )
 
 
@@ -88,18 +77,47 @@ def _half_declared(layer: Layer, name: str) -> bool:
     return isinstance(pair, tuple) and any(isinstance(each, Declared) for each in pair)
 
 
-def undeclared_parameter(layer: Layer, first: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
-    """The name of a W that backward has filled a dW for, though neither is declared; None if there is none.
+def check_declared(model: Model) -> None:
+    """Raise ValueError where there is nothing to train, or where a layer without a backward has not declared a weight.
 
-    `layer` has run backward; `before` are its attributes before that, and `first` those before forward, or of the layer
-    that it is a copy of.
+    Where a backward is derived, no code fills a gradient, and the names must tell.
     """
-    after = vars(layer)
-    for name, value in first.items():
-        partner = after.get(f"d{name}")
-        kept = _undeclared(layer, name, value) and name in after and before.get(name) is after[name]
-        if kept and isinstance(partner, np.ndarray) and partner.shape == value.shape:
-            was = first.get(f"d{name}")
-            if was is None or not np.array_equal(partner, was, equal_nan=partner.dtype.kind in "fc"):
-                return name
+    for layer in walk([model]):
+        if (name := undeclared_weight(layer)) is not None:
+            what, why = (words.format(parameter=name) for words in (UNCHANGED, DECLARE))
+            raise ValueError(f"{layer!r}: {what}: {why}")
+    if model.theta.size == 0:
+        raise ValueError(
+            f"{model!r} has no parameters, so there is nothing to train; a layer that learns declares them in its "
+            f"class, as in W, dW = parameter(), or is one of the package's, such as Dense"
+        )
+
+
+Undeclared: TypeAlias = tuple[Layer, dict[str, tuple[Array, Any]]]
+
+
+def undeclared_arrays(layer: Layer) -> Undeclared:
+    """The arrays W of a layer that it has not declared, each with a copy of what it holds as dW, if anything."""
+    held = dict(vars(layer))
+    arrays = {name: value for name, value in held.items() if _undeclared(layer, name, value)}
+    return layer, {name: (value, copy.copy(held.get(f"d{name}"))) for name, value in arrays.items()}
+
+
+def filled_gradient(undeclared: Undeclared) -> str | None:
+    """The name of a W for which backward has filled a dW since, though neither is declared; None if there is none."""
+    layer, arrays = undeclared
+    for name, (value, before) in arrays.items():
+        gradient: Any = vars(layer).get(f"d{name}")
+        if vars(layer).get(name) is not value or np.shape(gradient) != value.shape:
+            continue
+        if before is None or not np.array_equal(gradient, before):
+            return name
     return None
+
+
+def check_gradients(undeclared: list[Undeclared]) -> None:
+    """Raise ValueError for a layer whose backward fills a gradient that no optimizer sees, since it is not declared."""
+    for each in undeclared:
+        if (name := filled_gradient(each)) is not None:
+            what, why = (words.format(parameter=name) for words in (UNDECLARED, NEVER_TRAINED))
+            raise ValueError(f"{each[0]!r}: {what}; {why}")
