@@ -227,7 +227,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"minigrad.{name}")
     if name not in _HOMES:
-        from minigrad.habits import absent
+        from minigrad.configured.hints import absent
 
         raise absent("minigrad", name)
     value = getattr(import_module(f"minigrad.{_HOMES[name]}"), name)

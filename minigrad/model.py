@@ -100,49 +100,6 @@ class Tools(Protocol):
     def checkpoint(self, path: Any, model: Model, optimizer: Any, settings: dict[str, Any]) -> Any: ...  # noqa: D102
 
 
-def run_forward(layers: Sequence[Layer], x: Array) -> Array:
-    """Run x through the layers, one after the other; an error says in which of them it happened."""
-    for position, layer in enumerate(layers, 1):
-        try:
-            x = layer.forward(x)
-            if x is None:
-                raise TypeError("its forward returns None; end it with: return y")
-        except Exception as error:
-            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
-            raise
-    return x
-
-
-def run_predict(layers: Sequence[Layer], x: Array) -> Array:
-    """Inference through the layers, one after the other; an error says in which of them it happened."""
-    for position, layer in enumerate(layers, 1):
-        try:
-            x = layer.predict(x)
-        except Exception as error:
-            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
-            raise
-    return x
-
-
-def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
-    """Run dy back through the layers, last one first; an error says in which of them it happened.
-
-    It ends with a layer of integers, which returns None: nothing before that has a derivative.
-    """
-    for position in range(len(layers), 0, -1):
-        layer = layers[position - 1]
-        try:
-            dy = layer.backward(dy)
-        except Exception as error:
-            error.add_note(f"in backward of layer {position} of {len(layers)}, {layer!r}, given {np.shape(dy)}")
-            if isinstance(error, AttributeError) and error.obj is layer:
-                error.add_note("what backward needs, forward keeps: call forward(x) first")
-            raise
-        if dy is None:
-            break
-    return dy
-
-
 def claim(owner: Layer, layers: Iterable[Layer]) -> None:
     """Make `owner` the owner of all these layers, or raise ValueError and leave every one as it was.
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.configured.hints import MODEL, answering
 from minigrad.data.examples import InBlocks, as_numbers
 from minigrad.display import html_table, layer_table, text_table
-from minigrad.habits import MODEL, answering
-from minigrad.layer import Layer
+from minigrad.layer import Layer, run_backward, run_forward, run_predict
 from minigrad.losses import Loss
-from minigrad.model import Model, Opened, Program, chain_of, claim, put, run_backward, run_forward, run_predict
+from minigrad.model import Model, Opened, Program, chain_of, claim, put
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, pack, states_of
 from minigrad.training.fit import fit

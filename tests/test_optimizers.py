@@ -26,7 +26,7 @@ from minigrad import (
     RMSprop,
     Rprop,
 )
-from minigrad.optimizers import Wrapper, adam
+from minigrad.optimizers import Wrapper, adam_relatives
 
 rates = st.floats(1e-4, 0.3)
 fractions = st.floats(0, 0.999)
@@ -457,5 +457,5 @@ def test_two_threads_may_ask_nadam_for_its_product_at_once():
             return other * float(self)
 
     alone = NAdam(beta1=0.8).coefficients(5)
-    adam._products.cache_clear()
+    adam_relatives._products.cache_clear()
     assert NAdam(beta1=Interrupted(0.8)).coefficients(5) == alone == NAdam(beta1=0.8).coefficients(5)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minigrad.habits import absent
+from minigrad.configured.hints import absent
 
 
 def __getattr__(name: str) -> Any:

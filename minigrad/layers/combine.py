@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer
-from minigrad.model import run_backward, run_forward
+from minigrad.layer import Layer, run_backward, run_forward
 from minigrad.parameter import Array
 
 

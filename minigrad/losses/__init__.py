@@ -18,11 +18,11 @@ from minigrad.losses.directions import SHORTEST as SHORTEST, CosineSimilarity as
 from minigrad.losses.hinge import Hinge as Hinge
 from minigrad.losses.loss import (
     PADDING as PADDING,
+    LabelSmoothing as LabelSmoothing,
     Loss as Loss,
     check_step_labels as check_step_labels,
     check_weights as check_weights,
 )
-from minigrad.losses.probabilities import LabelSmoothing as LabelSmoothing
 from minigrad.losses.regression import (
     GaussianNLL as GaussianNLL,
     Huber as Huber,

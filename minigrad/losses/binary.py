@@ -7,8 +7,8 @@ import numpy as np
 from minigrad.functions import sigmoid
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
-from minigrad.losses.loss import Loss
-from minigrad.losses.probabilities import LabelSmoothing, check_probabilities, log, log1m
+from minigrad.losses.loss import LabelSmoothing, Loss
+from minigrad.losses.probabilities import check_probabilities, log, log1m
 from minigrad.parameter import Array
 
 

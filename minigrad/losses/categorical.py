@@ -9,8 +9,8 @@ import numpy as np
 from minigrad.functions import log_softmax, softmax
 from minigrad.layer import Layer
 from minigrad.layers.activations import Softmax
-from minigrad.losses.loss import Loss
-from minigrad.losses.probabilities import LabelSmoothing, check_probabilities, check_range, log
+from minigrad.losses.loss import LabelSmoothing, Loss
+from minigrad.losses.probabilities import check_probabilities, check_range, log
 from minigrad.parameter import Array
 
 

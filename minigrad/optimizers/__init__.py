@@ -1,6 +1,7 @@
 """Optimizers: rules that move θ against its gradient; `optimizer` says what they have in common."""
 
-from minigrad.optimizers.adam import Adam as Adam, Adamax as Adamax, AdamW as AdamW, NAdam as NAdam, RAdam as RAdam
+from minigrad.optimizers.adam import Adam as Adam, AdamW as AdamW
+from minigrad.optimizers.adam_relatives import Adamax as Adamax, NAdam as NAdam, RAdam as RAdam
 from minigrad.optimizers.adaptive import Adadelta as Adadelta, Adagrad as Adagrad, RMSprop as RMSprop
 from minigrad.optimizers.averaging import ParameterAverage as ParameterAverage
 from minigrad.optimizers.clipping import ClipByNorm as ClipByNorm, ClipByValue as ClipByValue

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.configured import Configured
-from minigrad.habits import OPTIMIZER, answering
+from minigrad.configured.hints import OPTIMIZER, answering
 from minigrad.parameter import Array
 
 Rate: TypeAlias = float | Callable[[int], float]

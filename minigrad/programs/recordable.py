@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer
-from minigrad.model import Model, run_predict
+from minigrad.layer import Layer, run_predict
+from minigrad.model import Model
 from minigrad.parameter import Array, gradient_name, states_of, walk
 from minigrad.programs.arrays import Tape, owner
 from minigrad.programs.form import Position, View

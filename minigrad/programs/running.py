@@ -16,9 +16,9 @@ import numpy as np
 from minigrad.blas_threads import blas_threads, steady_blas_threads
 from minigrad.configured import require
 from minigrad.data.examples import Batch, Batches, WeightedMean
-from minigrad.layer import whole_copy
+from minigrad.layer import run_predict, whole_copy
 from minigrad.losses import Loss
-from minigrad.model import Model, run_predict
+from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded
@@ -152,10 +152,12 @@ def execute(
 ) -> WeightedMean:
     """The steps of an epoch as `training.loop.make_steps` makes them, by a program as far as there is one.
 
-    `epochs` is how many epochs are to come with this one, if that is known. A model that admits rows in a way of its
-    own has no programs: they begin behind that.
+    `epochs` is how many epochs are to come with this one, if that is known. There are no programs for a model that
+    admits rows in a way of its own, since they begin behind that, nor for an optimizer of the user's own that does not
+    say `traceable = True` in its class.
     """
-    if not type(objective.model).admit.__module__.startswith("minigrad.") or "admit" in vars(objective.model):
+    own = not type(objective.model).admit.__module__.startswith("minigrad.") or "admit" in vars(objective.model)
+    if own or not all(map(_is_traceable, optimizer.parts())):
         return make_steps(objective, optimizer, runs, epochs)
     mean = WeightedMean()
     with _left_by_hand(objective, optimizer, epochs) as left:
@@ -168,6 +170,11 @@ def execute(
             if not math.isfinite(mean.total):
                 break
     return mean
+
+
+def _is_traceable(optimizer: Optimizer) -> bool:
+    cls = type(optimizer)
+    return cls.__module__.startswith("minigrad.") or vars(cls).get("traceable") is True
 
 
 @contextmanager

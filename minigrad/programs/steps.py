@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.model import Model, run_predict
+from minigrad.layer import run_predict
+from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, states_of, walk
 from minigrad.programs.arrays import Recorded, Tape, raw

@@ -16,7 +16,6 @@ import numpy as np
 
 from minigrad.configured import Configured
 from minigrad.data.examples import NUMBERS_AT_ONCE, Examples
-from minigrad.programs.contents import closed_over
 
 DIGEST = "digest of "  # how the settings are called that are digests of Examples
 CODE = "code of "  # and those that are digests of what functions do
@@ -78,7 +77,7 @@ def in_words(value: Any, around: tuple[Any, ...] = ()) -> str:
         case FunctionType():
             parameters = inspect.signature(value, follow_wrapped=False).parameters.values()
             defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-            return brings(_name(value), closed_over(value), defaults)
+            return brings(_name(value), _closed_over(value), defaults)
     if hasattr(value, "__qualname__"):
         return _name(value)
     text = repr(value.item() if isinstance(value, np.generic) else value)
@@ -86,6 +85,17 @@ def in_words(value: Any, around: tuple[Any, ...] = ()) -> str:
     if callable(value) or (text != without_addresses and hasattr(value, "__dict__")):
         return brings(_name(type(value)), [], getattr(value, "__dict__", {}))
     return without_addresses
+
+
+def _closed_over(function: FunctionType) -> list[Any]:
+    """What a function has closed over; None for a name that has no value yet."""
+    held: list[Any] = []
+    for cell in function.__closure__ or ():
+        try:
+            held.append(cell.cell_contents)
+        except ValueError:
+            held.append(None)
+    return held
 
 
 def _name(value: Any) -> str:
@@ -113,7 +123,7 @@ def _functions(value: Any, around: tuple[Any, ...] = ()) -> Iterator[FunctionTyp
         case FunctionType():
             if not value.__module__.startswith("minigrad."):
                 yield value
-            inner = [*closed_over(value), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+            inner = [*_closed_over(value), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
         case list() | tuple():
             inner = list(value)
         case _ if isinstance(inspect.getattr_static(type(value), "__call__", None), FunctionType):

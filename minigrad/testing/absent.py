@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import functions
-from minigrad.habits import ARGUMENTS, ARRAY, FUNCTIONS, MODULES
+from minigrad.configured.hints import ARGUMENTS, ARRAY, FUNCTIONS, MODULES
 from minigrad.layer import Layer
 from minigrad.parameter import Array, gradient_name
 from minigrad.testing import rewrites

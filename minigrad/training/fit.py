@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from minigrad.habits import advising
+from minigrad.configured import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
@@ -118,7 +118,7 @@ def fit(
     if (kept := communicator.resume(resume)) is not None:
         course.history, course.best = History(**kept[0]), kept[1]
     shared, held_out = communicator.share_out(rows, held_out)
-    begun, progress = len(course.history), progress if communicator.rank == 0 else False
+    begun, progress = len(course.history.loss), progress if communicator.rank == 0 else False
     try:
         for epoch in () if course.is_over else _bar(training.epochs(shared, epochs - begun), begun, epochs, progress):
             course.enter(epoch, rows, held_out)
@@ -155,8 +155,9 @@ class Course:
     @property
     def is_over(self) -> bool:
         """Whether there were as many epochs as were asked for, or `patience` without a better one."""
-        waited = len(self.history) - (self.history.best_epoch or 0)
-        return len(self.history) >= self.epochs or (self.patience is not None and waited >= self.patience)
+        made = len(self.history.loss)
+        waited = made - (self.history.best_epoch or 0)
+        return made >= self.epochs or (self.patience is not None and waited >= self.patience)
 
     def enter(self, epoch: Epoch, rows: Rows, held_out: Rows | None) -> None:
         """Enter an epoch in the history, with what is measured of the model as it is now."""

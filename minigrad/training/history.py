@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minigrad.configured.hints import HISTORY, answering
 from minigrad.display import html_table, text_table
-from minigrad.habits import HISTORY, answering
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from minigrad.configured import require
+from minigrad.configured import advising, require
 from minigrad.data.examples import Batch, Batches, InBlocks, WeightedMean
-from minigrad.habits import advising
 from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
@@ -173,7 +172,7 @@ class Training:
         while True:
             started = time.perf_counter()
             before, counted = Snapshot([self.objective.model]), optimizer.state()
-            loss = self._make_epoch(rows, None if expected is None else expected - len(history))
+            loss = self._make_epoch(rows, None if expected is None else expected - len(history.loss))
             if loss is None:
                 before.restore()
                 optimizer.load_state(counted)
@@ -186,7 +185,7 @@ class Training:
                     f"before this epoch; print(model.health(x, t, loss, optimizer=…)) says what else may be wrong",
                     history,
                 )
-            if not history:
+            if not history.loss:
                 try:
                     check_gradients(undeclared)
                 except ValueError:

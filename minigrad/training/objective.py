@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.configured import require
-from minigrad.layer import Layer
+from minigrad.layer import Layer, run_backward, run_forward, run_predict
 from minigrad.losses import Loss
-from minigrad.model import Model, run_backward, run_forward, run_predict
+from minigrad.model import Model
 from minigrad.parameter import Array, decaying, walk
 from minigrad.training.communicator import ALONE, Communicator
 from minigrad.training.untrained import check_nothing_frozen

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from minigrad import DivergenceError, Objective
-from minigrad.model import Model, Snapshot, run_predict
+from minigrad.layer import run_predict
+from minigrad.model import Model, Snapshot
 from minigrad.parameter import states_of, walk
 from minigrad.programs import running
 

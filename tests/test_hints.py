@@ -21,7 +21,7 @@ from minigrad import (
     ReLU,
     Sequential,
 )
-from minigrad.habits import HISTORY, LAYER, MODEL, OPTIMIZER, PACKAGE, WORDS
+from minigrad.configured.hints import HISTORY, LAYER, MODEL, OPTIMIZER, PACKAGE, WORDS
 from minigrad.sklearn import NetworkClassifier
 
 X = np.random.default_rng(0).normal(size=(30, 3))

@@ -1,6 +1,6 @@
-"""Habits that come from other frameworks: for each a sentence that says what to write here.
+"""Hints: what to write in the place of other frameworks' words.
 
-Where a meaning is clear, the habit simply works; this file has the others. They are told in the words of the error that
+Where a meaning is clear, the word simply works; this file has the others. Each sentence is told in the error that
 Python would raise anyway.
 """
 
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import inspect
 import opcode
-import re
 import sys
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 Class = TypeVar("Class", bound=type)
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 KEYWORDS = {
     "lr": "write learning_rate=",
@@ -278,7 +275,7 @@ def answering(table: dict[str, str]) -> Callable[[Class], Class]:
 
 
 def _listed(thing: Any) -> list[str]:
-    """What `dir(thing)` lists: no habits."""
+    """What `dir(thing)` lists: no hints."""
     return [name for name in object.__dir__(thing) if not isinstance(inspect.getattr_static(thing, name), Elsewhere)]
 
 
@@ -309,30 +306,3 @@ def _instead(name: str) -> str:
 def _plain(name: str) -> str:
     """A name as it is compared with others: MaxPool2d, MaxPool2D and max_pool2d are one."""
     return name.replace("_", "").lower()
-
-
-def advising(function: Function) -> Function:
-    """A function whose error about an argument says what to write here, where that is another framework's."""
-
-    @wraps(function)
-    def advised(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except TypeError as error:
-            trace = error.__traceback__
-            if trace is None or trace.tb_next is not None:  # it was raised further in
-                raise
-            advice = _advice(str(error))
-            if advice is None:
-                raise
-            raise TypeError(f"{error}: {advice}") from None
-
-    return cast(Function, advised)
-
-
-def _advice(message: str) -> str | None:
-    if found := re.search(r"unexpected keyword argument '(\w+)'", message):
-        return KEYWORDS.get(found[1])
-    if "missing" in message and "argument" in message:
-        return next((MISSING[name] for name in re.findall(r"'(\w+)'", message) if name in MISSING), None)
-    return None

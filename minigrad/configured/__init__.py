@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from minigrad.habits import WORDS, advising
+from minigrad.configured.hints import KEYWORDS, MISSING, WORDS
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 NUMBERS = {"int": "no whole number", "float": "no number", "Rate": "neither a number nor a function of the step"}
 """The declarations of arguments that are to be numbers, and what is said of a value that is none."""
@@ -96,3 +99,30 @@ def arguments_of(thing: Configured) -> dict[str, inspect.Parameter]:
 def _of_constructor(cls: type) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+
+def advising(function: Function) -> Function:
+    """A function whose error about an argument says what to write here, where that is another framework's."""
+
+    @wraps(function)
+    def advised(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except TypeError as error:
+            trace = error.__traceback__
+            if trace is None or trace.tb_next is not None:  # it was raised further in
+                raise
+            advice = _advice(str(error))
+            if advice is None:
+                raise
+            raise TypeError(f"{error}: {advice}") from None
+
+    return cast(Function, advised)
+
+
+def _advice(message: str) -> str | None:
+    if found := re.search(r"unexpected keyword argument '(\w+)'", message):
+        return KEYWORDS.get(found[1])
+    if "missing" in message and "argument" in message:
+        return next((MISSING[name] for name in re.findall(r"'(\w+)'", message) if name in MISSING), None)
+    return None
