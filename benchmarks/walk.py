@@ -22,6 +22,7 @@ import csv
 import importlib
 import inspect
 import io
+import os
 import random
 import runpy
 import sys
@@ -43,6 +44,7 @@ ROWS = 32
 PLAIN, RECORDED = 5, 1000  # steps of a training: too few for it to be recorded, and more than enough
 STEPS = 100  # … of an epoch, at most
 FIT_ROWS, FIT_EPOCHS, FIT_EPOCHS_RECORDED = 640, 2, 40
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # with several, a program takes another way
 INLINED = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # part of the function that they stand in
 
 
@@ -256,6 +258,7 @@ def measure(folder: str, name: str) -> tuple[dict[str, int], list[str]]:
 
 def measured(folder: str, names: list[str]) -> dict[str, tuple[dict[str, int], list[str]]]:
     """What `measure` finds for each of these walks, in a process of its own: what one keeps, no other finds."""
+    os.environ |= ONE_THREAD  # a process that is spawned has it, too
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
         return dict(zip(names, alone.map(measure, repeat(folder), names), strict=True))
 
