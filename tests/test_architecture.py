@@ -245,6 +245,51 @@ def test_parts_and_folders_are_counted(small):
     assert "inner" in architecture.report(small) and "16" in architecture.report(small)
 
 
+# ----------------------------------------------------------------------------------------------------------- the tree
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def drawn(text):
+    """The paths of a tree, in its order, each with whether it or its folder is marked as being rebuilt."""
+    folders, found = [], {}
+    for line in filter(None, text.splitlines()[1:]):
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        folders[depth - 1 :] = [name]
+        path = "".join(folders)
+        found[path] = "°" in line.split()[:2] or any(found[above] for above in found if path.startswith(above))
+    return found
+
+
+TREE = drawn(re.search(r"^## The tree$.*?^```text$\n(.*?)^```$", CONTRIBUTING, re.M | re.S)[1])
+
+
+def test_a_tree_is_read_with_its_marks():
+    text = "small/\n  a.py   it\n  b/ °   a room\n    c.py it\n\n  d/ it\n    e/ it\n      f.py it\n  g.py it\n"
+    marked = {"b/", "b/c.py"}
+    assert drawn(text) == {
+        path: path in marked for path in ("a.py", "b/", "b/c.py", "d/", "d/e/", "d/e/f.py", "g.py")
+    }  # fmt: skip
+
+
+def test_the_tree_draws_every_file():
+    paths = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
+    there = {path.as_posix() for path in paths if path.name != "__init__.py" or len(path.parts) == 1}
+    there |= {f"{path.parent.as_posix()}/" for path in paths if path.parent.name}
+    rebuilt = tuple(path for path, marked in TREE.items() if marked)
+    missing = sorted(path for path in there - {*TREE} if not path.startswith(rebuilt))
+    gone = sorted(path for path in {*TREE} - there if not path.startswith(rebuilt))
+    refuse([f"{path} has no line" for path in missing], "Give it its line in CONTRIBUTING.md, 'The tree'.")
+    refuse([f"there is no {path}" for path in gone], "Take it out of CONTRIBUTING.md, 'The tree'.")
+
+
+def test_every_room_stands_below_those_that_it_imports():
+    place = {path.split("/")[0].removesuffix(".py"): number for number, path in enumerate(TREE)}
+    graph = between(imports_of(PACKAGE), room_of)
+    wrong = [each for here in graph for there, each in graph[here].items() if place[there] > place[here]]
+    refuse([str(each) for each in wrong], "What is imported stands above in CONTRIBUTING.md, 'The tree'.")
+
+
 # ------------------------------------------------------------------------------------------------------ reading order
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 READING = [
