@@ -2,14 +2,15 @@
 
     python -m benchmarks.walk [--package FOLDER]... [--only WORD] [--functions WORD]
 
-Each walk is run and traced. Counted are the functions of the package that are entered, their files, their lines of code
-(without docstrings, comments and blank lines), and how many of these run. What runs on import is left out, and so are
-other threads. Whoever follows reads a function where it is first called: how often that leads into another room (a
-folder of the package, or a file that lies in none) is "rooms entered", and how many of these had been left before is
-"returns". A step's calls and changes of file are those of one batch more.
+Each walk is run and traced in a process of its own. It counts the functions of the package that are entered, their
+files, their lines of code (without docstrings, comments and blank lines), and how many of these lines run. What runs on
+import is left out, and so are other threads. A reader reads a function where it is first called: "rooms entered" is how
+often that leads into another room (a folder of the package, or a file that lies in none), and "returns" is how many of
+these rooms had been left before. The calls and changes of file of one step are those that one batch more adds.
 
-The counts do not depend on the machine. `--package` measures another checkout, by public names alone; given twice, two
-stand side by side.
+The walks through `fit` alone, with the network made beforehand, have limits in tests/test_architecture.py. The counts
+do not depend on the machine. `--package` measures another checkout, by public names alone; given twice, it puts the
+two side by side.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import csv
 import importlib
 import inspect
 import io
+import os
 import random
 import runpy
 import sys
@@ -41,6 +43,8 @@ ROOT = Path(__file__).parent.parent
 ROWS = 32
 PLAIN, RECORDED = 5, 1000  # steps of a training: too few for it to be recorded, and more than enough
 STEPS = 100  # … of an epoch, at most
+FIT_ROWS, FIT_EPOCHS, FIT_EPOCHS_RECORDED = 640, 2, 40
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # with several, a program takes another way
 INLINED = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # part of the function that they stand in
 
 
@@ -154,6 +158,34 @@ def batch(package: str, steps: int) -> Walk:
     return walk
 
 
+def fit(package: str, recorded: bool) -> Walk:
+    """`fit` alone: two epochs by hand, with an optimizer of a user's; or forty, of which a program runs most."""
+    from minigrad import SGD, BinaryCrossEntropy, Dense, Sequential, Sigmoid
+    from minigrad.data import load_digits
+
+    class Mine(SGD):
+        """A user's optimizer, which no program takes part in."""
+
+    x, labels = load_digits()
+    rows = np.random.default_rng(0).permutation(len(x))[:FIT_ROWS]
+    model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()], seed=0)
+    loss, optimizer = BinaryCrossEntropy(), (SGD if recorded else Mine)(learning_rate=0.5)
+    epochs = FIT_EPOCHS_RECORDED if recorded else FIT_EPOCHS
+    if recorded:
+        record_at_once()
+    with Walk(package) as walk:
+        model.fit(x[rows], labels[rows], loss=loss, optimizer=optimizer, epochs=epochs, batch_size=ROWS)
+    return walk
+
+
+def record_at_once() -> None:
+    """Make recording cost nothing, so that what is recorded does not depend on the clock."""
+    with contextlib.suppress(ImportError):  # not every version of the package has a price
+        from minigrad.programs import running
+
+        running.price = lambda layers, size, step: 0.0
+
+
 def gradient(package: str) -> Walk:
     """dy through Dense."""
     from minigrad import Dense
@@ -169,10 +201,7 @@ def gradient(package: str) -> Walk:
 
 def table(package: str) -> Walk:
     """A table through the command, from its file to the model and the report in a folder."""
-    with contextlib.suppress(ImportError):  # an older package has no such file
-        from minigrad.programs import running
-
-        running.price = lambda layers, size, step: 0.0  # so that it takes the same way whatever the clock says
+    record_at_once()
     drawn, printed = random.Random(0), io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table.csv")
@@ -197,28 +226,41 @@ def table(package: str) -> Walk:
     return walk
 
 
+def plain_step(package: str) -> tuple[Walk, Walk]:
+    """Some batches layer by layer, and one more."""
+    _, some, more = (batch(package, steps) for steps in (PLAIN, PLAIN, PLAIN + 1))  # in the first, some things begin
+    return some, more
+
+
 WALKS: dict[str, Callable[[str], Walk]] = {
     "a batch through fit, layer by layer": lambda package: batch(package, PLAIN),
     "a batch through fit, recorded": lambda package: batch(package, RECORDED),
+    "fit alone, by hand": lambda package: fit(package, recorded=False),
+    "fit alone, with its program": lambda package: fit(package, recorded=True),
     "a gradient through Dense": gradient,
     "a table through the command": table,
 }
+STEP = "one plain step"
 
 
-def measure(folder: str, only: str = "") -> tuple[dict[str, dict[str, int]], dict[str, list[str]]]:
-    """The figures of every walk through the package of this folder, and its functions; in a process of its own."""
+def measure(folder: str, name: str) -> tuple[dict[str, int], list[str]]:
+    """The figures of one walk through the package of this folder, and its functions."""
     sys.path.insert(0, folder)
     package = str(Path(str(importlib.import_module("minigrad").__file__)).parent)
     if Path(package).parent != Path(folder):
         raise RuntimeError(f"{folder} has no folder minigrad: {package} was imported")
-    walks = {name: walk(package) for name, walk in WALKS.items() if only in name}
-    figures = {name: walk.figures() for name, walk in walks.items()}
-    _, one, more = (batch(package, steps) for steps in (PLAIN, PLAIN, PLAIN + 1))  # in the first, some things begin
-    figures["one plain step"] = {
-        "calls": len(more.calls) - len(one.calls),
-        "changes of file": more.changes - one.changes,
-    }
-    return figures, {name: walk.listed() for name, walk in walks.items()}
+    if name == STEP:
+        some, more = plain_step(package)
+        return {"calls": len(more.calls) - len(some.calls), "changes of file": more.changes - some.changes}, []
+    walk = WALKS[name](package)
+    return walk.figures(), walk.listed()
+
+
+def measured(folder: str, names: list[str]) -> dict[str, tuple[dict[str, int], list[str]]]:
+    """What `measure` finds for each of these walks, in a process of its own: what one keeps, no other finds."""
+    os.environ |= ONE_THREAD  # a process that is spawned has it, too
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
+        return dict(zip(names, alone.map(measure, repeat(folder), names), strict=True))
 
 
 def report(measured: list[dict[str, dict[str, int]]], folders: list[str]) -> str:
@@ -237,13 +279,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--functions", metavar="WORD", help="list the functions of the walks whose name contains WORD")
     options = parser.parse_args(arguments)
     folders = [str(Path(folder).resolve()) for folder in options.package or [ROOT]]
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
-        measured = list(alone.map(measure, folders, repeat(options.only)))
-    print(report([figures for figures, _ in measured], folders))
-    for folder, (_, functions) in zip(folders, measured, strict=True):
-        for name, listed in functions.items():
+    names = [name for name in [*WALKS, STEP] if options.only in name]
+    walks = [measured(folder, names) for folder in folders]
+    print(report([{name: figures for name, (figures, _) in found.items()} for found in walks], folders))
+    for folder, found in zip(folders, walks, strict=True):
+        for name, (_, functions) in found.items():
             if options.functions is not None and options.functions in name:
-                print("", f"{name}, in {folder}:", *listed, sep="\n")
+                print("", f"{name}, in {folder}:", *functions, sep="\n")
 
 
 if __name__ == "__main__":

@@ -126,15 +126,18 @@ def help_page() -> str:
     return page
 
 
-def floors() -> list[str]:
-    """The modules in the order of their floors, as CONTRIBUTING.md has them."""
-    block = re.search(r"^## Floors$.*?^```text$(.*?)^```$", CONTRIBUTING, re.M | re.S)
-    return block[1].split()  # type: ignore[index]
+def rooms() -> list[str]:
+    """The modules and folders at the top of the package that exist, in the order of CONTRIBUTING.md's tree."""
+    tree = re.search(r"^## The tree$.*?^```text$(.*?)^```$", CONTRIBUTING, re.M | re.S)
+    names = re.findall(r"^  ([a-z]\w+)(?:/|\.py)", tree[1], re.M)  # type: ignore[index]
+    return [
+        name for name in names if any(ROOT.glob(f"minigrad/{name}/*.py")) or (ROOT / f"minigrad/{name}.py").exists()
+    ]
 
 
 def names_by_module() -> dict[str, dict[str, str]]:
     """The names that `minigrad` has, by the module that they come from, and where the reference has each."""
-    found: dict[str, dict[str, str]] = {module: {} for module in floors()}
+    found: dict[str, dict[str, str]] = {module: {} for module in rooms()}
     for name, value in ({name: getattr(minigrad, name) for name in minigrad.__all__} | {"derive": derive}).items():
         if callable(value):
             found[value.__module__.split(".")[1]][name] = f"{value.__module__}.{name}"
@@ -146,7 +149,7 @@ def for_users() -> set[str]:
     public = re.search(r"the modules (.*?) by the names", CONTRIBUTING)[1]  # type: ignore[index]
     textbook = README.partition("## How to read it")[2].partition("## What there is")[0]
     rows = re.findall(r"`(\w+)", "".join(line.split("|")[1] for line in textbook.splitlines() if "|" in line))
-    return {*names_by_module(), *re.findall(r"`(\w+)`", public), *rows} & set(floors())
+    return {*names_by_module(), *re.findall(r"`(\w+)`", public), *rows} & set(rooms())
 
 
 def short(place: str) -> str:
@@ -216,8 +219,8 @@ for module, names in names_by_module().items():
     listed += "\n"
 write("reference/index.md", listed)
 met = for_users()
-inside = {"Inside": [module_pages(module) for module in floors() if module not in met]}
-pages = [module_pages(module) for module in floors() if module in met]
+inside = {"Inside": [module_pages(module) for module in rooms() if module not in met]}
+pages = [module_pages(module) for module in rooms() if module in met]
 navigation.append({"Reference": [{"Reference": "reference/index.md"}, *pages, inside]})
 
 write("gallery.md", "\n".join([HEADING, *(bug.section() for bug in BUGS)]))

@@ -130,22 +130,19 @@ def test_families_have_a_ratio_each_and_leave_the_package_as_it_was(capsys):
     assert (Model.steps_by_hand, running.price) == before
 
 
-def test_a_walk_lists_the_functions_that_are_entered(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = sys.gettrace()
-    figures, listed = walk.measure(str(walk.ROOT))
-    assert sys.gettrace() is before
-    assert list(listed) == list(walk.WALKS) and list(figures) == [*walk.WALKS, "one plain step"]
-    assert all(count > 0 for each in figures.values() for what, count in each.items() if what != "returns")
-    for name, functions in listed.items():
-        found = figures[name]
+def test_a_walk_lists_the_functions_that_are_entered():
+    measured = walk.measured(str(walk.ROOT), [*walk.WALKS, walk.STEP])
+    assert all(count > 0 for found, _ in measured.values() for what, count in found.items() if what != "returns")
+    assert measured.pop(walk.STEP)[1] == []
+    for found, functions in measured.values():
         assert found["functions"] == len(functions) == len({*functions})
         assert found["lines run"] < found["code lines"]
         assert 0 < found["rooms entered"] - found["returns"] <= found["files"] <= found["functions"]
-    plain, recorded, gradient, table = listed.values()
+    plain, recorded, by_hand, with_program, gradient, table = (functions for _, functions in measured.values())
     assert gradient[0] == "layers/dense.py: Dense.backward"
     assert "layers/dense.py: Dense.forward" in table and "command/main.py: main" in table
-    assert len(plain) < len(recorded) < len(table)
+    assert "sequential.py: Sequential.__init__" in plain and "sequential.py: Sequential.__init__" not in by_hand
+    assert len(by_hand) < len(plain) < len(with_program) < len(recorded) < len(table)
 
 
 def test_a_package_is_walked_through_in_a_process_of_its_own(capsys):
@@ -153,7 +150,7 @@ def test_a_package_is_walked_through_in_a_process_of_its_own(capsys):
     table, listed = capsys.readouterr().out.split("\n\n", 1)
     head, _, *rows = [line.removesuffix(" |").split(" | ") for line in table.splitlines()]
     assert head == ["|", str(walk.ROOT)]
-    assert len(rows) == 6 + 2
+    assert len(rows) == 6
     assert all(int(count.replace(",", "")) > 0 for name, count in rows if "returns" not in name)
     assert listed.splitlines()[1] == "layers/dense.py: Dense.backward"
 

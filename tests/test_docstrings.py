@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.test_house import ROOT, modules_of
+from benchmarks.architecture import PACKAGE, modules_of
 
 ROOMS = ("", "data", "data.augment", "metrics", "metrics.streaming", "plots", "schedules", "sklearn", "onnx")
 ROOMS += ("spreadsheet", "webpage", "testing")
-MODULES = modules_of(ROOT / "minigrad")
+MODULES = modules_of(PACKAGE)
 OTHERS = re.compile("NotImplementedError|ImportError|ModuleNotFoundError")
 """What is no answer to an argument."""
 
