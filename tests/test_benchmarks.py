@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import convolution, families, peers, profile, ranks, run, scaling, sequences, walk, windows
+import minigrad
+from benchmarks import convolution, families, peers, profile, ranks, run, same_bits, scaling, sequences, walk, windows
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from minigrad.model import Model
 from minigrad.programs import executor, running
@@ -191,3 +192,38 @@ def test_scaling_writes_its_table_and_plot(tmp_path, capsys):
     ]  # fmt: skip
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
     assert "bytes a row" in capsys.readouterr().out
+
+
+def test_the_same_bits_are_asked_of_every_public_layer_loss_optimizer_and_schedule():
+    def classes(made):
+        values = made if isinstance(made, list) else [made]
+        return {type(part).__name__ for value in values for part in [*same_bits.walk(value), *under(value)]}
+
+    def under(value):
+        return [each for each in vars(value).values() if isinstance(each, minigrad.Optimizer)]
+
+    covered = set().union(*(classes(made()) for _, made in same_bits.layers(minigrad).values()))
+    covered |= {type(loss).__name__ for loss, *_ in same_bits.losses(minigrad).values()}
+    optimizers = [made() for made in same_bits.optimizers(minigrad).values()]
+    covered |= set().union(*map(classes, optimizers), {type(each.learning_rate).__name__ for each in optimizers})
+    kinds = minigrad.Layer, minigrad.Loss, minigrad.Optimizer, minigrad.schedules.step.__base__
+    public = {**{name: getattr(minigrad, name) for name in minigrad.__all__}, **vars(minigrad.schedules)}
+    named = {name for name, value in public.items() if isinstance(value, type) and issubclass(value, kinds)}
+    assert named - covered == {"Layer", "Loss", "Optimizer", "Schedule"}
+
+
+def test_a_package_has_the_same_bits_as_itself(capsys):
+    folder = ["--package", str(same_bits.ROOT)]
+    same_bits.main([*folder, *folder, "--only", ": ByPart in", "--ranks", "0"])
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[2:4] == ["| optimizers | 6 | 6 | 0 |  |", "| optimizers, recorded | 6 | 6 | 0 |  |"]
+    assert rows[-1] == "18 runs: all are equal"
+
+
+def test_the_first_difference_is_named_and_what_raises_is_told():
+    old = {"trainings": {"one": {"theta": "a", "losses": "b"}, "two": {"raises": "ValueError", "says": "as it was"}}}
+    new = {"trainings": {"one": {"theta": "a", "losses": "c"}, "two": {"raises": "ValueError", "says": "otherwise"}}}
+    text, same = same_bits.report(old, new | {"records, native": False})
+    assert not same and "| trainings | 2 | 1 | 1 | one: losses |" in text
+    assert "1 raise in the old package, the first is two: ValueError: as it was" in text
+    assert "no program ran in the new package" in text and text.endswith("2 runs: they DIFFER")
