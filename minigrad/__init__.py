@@ -16,22 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import schedules, tools
 from minigrad.layer import Layer
-from minigrad.layers.activations import (
-    ELU,
-    GELU,
-    HardSigmoid,
-    Identity,
-    LeakyReLU,
-    LogSoftmax,
-    Mish,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Softplus,
-    Softsign,
-    Swish,
-    Tanh,
-)
+from minigrad.layers.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
 from minigrad.layers.attention import MultiHeadAttention, PositionalEncoding
 from minigrad.layers.bidirectional import Bidirectional
 from minigrad.layers.combine import Average, Concatenate, Residual
@@ -40,6 +25,17 @@ from minigrad.layers.dense import Dense
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.gates import GLU, SwiGLU
+from minigrad.layers.more_activations import (
+    ELU,
+    GELU,
+    HardSigmoid,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    Softplus,
+    Softsign,
+    Swish,
+)
 from minigrad.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from minigrad.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSampling2D
 from minigrad.layers.rectifiers import CELU, SELU, HardSwish, HardTanh, LogSigmoid, PReLU, ReLU6

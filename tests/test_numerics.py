@@ -19,21 +19,17 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from minigrad import functions
 from minigrad.layer import REGISTRY, Layer
 from minigrad.layers import activations, rectifiers
-from minigrad.layers.activations import (
+from minigrad.layers.activations import Identity, ReLU, Sigmoid, Softmax, Tanh
+from minigrad.layers.more_activations import (
     ELU,
     GELU,
     HardSigmoid,
-    Identity,
     LeakyReLU,
     LogSoftmax,
     Mish,
-    ReLU,
-    Sigmoid,
-    Softmax,
     Softplus,
     Softsign,
     Swish,
-    Tanh,
 )
 from minigrad.layers.rectifiers import CELU, SELU, HardSwish, HardTanh, LogSigmoid, PReLU, ReLU6
 

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from minigrad.layer import Layer
-from minigrad.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Swish, Tanh
+from minigrad.layers.activations import Identity, ReLU, Sigmoid, Tanh
+from minigrad.layers.more_activations import ELU, GELU, LeakyReLU, Softplus, Swish
 from minigrad.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from minigrad.schedules import cosine
 

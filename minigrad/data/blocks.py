@@ -20,8 +20,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.examples import InBlocks, as_numbers
+from minigrad.data.examples import InBlocks
 from minigrad.data.labels import LabelEncoder
+from minigrad.data.numbers import as_numbers
 from minigrad.data.sources import ROWS, source_of
 from minigrad.parameter import Array
 

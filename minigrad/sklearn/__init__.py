@@ -32,7 +32,8 @@ except ModuleNotFoundError as _error:
 from minigrad.data.labels import LabelEncoder
 from minigrad.functions import sigmoid, softmax
 from minigrad.layer import Layer
-from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softplus
+from minigrad.layers.activations import ReLU, Sigmoid, Softmax
+from minigrad.layers.more_activations import LogSoftmax, Softplus
 from minigrad.layers.stack import dense_stack
 from minigrad.losses import (
     BinaryCrossEntropy,

@@ -13,8 +13,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from minigrad.data.examples import Batch, Batches, Examples, InBlocks, as_numbers, check_fractions
+from minigrad.data.examples import Batch, Batches, Examples, InBlocks
 from minigrad.data.labels import LabelEncoder, label_array
+from minigrad.data.numbers import as_numbers, check_fractions
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
 from minigrad.layers.combine import Concatenate

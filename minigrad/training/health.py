@@ -20,8 +20,9 @@ from minigrad.blas_threads import one_blas_thread
 from minigrad.configured import require
 from minigrad.display import html_table, text_table
 from minigrad.layer import Layer, whole_copy
-from minigrad.layers.activations import Activation, HardSigmoid, Identity, LogSoftmax, Sigmoid, Softmax, Softsign, Tanh
+from minigrad.layers.activations import Activation, Identity, Sigmoid, Softmax, Tanh
 from minigrad.layers.embedding import Embedding
+from minigrad.layers.more_activations import HardSigmoid, LogSoftmax, Softsign
 from minigrad.layers.normalization import Normalization
 from minigrad.layers.standardize import Standardize
 from minigrad.losses import Loss

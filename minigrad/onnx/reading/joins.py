@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from minigrad.layer import Layer
-from minigrad.layers.activations import GELU, Mish, Softsign, Swish
 from minigrad.layers.combine import Residual
+from minigrad.layers.more_activations import GELU, Mish, Softsign, Swish
 from minigrad.layers.normalization import LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import HardSwish
 from minigrad.onnx.reading.place import Place, Unknown, named, number

@@ -8,22 +8,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.layer import Layer
-from minigrad.layers.activations import (
-    ELU,
-    GELU,
-    HardSigmoid,
-    LeakyReLU,
-    LogSoftmax,
-    Mish,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Softplus,
-    Softsign,
-    Tanh,
-)
+from minigrad.layers.activations import ReLU, Sigmoid, Softmax, Tanh
 from minigrad.layers.dense import Dense
 from minigrad.layers.embedding import Embedding
+from minigrad.layers.more_activations import ELU, GELU, HardSigmoid, LeakyReLU, LogSoftmax, Mish, Softplus, Softsign
 from minigrad.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from minigrad.layers.rectifiers import CELU, SELU, HardSwish, HardTanh, PReLU, ReLU6
 from minigrad.layers.recurrent import GRU, LSTM, SimpleRNN

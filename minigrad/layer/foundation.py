@@ -1,26 +1,6 @@
-"""The layer: the protocol that every layer keeps.
+"""What every layer is given beside its page: to be found by name, copied, pickled, frozen, shared and derived.
 
-A layer of one's own is about ten lines: declare the parameters, set them in `__init__`, write `forward` and `backward`.
-
-    class Scale(Layer):
-        '''y = g x      dg = Σ_B dy x,  dx = dy g'''
-
-        g, dg = parameter()
-
-        def __init__(self, features):
-            self.features = features
-            self.g = np.ones(features)
-
-        def forward(self, x):
-            self.x = x
-            return x * self.g
-
-        def backward(self, dy):
-            self.dg = (dy * self.x).sum(axis=0)
-            return dy * self.g
-
-`minigrad.testing.check_layer` proves it right; its help says how a layer tells it of a `domain`, a `surrogate`, a
-`tolerance`, of `rows_together` or `untrained` layers.
+Whoever reads what a layer promises need not read here.
 """
 
 from __future__ import annotations
@@ -32,13 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-import numpy as np
-
 from minigrad.configured import Configured, arguments_of
-from minigrad.configured.hints import LAYER, answering
-from minigrad.parameter import Array, Declared, Parameter, State, declared, gradient_name, held, states_of
+from minigrad.parameter import Declared, Parameter, State, declared, states_of
 
-REGISTRY: dict[str, type[Layer]] = {}
+REGISTRY: dict[str, type[Any]] = {}
 """Every class of layers, by module and name: a file names the classes of its layers."""
 
 TRACING = threading.RLock()
@@ -72,40 +49,13 @@ else:
             return self if layer is None else self.compute(layer)
 
 
-@answering(LAYER)
-class Layer(Configured):
-    """A function of an array of rows, with its derivative.
-
-    The promises, each of which `minigrad.testing.check_layer` checks:
-
-    * `forward(x) -> y` keeps on `self` what `backward` needs; it accepts zero rows.
-    * `backward(dy) -> dx` belongs to the latest `forward`. It *sets* every gradient, never adds to it, and may be
-      called again. A layer of integers (Embedding) returns None. A layer that writes none has the one that follows from
-      its forward; `print(minigrad.derive(layer))` shows it.
-    * Neither changes its argument.
-    * `predict(x)` is inference; it leaves a pending `backward` alone.
-    * Constructor arguments are attributes of the same names. So `config()`, `repr` and loading come for free. A file
-      holds numbers, text, layers and lists of these: an array is given as a list, a generator as its seed, a function
-      or a dtype by a name that `forward` looks up.
-    * A layer that holds layers lists them in `self.layers`.
-    * What lasts is declared: the constructor's arguments, the parameters, and what `state()` declares. A copy, a pickle
-      and a file have these. All other attributes belong to the batch, and may be anything; a copy has those that
-      `__init__` sets as `__init__` left them, and no others.
-    * What `forward` and `backward` do follows from their argument and from what lasts. Where a layer counts or draws at
-      random, it declares the counter or the generator with `state()`.
-
-    `params` and `grads` are names that a layer can't use for anything else.
-
-    What is no bug and looks like one to `check_layer` a class says by `domain`, `surrogate`, `tolerance`,
-    `rows_together` or `untrained`: `help(minigrad.testing.check_layer)` has a line on each.
-    """
+class Foundation(Configured):
+    """What no formula needs of a layer. The first class made of it is the root of all others: Layer."""
 
     __slots__ = ("_infers", "_kept", "_made_with")  # so that `vars(layer)` is what the layer itself has
     _made_with: Mapping[str, Any]
     _kept: Any
     _infers: bool
-
-    layers: Sequence[Layer] = ()
 
     _parameters: ClassVar[tuple[Parameter, ...]] = ()
     _states: ClassVar[tuple[State, ...]] = ()
@@ -119,57 +69,13 @@ class Layer(Configured):
     _lasting: ClassVar[tuple[str, ...]] = ("layers", "_fixed")
     """Attributes of this package's own that a copy has beside what is declared."""
 
-    def forward(self, x: Array) -> Array:
-        """Return y for the rows x, and keep what `backward` needs."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
+    _root: ClassVar[type[Any]]
 
-    def backward(self, dy: Array) -> Any:
-        """Return dx = dL/dx for dy = dL/dy of the latest `forward`, and set the gradients of the parameters."""
-        return Layer._derivation().backward(self, dy)
-
-    def predict(self, x: Array) -> Array:
-        """Return y for the rows x without training: `forward` on a shallow copy, so that nothing is kept."""
-        y: Array = self._inferring().forward(x)
-        return y
-
-    @Reserved
-    def params(self) -> dict[str, Array]:
-        """The layer's own parameters by name, such as `{"W": …, "b": …}`; the arrays themselves, not copies."""
-        return {} if self._fixed else held(self, self._parameters)
-
-    @Reserved
-    def grads(self) -> dict[str, Array]:
-        """The gradients, under the names of their parameters."""
-        return {name: vars(self)[gradient_name(self, name)] for name in self.params}
-
-    @Hint
-    def states(self) -> dict[str, Any]:
-        """What the layer keeps without training it: arrays and random generators by name."""
-        return states_of(self)
-
-    @Hint
-    def input_shape(self) -> tuple[int, ...] | None:
-        """The shape of one row that the layer takes, where its constructor settles that; else None."""
-        return None
-
-    @Hint
-    def row_axes(self) -> int:
-        """How many axes a row of x has at least: 2 for what looks along steps (T, I), 3 for images (H, W, C)."""
-        return 1
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of one row of y for rows of x of `input_shape` (both without the batch axis).
-
-        The default tries it: it runs `predict` on one row of zeros. Raises ValueError where such rows do not fit.
-        """
-        with np.errstate(all="ignore"):
-            try:
-                y = self.predict(np.zeros((1, *input_shape)))
-            except IndexError:  # zeros that are to be looked up in a table must be integers
-                y = self.predict(np.zeros((1, *input_shape), np.intp))
-        if y is None:
-            raise TypeError("its forward returns None; end it with: return y")
-        return y.shape[1:]
+    if TYPE_CHECKING:  # the page has them
+        layers: Sequence[Any]
+        forward: Any
+        backward: Any
+        predict: Any
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         """Raise TypeError: which of two things is meant is for the caller to say."""
@@ -181,12 +87,15 @@ class Layer(Configured):
     # ------------------------------------------------------------------------------------- classes, and what they hold
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if not hasattr(cls, "_root"):
+            cls._root = cls
+            return
         cls._parameters, cls._states = declared(cls, Parameter), declared(cls, State)
         if "__init__" in vars(cls):
             type.__setattr__(cls, "__init__", _noting(cls.__init__))
-        if "forward" in vars(cls) and cls.backward is Layer.backward:
+        if "forward" in vars(cls) and cls.backward is cls._root.backward:
             type.__setattr__(cls, "forward", _deriving(cls.forward))
-        if cls.forward is not Layer.forward:
+        if cls.forward is not cls._root.forward:
             REGISTRY[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
     def _freeze(self) -> None:
@@ -194,13 +103,13 @@ class Layer(Configured):
 
         Raises ValueError where a layer of one's own infers in another way than it trains.
         """
-        if type(self).predict is not Layer.predict and not self.layers and not self._freezable:
+        if type(self).predict is not self._root.predict and not self.layers and not self._freezable:
             raise ValueError(f"{self!r} infers in another way than it trains, so a frozen one would have no backward")
         self._fixed = True
         for marker in self._parameters:
             vars(self).pop(marker.gradient.name, None)
 
-    def _shared(self) -> tuple[Layer, ...]:
+    def _shared(self) -> tuple[Any, ...]:
         """Layers that it uses, and that may stand elsewhere in the model, where their parameters are counted then."""
         return ()
 
@@ -260,49 +169,6 @@ class Layer(Configured):
         return twin
 
 
-def run_forward(layers: Sequence[Layer], x: Array) -> Array:
-    """Run x through the layers, one after the other; an error says in which of them it happened."""
-    for position, layer in enumerate(layers, 1):
-        try:
-            x = layer.forward(x)
-            if x is None:
-                raise TypeError("its forward returns None; end it with: return y")
-        except Exception as error:
-            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
-            raise
-    return x
-
-
-def run_predict(layers: Sequence[Layer], x: Array) -> Array:
-    """Inference through the layers, one after the other; an error says in which of them it happened."""
-    for position, layer in enumerate(layers, 1):
-        try:
-            x = layer.predict(x)
-        except Exception as error:
-            error.add_note(f"in layer {position} of {len(layers)}, {layer!r}, which was given {np.shape(x)}")
-            raise
-    return x
-
-
-def run_backward(layers: Sequence[Layer], dy: Array) -> Any:
-    """Run dy back through the layers, last one first; an error says in which of them it happened.
-
-    It ends with a layer of integers, which returns None: nothing before that has a derivative.
-    """
-    for position in range(len(layers), 0, -1):
-        layer = layers[position - 1]
-        try:
-            dy = layer.backward(dy)
-        except Exception as error:
-            error.add_note(f"in backward of layer {position} of {len(layers)}, {layer!r}, given {np.shape(dy)}")
-            if isinstance(error, AttributeError) and error.obj is layer:
-                error.add_note("what backward needs, forward keeps: call forward(x) first")
-            raise
-        if dy is None:
-            break
-    return dy
-
-
 def whole_copy(thing: Any) -> Any:
     """A deep copy with all attributes of the layers in it, also those of a batch: to try something on the spot."""
     memo: dict[Any, Any] = {WHOLE: True}
@@ -334,7 +200,7 @@ def _emptied(value: Any) -> Any:
 def _holds_layers(value: Any) -> bool:
     if isinstance(value, dict):
         return _holds_layers(list(value.values()))
-    return isinstance(value, Layer) or (isinstance(value, list | tuple) and any(map(_holds_layers, value)))
+    return isinstance(value, Foundation) or (isinstance(value, list | tuple) and any(map(_holds_layers, value)))
 
 
 def _deriving(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -349,8 +215,8 @@ def _deriving(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def traced(layer: Any, x: Any) -> Any:
         if getattr(layer, "_infers", False):
             return forward(layer, x)
-        if type(layer).backward is Layer.backward:
-            return Layer._derivation().forward(layer, forward, x)
+        if type(layer).backward is layer._root.backward:
+            return layer._derivation().forward(layer, forward, x)
         if argument not in getattr(layer, "_made_with", {}):
             setattr(layer, argument, x)
         return forward(layer, x)
