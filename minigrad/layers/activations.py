@@ -12,16 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.functions import exp_minus, floating, softmax, tanh_slope
-from minigrad.layer import Layer
+from minigrad.layers.shape import SameShape
 from minigrad.parameter import Array
 
 
-class Activation(Layer):
-    """A layer whose y has the shape of x."""
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Any shape -> the same."""
-        return input_shape
+class Activation(SameShape):
+    """A function of every number of x or, in Softmax and LogSoftmax, of every row."""
 
 
 class Identity(Activation):

@@ -22,7 +22,7 @@ from minigrad.functions import as_rows, softmax
 from minigrad.initializers import glorot_uniform
 from minigrad.layer import Layer
 from minigrad.layers.embedding import Embedding
-from minigrad.layers.steps import check_padding
+from minigrad.layers.steps import check_padding, real_steps
 from minigrad.parameter import Array, parameter
 
 NOWHERE = -1e30
@@ -57,6 +57,8 @@ class MultiHeadAttention(Layer):
 
     Raises ValueError for heads that do not divide the features among them, and for a `padding` that is not finite.
     """
+
+    row_axes = 2  # (T, F)
 
     dW: Array
     b: Array
@@ -103,19 +105,18 @@ class MultiHeadAttention(Layer):
         self.q, self.k, self.v = self._in_heads(self.x @ self.W + self.b, 3)
         s = self.q @ self.k.transpose(0, 1, 3, 2) / math.sqrt(self.features / self.heads)
         if self.causal:
-            mask = later(x.shape[1], s.dtype)
-            s = s + mask
-        if self.padding is not None:
-            self.real: Any = (x != self.padding).any(axis=-1, keepdims=True)
+            s = s + later(x.shape[1], s.dtype)
+        self.real: Any = real_steps(x, self.padding)
+        if self.real is not None:
             s = s + ~self.real.transpose(0, 2, 1)[:, None] * s.dtype.type(NOWHERE)
         self.a: Array = softmax(s)
         self.u: Array = self._side_by_side(self.a @ self.v)
         y = (self.u @ self.Wo + self.bo).reshape(self.shape)
-        return y if self.padding is None else y * self.real
+        return y if self.real is None else y * self.real
 
     def backward(self, dy: Array) -> Array:
         """dy (B, T, F) -> dx of the same shape; sets dW (F, 3 F), db (3 F,), dWo (F, F) and dbo (F,)."""
-        dy = as_rows(dy if self.padding is None else dy * self.real)
+        dy = as_rows(dy if self.real is None else dy * self.real)
         self.dWo, self.dbo = self.u.T @ dy, dy.sum(axis=0)
         (du,) = self._in_heads(dy @ self.Wo.T, 1)
         da = du @ self.v.transpose(0, 1, 3, 2)
@@ -133,11 +134,6 @@ class MultiHeadAttention(Layer):
     def _side_by_side(self, heads: Array) -> Array:
         """The opposite, for one part: (B, heads, T, D) as (B T, F)."""
         return heads.transpose(0, 2, 1, 3).reshape(-1, self.features)
-
-    @property
-    def row_axes(self) -> int:
-        """(T, F)"""
-        return 2
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(T, F) -> the same. Raises ValueError for other rows."""
@@ -158,6 +154,8 @@ class PositionalEncoding(Layer):
     TypeError for a `learned` that is no Embedding.
     """
 
+    row_axes = 2  # (T, F)
+
     def __init__(self, features: int, *, learned: Embedding | None = None, padding: float | None = None) -> None:
         if learned is not None and not isinstance(learned, Embedding):
             raise TypeError(f"PositionalEncoding({features}): learned is an Embedding, not {learned!r}")
@@ -175,7 +173,7 @@ class PositionalEncoding(Layer):
         """x (B, T, F) -> y of the same shape. Raises ValueError for more steps than have been learned."""
         _, T, F = x.shape[0], *self.output_shape(x.shape[1:])
         p = waves(T, F, x.dtype) if self.learned is None else self.learned.W[:T]
-        self.real: Any = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
+        self.real: Any = real_steps(x, self.padding)
         return x + p if self.real is None else x + p * self.real
 
     def backward(self, dy: Array) -> Array:
@@ -184,11 +182,6 @@ class PositionalEncoding(Layer):
             self.learned.dW[...] = 0
             self.learned.dW[: dy.shape[1]] = (dy if self.real is None else dy * self.real).sum(axis=0)
         return dy
-
-    @property
-    def row_axes(self) -> int:
-        """(T, F)"""
-        return 2
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(T, F) -> the same. Raises ValueError for other rows."""

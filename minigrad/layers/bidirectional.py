@@ -24,6 +24,8 @@ class Bidirectional(Layer):
     Raises TypeError for what is no SimpleRNN, LSTM or GRU.
     """
 
+    row_axes = 2  # (T, I)
+
     def __init__(self, layer: Recurrent) -> None:
         if not isinstance(layer, Recurrent):
             raise TypeError(f"Bidirectional takes a SimpleRNN, LSTM or GRU, not {layer!r}")
@@ -45,11 +47,6 @@ class Bidirectional(Layer):
 
     def _turned(self, y: Any) -> Any:
         return y[:, ::-1] if self.layer.return_sequences else y
-
-    @property
-    def row_axes(self) -> int:
-        """(T, I)"""
-        return 2
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(T, I) -> (2 H,), or (T, 2 H). Raises ValueError for rows that the layer does not take."""

@@ -9,7 +9,7 @@ as long.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,26 +32,32 @@ class Convolution(Windowed):
     W, dW = parameter()
     b, db = parameter(decay=False)
 
-    bias: bool
-    init: str | Initializer
-    seed: int | None
+    transposed: ClassVar[bool] = False
+    """Whether x stands at the places, and y is what is seen."""
 
-    def settle(
+    def __init__(
         self,
         in_channels: int,
         out_channels: int,
         kernel_size: PerAxis,
-        stride: PerAxis,
-        padding: str | PerAxis,
-        dilation: PerAxis,
-        groups: int,
+        *,
+        stride: PerAxis = 1,
+        padding: str | PerAxis = "valid",
+        dilation: PerAxis = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        init: str | Initializer = "glorot_uniform",
+        seed: int | None = None,
     ) -> None:
-        """Take the arguments. Raises ValueError for numbers that make no convolution."""
         name = f"{type(self).__name__}({in_channels}, {out_channels}, {kernel_size})"
         if in_channels < 1 or out_channels < 1 or groups < 1:
             raise ValueError(f"{name}: channels and groups must be at least 1")
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"{name}: groups={groups} must divide both numbers of channels")
+        if padding_mode not in MODES:
+            raise ValueError(f"{name}: padding_mode is one of {', '.join(MODES)}, not {padding_mode!r}")
+        self.slide(kernel_size, stride, padding, dilation)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = kernel_size
@@ -59,15 +65,17 @@ class Convolution(Windowed):
         self.padding = padding
         self.dilation = dilation
         self.groups = groups
+        self.bias = bias
+        self.padding_mode = padding_mode
+        self.init = init
+        self.seed = seed
         self.channels: int = in_channels
-        self.slide(kernel_size, stride, padding, dilation)
-
-    def draw(self, seen: int, places: int) -> None:
-        """W (k, S/G, P), each group drawn as a convolution of its own, and b = 0."""
-        rng, shape = np.random.default_rng(self.seed), (*self.window, seen // self.groups, places // self.groups)
-        self.W = np.concatenate([initializer(self.init)(rng, shape) for _ in range(self.groups)], axis=-1)
-        if self.bias:
-            self.b = np.zeros(self.out_channels)
+        seen, places = (out_channels, in_channels) if self.transposed else (in_channels, out_channels)
+        rng, shape = np.random.default_rng(seed), (*self.window, seen // groups, places // groups)
+        # Each group is drawn as a convolution of its own.
+        self.W = np.concatenate([initializer(init)(rng, shape) for _ in range(groups)], axis=-1)
+        if bias:
+            self.b = np.zeros(out_channels)
 
     def _gathered(self, seen: Array, shape: tuple[int, ...]) -> Array:
         """What each window shows of each group of channels, as a row: (G, B h, k S/G). The places are of `shape`."""
@@ -104,30 +112,6 @@ def _first(shape: tuple[int, ...]) -> tuple[slice, ...]:
 
 class _Conv(Convolution):
     """What Conv1D and Conv2D share."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: PerAxis,
-        *,
-        stride: PerAxis = 1,
-        padding: str | PerAxis = "valid",
-        dilation: PerAxis = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        init: str | Initializer = "glorot_uniform",
-        seed: int | None = None,
-    ) -> None:
-        self.settle(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self.bias = bias
-        self.padding_mode = padding_mode
-        self.init = init
-        self.seed = seed
-        if padding_mode not in MODES:
-            raise ValueError(f"{self!r}: padding_mode is one of {', '.join(MODES)}")
-        self.draw(in_channels, out_channels)
 
     def forward(self, x: Array) -> Array:
         """x (B, n, I) -> y (B, h, O)."""

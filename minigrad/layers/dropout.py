@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.functions import floating
-from minigrad.layer import Layer
+from minigrad.layers.shape import SameShape
 from minigrad.parameter import Array, state
 
 
-class Dropout(Layer):
+class Dropout(SameShape):
     """y = x m / (1 - rate)      dx = dy m / (1 - rate),   every m is 1 with probability 1 - rate, else 0
 
     Shapes: x, m and y are alike. Every number of every row has an m of its own, drawn anew in each forward.
@@ -57,7 +57,3 @@ class Dropout(Layer):
     def predict(self, x: Array) -> Array:
         """x -> x: nothing is dropped."""
         return x
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Any shape -> the same."""
-        return input_shape

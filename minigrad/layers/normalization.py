@@ -7,54 +7,54 @@ All but the last axis are rows here, so the same layer serves tables (B, I) and 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minigrad.functions import sum_of_rows
-from minigrad.layer import Layer
+from minigrad.layers.shape import SameShape
 from minigrad.parameter import Array, parameter, state
 
 
-class Normalization(Layer):
-    """A layer whose y has the shape of x, (…, features)."""
+class Normalization(SameShape):
+    """What all of them share: u, of mean 0 or size 1, and what is learned of it, y = gamma u + beta."""
 
     gamma: Array
     dgamma: Array
     beta: Array
     dbeta: Array
-    features: int
-    eps: float
-    affine: bool
-    """Whether gamma and beta are learned: with affine=False, y is u."""
     gamma, dgamma = parameter(decay=False)
     beta, dbeta = parameter(decay=False)
+    shifts: ClassVar[bool] = True
+    """Whether there is a beta."""
 
-    def _begin(self, features: int, eps: float, affine: bool) -> None:
-        self.features, self.eps, self.affine = features, eps, affine
+    def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
         if features < 1:
             raise ValueError(f"{type(self).__name__}(features={features}): the width must be at least 1")
         if not eps >= 0:
             raise ValueError(f"{type(self).__name__}(features={features}): eps={eps} must be at least 0")
+        self.features: int = features
+        self.eps = eps
+        self.affine = affine
         if affine:
-            self.gamma, self.beta = np.ones(features), np.zeros(features)
+            self.gamma = np.ones(features)
+        if affine and self.shifts:
+            self.beta = np.zeros(features)
 
     def _scaled(self, u: Array) -> Array:
-        """gamma u + beta"""
-        return self.gamma * u + self.beta if self.affine else u
+        """gamma u + beta, or u itself with affine=False."""
+        if not self.affine:
+            return u
+        return self.gamma * u + self.beta if self.shifts else self.gamma * u
 
     def _unscaled(self, dy: Array, u: Array) -> Array:
         """du = dy gamma; sets dgamma and dbeta."""
         if not self.affine:
             return dy
-        self.dbeta, self.dgamma = sum_of_rows(dy), sum_of_rows(dy * u)
+        if self.shifts:
+            self.dbeta = sum_of_rows(dy)
+        self.dgamma = sum_of_rows(dy * u)
         return dy * self.gamma
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(…, I) -> the same. Raises ValueError for rows of another width."""
-        if input_shape[-1:] != (self.features,):
-            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
-        return input_shape
 
 
 class BatchNorm(Normalization):
@@ -96,7 +96,7 @@ class BatchNorm(Normalization):
     _freezable = True
 
     def __init__(self, features: int, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
-        self._begin(features, eps, affine)
+        super().__init__(features, eps, affine=affine)
         self.momentum = momentum
         if not 0 <= momentum <= 1:
             raise ValueError(f"{self!r}: momentum is the weight of the latest batch, from 0 to 1")
@@ -153,9 +153,6 @@ class LayerNorm(Normalization):
     Raises ValueError for a width below 1, and for a negative `eps`.
     """
 
-    def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
-        self._begin(features, eps, affine)
-
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
         d = x - _mean(x)
@@ -186,7 +183,7 @@ class GroupNorm(Normalization):
     """
 
     def __init__(self, groups: int, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
-        self._begin(features, eps, affine)
+        super().__init__(features, eps, affine=affine)
         if groups < 1 or features % groups:
             raise ValueError(f"GroupNorm({groups}, {features}): the groups must divide the features among them")
         self.groups = groups
@@ -227,13 +224,10 @@ class InstanceNorm(GroupNorm):
     Raises ValueError for a width below 1, and for a negative `eps`.
     """
 
+    row_axes = 2  # Places, and channels
+
     def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
         super().__init__(features, features, eps, affine=affine)
-
-    @property
-    def row_axes(self) -> int:
-        """Places, and channels."""
-        return 2
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…, C) -> the same. Raises ValueError for rows of another width, or with a single place."""
@@ -258,29 +252,17 @@ class RMSNorm(Normalization):
     Raises ValueError for a width below 1, and for a negative `eps`.
     """
 
-    def __init__(self, features: int, eps: float = 1e-5, *, affine: bool = True) -> None:
-        self.features = features
-        self.eps = eps
-        self.affine = affine
-        if features < 1:
-            raise ValueError(f"RMSNorm(features={features}): the width must be at least 1")
-        if not eps >= 0:
-            raise ValueError(f"RMSNorm(features={features}): eps={eps} must be at least 0")
-        if affine:
-            self.gamma: Array = np.ones(features)
+    shifts = False
 
     def forward(self, x: Array) -> Array:
         """x (B, …, I) -> y of the same shape."""
         self.r: Array = 1 / np.sqrt(_mean(x * x) + self.eps)
         self.u: Array = x * self.r
-        return self.gamma * self.u if self.affine else self.u
+        return self._scaled(self.u)
 
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape; sets dgamma (I,)."""
-        du = dy
-        if self.affine:
-            self.dgamma: Array = sum_of_rows(dy * self.u)
-            du = dy * self.gamma
+        du = self._unscaled(dy, self.u)
         return self.r * (du - self.u * _mean(du * self.u))
 
 

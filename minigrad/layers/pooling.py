@@ -22,14 +22,20 @@ class Pooling2D(Windowed):
 
     sliding = 2
 
-    def place(
-        self, size: PerAxis, stride: PerAxis | None, padding: str | PerAxis, ceil_mode: bool, dilation: PerAxis = 1
+    def __init__(
+        self,
+        size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: str | PerAxis = 0,
+        *,
+        dilation: PerAxis = 1,
+        ceil_mode: bool = False,
     ) -> None:
-        """Settle the windows; raises ValueError for numbers that make none."""
         self.slide(size, size if stride is None else stride, padding, dilation)
         self.size = size
         self.stride = stride
         self.padding = padding
+        self.dilation = dilation
         self.ceil_mode = ceil_mode
         if self.margin is not None and any(p >= k for p, k in zip(self.margin, self.window, strict=True)):
             raise ValueError(f"{self!r}: padding must be less than the window, or some would show nothing else")
@@ -61,18 +67,6 @@ class MaxPool2D(Pooling2D):
     Raises ValueError for windows, strides or dilations that are no whole numbers of at least 1, and for a padding that
     there is not, or that is not less than the window.
     """
-
-    def __init__(
-        self,
-        size: PerAxis,
-        stride: PerAxis | None = None,
-        padding: str | PerAxis = 0,
-        *,
-        dilation: PerAxis = 1,
-        ceil_mode: bool = False,
-    ) -> None:
-        self.dilation = dilation
-        self.place(size, stride, padding, ceil_mode, dilation)
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, h, w, C)."""
@@ -120,7 +114,7 @@ class AvgPool2D(Pooling2D):
         count_include_pad: bool = True,
     ) -> None:
         self.count_include_pad = count_include_pad
-        self.place(size, stride, padding, ceil_mode)
+        super().__init__(size, stride, padding, ceil_mode=ceil_mode)
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, h, w, C)."""
@@ -158,6 +152,8 @@ class UpSampling2D(Layer):
     Raises ValueError for a size that is no whole number of at least 1, nor two of them.
     """
 
+    row_axes = 3  # (H, W, C)
+
     def __init__(self, size: PerAxis = 2) -> None:
         self.size = size
         self.factors: tuple[int, ...] = tuple(size) if isinstance(size, Iterable) else (size, size)
@@ -178,11 +174,6 @@ class UpSampling2D(Layer):
         k, n = self.factors
         return dy.reshape(B, H, k, W, n, C).sum(axis=4).sum(axis=2)
 
-    @property
-    def row_axes(self) -> int:
-        """(H, W, C)"""
-        return 3
-
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, W, C) -> (k H, l W, C). Raises ValueError for rows that are no images."""
         if len(input_shape) != 3:
@@ -200,6 +191,8 @@ class GlobalAvgPool2D(Layer):
     Yan, "Network in network", ICLR 2014.
     """
 
+    row_axes = 3  # (H, W, C)
+
     def forward(self, x: Array) -> Array:
         """x (B, H, W, C) -> y (B, C)."""
         self.output_shape(x.shape[1:])
@@ -210,11 +203,6 @@ class GlobalAvgPool2D(Layer):
         """dy (B, C) -> dx (B, H, W, C)."""
         _, H, W, _ = self.x.shape
         return np.zeros_like(dy, shape=self.x.shape) + (dy / (H * W))[:, None, None]
-
-    @property
-    def row_axes(self) -> int:
-        """(H, W, C)"""
-        return 3
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(H, W, C) -> (C,). Raises ValueError for rows that are no images, or have no pixels."""

@@ -34,7 +34,7 @@ class PReLU(Activation):
     def __init__(self, features: int = 1, slope: float = 0.25) -> None:
         if features < 1:
             raise ValueError(f"PReLU({features}): the width must be at least 1")
-        self.features = features
+        self.features: int = features
         self.slope = slope
         self.a = np.full(features, slope)
 
@@ -52,9 +52,7 @@ class PReLU(Activation):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…, I) -> the same; any shape if all share one slope. Raises ValueError for rows of another width."""
-        if self.features != 1 and input_shape[-1:] != (self.features,):
-            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
-        return input_shape
+        return input_shape if self.features == 1 else super().output_shape(input_shape)
 
 
 class SELU(Activation):
@@ -81,25 +79,23 @@ SELU_SCALE = 1.0507009873554804934193349852946  # λ
 SELU_SCALE_ALPHA = 1.7580993408473768599402175208123  # λ α, with α = 1.6732632423543772848170429916717
 
 
-class ReLU6(Activation):
-    """y = min(max(x, 0), 6)      dx = dy [0 < x < 6]
+class Clipped(Activation):
+    """What HardTanh and ReLU6 share: x itself between two limits."""
 
-    Between 0 and 6, y is x itself, with the slope 1; outside it is constant.
-
-    Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
-    """
+    low: float
+    high: float
 
     def forward(self, x: Array) -> Array:
         """x -> y of the same shape."""
         self.x: Array = floating(x)
-        return np.minimum(np.maximum(self.x, 0), 6)
+        return np.minimum(np.maximum(self.x, self.low), self.high)
 
     def backward(self, dy: Array) -> Array:
         """dy -> dx of the same shape."""
-        return dy * (self.x > 0) * (self.x < 6)
+        return dy * (self.x > self.low) * (self.x < self.high)
 
 
-class HardTanh(Activation):
+class HardTanh(Clipped):
     """y = min(max(x, low), high)      dx = dy [low < x < high]
 
     Between the two kinks y is x itself, with the slope 1; outside it is constant. Straight lines in the place of Tanh's
@@ -114,14 +110,17 @@ class HardTanh(Activation):
         self.low = low
         self.high = high
 
-    def forward(self, x: Array) -> Array:
-        """x -> y of the same shape."""
-        self.x: Array = floating(x)
-        return np.minimum(np.maximum(self.x, self.low), self.high)
 
-    def backward(self, dy: Array) -> Array:
-        """dy -> dx of the same shape."""
-        return dy * (self.x > self.low) * (self.x < self.high)
+class ReLU6(Clipped):
+    """y = min(max(x, 0), 6)      dx = dy [0 < x < 6]
+
+    Between 0 and 6, y is x itself, with the slope 1; outside it is constant.
+
+    Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
+    """
+
+    low = 0.0
+    high = 6.0
 
 
 class HardSwish(Activation):

@@ -12,27 +12,44 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array
 
 
-class Flatten(Layer):
+class SameShape(Layer):
+    """A layer whose y has the shape of x."""
+
+    features: int | None = None
+    """How many columns x must have, where that is settled."""
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…, I) -> the same. Raises ValueError for rows of another width than `features`."""
+        if self.features is not None and input_shape[-1:] != (self.features,):
+            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
+        return input_shape
+
+
+class Reordered(Layer):
+    """What Flatten and Reshape share: a row of y has the numbers of a row of x, in order, in another shape."""
+
+    def forward(self, x: Array) -> Array:
+        """x (B, …) -> y (B, *output_shape)."""
+        self.x_shape: tuple[int, ...] = x.shape
+        return x.reshape(len(x), *self.output_shape(x.shape[1:]))
+
+    def backward(self, dy: Array) -> Array:
+        """dy (B, *output_shape) -> dx (B, …)."""
+        return dy.reshape(self.x_shape)
+
+
+class Flatten(Reordered):
     """y: the numbers of each row of x, in order      dx: dy in the shape of x
 
     Shapes: x (B, …), y (B, I) with I the number of them.
     """
-
-    def forward(self, x: Array) -> Array:
-        """x (B, …) -> y (B, I)."""
-        self.shape: tuple[int, ...] = x.shape
-        return x.reshape(len(x), math.prod(x.shape[1:]))
-
-    def backward(self, dy: Array) -> Array:
-        """dy (B, I) -> dx (B, …)."""
-        return dy.reshape(self.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…) -> (I,)"""
         return (math.prod(input_shape),)
 
 
-class Reshape(Layer):
+class Reshape(Reordered):
     """y: the numbers of each row of x, in order, in the given shape      dx: dy in the shape of x
 
     Shapes: x (B, …), y (B, *shape), with as many numbers in a row.
@@ -46,15 +63,6 @@ class Reshape(Layer):
         self.shape: tuple[int, ...] = tuple(shape)
         if not all(isinstance(n, int | np.integer) and n >= 0 for n in self.shape):
             raise ValueError(f"{self!r}: a shape consists of whole numbers that are not negative")
-
-    def forward(self, x: Array) -> Array:
-        """x (B, …) -> y (B, *shape)."""
-        self.given: tuple[int, ...] = x.shape
-        return x.reshape(len(x), *self.shape)
-
-    def backward(self, dy: Array) -> Array:
-        """dy (B, *shape) -> dx (B, …)."""
-        return dy.reshape(self.given)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(…) -> shape. Raises ValueError for rows with another number of numbers."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer
+from minigrad.layers.shape import SameShape
 from minigrad.parameter import Array, state
 
 
-class Standardize(Layer):
+class Standardize(SameShape):
     """y = (x - mean) / scale      dx = dy / scale
 
     Shapes: x (B, …, I), y alike; mean, scale (I,). The batch has no part in them: a column's slope is 1 / scale.
@@ -34,7 +34,7 @@ class Standardize(Layer):
     def __init__(self, features: int, *, fitted: bool = False) -> None:
         if features < 1:
             raise ValueError(f"Standardize({features}): the width must be at least 1")
-        self.features = features
+        self.features: int = features
         self.fitted: bool = fitted
         self.mean, self.scale = np.zeros(features), np.ones(features)
 
@@ -64,9 +64,3 @@ class Standardize(Layer):
     def backward(self, dy: Array) -> Array:
         """dy (B, …, I) -> dx of the same shape."""
         return dy / self.scale
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(…, I) -> the same. Raises ValueError for rows of another width."""
-        if input_shape[-1:] != (self.features,):
-            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
-        return input_shape

@@ -22,6 +22,11 @@ def check_padding(name: str, padding: float | None) -> None:
         raise ValueError(f"{name}: padding={padding} must be a finite number")
 
 
+def real_steps(x: Array, padding: float | None) -> Any:
+    """Which steps of x (B, T, F) are no padding, (B, T, 1); None where there is no padding."""
+    return None if padding is None else (x != padding).any(axis=-1, keepdims=True)
+
+
 class Recurrent(Layer):
     """What SimpleRNN, LSTM and GRU share.
 
@@ -36,6 +41,8 @@ class Recurrent(Layer):
     For each gate, W is drawn as Glorot and Bengio have it and U is orthogonal (Saxe, McClelland and Ganguli, "Exact
     solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014), from `seed`.
     """
+
+    row_axes = 2  # (T, I)
 
     dW: Array
     dU: Array
@@ -81,7 +88,7 @@ class Recurrent(Layer):
         self.output_shape(x.shape[1:])
         B, T, _ = x.shape
         x = x.transpose(1, 0, 2)
-        self.real: Any = None if self.padding is None else (x != self.padding).any(axis=-1, keepdims=True)
+        self.real: Any = real_steps(x, self.padding)
         self.x: Array = as_rows(x)
         z = self.x @ self.W + self.b[: self.gates * self.hidden_features]
         self.h: Array = np.zeros_like(z, shape=(T + 1, B, self.hidden_features))
@@ -130,11 +137,6 @@ class Recurrent(Layer):
         dz, du = self._flat(dz), self._flat(du)
         self.dW, self.dU = self.x.T @ dz, as_rows(self.h[:-1]).T @ du
         return (dz @ self.W.T).reshape(len(self.h) - 1, -1, self.in_features).transpose(1, 0, 2)
-
-    @property
-    def row_axes(self) -> int:
-        """(T, I)"""
-        return 2
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(T, I) -> (H,), or (T, H) with return_sequences. Raises ValueError for other rows, and for no step."""

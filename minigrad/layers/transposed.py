@@ -33,6 +33,7 @@ class ConvTranspose2D(Convolution):
     """
 
     sliding = 2
+    transposed = True
 
     def __init__(
         self,
@@ -49,17 +50,24 @@ class ConvTranspose2D(Convolution):
         init: str | Initializer = "glorot_uniform",
         seed: int | None = None,
     ) -> None:
-        self.settle(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self.bias = bias
-        self.init = init
-        self.seed = seed
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            init=init,
+            seed=seed,
+        )
         self.output_padding = output_padding
         self.added: tuple[int, ...] = self._per_axis("output_padding", output_padding, 0)
         if any(o >= max(s, d) for o, s, d in zip(self.added, self._stride, self._dilation, strict=True)):
             raise ValueError(f"{self!r}: output_padding must be less than the stride, or than the dilation")
         if padding == "same" and any(self.added):
             raise ValueError(f'{self!r}: padding="same" settles the size; leave output_padding out')
-        self.draw(out_channels, in_channels)
 
     def forward(self, x: Array) -> Array:
         """x (B, h, w, I) -> y (B, H, W, O)."""
