@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.configured.hints import MODEL, answering
-from minigrad.data.examples import InBlocks
-from minigrad.data.numbers import as_numbers
+from minigrad.data.examples import InBlocks, as_numbers
 from minigrad.display import html_table, layer_table, text_table
 from minigrad.layer import Layer, run_backward, run_forward, run_predict
 from minigrad.losses import Loss

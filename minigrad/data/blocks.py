@@ -12,7 +12,7 @@ the epoch alone. The next window is read by a thread while this one is trained o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -20,9 +20,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.data.examples import InBlocks
+from minigrad.data.examples import InBlocks, as_numbers
 from minigrad.data.labels import LabelEncoder
-from minigrad.data.numbers import as_numbers
 from minigrad.data.sources import ROWS, source_of
 from minigrad.parameter import Array
 
@@ -262,3 +261,17 @@ def pieces_of(x: Any) -> tuple[Iterator[Array], int]:
     """The rows of Blocks, or of an array that is stored in chunks, piece by piece in their order; and their number."""
     blocks = x if isinstance(x, Blocks) else Blocks((x, x))
     return (blocks.inputs(number) for number in range(len(blocks))), blocks.rows()
+
+
+def taker(array: Array, place: Array) -> Callable[..., Any] | None:
+    """`array.take` where it can put rows of an array into a place at once; elsewhere it would copy the whole array."""
+    return array.take if array.flags.c_contiguous and array.dtype == place.dtype else None
+
+
+def gather(array: Array, rows: Array, place: Array) -> None:
+    """Put these rows of an array into a place of its own."""
+    take = taker(array, place)
+    if take is None:
+        place[...] = array[rows]
+    else:
+        take(rows, 0, place, "clip")

@@ -126,6 +126,19 @@ class Layer(Foundation):
         return y.shape[1:]
 
 
+class SameShape(Layer):
+    """A layer whose y has the shape of x."""
+
+    features: int | None = None
+    """How many columns x must have, where that is settled."""
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(…, I) -> the same. Raises ValueError for rows of another width than `features`."""
+        if self.features is not None and input_shape[-1:] != (self.features,):
+            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
+        return input_shape
+
+
 def run_forward(layers: Sequence[Layer], x: Array) -> Array:
     """Run x through the layers, one after the other; an error says in which of them it happened."""
     for position, layer in enumerate(layers, 1):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.functions import exp_minus, floating, softmax, tanh_slope
-from minigrad.layers.shape import SameShape
+from minigrad.layer import SameShape
 from minigrad.parameter import Array
 
 

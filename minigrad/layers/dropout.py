@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.functions import floating
-from minigrad.layers.shape import SameShape
+from minigrad.layer import SameShape
 from minigrad.parameter import Array, state
 
 

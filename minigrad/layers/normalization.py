@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigrad.functions import sum_of_rows
-from minigrad.layers.shape import SameShape
+from minigrad.layer import SameShape
 from minigrad.parameter import Array, parameter, state
 
 

@@ -12,19 +12,6 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array
 
 
-class SameShape(Layer):
-    """A layer whose y has the shape of x."""
-
-    features: int | None = None
-    """How many columns x must have, where that is settled."""
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(…, I) -> the same. Raises ValueError for rows of another width than `features`."""
-        if self.features is not None and input_shape[-1:] != (self.features,):
-            raise ValueError(f"{self!r} takes rows of shape (…, {self.features}), not {input_shape}")
-        return input_shape
-
-
 class Reordered(Layer):
     """What Flatten and Reshape share: a row of y has the numbers of a row of x, in order, in another shape."""
 

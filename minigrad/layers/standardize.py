@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layers.shape import SameShape
+from minigrad.layer import SameShape
 from minigrad.parameter import Array, state
 
 

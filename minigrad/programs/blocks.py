@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.blas_threads import blas_threads, one_blas_thread
-from minigrad.data.examples import gather
+from minigrad.data.blocks import gather
 from minigrad.parameter import Array
 from minigrad.programs.equations import Names
 from minigrad.programs.form import (

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.blas_threads import blas_threads, one_blas_thread
-from minigrad.data.examples import Batch, Batches, WeightedMean, taker
+from minigrad.data.blocks import taker
+from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.configured import Configured
-from minigrad.data.examples import Examples
-from minigrad.data.numbers import NUMBERS_AT_ONCE
+from minigrad.data.examples import NUMBERS_AT_ONCE, Examples
 
 DIGEST = "digest of "  # how the settings are called that are digests of Examples
 CODE = "code of "  # and those that are digests of what functions do

@@ -62,12 +62,3 @@ class Communicator:
 
 
 ALONE: Communicator = Communicator()
-
-
-def communicator_of(comm: Any, objective: Any, optimizer: Any) -> Communicator:
-    """The processes of mpi4py's communicator `comm`; one process alone where it is None or has one rank only."""
-    if comm is None:
-        return ALONE
-    from minigrad.training.ranks import Ranks, asked  # `import minigrad` is to be quick: few trainings have several
-
-    return ALONE if asked(comm, "size") == 1 else Ranks(comm, objective, optimizer)

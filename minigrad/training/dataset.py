@@ -13,9 +13,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from minigrad.data.examples import Batch, Batches, Examples, InBlocks
+from minigrad.data.examples import Batch, Batches, Examples, as_numbers, check_fractions
 from minigrad.data.labels import LabelEncoder, label_array
-from minigrad.data.numbers import as_numbers, check_fractions
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid
 from minigrad.layers.combine import Concatenate
@@ -59,15 +58,6 @@ class Rows(Protocol):
 
     def check_weights(self, purpose: str) -> None:
         """Raise ValueError where the rows weigh nothing, or more than can be added up."""
-
-
-def rows_of(model: Model, loss: Loss, data: Dataset, *, in_windows: bool = False) -> Rows:
-    """The rows of a dataset, checked: in memory, or read in windows of blocks. Labels make `model.classes`."""
-    if in_windows or isinstance(data.x, InBlocks):
-        from minigrad.training.windows import as_windows  # `import minigrad` is to be quick: few trainings have blocks
-
-        return as_windows(model, loss, data)
-    return as_examples(model, loss, data)
 
 
 def as_examples(model: Model, loss: Loss, data: Dataset) -> Examples:

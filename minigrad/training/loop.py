@@ -22,8 +22,8 @@ from minigrad.losses import Loss
 from minigrad.model import Model, Snapshot
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
-from minigrad.training.communicator import communicator_of
-from minigrad.training.dataset import ClassWeight, Dataset, Rows, rows_of
+from minigrad.training.communicator import ALONE, Communicator
+from minigrad.training.dataset import ClassWeight, Dataset, Rows, as_examples
 from minigrad.training.history import DivergenceError, Epoch, History, NotFinite
 from minigrad.training.objective import Objective
 from minigrad.training.untrained import check_gradients, undeclared_arrays
@@ -131,7 +131,7 @@ class Training:
                 f"augment={self.augment!r}: give a function of (x, rng), such as minigrad.data.augment.shifts(2)"
             )
         self.optimizer.bind(self.objective.model)
-        self.objective.communicator = communicator_of(self.comm, self.objective, self.optimizer)
+        self.objective.communicator = _communicator_of(self.comm, self.objective, self.optimizer)
         self.seed = self.objective.communicator.seed(self.seed)
 
     def prepare(self, data: Dataset, validation: Any = None) -> tuple[Rows, Rows | None]:
@@ -140,12 +140,12 @@ class Training:
 
     def _prepared(self, validation: Any, data: Dataset) -> tuple[Rows, Rows | None]:
         model, loss = self.objective.model, self.objective.given
-        rows, held_out = rows_of(model, loss, data, in_windows=self.shuffle == "windows"), None
+        rows, held_out = _rows_of(model, loss, data, in_windows=self.shuffle == "windows"), None
         if isinstance(validation, InBlocks):
             validation = validation, None
         if isinstance(validation, tuple) and len(validation) == 2:
             try:
-                held_out = rows_of(model, loss, Dataset(*validation, class_weight=data.class_weight))
+                held_out = _rows_of(model, loss, Dataset(*validation, class_weight=data.class_weight))
             except ValueError as error:
                 raise ValueError(f"validation: {error}") from error
         elif isinstance(validation, int | float | np.number):
@@ -251,6 +251,24 @@ class Training:
         except NotFinite as error:
             return f"batch {error.number}: {error}"
         return f"batch {number}: the parameters are no longer finite"
+
+
+def _rows_of(model: Model, loss: Loss, data: Dataset, *, in_windows: bool = False) -> Rows:
+    """The rows of a dataset, checked: in memory, or read in windows of blocks. Labels make `model.classes`."""
+    if in_windows or isinstance(data.x, InBlocks):
+        from minigrad.training.windows import as_windows  # `import minigrad` is to be quick: few trainings have blocks
+
+        return as_windows(model, loss, data)
+    return as_examples(model, loss, data)
+
+
+def _communicator_of(comm: Any, objective: Objective, optimizer: Optimizer) -> Communicator:
+    """The processes of mpi4py's communicator `comm`; one process alone where it is None or has one rank only."""
+    if comm is None:
+        return ALONE
+    from minigrad.training.ranks import Ranks, asked  # `import minigrad` is to be quick: few trainings have several
+
+    return ALONE if asked(comm, "size") == 1 else Ranks(comm, objective, optimizer)
 
 
 def require_count(name: str, value: Any, least: str) -> None:

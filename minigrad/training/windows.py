@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.data.blocks import Blocks, Held, Window
-from minigrad.data.examples import Batch, Batches, Examples
+from minigrad.data.examples import Batch, Batches, Examples, as_numbers
 from minigrad.data.labels import LabelEncoder
-from minigrad.data.numbers import as_numbers
 from minigrad.data.sources import ROWS
 from minigrad.losses import Loss
 from minigrad.model import Model
