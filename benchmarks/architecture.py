@@ -25,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "minigrad"
 TOP = "top level"
+TABLES, JOINED = ("data", "tables", "results"), "data, tables and results"
+"""The parts that code of tables moves between: the three together have a limit."""
 NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT,
     tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER,
@@ -234,16 +236,32 @@ def figures(package: Path) -> dict[str, int]:
     return count
 
 
+def limits() -> dict[str, tuple[int, int | None]]:
+    """The limit of each figure and what it is to become, as the test has them."""
+    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    (table,) = [
+        each.value for each in tree.body if isinstance(each, ast.Assign) and "LIMITS" in ast.unparse(each.targets)
+    ]
+    return dict(ast.literal_eval(table))
+
+
 def report(package: Path) -> str:
-    """A table of the parts with their lines and files, and below it what holds for the whole."""
-    lines, modules = lines_by_part(package), modules_of(package)
+    """A table of the parts with their lines, files and limits, and below it what holds for the whole."""
+    lines, modules, limit = lines_by_part(package), modules_of(package), limits()
     files = Counter(part_of(package, path) for path in modules.values())
-    rows = [("part", "code lines", "files")]
-    rows += [(part, f"{number:,}", str(files[part])) for part, number in lines.most_common()]
-    rows.append(("the whole package", f"{sum(lines.values()):,}", str(len(modules))))
-    table = [f"{part:20}{number:>12}{files:>8}" for part, number, files in rows]
-    whole = {what: number for what, number in figures(package).items() if not what.startswith("code lines: ")}
-    return "\n".join([*table, "", *(f"{what:48}{number:>6,}" for what, number in whole.items())])
+    rows = [(f"code lines: {part}", number, files[part]) for part, number in lines.most_common()]
+    together = [part for part in TABLES if part in lines]
+    rows.append((f"code lines: {JOINED}", sum(lines[part] for part in together), sum(files[part] for part in together)))
+    rows.append(("code lines: the whole package", sum(lines.values()), len(modules)))
+    table = [f"{'part':36}{'code lines':>12}{'limit':>8}{'goal':>8}{'files':>7}"]
+    table += [_row(what, number, limit) + f"{count:7}" for what, number, count in rows]
+    others = {what: number for what, number in figures(package).items() if not what.startswith("code lines: ")}
+    return "\n".join([*table, "", *(_row(what, number, limit) for what, number in others.items())])
+
+
+def _row(what: str, number: int, limit: dict[str, tuple[int, int | None]]) -> str:
+    allowed = ["" if each is None else f"{each:,}" for each in limit.get(what, (None, None))]
+    return f"{what.removeprefix('code lines: '):36}{number:12,}" + "".join(f"{each:>8}" for each in allowed)
 
 
 def main(arguments: list[str] | None = None) -> None:
