@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from minigrad import SGD, Dense, Layer, MeanSquaredError, Residual, Sequential, Tanh, load, parameter
-from minigrad.attributes import written_by
+from minigrad import SGD, Dense, Layer, MeanSquaredError, Residual, Sequential, Tanh, load, parameter, state
 from minigrad.parameter import gradient_name, states_of, walk
 from minigrad.testing.bench.first_input import find_input
 from minigrad.testing.bench.subject import Subject

@@ -17,6 +17,7 @@ from typing import Any
 
 from minigrad.derivation.insertion import definition_of
 from minigrad.derivation.profiling import watched
+from minigrad.parameter import gradient_name
 from minigrad.testing.bench.code import is_unsafe
 from minigrad.testing.naming.templates.slips import Known
 from minigrad.testing.rules.chance import globals_of

@@ -22,7 +22,14 @@ from minigrad.testing.oracle.rounding import UNITS, agree, noise_of, same
 from minigrad.testing.report import Report
 from minigrad.testing.rule import Evidence, Refused, Skipped, WrongGradient, WrongShape, like_x, rule
 from minigrad.testing.rules import chance
-from minigrad.trained import UNCHANGED, UNDECLARED, undeclared_parameter, undeclared_weight
+from minigrad.training.untrained import (
+    UNCHANGED,
+    UNDECLARED,
+    Undeclared,
+    filled_gradient,
+    undeclared_arrays,
+    undeclared_weight,
+)
 
 COORDINATES = 40
 STEPS = 12
