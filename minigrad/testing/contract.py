@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,10 @@ import numpy as np
 
 from minigrad.blas_threads import one_blas_thread
 from minigrad.layer import Layer
-from minigrad.testing import diagnosis
-from minigrad.testing.asked import Asked
-from minigrad.testing.bench import Bench, LayerBench
+from minigrad.testing.bench.layers import Bench, LayerBench
 from minigrad.testing.report import Diagnosis, GradientError, Report
 from minigrad.testing.rule import Evidence, Rule, Skipped
-from minigrad.testing.rules import CONTRACT
+from minigrad.testing.rules.protocol import CONTRACT
 
 NOT_CHECKED = (
     "whether y is the function that you mean: one over another axis, or without a division by sqrt(d), has a right "
@@ -32,7 +30,7 @@ SomeBench = TypeVar("SomeBench", bound=Bench)
 Result = TypeVar("Result")
 
 
-def check_layer(layer: Layer, x: Any = None, *, seed: int = 0) -> Report:
+def check_layer(layer: Any, x: Any = None, *, seed: int = 0, parameters: Mapping[str, str] | None = None) -> Report:
     """Prove that a layer keeps its contract, or raise GradientError, which says what is wrong with it.
 
     `x` is an input that the layer takes, rows first; without it one is made from the layer's `in_features`,
@@ -56,8 +54,16 @@ def check_layer(layer: Layer, x: Any = None, *, seed: int = 0) -> Report:
     * `rows_together = True`: a row of y depends on other rows, as a norm over the batch does
     * `untrained`: the names of attributes that hold layers, and are not trained
 
+    An object of any other class with `forward(x)` and `backward(dy)` is checked too, at the x that is passed. Its
+    parameters are found by the usual spellings, such as W and dW, W_grad or grads["W"] beside params["W"], or named:
+    `parameters={"W": "gradW"}`. What belongs to minigrad's own layers, such as config(), isn't asked of it.
+
     Raises ValueError where no input can be guessed: then pass x.
     """
+    if not isinstance(layer, Layer | type) and callable(getattr(layer, "forward", None)) and hasattr(layer, "backward"):
+        from minigrad.testing.plain import check_plain
+
+        return check_plain(layer, x, seed, parameters)
     if not isinstance(layer, Layer):
         hint = f"; write {layer.__name__}(…)" if isinstance(layer, type) else ""
         raise TypeError(f"check_layer takes a layer, not {layer!r}{hint}")
@@ -72,15 +78,19 @@ def check(
     only_here: bool = False,
     rules: Iterable[Rule[LayerBench]] = CONTRACT,
     asked: Layer | None = None,
+    notes: Iterable[str] = (),
 ) -> Report:
     """What `check_layer` does, by these rules: at inputs of many kinds, or `only_here`, at x itself.
 
     `asked` is a layer that is right and has the same forward, for the diagnosis to compare with: a lesson's solution.
     """
-    report = Report(repr(layer), not_checked=NOT_CHECKED)
+    report = Report(repr(layer), notes=[*notes], not_checked=NOT_CHECKED)
     with _evidence_entered(report, "forward runs"):
         bench = LayerBench(layer, x, seed, report, only_here)
-        bench.asked = Asked(asked) if asked else None
+        if asked:
+            from minigrad.testing.naming.asked import Asked
+
+            bench.asked = Asked(asked)
     return run(bench, rules)
 
 
@@ -106,6 +116,13 @@ def run(bench: SomeBench, rules: Iterable[Rule[SomeBench]]) -> Report:
     return report
 
 
+def _named(evidence: Evidence, bench: Bench | None) -> Diagnosis:
+    """The likely bug. What names it is loaded when it is first asked for: most checks hold."""
+    from minigrad.testing.naming import diagnosis
+
+    return diagnosis.of(evidence, bench)
+
+
 @contextmanager
 def _evidence_entered(report: Report, promise: str, bench: Bench | None = None) -> Iterator[None]:
     """Evidence that is raised inside is entered in the report, and raised as the error that says the likely bug."""
@@ -116,7 +133,7 @@ def _evidence_entered(report: Report, promise: str, bench: Bench | None = None) 
             evidence.promise or promise,
             evidence.what,
             situation=evidence.situation,
-            diagnosis=partial(quietly, partial(diagnosis.of, evidence, evidence.bench or bench)),
+            diagnosis=partial(quietly, partial(_named, evidence, evidence.bench or bench)),
             parameter=evidence.parameter,
             index=evidence.index,
             analytic=evidence.analytic,
