@@ -38,6 +38,7 @@ from minigrad import (
     Tanh,
 )
 from minigrad.losses import LabelSmoothing
+from tests.both_ways import fit_both_ways
 
 
 def probabilities(rng, shape):
@@ -98,16 +99,13 @@ class Row(NamedTuple):
     losses: st.SearchStrategy[Loss]
     predictions: object
     targets: object
-    sums_outputs: bool | None = True
 
 
 TABLE = {
     BinaryCrossEntropy: Row(st.builds(BinaryCrossEntropy), probabilities, shares),
     BinaryCrossEntropyOnLogits: Row(st.builds(BinaryCrossEntropyOnLogits), logits, shares),
     CategoricalCrossEntropy: Row(st.builds(CategoricalCrossEntropy), probabilities, distributions),
-    CategoricalCrossEntropyOnLogits: Row(
-        st.builds(CategoricalCrossEntropyOnLogits), logits, distributions, sums_outputs=False
-    ),
+    CategoricalCrossEntropyOnLogits: Row(st.builds(CategoricalCrossEntropyOnLogits), logits, distributions),
     NegativeLogLikelihood: Row(st.builds(NegativeLogLikelihood), logarithms, distributions),
     KLDivergence: Row(st.builds(KLDivergence), probabilities, distributions),
     Hinge: Row(st.builds(Hinge), scores, signs),
@@ -115,14 +113,13 @@ TABLE = {
     MeanSquaredError: Row(st.builds(MeanSquaredError), logits, off_the_kinks),
     MeanAbsoluteError: Row(st.builds(MeanAbsoluteError), logits, off_the_kinks),
     Huber: Row(st.builds(Huber, st.floats(0.1, 10)), logits, off_the_kinks),
-    CosineSimilarity: Row(st.builds(CosineSimilarity), logits, off_the_kinks, sums_outputs=None),
+    CosineSimilarity: Row(st.builds(CosineSimilarity), logits, off_the_kinks),
     Quantile: Row(st.builds(Quantile, st.floats(0.05, 0.95)), logits, off_the_kinks),
-    GaussianNLL: Row(st.builds(GaussianNLL), means_and_variances, of_means, sums_outputs=None),
+    GaussianNLL: Row(st.builds(GaussianNLL), means_and_variances, of_means),
     SumOfLosses: Row(
         st.builds(lambda w: SumOfLosses([(GaussianNLL(), 2), (MeanSquaredError(), 1, w)]), st.floats(0.1, 3)),
         lambda rng, shape: np.concatenate([rates(rng, (shape[0], 2)), logits(rng, (shape[0], 1))], axis=1),
         lambda rng, p, loss: rng.normal(size=(len(p), 2)),
-        sums_outputs=None,
     ),
 }
 
@@ -183,22 +180,6 @@ def test_a_loss_is_the_mean_over_rows(kind, data):
     np.testing.assert_allclose(loss.backward(p, t), np.concatenate(slopes) / len(p), rtol=1e-12, atol=1e-15)
     twice = np.concatenate([p, p]), np.concatenate([t, t])
     assert loss.forward(*twice) == pytest.approx(loss.forward(p, t), rel=1e-12, abs=1e-15)
-
-
-@every_loss
-@some
-@given(st.data())
-def test_a_loss_is_the_sum_over_outputs(kind, data):
-    loss, p, t, _, _ = drawn(data, kind)
-    if TABLE[kind].sums_outputs is None:
-        return
-    if TABLE[kind].sums_outputs:
-        columns = [loss.forward(p[:, o : o + 1], t[:, o : o + 1]) for o in range(p.shape[1])]
-        assert loss.forward(p, t) == pytest.approx(sum(columns), rel=1e-12, abs=1e-15)
-        assert loss.forward(p[:, :, None], t[:, :, None]) == pytest.approx(sum(columns), rel=1e-12, abs=1e-15)
-    else:  # a class that is impossible, and not the target, adds nothing
-        wider = np.concatenate([p, np.full((len(p), 1), -1000.0)], axis=1), np.pad(t, [(0, 0), (0, 1)])
-        assert loss.forward(*wider) == pytest.approx(loss.forward(p, t), rel=1e-12, abs=1e-15)
 
 
 @every_loss
@@ -422,21 +403,20 @@ def test_exchanged_arguments_are_noticed(kind, dtype):
 
 
 @pytest.mark.parametrize("method", ["forward", "backward"])
-def test_predictions_and_targets_outside_the_domain_of_other_losses_are_refused(method):
-    def call(kind, p, t):
-        return getattr(kind(), method)(np.array([[p]]), np.array([[t]]))
-
-    with pytest.raises(ValueError, match=r"a prediction is 0\.1, over 0; does the model lack a final LogSoftmax\?"):
-        call(NegativeLogLikelihood, 0.1, 1.0)
-    call(NegativeLogLikelihood, 1e-7, 1.0)  # a probability of 1, rounded
-    with pytest.raises(ValueError, match=r"a target is 2, outside \[0, 1\]"):
-        call(NegativeLogLikelihood, -0.1, 2.0)
-    with pytest.raises(ValueError, match=r"Hinge takes targets 1 and 0, or 1 and -1, but one is 0\.5"):
-        call(Hinge, 3.0, 0.5)
-    with pytest.raises(ValueError, match=r"not negative, but a prediction is -2, outside \[0, inf\]"):
-        call(Poisson, -2.0, 1.0)
-    with pytest.raises(ValueError, match="but a target is -1"):
-        call(Poisson, 2.0, -1.0)
+@pytest.mark.parametrize(
+    ("kind", "p", "t", "message"),
+    [
+        (NegativeLogLikelihood, 0.1, 1.0, r"a prediction is 0\.1, over 0; does the model lack a final LogSoftmax\?"),
+        (NegativeLogLikelihood, -0.1, 2.0, r"a target is 2, outside \[0, 1\]"),
+        (Hinge, 3.0, 0.5, r"Hinge takes targets 1 and 0, or 1 and -1, but one is 0\.5"),
+        (Poisson, -2.0, 1.0, r"not negative, but a prediction is -2, outside \[0, inf\]"),
+        (Poisson, 2.0, -1.0, "but a target is -1"),
+    ],
+)
+def test_predictions_and_targets_outside_the_domain_of_other_losses_are_refused(method, kind, p, t, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(kind(), method)(np.array([[p]]), np.array([[t]]))
+    NegativeLogLikelihood().forward(np.array([[1e-7]]), np.array([[1.0]]))  # a probability of 1, rounded
 
 
 SMOOTHED = {kind: kind in (BinaryCrossEntropy, BinaryCrossEntropyOnLogits) for kind in LabelSmoothing.__subclasses__()}
@@ -565,8 +545,4 @@ def test_losses_whose_targets_have_another_shape():
     x = np.random.default_rng(0).normal(size=(64, 3))
     spread = Concatenate(Dense(3, 1, seed=0), Sequential([Dense(3, 1, seed=1), Softplus()]))
     options = {"loss": GaussianNLL(), "epochs": 5, "validation": 0.2}
-    models = [Sequential([copy.deepcopy(spread)]) for _ in range(2)]
-    models[0].steps_by_hand, models[1].steps_by_hand = 2, 10**9
-    for model in models:
-        model.fit(x, x.sum(axis=1), optimizer=Adam(0.02), **options)
-    assert np.array_equal(models[0].theta, models[1].theta)
+    fit_both_ways(lambda: Sequential([copy.deepcopy(spread)]), x, x.sum(axis=1), lambda: Adam(0.02), **options)

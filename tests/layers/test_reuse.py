@@ -27,6 +27,7 @@ from minigrad import (
     load,
 )
 from minigrad.testing import check_model
+from tests.both_ways import fit_both_ways
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.normal(size=(60, 4)), RNG.integers(0, 3, 60)
@@ -43,18 +44,17 @@ def test_a_frozen_part_stays_as_it_is_whatever_trains_the_rest(tmp_path):
     old = trained()
     part = Sequential(copy.deepcopy(old.layers[:4]))
     expected = part.predict(X)
-    models = [Sequential([Frozen(copy.deepcopy(part)), Dense(6, 3), Softmax()], seed=1) for _ in range(2)]
-    models[0].steps_by_hand, models[1].steps_by_hand = 2, 10**9
-    for model in models:
-        assert model.theta.size == 21
-        assert np.array_equal(model[0].forward(model.admit(X)), expected)
-        model.fit(X, LABELS, loss=LOSS, optimizer=AdamW(0.02, weight_decay=0.1), epochs=8, l2=0.1)
-        assert np.array_equal(model[0].predict(model.admit(X)), expected)
-    assert np.array_equal(models[0].theta, models[1].theta)
-    models[0].save(tmp_path / "m.safetensors")
+
+    def make():
+        return Sequential([Frozen(copy.deepcopy(part)), Dense(6, 3), Softmax()], seed=1)
+
+    assert np.array_equal(make()[0].forward(part.admit(X)), expected)
+    model, _ = fit_both_ways(make, X, LABELS, lambda: AdamW(0.02, weight_decay=0.1), loss=LOSS, epochs=8, l2=0.1)
+    assert np.array_equal(model[0].predict(model.admit(X)), expected)
+    model.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")
-    assert np.array_equal(again.predict(X), models[0].predict(X)) and again.theta.size == 21
-    check_model(Sequential([*copy.deepcopy(models[0].layers)], dtype=np.float64), LOSS, X, np.eye(3)[LABELS])
+    assert np.array_equal(again.predict(X), model.predict(X)) and again.theta.size == model.theta.size == 21
+    check_model(Sequential([*copy.deepcopy(model.layers)], dtype=np.float64), LOSS, X, np.eye(3)[LABELS])
 
 
 def test_what_can_not_be_frozen_is_told():
@@ -87,15 +87,11 @@ def test_a_table_at_two_places_is_one_parameter(tmp_path):
     model = words(np.float64)
     assert model.theta.size == 7 * 4 + 20
     check_model(model, LOSS, x, np.eye(7)[t])
-    models = words(), words()
-    models[0].steps_by_hand, models[1].steps_by_hand = 2, 10**9
-    for each in models:
-        each.fit(x, t, loss=LOSS, optimizer=Adam(0.01), epochs=12, batch_size=3)
-    assert np.array_equal(models[0].theta, models[1].theta)
-    models[0].save(tmp_path / "m.safetensors")
-    for again in (load(tmp_path / "m.safetensors"), copy.deepcopy(models[0])):
+    model, _ = fit_both_ways(words, x, t, lambda: Adam(0.01), loss=LOSS, epochs=12, batch_size=3)
+    model.save(tmp_path / "m.safetensors")
+    for again in (load(tmp_path / "m.safetensors"), copy.deepcopy(model)):
         assert again[3].embedding is again[0]
-        assert np.array_equal(again.predict(x), models[0].predict(x))
+        assert np.array_equal(again.predict(x), model.predict(x))
         again[0].W[...] = 0
         assert not again[3].forward(np.ones((1, 4), np.float32)).any()
 
@@ -103,19 +99,22 @@ def test_a_table_at_two_places_is_one_parameter(tmp_path):
 @pytest.mark.parametrize("wrapped", [lambda optimizer: optimizer, lambda optimizer: ClipByNorm(optimizer, 0.5)])
 @pytest.mark.parametrize("key", [0, -2, "Dense", "b"])
 def test_parts_are_trained_by_optimizers_of_their_own(key, wrapped):
-    made = [Sequential([Dense(4, 6), Tanh(), BatchNorm(6), Dense(6, 3), Softmax()], seed=5) for _ in range(2)]
-    made[0].steps_by_hand, made[1].steps_by_hand = 2, 10**9
-    start = copy.deepcopy(made[0])
-    for model in made:
-        optimizer = wrapped(ByPart({key: SGD(0.0)}, default=Adam(0.01)))
-        model.fit(X, LABELS, loss=LOSS, optimizer=optimizer, epochs=6, batch_size=8)
-        state = optimizer.state()
-        optimizer.load_state(state)
-        assert all(np.array_equal(optimizer.state()[name], value) for name, value in state.items())
-    assert np.array_equal(made[0].theta, made[1].theta)
+    def make():
+        return Sequential([Dense(4, 6), Tanh(), BatchNorm(6), Dense(6, 3), Softmax()], seed=5)
+
+    def optimizer():
+        used.append(wrapped(ByPart({key: SGD(0.0)}, default=Adam(0.01))))
+        return used[-1]
+
+    used, start = [], make()
+    model, _ = fit_both_ways(make, X, LABELS, optimizer, loss=LOSS, epochs=6, batch_size=8)
+    for each in used:
+        state = each.state()
+        each.load_state(state)
+        assert all(np.array_equal(each.state()[name], value) for name, value in state.items())
     for position, name in [(0, "W"), (0, "b"), (2, "gamma"), (3, "W"), (3, "b")]:
         still = key in (position, position - 5, name) or (key == "Dense" and position != 2)
-        assert np.array_equal(made[0][position].params[name], start[position].params[name]) == still
+        assert np.array_equal(model[position].params[name], start[position].params[name]) == still
 
 
 def test_parts_that_are_not_clear_are_told():

@@ -139,16 +139,8 @@ def test_resumed_training_is_bit_for_bit_an_uninterrupted_one(
 ):
     if validation is None:
         patience = None
-    options = {
-        "batch_size": batch_size,
-        "validation": validation,
-        "patience": patience,
-        "l2": l2,
-        "l1": l1,
-        "augment": augment,
-        "class_weight": weight,
-        "epochs": epochs,
-    }
+    options = {"batch_size": batch_size, "validation": validation, "patience": patience, "l2": l2, "l1": l1}
+    options |= {"augment": augment, "class_weight": weight, "epochs": epochs}
     whole, optimizer = noisy(), make()
     history = whole.fit(X, LABELS, loss=Interrupting(), optimizer=optimizer, **options)
 
@@ -192,20 +184,18 @@ def test_early_stopping_resumes_before_and_after_the_best_epoch(tmp_path, stop):
 
 @pytest.mark.parametrize("patience", [None, 2])
 def test_resume_of_a_finished_training_with_more_epochs(path, patience):
-    options = {"loss": BinaryCrossEntropy(), "validation": 0.3}
+    def trained(epochs, patience=patience, checkpoint=path):
+        options = {"loss": BinaryCrossEntropy(), "optimizer": Adam(0.1), "validation": 0.3, "patience": patience}
+        model = noisy()
+        return model, model.fit(X, LABELS, epochs=epochs, checkpoint=checkpoint, **options)
+
     path.unlink(missing_ok=True)
-    first = noisy()
-    first.fit(X, LABELS, optimizer=Adam(0.1), epochs=3, patience=patience, checkpoint=path, **options)
+    first, _ = trained(3)
     written = path.read_bytes()
-
-    model = noisy()
-    history = model.fit(X, LABELS, optimizer=Adam(0.1), epochs=2, patience=patience, checkpoint=path, **options)
+    model, history = trained(2)
     assert len(history) == 3 and path.read_bytes() == written and same(model, first)
-
-    model = noisy()
-    history = model.fit(X, LABELS, optimizer=Adam(0.1), epochs=9, patience=patience and 9, checkpoint=path, **options)
-    whole = noisy()
-    expected = whole.fit(X, LABELS, optimizer=Adam(0.1), epochs=9, patience=patience and 9, **options)
+    model, history = trained(9, patience and 9)
+    whole, expected = trained(9, patience and 9, checkpoint=None)
     assert same(model, whole) and history.loss == expected.loss and history.best_epoch == expected.best_epoch
 
 
@@ -264,6 +254,19 @@ def begin(path, **changed):
     return model, model.fit(x, t, checkpoint=path, **options)
 
 
+def is_resumed(path, *, epochs=4, **options):
+    """Whether the training goes on from its checkpoint to so many epochs."""
+    _, history = begin(path, epochs=epochs, **options)
+    return len(history) == epochs
+
+
+def assert_refused(path, words, **options):
+    """A training that the checkpoint does not belong to is refused in these words, on one line."""
+    with pytest.raises(ValueError, match=f"checkpoint is the checkpoint of another training: .*{words}") as caught:
+        begin(path, epochs=4, **options)
+    assert "\n" not in str(caught.value)
+
+
 DIFFERENCES = {
     r"its optimizer is Adam\(learning_rate=0.01, .*, here it is Adam\(learning_rate=0.02,": {"optimizer": Adam(0.02)},
     r"its optimizer is Adam\(.*, here it is SGD\(": {"optimizer": SGD(0.01)},
@@ -308,9 +311,7 @@ def test_checkpoint_of_another_training_is_refused_by_its_difference(tmp_path, m
     written = path.read_bytes()
     model, optimizer = changed.pop("model", noisy()), changed.pop("optimizer", Adam(0.01))
     theta, counts = model.theta.copy(), optimizer.state()
-    with pytest.raises(ValueError, match=rf"checkpoint is the checkpoint of another training: .*{message}") as caught:
-        begin(path, model=model, optimizer=optimizer, epochs=4, **changed)
-    assert "\n" not in str(caught.value)
+    assert_refused(path, message, model=model, optimizer=optimizer, **changed)
     assert path.read_bytes() == written
     assert np.array_equal(model.theta, theta) and optimizer.state() == counts
 
@@ -341,8 +342,7 @@ def test_checkpoint_is_refused_where_one_row_of_many_is_another(tmp_path, name, 
         "class_weight": {"rare": 50},
     }
     begin(tmp_path / "checkpoint", **options)
-    with pytest.raises(ValueError, match=f"its digest of {name} is .*, here it is"):
-        begin(tmp_path / "checkpoint", epochs=4, **(options | changed))
+    assert_refused(tmp_path / "checkpoint", f"its digest of {name} is .*, here it is", **(options | changed))
     begin(tmp_path / "checkpoint", epochs=4, **options)
 
 
@@ -350,8 +350,7 @@ def test_checkpoint_does_not_depend_on_where_its_rows_are_kept(tmp_path):
     begin(tmp_path / "checkpoint", x=MANY, t=RARE, batch_size=500)
     np.save(tmp_path / "x.npy", MANY)
     for x in (np.load(tmp_path / "x.npy", mmap_mode="r"), np.asfortranarray(MANY)):
-        _, history = begin(tmp_path / "checkpoint", x=x, t=RARE, batch_size=500, epochs=3)
-        assert len(history) == 3
+        assert is_resumed(tmp_path / "checkpoint", x=x, t=RARE, batch_size=500, epochs=3)
 
 
 def test_checkpoint_without_digests_of_its_rows_is_compared_by_some_of_them(tmp_path):
@@ -362,10 +361,8 @@ def test_checkpoint_without_digests_of_its_rows_is_compared_by_some_of_them(tmp_
     for name in ("digest of data", "digest of validation"):
         metadata["checkpoint"]["settings"].pop(name)
     write_forged(path, metadata, tensors)
-    with pytest.raises(ValueError, match=r"its data is '21 rows of .*', here it is '21 rows of"):
-        begin(path, x=X + 1e-9, epochs=4)
-    _, history = begin(path, epochs=4)
-    assert len(history) == 4
+    assert_refused(path, r"its data is '21 rows of .*', here it is '21 rows of", x=X + 1e-9)
+    assert is_resumed(path)
 
 
 def scaled(x, rng, scale=0.1, *, shift=0.0):
@@ -412,10 +409,8 @@ def with_table(last):
 )
 def test_checkpoint_of_another_function_is_refused_by_what_it_brings_along(tmp_path, one, other, words):
     begin(tmp_path / "checkpoint", augment=one)
-    with pytest.raises(ValueError, match=f"its augment is .*{words}.*, here it is"):
-        begin(tmp_path / "checkpoint", augment=other, epochs=4)
-    _, history = begin(tmp_path / "checkpoint", augment=copy.deepcopy(one), epochs=4)
-    assert len(history) == 4
+    assert_refused(tmp_path / "checkpoint", f"its augment is .*{words}.*, here it is", augment=other)
+    assert is_resumed(tmp_path / "checkpoint", augment=copy.deepcopy(one))
 
 
 AUGMENT = """
@@ -436,23 +431,21 @@ def augment_of(source):
 @pytest.mark.parametrize(
     "then, now", [("{", "{'c', "), ("* 0.5", "* 0.25"), ("+ (", "- ("), ("half(x):", "half(x, y=1):\n    x = x + y")]
 )
-def test_checkpoint_of_a_function_with_another_body_is_refused(tmp_path, then, now):
+def test_checkpoint_of_a_function_with_another_body_assert_refused(tmp_path, then, now):
     begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT))
-    with pytest.raises(ValueError, match=r"its code of augment \(Python 3\.\d+\) is [0-9a-f]+, here it is"):
-        begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT.replace(then, now)), epochs=4)
+    words = r"its code of augment \(Python 3\.\d+\) is [0-9a-f]+, here it is"
+    assert_refused(tmp_path / "checkpoint", words, augment=augment_of(AUGMENT.replace(then, now)))
 
 
-def test_checkpoint_of_a_schedule_with_another_body_is_refused(tmp_path):
+def test_checkpoint_of_a_schedule_with_another_body_assert_refused(tmp_path):
     begin(tmp_path / "checkpoint", optimizer=SGD(lambda step: 0.1))
-    with pytest.raises(ValueError, match="its code of optimizer"):
-        begin(tmp_path / "checkpoint", optimizer=SGD(lambda step: 0.2), epochs=4)
+    assert_refused(tmp_path / "checkpoint", "its code of optimizer", optimizer=SGD(lambda step: 0.2))
 
 
 def test_lines_around_a_function_and_its_docstring_are_no_difference(tmp_path):
     begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT))
     edited = AUGMENT.replace("rng):\n", 'rng):\n    "Halve them."\n\n')
-    _, history = begin(tmp_path / "checkpoint", augment=augment_of("\n" + edited), epochs=4)
-    assert len(history) == 4
+    assert is_resumed(tmp_path / "checkpoint", augment=augment_of("\n" + edited))
 
 
 def test_a_function_may_name_what_has_no_value_yet(tmp_path):
@@ -460,8 +453,7 @@ def test_a_function_may_name_what_has_no_value_yet(tmp_path):
         return later(x) if x is None else x
 
     begin(tmp_path / "checkpoint", augment=augment)
-    _, history = begin(tmp_path / "checkpoint", augment=augment, epochs=4)
-    assert len(history) == 4
+    assert is_resumed(tmp_path / "checkpoint", augment=augment)
     later = None
 
 
@@ -469,8 +461,7 @@ def test_code_of_another_version_of_python_is_not_compared(tmp_path, monkeypatch
     with monkeypatch.context() as of_then:
         of_then.setattr(settings, "PYTHON", " (Python 3.99)")
         begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT))
-    _, history = begin(tmp_path / "checkpoint", augment=augment_of(AUGMENT.replace("0.5", "0.25")), epochs=4)
-    assert len(history) == 4
+    assert is_resumed(tmp_path / "checkpoint", augment=augment_of(AUGMENT.replace("0.5", "0.25")))
 
 
 def test_settings_in_words_are_the_same_in_every_process():
@@ -482,11 +473,10 @@ def test_settings_in_words_are_the_same_in_every_process():
     assert in_words(halved) == f"{__name__}.halved" and in_words(len) == "builtins.len"
 
 
-def test_checkpoint_with_other_classes_is_refused(tmp_path):
+def test_checkpoint_with_other_classes_assert_refused(tmp_path):
     begin(tmp_path / "checkpoint")
     other = np.where(LABELS == "yes", "z", "a")
-    with pytest.raises(ValueError, match=r"its classes.dtype is <U3, here it is <U1"):
-        begin(tmp_path / "checkpoint", t=other, epochs=4)
+    assert_refused(tmp_path / "checkpoint", r"its classes.dtype is <U3, here it is <U1", t=other)
 
 
 def test_checkpoint_path_is_checked_before_training(tmp_path):
@@ -521,7 +511,7 @@ def test_checkpoint_path_is_checked_before_training(tmp_path):
         ("checkpoint.history.seconds", None, "its history lacks the list of seconds"),
     ],
 )
-def test_forged_checkpoint_is_refused(tmp_path, name, value, message):
+def test_forged_checkpoint_assert_refused(tmp_path, name, value, message):
     path = tmp_path / "checkpoint"
     begin(path)
     metadata, tensors = decode(path.read_bytes())

@@ -132,55 +132,45 @@ def image_model():
     return model
 
 
-def test_pytorch_loads_the_saved_tensors_of_an_image_model(path):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import load_file
+def channels_first(network):
+    """PyTorch's network for arrays with channels last."""
+    return lambda x: network(x.movedim(-1, 1)).movedim(1, -1)
 
-    class Last(torch.nn.Module):
-        def forward(self, x):
-            return x.mean(dim=(2, 3))
 
-    model, nn = image_model(), torch.nn
+def of_images(nn):
     network = nn.Sequential(
         nn.Conv2d(2, 4, (3, 2), groups=2, padding=(1, 0)), nn.BatchNorm2d(4), nn.PReLU(4), nn.MaxPool2d(2),
-        nn.Conv2d(4, 3, (2, 1)), Last(), nn.LayerNorm(3), nn.RMSNorm(3, eps=1e-5), nn.Linear(3, 2),
-    ).double().eval()  # fmt: skip
-    model.save(path)
-    network.load_state_dict(load_file(path))
-    x = np.random.default_rng(2).normal(size=(3, 6, 5, 2))
-    with torch.no_grad():
-        theirs = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
-    np.testing.assert_allclose(model.predict(x), theirs, rtol=1e-12, atol=1e-12)
+        nn.Conv2d(4, 3, (2, 1)), nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), nn.LayerNorm(3),
+        nn.RMSNorm(3, eps=1e-5), nn.Linear(3, 2),
+    )  # fmt: skip
+    return image_model(), network, channels_first(network), np.random.default_rng(2).normal(size=(3, 6, 5, 2))
 
 
-def test_pytorch_loads_the_saved_tensors_of_transposed_convolutions(path):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import load_file
-
+def of_transposed_convolutions(nn):
     options = {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}
     model = Sequential([ConvTranspose2D(4, 6, (3, 2), **options)], seed=0, dtype=np.float64)
-    network = torch.nn.Sequential(torch.nn.ConvTranspose2d(4, 6, (3, 2), **options)).double()
-    model.save(path)
-    network.load_state_dict(load_file(path))
-    x = np.random.default_rng(2).normal(size=(3, 4, 5, 4))
-    with torch.no_grad():
-        theirs = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(model.predict(x), theirs, rtol=1e-12, atol=1e-12)
-    assert np.array_equal(load(path).predict(x), model.predict(x))
+    network = nn.Sequential(nn.ConvTranspose2d(4, 6, (3, 2), **options))
+    return model, network, channels_first(network), np.random.default_rng(2).normal(size=(3, 4, 5, 4))
 
 
-def test_pytorch_loads_the_saved_tensors_of_embedding_and_conv1d(path):
+def of_words(nn):
+    model = Sequential([Embedding(5, 4), Conv1D(4, 3, 2)], seed=0, dtype=np.float64)
+    table, line = network = nn.Sequential(nn.Embedding(5, 4), nn.Conv1d(4, 3, 2))
+    return model, network, lambda x: channels_first(line)(table(x)), np.random.default_rng(2).integers(5, size=(3, 6))
+
+
+@pytest.mark.parametrize("make", [of_images, of_transposed_convolutions, of_words])
+def test_pytorch_loads_the_saved_tensors_and_predicts_the_same(path, make):
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 
-    model = Sequential([Embedding(5, 4), Conv1D(4, 3, 2)], seed=0, dtype=np.float64)
-    table, line = network = torch.nn.Sequential(torch.nn.Embedding(5, 4), torch.nn.Conv1d(4, 3, 2)).double()
+    model, network, predict, x = make(torch.nn)
     model.save(path)
-    network.load_state_dict(load_file(path))
-    x = np.random.default_rng(2).integers(5, size=(3, 6))
+    network.double().eval().load_state_dict(load_file(path))
     with torch.no_grad():
-        theirs = line(table(torch.from_numpy(x)).mT).mT.numpy()
+        theirs = predict(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(model.predict(x), theirs, rtol=1e-12, atol=1e-12)
+    assert np.array_equal(load(path).predict(x), model.predict(x))
 
 
 @pytest.mark.parametrize("make", [image_model, lambda: Sequential([Conv1D(2, 3, 2, seed=1)])])

@@ -5,7 +5,7 @@ import io
 import math
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ from minigrad import (
 )
 from minigrad.data.examples import Examples
 from minigrad.data.split import split_rows
-from minigrad.model import Model, Snapshot
+from minigrad.model import Model
 from minigrad.parameter import states_of
 from minigrad.schedules import cosine, warmup
 
@@ -123,6 +123,13 @@ def binary(**options: Any) -> dict[str, Any]:
     return {"loss": BinaryCrossEntropy(), "optimizer": SGD(0.5), "epochs": 2, "batch_size": 4} | options
 
 
+def fitted(*last: Layer, x: Any = None, t: Any = None, outputs: int = 1, **options: Any) -> tuple[Sequential, History]:
+    """A network of so many outputs (and these last layers) after two epochs on the table, or on x and t."""
+    x, t = (own if given is None else given for own, given in zip(table(), (x, t), strict=True))
+    model = network(outputs, *last)
+    return model, model.fit(x, t, **binary(**options))
+
+
 # Reproducible and resumable
 
 
@@ -158,12 +165,7 @@ def test_every_optimizer_is_here() -> None:
 
 
 def test_the_seed_orders_the_rows() -> None:
-    x, t = table()
-    thetas = []
-    for seed in (0, 0, 1, None, None):
-        model = network(1, Sigmoid())
-        model.fit(x, t, **binary(seed=seed))
-        thetas.append(model.theta.tobytes())
+    thetas = [fitted(Sigmoid(), seed=seed)[0].theta.tobytes() for seed in (0, 0, 1, None, None)]
     assert thetas[0] == thetas[1] and len(set(thetas)) == 4
 
 
@@ -268,31 +270,27 @@ def test_a_validation_fraction_is_stratified_and_never_trained_on(fraction: floa
 
 
 def test_a_validation_pair_is_measured_after_each_epoch_without_penalty() -> None:
-    x, t = table()
     xv, tv = table(9, seed=2)
-    model = network(1, Sigmoid())
-    history = model.fit(x, t, **binary(validation=(xv, tv), l2=0.5, epochs=3))
-    p = model.predict(xv)
-    truth = BinaryCrossEntropy().forward(p, tv[:, None].astype(np.float32))
+    model, history = fitted(Sigmoid(), validation=(xv, tv), l2=0.5, epochs=3)
+    truth = BinaryCrossEntropy().forward(model.predict(xv), tv[:, None].astype(np.float32))
     np.testing.assert_allclose(history.validation_loss[-1], truth, rtol=1e-5)
     assert history.metrics["validation_accuracy"][-1] == np.mean(model.predict_classes(xv) == tv)
     frame = history.to_frame()
     assert list(frame) == ["loss", "validation_loss", "validation_accuracy", "seconds"]
     assert frame.index.tolist() == [1, 2, 3] and frame.index.name == "epoch"
-    assert "validation_loss" not in model.fit(x, t, **binary()).to_frame()
-    watched, alone = network(1, Sigmoid()), network(1, Sigmoid())
-    watched.fit(x, t, **binary(validation=(xv, tv)))
-    alone.fit(x, t, **binary())
+    alone, history = fitted(Sigmoid())
+    assert "validation_loss" not in history.to_frame()
+    watched, _ = fitted(Sigmoid(), validation=(xv, tv))
     np.testing.assert_array_equal(watched.theta, alone.theta)  # to be watched changes nothing
 
 
 def test_regression_is_measured_by_r2_where_there_is_one() -> None:
     x, _ = table()
-    model = network(1)
-    history = model.fit(x, x[:, 0], **binary(loss=MeanSquaredError(), optimizer=SGD(0.05), validation=0.3))
+    options: dict[str, Any] = {"x": x, "t": x[:, 0], "loss": MeanSquaredError()}
+    model, history = fitted(**options, optimizer=SGD(0.05), validation=0.3)
     assert len(history.metrics["validation_r2"]) == 2
     assert model.predict(x).shape == (23, 1) and model.classes is None
-    history = model.fit(x, x[:, 0], **binary(loss=MeanSquaredError(), optimizer=SGD(0.05), validation=1))
+    _, history = fitted(**options, optimizer=SGD(0.05), validation=1)
     assert history.metrics == {} and len(history.validation_loss) == 2  # one row has no variance
 
 
@@ -347,6 +345,8 @@ def test_options_that_make_no_sense() -> None:
         ({"epochs": 0}, "epochs=0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"validation": 1.5}, "not 1.5"),
+        ({"validation": 20.0}, "validation=20.0, the test_size"),
+        ({"validation": (x[:3], t)}, "validation: x has 3 rows, t has 23"),
         ({"l2": -1.0}, "l2=-1.0.* negative"),
         ({"l1": -1.0}, "l1=-1.0.* negative"),
         ({"class_weight": "even"}, "class_weight='even'"),
@@ -394,33 +394,19 @@ def test_options_that_make_no_sense() -> None:
     ],
 )
 def test_arguments_of_the_wrong_kind_are_named(wrong: dict[str, Any], message: str) -> None:
-    x, t = table()
-    model = network(1, Sigmoid())
     with pytest.raises(TypeError, match=message):
-        model.fit(x, t, **binary(**wrong))
+        fitted(Sigmoid(), **wrong)
 
 
 def test_categorical_cross_entropy_after_a_sigmoid_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     """It brings all outputs to 1: a loss near 0, and answers at random."""
-    x, t = table()
-    network(2, Sigmoid()).fit(x, t, **binary(loss=CategoricalCrossEntropy()))
+    fitted(Sigmoid(), outputs=2, loss=CategoricalCrossEntropy())
     assert "end the model in Softmax(), or train with BinaryCrossEntropy()" in caplog.text
 
 
 def test_a_column_of_labels_is_told_how_to_become_labels() -> None:
-    x, t = table()
     with pytest.raises(ValueError, match=r"t has rows of shape \(1,\).*one-dimensional: t\[:, 0\]"):
-        network(2, Softmax()).fit(x, t[:, None], **binary(loss=CategoricalCrossEntropy()))
-
-
-def test_what_is_wrong_with_validation_says_so() -> None:
-    x, t = table()
-    for wrong, message in (
-        (20.0, "validation=20.0, the test_size"),
-        ((x[:3], t), "validation: x has 3 rows, t has 23"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            network(1, Sigmoid()).fit(x, t, **binary(validation=wrong))
+        fitted(Softmax(), t=table()[1][:, None], outputs=2, loss=CategoricalCrossEntropy())
 
 
 # Labels and targets
@@ -510,28 +496,28 @@ def test_targets_that_do_not_fit(outputs: int, t: Any, message: str) -> None:
 
 
 def test_labels_for_a_regression_loss() -> None:
-    x, t = table()
     with pytest.raises(ValueError, match="train with a cross-entropy instead of MeanSquaredError"):
-        network(2).fit(x, t, **binary(loss=MeanSquaredError()))
+        fitted(outputs=2, loss=MeanSquaredError())
     with pytest.raises(ValueError, match="t is 'a' in row 0: not a number"):
-        network(1).fit(x, ["a"] * 23, **binary(loss=MeanSquaredError()))
+        fitted(t=["a"] * 23, loss=MeanSquaredError())
 
 
 @few
 @given(row=st.integers(0, 22), column=st.integers(0, 2), value=st.sampled_from([math.nan, math.inf, -math.inf, 1e39]))
 def test_numbers_that_are_none_are_named_by_row_and_column(row: int, column: int, value: float) -> None:
-    x, t = table()
+    x, _ = table()
     x[row, column] = value
     why = "too large for float32" if value == 1e39 else "not a finite number"
-    with pytest.raises(ValueError, match=rf"^x is .* in row {row}, column {column}: {why}"):
-        network(1, Sigmoid()).fit(x, t, **binary())
-    frame = pd.DataFrame(x, columns=["age", "height", "weight"])
-    with pytest.raises(ValueError, match=rf"row {row}, column '{frame.columns[column]}': {why}"):
-        network(1, Sigmoid()).fit(frame, t, **binary())
-    with pytest.raises(ValueError, match=rf"^t is .* in row {row}, column {column}"):
-        network(3).fit(np.ones((23, 3)), x, **binary(loss=MeanSquaredError()))
-    with pytest.raises(ValueError, match=rf"^t is .* in row {row}: "):
-        network(1).fit(np.ones((23, 3)), x[:, column], **binary(loss=MeanSquaredError()))
+    frame, ones, squares = pd.DataFrame(x, columns=["age", "height", "weight"]), np.ones((23, 3)), MeanSquaredError()
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        (rf"^x is .* in row {row}, column {column}: {why}", {"x": x}),
+        (rf"row {row}, column '{frame.columns[column]}': {why}", {"x": frame}),
+        (rf"^t is .* in row {row}, column {column}", {"x": ones, "t": x, "outputs": 3, "loss": squares}),
+        (rf"^t is .* in row {row}: ", {"x": ones, "t": x[:, column], "loss": squares}),
+    ]
+    for message, options in wrong:
+        with pytest.raises(ValueError, match=message):
+            fitted(Sigmoid(), **options)
     if value != 1e39:
         return
     double = Sequential([Dense(3, 1)], np.float64)
@@ -540,20 +526,18 @@ def test_numbers_that_are_none_are_named_by_row_and_column(row: int, column: int
 
 @pytest.mark.parametrize("text", ["n/a", None, "", pd.NA])
 def test_text_is_named_by_row_and_column(text: Any) -> None:
-    x, t = table()
-    frame = pd.DataFrame(x, columns=["age", "height", "weight"]).astype(object)
+    frame = pd.DataFrame(table()[0], columns=["age", "height", "weight"]).astype(object)
     frame.iloc[4, 1] = text
-    with pytest.raises(ValueError, match=r"^x is .* in row 4, column 'height': not a number"):
-        network(1, Sigmoid()).fit(frame, t, **binary())
-    with pytest.raises(ValueError, match=r"^x is .* in row 4, column 1: not a number"):
-        network(1, Sigmoid()).fit(frame.to_numpy().tolist(), t, **binary())
+    for x, column in ((frame, "'height'"), (frame.to_numpy().tolist(), "1")):
+        with pytest.raises(ValueError, match=rf"^x is .* in row 4, column {column}: not a number"):
+            fitted(Sigmoid(), x=x)
 
 
 def test_rows_of_unequal_length() -> None:
     with pytest.raises(ValueError, match="x is no table: its rows differ in length"):
-        network(1, Sigmoid()).fit([[1, 2, 3], [1, 2]], [0, 1], **binary())
+        fitted(Sigmoid(), x=[[1, 2, 3], [1, 2]], t=[0, 1])
     with pytest.raises(ValueError, match="x has no rows"):
-        network(1, Sigmoid()).fit(np.zeros((0, 3)), [], **binary())
+        fitted(Sigmoid(), x=np.zeros((0, 3)), t=[])
 
 
 def test_pixels_pictures_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -562,11 +546,9 @@ def test_pixels_pictures_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     x[3, 1, 0] = np.inf
     with pytest.raises(ValueError, match=r"x is inf in row 3, position \(1, 0\)"):
         Sequential([Tanh()]).fit(x, x, **binary(loss=MeanSquaredError()))
-    pixels, t = np.arange(69, dtype=np.uint8).reshape(23, 3), table()[1]
-    fitted = [network(1, Sigmoid()) for _ in range(2)]
-    for model, rows in zip(fitted, (pixels, pixels.astype(float)), strict=True):
-        model.fit(rows, t, **binary(optimizer=SGD(0.01)))
-    np.testing.assert_array_equal(fitted[0].theta, fitted[1].theta)
+    pixels = np.arange(69, dtype=np.uint8).reshape(23, 3)
+    whole, floats = (fitted(Sigmoid(), x=x, optimizer=SGD(0.01))[0] for x in (pixels, pixels.astype(float)))
+    np.testing.assert_array_equal(whole.theta, floats.theta)
 
 
 # Weights
@@ -575,44 +557,39 @@ def test_pixels_pictures_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @few
 @given(seed=seeds, batch_size=st.integers(1, 30))
 def test_weights_of_one_are_no_weights(seed: int, batch_size: int) -> None:
-    x, t = table()
-    models = [network(2, Softmax()) for _ in range(3)]
-    weighted = [{}, {"sample_weight": np.ones(23)}, {"class_weight": {0: 1, 1: 1.0}}]
-    losses = [
-        model.fit(x, t, **binary(loss=CategoricalCrossEntropy(), seed=seed, batch_size=batch_size, **options)).loss
-        for model, options in zip(models, weighted, strict=True)
-    ]
-    assert losses[0] == losses[1] == losses[2]
-    np.testing.assert_array_equal(models[0].theta, models[1].theta)
-    np.testing.assert_array_equal(models[0].theta, models[2].theta)
+    options: dict[str, Any] = {"outputs": 2, "loss": CategoricalCrossEntropy(), "seed": seed, "batch_size": batch_size}
+    plain, history = fitted(Softmax(), **options)
+    for weights in ({"sample_weight": np.ones(23)}, {"class_weight": {0: 1, 1: 1.0}}):
+        model, weighted = fitted(Softmax(), **options, **weights)
+        assert weighted.loss == history.loss
+        np.testing.assert_array_equal(model.theta, plain.theta)
 
 
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("also", [False, True])
 def test_class_weights_are_sample_weights(balanced: bool, also: bool) -> None:
-    x, t = table()
+    _, t = table()
     words = np.array(["ham", "spam"])[t]
     counts = np.bincount(t)
     per_class = 23 / (2 * counts) if balanced else np.array([1.0, 3.0])
     assert not balanced or np.allclose(per_class * counts, 11.5)  # each class weighs the same in sum
     own = np.random.default_rng(0).uniform(0.5, 2, 23) if also else np.ones(23)
-    by_class, by_row = network(1, Sigmoid()), network(1, Sigmoid())
     weight: Any = "balanced" if balanced else {"spam": 3}
-    first = by_class.fit(x, words, **binary(class_weight=weight, sample_weight=own if also else None))
-    second = by_row.fit(x, words, **binary(sample_weight=own * per_class[t]))
+    by_class, first = fitted(Sigmoid(), t=words, class_weight=weight, sample_weight=own if also else None)
+    by_row, second = fitted(Sigmoid(), t=words, sample_weight=own * per_class[t])
     assert first.loss == second.loss
     np.testing.assert_array_equal(by_class.theta, by_row.theta)
     with pytest.raises(ValueError, match="class_weight needs t to be labels"):
-        network(1, Sigmoid()).fit(x, t[:, None], **binary(class_weight=weight))
+        fitted(Sigmoid(), t=t[:, None], class_weight=weight)
 
 
 def test_rows_of_weight_zero_are_not_there() -> None:
     x, t = table()
     w = np.arange(23) % 2
-    model, fewer = network(1, Sigmoid()), network(1, Sigmoid())
     x[w == 0] = 1e6  # whatever they hold
-    history = model.fit(x, t, **binary(sample_weight=w, batch_size=1, shuffle=False, epochs=1))
-    shorter = fewer.fit(x[w == 1], t[w == 1], **binary(batch_size=1, shuffle=False, epochs=1))
+    options: dict[str, Any] = {"batch_size": 1, "shuffle": False, "epochs": 1}
+    model, history = fitted(Sigmoid(), x=x, t=t, sample_weight=w, **options)
+    fewer, shorter = fitted(Sigmoid(), x=x[w == 1], t=t[w == 1], **options)
     assert history.loss == shorter.loss
     np.testing.assert_array_equal(model.theta, fewer.theta)
 
@@ -658,10 +635,9 @@ def test_augmented_rows_are_what_is_trained_on(recorded: bool, seed: int) -> Non
 
 
 def test_rows_of_another_shape_are_no_augmented_rows() -> None:
-    x, t = table()
     for wrong in (lambda rows, rng: rows[:1], lambda rows, rng: None, lambda rows, rng: rows[:, :2]):
         with pytest.raises(ValueError, match=r"augment=.* was given x of shape \(4, 3\) and returned \("):
-            network(1, Sigmoid()).fit(x, t, **binary(augment=wrong))
+            fitted(Sigmoid(), augment=wrong)
 
 
 def test_a_divergence_on_augmented_rows_is_told_and_undone() -> None:
@@ -739,32 +715,6 @@ def test_divergence_is_told_and_undone(where: str, what: str, epoch: int, optimi
                 np.testing.assert_array_equal(value, states_of(other)[name])
 
 
-def test_too_large_a_learning_rate_is_found_at_its_batch() -> None:
-    x, _ = table()
-    t, optimizer = x[:, 0], SGD(50.0)
-    model, twin = network(1), network(1)
-    passes = model.epochs(x, t, loss=MeanSquaredError(), optimizer=optimizer, batch_size=4, seed=3)
-    start = Snapshot([model])
-    with pytest.raises(DivergenceError) as caught:
-        for _ in passes:
-            start = Snapshot([model])
-    diverged, before = len(caught.value.history), model.theta.copy()
-    start.restore()
-    np.testing.assert_array_equal(model.theta, before)
-    objective, by_hand, batch = Objective(twin, MeanSquaredError()), SGD(50.0), 0
-    for k in range(diverged + 1):
-        order = np.random.default_rng((3, k)).permutation(23)
-        for batch in range(1, 7):
-            rows = order[4 * batch - 4 : 4 * batch]
-            with np.errstate(all="ignore"):
-                value = objective.gradient(x[rows], t[rows, None])
-                finite = np.isfinite(value) and np.isfinite(twin.dtheta).all()
-                by_hand.step(twin.theta, twin.dtheta)
-            if not finite or not np.isfinite(twin.theta).all():
-                break
-    assert f"epoch {diverged + 1}, batch {batch}: " in str(caught.value)
-
-
 def test_a_divergence_survives_a_pool_of_processes() -> None:
     error = pickle.loads(pickle.dumps(DivergenceError("epoch 2, batch 1: …", History([0.5]))))
     assert str(error) == "epoch 2, batch 1: …" and error.history == History([0.5])
@@ -775,7 +725,7 @@ def test_a_divergence_survives_a_pool_of_processes() -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint8])
 def test_a_memory_mapped_x_is_not_copied(tmp_path: Any, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, t = table()
+    x, _ = table()
     path = tmp_path / "x.npy"
     np.save(path, (50 * x).clip(0).astype(kind))
     mapped = np.load(path, mmap_mode="r")
@@ -787,11 +737,9 @@ def test_a_memory_mapped_x_is_not_copied(tmp_path: Any, kind: Any, monkeypatch: 
             made.append(self)
 
     monkeypatch.setattr("minigrad.training.dataset.Examples", Recording)
-    fitted = [network(1, Sigmoid()) for _ in range(2)]
-    for model, rows in zip(fitted, (mapped, np.array(mapped)), strict=True):
-        model.fit(rows, t, **binary(validation=0.2, optimizer=SGD(0.01)))
+    models = [fitted(Sigmoid(), x=x, validation=0.2, optimizer=SGD(0.01))[0] for x in (mapped, np.array(mapped))]
     assert np.shares_memory(made[0].x, mapped)
-    np.testing.assert_array_equal(fitted[0].theta, fitted[1].theta)
+    np.testing.assert_array_equal(models[0].theta, models[1].theta)
 
 
 class Terminal(io.StringIO):
@@ -799,19 +747,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def screens() -> Iterator[Any]:
-    yield io.StringIO(), None, False
-    yield io.StringIO(), True, True
-    yield Terminal(), None, True
-    yield Terminal(), False, False
-
-
-@pytest.mark.parametrize(("screen", "progress", "shown"), list(screens()))
+@pytest.mark.parametrize(
+    ("screen", "progress", "shown"),
+    [(io.StringIO, None, False), (io.StringIO, True, True), (Terminal, None, True), (Terminal, False, False)],
+)
 def test_a_bar_is_shown_where_it_can_be_seen(screen: Any, progress: Any, shown: bool, monkeypatch: Any) -> None:
-    x, t = table()
-    monkeypatch.setattr(sys, "stderr", screen)
-    network(1, Sigmoid()).fit(x, t, **binary(progress=progress))
-    assert ("training" in screen.getvalue()) == shown
+    seen = screen()
+    monkeypatch.setattr(sys, "stderr", seen)
+    fitted(Sigmoid(), progress=progress)
+    assert ("training" in seen.getvalue()) == shown
 
 
 @pytest.mark.parametrize(("last", "loss"), [([Sigmoid()], BinaryCrossEntropy()), ([], BinaryCrossEntropyOnLogits())])
