@@ -79,7 +79,7 @@ SELU_SCALE = 1.0507009873554804934193349852946  # λ
 SELU_SCALE_ALPHA = 1.7580993408473768599402175208123  # λ α, with α = 1.6732632423543772848170429916717
 
 
-class Clipped(Activation):
+class _Clipped(Activation):
     """What HardTanh and ReLU6 share: x itself between two limits."""
 
     low: float
@@ -95,7 +95,7 @@ class Clipped(Activation):
         return dy * (self.x > self.low) * (self.x < self.high)
 
 
-class HardTanh(Clipped):
+class HardTanh(_Clipped):
     """y = min(max(x, low), high)      dx = dy [low < x < high]
 
     Between the two kinks y is x itself, with the slope 1; outside it is constant. Straight lines in the place of Tanh's
@@ -111,7 +111,7 @@ class HardTanh(Clipped):
         self.high = high
 
 
-class ReLU6(Clipped):
+class ReLU6(_Clipped):
     """y = min(max(x, 0), 6)      dx = dy [0 < x < 6]
 
     Between 0 and 6, y is x itself, with the slope 1; outside it is constant.

@@ -12,7 +12,7 @@ from minigrad.layer import Layer
 from minigrad.parameter import Array
 
 
-class Reordered(Layer):
+class _Reordered(Layer):
     """What Flatten and Reshape share: a row of y has the numbers of a row of x, in order, in another shape."""
 
     def forward(self, x: Array) -> Array:
@@ -25,7 +25,7 @@ class Reordered(Layer):
         return dy.reshape(self.x_shape)
 
 
-class Flatten(Reordered):
+class Flatten(_Reordered):
     """y: the numbers of each row of x, in order      dx: dy in the shape of x
 
     Shapes: x (B, …), y (B, I) with I the number of them.
@@ -36,7 +36,7 @@ class Flatten(Reordered):
         return (math.prod(input_shape),)
 
 
-class Reshape(Reordered):
+class Reshape(_Reordered):
     """y: the numbers of each row of x, in order, in the given shape      dx: dy in the shape of x
 
     Shapes: x (B, …), y (B, *shape), with as many numbers in a row.
