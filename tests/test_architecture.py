@@ -23,16 +23,18 @@ LIMITS = {
     "code lines: the whole package": (36_050, 25_500),
     "code lines: testing": (9_200, 4_800),
     "code lines: programs": (5_400, 3_700),
-    "code lines: command": (1_380, 1_400),
-    "code lines: data, tables and results": (7_400, 6_000),
-    "code lines: top level": (2_100, None),
+    "code lines: command": (3_250, 1_400),
+    "code lines: data, tables and results": (6_000, 6_000),
+    "code lines: top level": (1_530, None),
+    "code lines: configured": (350, None),
+    "code lines: layer": (240, None),
     "code lines: derivation": (1_928, 1_500),
     "code lines: training": (1_650, None),
-    "code lines: layers": (1_550, None),
+    "code lines: layers": (1_510, None),
     "code lines: onnx": (1_380, None),
     "code lines: pages": (1_010, None),
     "code lines: saving": (773, None),
-    "code lines: optimizers": (663, None),
+    "code lines: optimizers": (670, None),
     "code lines: spreadsheet": (499, None),
     "code lines: losses": (387, None),
     "code lines: sklearn": (350, None),
@@ -40,20 +42,22 @@ LIMITS = {
     "code lines: interop": (248, None),
     "code lines: webpage": (120, None),
     "code lines of the largest file": (377, 300),
-    "files": (315, 230),
+    "files": (313, 230),
     "files in a folder: testing": (69, 16),
     "files in a folder: programs": (34, 16),
-    "files in a folder: results": (19, 16),
+    "files in a folder: command": (27, 16),
+    "files in a folder: data": (23, 16),
+    "files in a folder: results": (20, 16),
     "floors, by imports at the start": (11, 11),
     "floors, by all imports": (11, None),
-    "files in a circle": (5, 0),
+    "files in a circle": (0, 0),
     "folders in a circle": (4, 0),
     "rooms in a circle": (0, 0),
     "modules with a private name": (34, 0),
-    "fit by hand: lines that run": (511, 450),
-    "fit by hand: files": (27, 22),
+    "fit by hand: lines that run": (450, 450),
+    "fit by hand: files": (22, 22),
     "fit with its program: lines that run": (2_050, 1_400),
-    "fit with its program: files": (53, 38),
+    "fit with its program: files": (52, 38),
 }
 IN_A_FOLDER = 16
 MORE_IN_A_FOLDER = {TOP: 20, "layers": 24, "losses": 24, "optimizers": 24}  # the public modules; a page for each
@@ -63,10 +67,7 @@ TEXTBOOK = [
     "parameter", "layer", "model", "functions", "initializers", "layers", "losses", "optimizers", "schedules",
     "training", "sequential",
 ]  # fmt: skip
-BESIDE = [
-    "configured", "attributes", "inherited", "trained", "habits", "display", "data", "metrics", "version", "atomic",
-    "blas_threads",
-]  # fmt: skip
+BESIDE = ["configured", "display", "data", "metrics", "version", "atomic", "blas_threads", "error_function"]
 """What the textbook may lean on: it stands below the textbook or beside it, and keeps to the same rule."""
 
 PRIVATE = {
