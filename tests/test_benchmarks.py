@@ -2,13 +2,27 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
 import minigrad
-from benchmarks import convolution, families, peers, profile, ranks, run, same_bits, scaling, sequences, walk, windows
+from benchmarks import (
+    convolution,
+    families,
+    javascript,
+    peers,
+    profile,
+    ranks,
+    run,
+    same_bits,
+    scaling,
+    sequences,
+    walk,
+    windows,
+)
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from minigrad.model import Model
 from minigrad.programs import executor, running
@@ -227,3 +241,10 @@ def test_the_first_difference_is_named_and_what_raises_is_told():
     assert not same and "| trainings | 2 | 1 | 1 | one: losses |" in text
     assert "1 raise in the old package, the first is two: ValueError: as it was" in text
     assert "no program ran in the new package" in text and text.endswith("2 runs: they DIFFER")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize("case", javascript.CASES)
+def test_steps_in_javascript_are_counted_and_equal_to_numpy_s(case):
+    busy, clock, difference = javascript.measure(case, 0.01, 1)
+    assert busy > 0 and clock > 0 and difference < 1e-12

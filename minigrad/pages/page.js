@@ -1,6 +1,6 @@
 // The page of a step: shows the numbers of DATA, writes out what each is made of, and makes steps.
 
-const program = new Program(DATA.form);
+const program = new Program(DATA.form, OPERATIONS);
 const { row } = program;
 const rates = { rate: DATA.rate };
 const overrides = {};
@@ -108,7 +108,7 @@ function operand(read, at, touched, alone) {
   return sentence(node, k, touched);
 }
 function sentence(node, k, touched) {
-  const { reads } = node, f = node.function;
+  const reads = program.reads(node), f = node.function;
   if (node.fold) {
     const from = k * node.terms, all = [...Array(node.terms).keys()].map(j => from + j);
     const value = at => Math.abs(reads.reduce((v, read) => v * (typeof read === "number" ? read : row[read[at]]), 1));

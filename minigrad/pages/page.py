@@ -25,6 +25,7 @@ def page(step: LaidStep, inputs: list[str] | None, outputs: list[str] | None) ->
     folder = Path(__file__).parent
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     data = javascript.dumped(_data(step, layout, inputs, outputs))
+    operations = javascript.operations(step.graph)
     title = "A training step laid open"
     controls = (
         '<div class="controls">'
@@ -45,7 +46,7 @@ def page(step: LaidStep, inputs: list[str] | None, outputs: list[str] | None) ->
         f"<title>{title}</title><style>{style}</style></head>\n<body>"
         f'<header><h1>{title}</h1><p class="about">{_about(step)}</p></header>{controls}'
         f'<main style="--columns:{len(layout.columns)}">{bands}</main>{_footer(step, layout)}'
-        f"<script>{javascript.runtime()}\nconst DATA = {data};\n{script}</script></body></html>\n"
+        f"<script>{javascript.runtime()}\n{operations}\nconst DATA = {data};\n{script}</script></body></html>\n"
     )
 
 

@@ -46,6 +46,7 @@ def _page(answering: Answering, rows: Any) -> str:
     if sum(node.size for node in answering.graph.nodes if node.is_given) > WEIGHTS:
         raise OpenedError("the network has more than a million weights, which a page should not carry; export ONNX")
     data = javascript.dumped(_data(answering, rows, side))
+    operations = javascript.operations(answering.graph)
     folder = Path(__file__).parent
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     what = "the answer" if answering.target is None else escape(answering.target.name)
@@ -60,7 +61,7 @@ def _page(answering: Answering, rows: Any) -> str:
         f'<section class="answered"><h2>{what}</h2><div id="answer" role="status" aria-live="polite"></div></section>'
         '<section class="more"><div id="more"></div></section></main>'
         "<footer>Nothing leaves this page: it computes here, offline, in float64. Written by minigrad.</footer>"
-        f"<script>{javascript.runtime()}\nconst DATA = {data};\n{script}</script></body></html>\n"
+        f"<script>{javascript.runtime()}\n{operations}\nconst DATA = {data};\n{script}</script></body></html>\n"
     )
 
 

@@ -1,6 +1,6 @@
 // The page of a trained network: reads the form, computes the answer, and shows how it moves.
 
-const program = new Program(DATA.form);
+const program = new Program(DATA.form, OPERATIONS);
 for (const [name, numbers] of Object.entries(DATA.given)) if (program.named[name]) program.set(name, numbers);
 
 const MINUS = "\u2212";

@@ -1,8 +1,10 @@
 """One trial for all writers: what a program leaves, written by each of them, is what the interpreter says it leaves."""
 
 import copy
+import itertools
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +33,7 @@ from minigrad import (
 )
 from minigrad.programs import PartError, StepProgram, Unwritable, equation, interpret, version_name, writers
 from minigrad.programs.form import Copy, Elementwise, Opaque
+from minigrad.programs.graph import FUNCTIONS
 from minigrad.programs.graphing import graph_of
 from minigrad.programs.notation import Notation
 from minigrad.programs.simplifying import plain
@@ -358,6 +361,36 @@ def test_what_has_no_formula_is_refused_by_name():
     single = Sequential([Dense(3, 2)], seed=0).program(MeanSquaredError(), SGD(0.1), batch_size=2)
     with pytest.raises(Unwritable, match=r"matmul, in forward of Dense\(3, 2\): it computes in float32"):
         sheet.write(single)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_function_in_javascript_is_numpy_s(name):
+    numbers = [-2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0]
+    if name != "power":  # of 1 and what is not finite, JavaScript makes NaN
+        numbers += [np.inf, -np.inf, np.nan]
+    formula, context = javascript.FORMULAS[name], quickjs.Context()
+    context.eval(javascript.runtime())
+    with np.errstate(all="ignore"):
+        for operands in itertools.product(numbers, repeat=max(1, formula.count("{}"))):
+            found = context.eval(f"Number({formula.format(*(f'({as_text(number)})' for number in operands))})")
+            expected = float(FUNCTIONS[name](*map(np.float64, operands)))
+            np.testing.assert_allclose(float(found), expected, rtol=4e-15, err_msg=str(operands))
+
+
+def test_javascript_has_a_loop_for_each_array_and_allocates_nothing():
+    model = Sequential([Dense(2, 16, seed=0), Tanh(), Dense(16, 1, seed=1)], np.float64)
+    source = javascript.operations(graph_of(model.program(MeanSquaredError(), Adam(), batch_size=500)))
+    assert re.search(
+        r"""// a1
+  for \(let i0 = 0; i0 < 500; i0\+\+\) \{
+    for \(let i1 = 0; i1 < 16; i1\+\+\) \{
+      row\[\d+ \+ 16 \* i0 \+ i1\] = Math\.tanh\(row\[\d+ \+ 16 \* i0 \+ i1\]\);
+    \}
+  \}
+\},""",
+        source,
+    )
+    assert not re.search(r"new |Array|push|listed\[", source), "a step would allocate, or go through a table of places"
 
 
 def test_formulas_are_ordinary_ones_that_can_be_read():
