@@ -14,6 +14,8 @@ from minigrad.testing import GradientError, check_layer
 class PReLU(Layer):
     """y = max(x, 0) + a min(x, 0)      da = Σ_B dy min(x, 0),  dx = dy where x > 0, else a dy"""
 
+    traceable = True  # it depends on nothing but x, dy, a and its argument: training may compile it
+
     a, da = parameter(decay=False)
 
     def __init__(self, features):

@@ -92,11 +92,12 @@ def _is_a(kind: str, value: Any) -> bool:
 def arguments_of(thing: Configured) -> dict[str, inspect.Parameter]:
     """The arguments of its constructor, by name."""
     cls: type = type(thing)
-    return _of_constructor(cls)
+    return constructor_arguments(cls)
 
 
 @cache
-def _of_constructor(cls: type) -> dict[str, inspect.Parameter]:
+def constructor_arguments(cls: type) -> dict[str, inspect.Parameter]:
+    """The arguments that a class is made with by name, all but `*args` and `**kwargs`."""
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 

@@ -5,6 +5,8 @@ A layer of one's own is about ten lines: declare the parameters, set them in `__
     class Scale(Layer):
         '''y = g x      dg = Σ_B dy x,  dx = dy g'''
 
+        traceable = True
+
         g, dg = parameter()
 
         def __init__(self, features):
@@ -64,6 +66,10 @@ class Layer(Foundation):
       `__init__` sets as `__init__` left them, and no others.
     * What `forward` and `backward` do follows from their argument and from what lasts. Where a layer counts or draws at
       random, it declares the counter or the generator with `state()`.
+    * A class that says `traceable = True` in its own body promises that training may compile it: its `forward` and
+      `backward` depend on nothing but their argument and what lasts. It has no other counter or generator, and reads no
+      clock and no variable from elsewhere that changes. Every other layer of your own runs as it is. A subclass has to
+      say it again.
 
     `params` and `grads` are names that a layer can't use for anything else.
 

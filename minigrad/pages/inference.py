@@ -61,7 +61,7 @@ class Answering:
         x = np.zeros((1, *self.row_shape))
         try:
             self.model.predict(x)  # networks in it have then learned the shape of their rows, and are recorded, too
-            program = make(Inference(self.model, x)).program
+            program = make(Inference(self.model, x), any_code=True).program
             self.graph: Graph = graph_of(program)
         except (PartError, Unwritable) as error:
             raise OpenedError(f"{model!r} can't be exported like this: {error}") from error

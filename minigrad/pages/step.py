@@ -73,7 +73,7 @@ class LaidStep:
     def _record(self, step: Step, x: Array, t: Array) -> None:
         try:
             with np.errstate(all="ignore"):  # it is tried on numbers at random, too
-                program = make(step).program
+                program = make(step, any_code=True).program
             self.graph: Graph = graph_of(program, drawn=True)
         except (PartError, Unwritable) as error:
             raise OpenedError(f"this step can't be shown: {error}") from error

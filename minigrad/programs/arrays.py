@@ -69,16 +69,14 @@ class Tape:
 
     It keeps alive what is given, and nothing that lines make: a recording takes no more memory than the work does.
 
-    `part` says whose lines follow; `results` has what each part's verbs returned, `draws_globally` the parts that draw
-    from the generators that NumPy and Python have for everybody. `titles` says how the parts are called. `trace`
-    is told of every line and of every view, if there is one: a backward is derived from it.
+    `part` says whose lines follow; `results` has what each part's verbs returned. `titles` says how the parts are
+    called. `trace` is told of every line and of every view, if there is one: a backward is derived from it.
     """
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.part: Part = Part("", "all", "")
         self.results: dict[tuple[str, Position], View] = {}
-        self.draws_globally: set[Position] = set()
         self.titles: dict[Position, str] = {}
         self.given: dict[Value, Array] = {}
         self.known: dict[Place, Array] = {}
@@ -157,7 +155,7 @@ class Tape:
         It will be given copies, and what it returns will be copied. Where a product would see that by the strides, its
         last bits may be other ones: that is refused.
         """
-        if not all(map(_lies_as_its_copy, arrays_in((inputs, result)))):
+        if not all(map(lies_as_its_copy, arrays_in((inputs, result)))):
             raise Unrecordable("an array that it is given, or that it returns, lies in memory with gaps")
         arrays = list({id(base): base for base in map(owner, arrays)}.values())
         before = tuple(map(self.view, arrays))
@@ -201,7 +199,8 @@ class Tape:
         return None if value.role == "made" else id(self.given[value.first])
 
 
-def _lies_as_its_copy(array: Array) -> bool:
+def lies_as_its_copy(array: Array) -> bool:
+    """Whether a copy of an array has the same strides."""
     pairs = zip(array.shape, array.strides, array.copy("K").strides, strict=True)
     return all(own == copied for length, own, copied in pairs if length > 1)
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from minigrad.layer import Layer, whole_copy
 from minigrad.parameter import Array, gradient_name, states_of, walk
-from minigrad.programs.contents import GlobalGenerators
 from minigrad.programs.form import Change, Line, Opaque, Program, Value, View, exchange
 
 
@@ -18,13 +17,12 @@ def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Valu
     """Run a program line by line, and return an array of its own for each value; nothing that is given is changed.
 
     `batch` is (x, t) or (x, t, w), in place of what stands at the program's inputs. Random numbers are drawn from
-    copies of the generators. Code that could not be recorded runs as it is, and what its layer holds is put back.
+    copies of the generators. Code that is not traced runs as it is, and what its layer holds is put back.
 
     Raises ValueError for a batch of another number of arrays, or of other shapes.
     """
     opaque = {id(home): home for line in program.lines if isinstance(line, Opaque) for home in _objects(line)}
     saved = [(home, copy.deepcopy(_undeclared(home))) for home in opaque.values()]
-    generators = GlobalGenerators()
     try:
         return _values(program, batch)
     finally:
@@ -32,8 +30,6 @@ def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Valu
             for name in _undeclared(home):
                 del vars(home)[name]
             vars(home).update(before)
-        if opaque:
-            generators.put_back()
 
 
 def _objects(line: Opaque) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,15 +17,14 @@ from typing import Any
 import numpy as np
 
 from minigrad.blas_threads import blas_threads, one_blas_thread
-from minigrad.optimizers import Optimizer
 from minigrad.parameter import walk
 from minigrad.programs.blocks import StepInBlocks, Undivided
-from minigrad.programs.contents import GlobalGenerators, Guards, Unsure, others_draw
+from minigrad.programs.declared import Guards, Unsure
 from minigrad.programs.form import Position, Program
 from minigrad.programs.memory import Layout, lay_out
 from minigrad.programs.planning import plan
-from minigrad.programs.recordable import UNTOUCHED, Double, Recordable, title_of
-from minigrad.programs.recording import PartError, Recording, record_twice
+from minigrad.programs.recordable import Double, Recordable, title_of
+from minigrad.programs.recording import PartError, record_on_copies
 from minigrad.programs.trials import same_bits
 from minigrad.programs.writers import numpy_source
 from minigrad.programs.writers.native import Native, write as write_native
@@ -62,80 +61,51 @@ class Made:
         return function
 
 
-def make(work: Recordable, *, in_blocks: bool = False) -> Made:
+def make(work: Recordable, *, in_blocks: bool = False, any_code: bool = False) -> Made:
     """Record the work, write it down and try it; also in blocks of rows, where that is asked for and worth it.
 
-    Raises PartError where only the plain path is right.
+    With `any_code` all layers are recorded, whether or not they say that they are traceable: for a program that is used
+    once, on the spot. Raises PartError where only the plain path is right.
     """
-    generators, draws = GlobalGenerators(), False
-    opaque: dict[Position, str] = {}
     try:
-        double, recording = record_twice(work, opaque)
-        draws = bool(recording.tape.draws_globally)
-        if draws and others_draw():
-            raise PartError("all", "it draws from a global generator, and another thread draws from it as well")
+        opaque = {} if any_code else work.undeclared()
+        double, recording = record_on_copies(work, opaque, any_code=any_code)
         found = plan(recording.tape, recording.value, recording.lasting, recording.names, work.title)
-        guards = Guards(_read(work, double, recording, opaque), work.on_tape())
+        guards = Guards(walk([work.model]), work.on_tape())
         program, layout, code = found.on(double.original), lay_out(found), None
-        trial = Trial(work, generators if draws else None)
+        trial = Trial(work, opaque)
         native = trial.native_of(program, layout)
         if isinstance(native, Unwritable):
             code = numpy_source.write(program, layout)
             trial.compare(program, code)
         blocks = trial.blocks_of(program) if in_blocks else None
-        titles = work.titles()
     except PartError as error:
-        draws = draws or generators.have_moved()  # nobody knows by whom
         raise error.of(work) from error.__cause__
     except Unsure as error:
         raise PartError("all", f"it depends on {error}, of which nobody can say whether it changes").of(work) from None
-    finally:
-        if draws and not others_draw():
-            generators.put_back()
+    titles = work.titles()
     reasons = {titles[position]: reason for position, reason in opaque.items()}
     return Made(program, layout, code, guards, reasons, native, blocks)
-
-
-def _read(work: Recordable, double: Double, recording: Recording, opaque: dict[Position, str]) -> list[tuple[Any, str]]:
-    """What the recorded parts have read, as (object, name); for copies made on the way stand all of their class.
-
-    Of parts that run as they are it is their methods: another one in its place is not what the program calls.
-    """
-    by_class: dict[type, list[Any]] = {}
-    for layer in walk([work.model]):
-        by_class.setdefault(type(layer), []).append(layer)
-    found: dict[tuple[int, str], tuple[Any, str]] = {}
-    for key, thing in recording.watch.objects.items():
-        if isinstance(thing, Optimizer):  # its settings are in a program's key
-            continue
-        read = set(recording.watch.read[key])
-        if recording.parts[key] in opaque:
-            read &= {line.part.verb for line in recording.tape.lines}
-        known = [double.original(thing)] if double.knows(thing) else by_class.get(type(thing), [])
-        for each in known:
-            for name in read:
-                found[id(each), name] = each, name
-    return [(each, name) for each, name in found.values() if name not in (*UNTOUCHED, *work.declared(each))]
 
 
 class Trial:
     """Three runs, from one state: of two batches, and of numbers at random, beside what the layers make of them.
 
     Code that does one thing with arrays and another while it is recorded may do the same with the batches that there
-    are, with zeros above all. Layers that refuse numbers at random are tried without.
-
-    `generators` are the global ones as they were, where some layer draws from them.
+    are, with zeros above all. Layers that refuse numbers at random are tried without. The `opaque` parts play back what
+    was seen of them.
     """
 
-    def __init__(self, work: Recordable, generators: GlobalGenerators | None) -> None:
-        self._work, self._generators = work, generators
-        double = work.double()
+    def __init__(self, work: Recordable, opaque: Collection[Position]) -> None:
+        self._work, self._opaque = work, opaque
+        double = self._double()
         self._expected = [np.array(left) for _, left in self._left(double.work, double.work.plain)]
+
+    def _double(self) -> Double:
+        return self._work.double(self._opaque)
 
     def _left(self, work: Any, run: Callable[[], Any]) -> Iterator[tuple[Any, Any]]:
         """What each run of the work leaves behind, with what that belongs to."""
-        if self._generators is not None:
-            self._generators.put_back()
         for prepare in (lambda: None, work.turn, work.at_random):
             prepare()
             try:
@@ -160,7 +130,7 @@ class Trial:
 
     def compare(self, program: Program, code: Code) -> None:
         """Raise PartError, and warn, where the function of a program differs from the layers."""
-        double = self._work.double()
+        double = self._double()
         moved = code.on(program.on(double.double), double.double)
         name = self._differs_in(double.work, partial(double.work.replay, moved.function))
         if name is not None:
@@ -173,7 +143,7 @@ class Trial:
 
     def native_of(self, program: Program, layout: Layout) -> Native | Unwritable:
         """The same as tables of native lines, in the same memory, where that gives the same bits; else why not."""
-        double = self._work.double()
+        double = self._double()
         try:
             native = write_native(program, layout)
             moved = native.on(program.on(double.double))
@@ -182,7 +152,7 @@ class Trial:
                 return Unwritable(program.lines[0], f"natively it differs in {name}")
             threads = blas_threads()
             if moved.divide(threads):
-                double = self._work.double()
+                double = self._double()
                 divided = moved.on(program.on(double.double))
                 with one_blas_thread() as able:
                     same = able and self._differs_in(double.work, partial(double.work.replay, divided.divided)) is None
@@ -206,7 +176,7 @@ class Trial:
             return None
 
     def _agree_in_blocks(self, program: Program) -> bool:
-        double = self._work.double()
+        double = self._double()
         work = double.work
         blocks = StepInBlocks(program.on(double.double))
         with one_blas_thread():

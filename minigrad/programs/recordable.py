@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layer import Layer, run_predict
+from minigrad.layer import Layer
 from minigrad.model import Model
 from minigrad.parameter import Array, gradient_name, states_of, walk
 from minigrad.programs.arrays import Tape, owner
 from minigrad.programs.form import Position, View
-
-UNTOUCHED = ("_owner", "_programs", "theta", "dtheta")  # what a model keeps of others, and what is on the tape
 
 
 def declared_by(layer: Layer) -> list[str]:
@@ -52,8 +50,12 @@ class Recordable:
         """What it is, in a line."""
         return f"{len(self.inputs[0])} rows, {self.model.theta.dtype}"
 
-    def double(self) -> Double:
-        """The same work on copies of everything that it reads or changes."""
+    def double(self, opaque: Collection[Position]) -> Double:
+        """The same work on copies of all that it reads or changes; the `opaque` parts play back what was seen."""
+        raise NotImplementedError
+
+    def undeclared(self) -> dict[Position, str]:
+        """The parts that are not to be traced, and why. Raises PartError where nothing can be traced then."""
         raise NotImplementedError
 
     def plain(self) -> Any:
@@ -74,10 +76,6 @@ class Recordable:
     def end(self) -> None:
         """What is to be done after each time."""
 
-    def predict(self) -> Any:
-        """Infer with the layers themselves, from the same inputs."""
-        return run_predict(self.parts, self.inputs[0])
-
     def lasting(self) -> list[Array]:
         """The arrays that it changes and that outlive it."""
         return []
@@ -88,33 +86,13 @@ class Recordable:
             for value in (layer.params | gradients_of(layer) | states_of(layer)).values():
                 yield layer, value if isinstance(value, np.ndarray) else repr(value.bit_generator.state)
 
-    def others(self) -> list[Any]:
-        """The objects beside layers that it asks: loss and optimizer."""
-        return []
-
     def names(self, tape: Tape, value: Array) -> list[tuple[View, str]]:
         """Names for views; the first one for a place counts. To be asked for while the layers hold the recording."""
         return []
 
-    def declared(self, thing: Any) -> Sequence[str]:
-        """The attributes of one of its objects that are put on the tape."""
-        return declared_by(thing) if isinstance(thing, Layer) else ()
-
-    def is_on_tape(self, thing: Any, name: str) -> bool:
-        """Whether an attribute is put on the tape, or is a model's own business."""
-        return name in UNTOUCHED or name in self.declared(thing)
-
     def on_tape(self) -> list[tuple[Any, str]]:
         """All that is put on the tape, as (object, name)."""
         return [(layer, n) for layer in walk([self.model]) for n in declared_by(layer) if n in vars(layer)]
-
-    def is_over(self, asked: Collection[str]) -> bool:
-        """Whether an object of which these methods were asked for has nothing more to do in this work."""
-        return True
-
-    def positions(self) -> dict[int, Position]:
-        """The part that each layer belongs to, by the layer's number of `id`."""
-        return {id(layer): n for n, part in enumerate(self.parts) for layer in walk([part])}
 
     def titles(self) -> dict[Position, str]:
         """How the parts are called."""
@@ -154,7 +132,3 @@ class Double:
     def double(self, thing: Any) -> Any:
         """The copy of a thing; what was not copied is itself."""
         return self._doubles.get(id(thing), thing)
-
-    def knows(self, thing: Any) -> bool:
-        """Whether a thing is one of the copies."""
-        return id(thing) in self._originals

@@ -60,8 +60,8 @@ class StepProgram(Program):
     Raises PartError where the step can't be recorded.
     """
 
-    def __init__(self, step: Step) -> None:
-        made = make(step, in_blocks=True)
+    def __init__(self, step: Step, *, any_code: bool = False) -> None:
+        made = make(step, in_blocks=True, any_code=any_code)
         super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
         self.opaque: dict[str, str] = made.opaque
         self.layout: Layout = made.layout
@@ -330,7 +330,6 @@ class Forward:
     def __init__(self, model: Model, x: Array) -> None:
         work = Inference(model, x)
         made = make(work)
-        self.opaque: dict[str, str] = made.opaque
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self.native: Native | None = made.native if isinstance(made.native, Native) else None
         self._function: Callable[[], Any] = made.function

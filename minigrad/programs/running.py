@@ -22,7 +22,15 @@ from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, walk
 from minigrad.programs.arrays import Recorded
-from minigrad.programs.contents import ByIdentity, Unsure, content
+from minigrad.programs.declared import (
+    UNDECLARED,
+    ByIdentity,
+    Unsure,
+    content,
+    is_traceable,
+    replaced_method,
+)
+from minigrad.programs.opaque import Seen, kinds_of, witnessed
 from minigrad.programs.recording import PartError
 from minigrad.programs.replay import Forward, StepProgram
 from minigrad.programs.steps import Step
@@ -53,7 +61,7 @@ def price(layers: int, size: int, step: float) -> float:
 class Use:
     """One way that a model is used, such as steps of 32 rows: how often so far, and its program once there is one.
 
-    `timed` times by hand took so many `seconds`.
+    `timed` times by hand took so many `seconds`, and the last one has `seen` what methods of users' parts return.
     """
 
     def __init__(self, count: int) -> None:
@@ -62,6 +70,13 @@ class Use:
         self.timed: int = 0
         self.seconds: float = 0.0
         self.program: StepProgram | Forward | None = None
+        self.seen: Seen = {}
+
+    def look(self, seen: Seen) -> None:
+        """A step by hand has seen this: the program goes where that is of another shape or dtype than before."""
+        if self.seen and kinds_of(seen) != kinds_of(self.seen):
+            self.count, self.tried, self.program = 0, False, None
+        self.seen = dict(seen)
 
     def is_due(self, by_hand: float) -> bool:
         """Whether there may be a program for one time more: after so many times `by_hand`."""
@@ -121,23 +136,24 @@ class Programs:
             use.tried, use.program = True, self._make(make)
             self._make_room(type(use.program))
         if use.program is not None and not use.program.holds():
-            use.count, use.tried, use.program = 0, False, None
+            use.count, use.tried, use.program, use.seen = 0, False, None, {}
         return use.program
 
     def _make(self, make: Callable[[], StepProgram | Forward]) -> StepProgram | Forward | None:
         """A program, or None where only the layers are right; what runs as it is, and why, is told once."""
-        program, notes = None, []
+        program, notes = None, list[tuple[str, str]]()
         try:
             program = make()
-            notes = [f"{part} runs as it is inside a recorded program: {why}" for part, why in program.opaque.items()]
+            opaque = program.opaque if isinstance(program, StepProgram) else {}
+            notes = [(f"{part} runs as it is inside a recorded program", why) for part, why in opaque.items()]
         except PartError as error:
-            notes = [f"no program is recorded: {error}"]
+            notes = [("no program is recorded", str(error))]
         except Exception as error:  # a fault of the recorder must not end what needs no program
-            notes = [f"no program is recorded: {type(error).__name__}: {error}"]
-        for note in notes:
+            notes = [("no program is recorded", f"{type(error).__name__}: {error}")]
+        for note, why in notes:
             if note not in self._told:
                 self._told.add(note)
-                log.warning(note)
+                log.log(logging.INFO if UNDECLARED in why else logging.WARNING, "%s: %s", note, why)
         return program
 
 
@@ -157,14 +173,15 @@ def execute(
     say `traceable = True` in its class.
     """
     own = not type(objective.model).admit.__module__.startswith("minigrad.") or "admit" in vars(objective.model)
-    if own or not all(map(_is_traceable, optimizer.parts())):
+    if own or not all(map(is_traceable, optimizer.parts())):
         return make_steps(objective, optimizer, runs, epochs)
     mean = WeightedMean()
-    with _left_by_hand(objective, optimizer, epochs) as left:
+    by_hand, seen = witnessed(objective)
+    with _left_by_hand(objective, optimizer, epochs, seen) as left:
         for batches in runs:
             for batch in left(batches, mean):
                 if weight := batch.weight:
-                    mean.add(make_step(objective, optimizer, batch), weight)
+                    mean.add(make_step(by_hand, optimizer, batch), weight)
                 if not math.isfinite(mean.total):
                     break
             if not math.isfinite(mean.total):
@@ -172,21 +189,20 @@ def execute(
     return mean
 
 
-def _is_traceable(optimizer: Optimizer) -> bool:
-    cls = type(optimizer)
-    return cls.__module__.startswith("minigrad.") or vars(cls).get("traceable") is True
-
-
 @contextmanager
-def _left_by_hand(objective: Objective, optimizer: Optimizer, epochs: int | None) -> Iterator[ByHand]:
+def _left_by_hand(
+    objective: Objective, optimizer: Optimizer, epochs: int | None, seen: dict[Any, Any] | None
+) -> Iterator[ByHand]:
     """For one epoch, a function that makes a run of batches by a program, as far as there is one.
 
-    It is an iterator over the batches that are left to be made by hand, one at a time.
+    It is an iterator over the batches that are left to be made by hand, one at a time. `seen` is what the parts
+    that are not traced returned in the latest of these, and None where there are none.
     """
     model, programs = objective.model, programs_of(objective.model)
     optimizer.prepare(model.theta)
     settings = key_of(objective, optimizer)
     layers = sum(1 for _ in walk([model]))
+    looked_at = set[Use]()  # a part that is not traced may have changed: the first step of an epoch is made by hand
 
     def by_hand(batches: Batches, mean: WeightedMean) -> Iterator[Batch]:
         if settings is None:
@@ -197,9 +213,14 @@ def _left_by_hand(objective: Objective, optimizer: Optimizer, epochs: int | None
         use = programs.use((settings, *given), optimizer.steps)
         for number in range(len(batches)):
             to_come = None if epochs is None else epochs * len(batches) - number
-            if not (use.is_due(model.steps_by_hand) and (use.tried or use.repays(layers, model.theta.nbytes, to_come))):
+            due = use.is_due(model.steps_by_hand) and (use.tried or use.repays(layers, model.theta.nbytes, to_come))
+            if not (due and (seen is None or use in looked_at)):
                 started = time.perf_counter()
                 yield batches[number]
+                if seen:
+                    use.look(seen)
+                    looked_at.add(use)
+                    seen.clear()
                 use.seconds += time.perf_counter() - started
                 use.timed += 1
                 continue
@@ -225,7 +246,7 @@ def _left_by_hand(objective: Objective, optimizer: Optimizer, epochs: int | None
 
     def ready(use: Use, source: Any, number: int | None) -> Any:
         def record() -> StepProgram:
-            return StepProgram(_step_of(objective, optimizer, source, number))
+            return StepProgram(_step_of(objective, optimizer, source, number, use.seen))
 
         program = programs.ready(use, record)
         return None if program is None or not program.serve(optimizer) else program
@@ -237,13 +258,18 @@ def _left_by_hand(objective: Objective, optimizer: Optimizer, epochs: int | None
 def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None:
     """What tells one step's program from another's, beside what it guards: threads, loss, penalties, optimizer.
 
-    None where no program can be right: the optimizer has a `step` of its own, or holds what can't be looked into.
+    None where no program can be right: the optimizer has a `step` of its own, a method is replaced in an
+    object itself, or a setting can't be looked into.
     """
-    if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer):
+    loss, parts = objective.loss, list(optimizer.parts())
+    if type(optimizer).step is not Optimizer.step:
+        return None
+    if any(map(replaced_method, (*walk([objective.model]), loss, *parts))):
         return None
     try:
-        marks: list[Any] = [threading.get_ident(), blas_threads(), type(objective.loss), content(vars(objective.loss))]
-        for part in optimizer.parts():
+        marks: list[Any] = [threading.get_ident(), blas_threads()]
+        marks += [type(loss), content(vars(loss))] if is_traceable(loss) else [ByIdentity(loss)]
+        for part in parts:
             handed = (*HANDED, *part.memory)
             marks += [type(part), *((n, content(v)) for n, v in vars(part).items() if n not in handed)]
     except Unsure:
@@ -251,7 +277,7 @@ def key_of(objective: Objective, optimizer: Optimizer) -> tuple[Any, ...] | None
     return (*marks, objective.l2, objective.l1, ByIdentity(objective.communicator))
 
 
-def _step_of(objective: Objective, optimizer: Optimizer, source: Any, number: int | None) -> Step:
+def _step_of(objective: Objective, optimizer: Optimizer, source: Any, number: int | None, seen: Seen) -> Step:
     """The step of a batch, or of one of some batches: then its program is tried on the next one, too."""
     model = objective.model
     batch, then = source if number is None else source[number], None
@@ -259,17 +285,24 @@ def _step_of(objective: Objective, optimizer: Optimizer, source: Any, number: in
         following = source[(number + 1) % len(source)]
         if following.weight:
             then = [array for array in (model.admit(following.x), following.t, following.w) if array is not None]
-    return Step(objective, optimizer, model.admit(batch.x), batch.t, batch.w, then)
+    return Step(objective, optimizer, model.admit(batch.x), batch.t, batch.w, then, seen)
 
 
 def program(
-    model: Model, loss: Loss, optimizer: Optimizer, *, batch_size: int = 32, l2: float = 0.0, l1: float = 0.0
+    model: Model,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    batch_size: int = 32,
+    l2: float = 0.0,
+    l1: float = 0.0,
+    any_code: bool = False,
 ) -> StepProgram:
     """The training step that `fit` would run for such batches, as a program to read: `print(model.program(…))`.
 
     It is recorded from copies of the model and the optimizer, which stay as they are. Raises TypeError for what
     is no loss or no optimizer; ValueError where the model does not know the shape of its rows yet, or where only the
-    plain path is right.
+    plain path is right. With `any_code` also what does not say that it is traceable is recorded.
     """
     require("loss", loss, Loss, "MeanSquaredError()")
     require("optimizer", optimizer, Optimizer, "SGD(learning_rate=0.5)")
@@ -282,9 +315,12 @@ def program(
     x = model.admit(np.random.default_rng(0).integers(0, 2, (batch_size, *row)))  # what an Embedding takes, too
     t = np.zeros((batch_size, *loss.target_shape(model.output_shape(row))), model.theta.dtype)
     t[:, :1] = 1
-    step = Step(Objective(model, loss, l2, l1), optimizer, x, t)
+    plain = Objective(whole_copy(model), loss, l2, l1)
+    witness, seen = witnessed(plain)
     try:
-        return StepProgram(step)
+        if seen is not None and not any_code:
+            witness.gradient(x, t)
+        return StepProgram(Step(Objective(model, loss, l2, l1), optimizer, x, t, seen=seen), any_code=any_code)
     except PartError as error:
         raise ValueError(f"there is no program of this step: {error}") from error
 
@@ -304,7 +340,6 @@ def predict(model: Model, x: Array) -> Array:
                     y: Array = forward(x)
                     return y
                 except Exception:
-                    if forward.opaque:  # its layers have run, and count or draw
-                        raise  # else the layers tell better what is wrong with x
+                    pass  # the layers tell better what is wrong with x
     y = run_predict(model.chain(), x)
     return y.copy() if np.may_share_memory(y, x) else y

@@ -12,18 +12,20 @@ from minigrad.layer import run_predict
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, states_of, walk
-from minigrad.programs.arrays import Recorded, Tape, raw
-from minigrad.programs.contents import copied
+from minigrad.programs.arrays import Recorded, Tape, lies_as_its_copy, raw
+from minigrad.programs.declared import UNDECLARED, copied, is_traceable
 from minigrad.programs.form import Change, Part, Position, View
+from minigrad.programs.opaque import Seen, parts_of, play_back, undeclared
 from minigrad.programs.recordable import Double, Recordable, declared_by, gradients_of, title_of
-from minigrad.programs.recording import Tap, recording_arrays, tapped
+from minigrad.programs.recording import PartError, Tap, recording_arrays, tapped
 from minigrad.training.objective import Objective
 
 
 class Step(Recordable):
     """One training step: of a batch x, t, weights (or None), with places for the optimizer's coefficients.
 
-    `then` is another batch of the same shapes, for a second time; without it the rows change their places.
+    `then` is another batch of the same shapes, for a second time; without it the rows change their places. `seen` is
+    what methods of users' parts returned for such a batch.
     """
 
     x: Array
@@ -37,12 +39,14 @@ class Step(Recordable):
         t: Array,
         weights: Array | None = None,
         then: Sequence[Array] | None = None,
+        seen: Seen | None = None,
     ) -> None:
         given = [np.array(array) for array in (x, t, weights) if array is not None]
         super().__init__(objective.model, objective.layers, given)
         self.objective = objective
         self.optimizer = optimizer
         self.then: Sequence[Array] | None = then
+        self.seen: Seen = {} if seen is None else seen
         self.x, self.t = given[:2]
         self.weights: Array | None = given[2] if len(given) == 3 else None
         optimizer.bind(self.model)
@@ -51,10 +55,21 @@ class Step(Recordable):
         names = optimizer.coefficients(optimizer.steps)
         self.coefficients: dict[str, Array] = {name: np.zeros((), dtype) for name in names}
 
-    def double(self) -> Double:
+    def undeclared(self) -> dict[Position, str]:
+        """Layers and the loss; without the update nothing is worth a program."""
+        for part in self.optimizer.parts():
+            if not is_traceable(part):
+                raise PartError("optimizer", UNDECLARED)
+        for (position, verb), result in self.seen.items():
+            if isinstance(result, np.ndarray) and not lies_as_its_copy(result):
+                raise PartError(position, f"{UNDECLARED}, and what its {verb} returns lies in memory with gaps")
+        return undeclared(parts_of(self.objective))
+
+    def double(self, opaque: Collection[Position]) -> Double:
         """The same step of copies of the model, the loss and the optimizer."""
         (objective, optimizer), pairs = copied((self.objective, self.optimizer))
-        work = Step(objective, optimizer, self.x, self.t, self.weights, self.then)
+        work = Step(objective, optimizer, self.x, self.t, self.weights, self.then, self.seen)
+        play_back(parts_of(objective), opaque, self.seen)
         model = objective.model
         pairs += [(self.model.theta, model.theta), (self.model.dtheta, model.dtheta)]
         pairs += zip(self.inputs, work.inputs, strict=True)
@@ -98,21 +113,9 @@ class Step(Recordable):
         yield from super().left()
         yield from ((part, vars(part)[name]) for part, name in self.optimizer.slots())
 
-    def others(self) -> list[Any]:
-        """The loss, and the optimizer with those that it wraps."""
-        return [self.objective.loss, *self.optimizer.parts()]
-
     def titles(self) -> dict[Position, str]:
         """Layers, the loss and the optimizer."""
         return super().titles() | {"loss": title_of(self.objective.loss), "optimizer": title_of(self.optimizer)}
-
-    def declared(self, thing: Any) -> Sequence[str]:
-        """Also an optimizer's memory."""
-        return thing.memory if isinstance(thing, Optimizer) else super().declared(thing)
-
-    def is_over(self, asked: Collection[str]) -> bool:
-        """After a backward, or an update; layers before one of integers are not asked for a backward."""
-        return not {"backward", "update"}.isdisjoint(asked)
 
     def begin(self) -> None:
         """The coefficients of the step."""
@@ -165,7 +168,14 @@ class Inference(Recordable):
     def __init__(self, model: Any, x: Array) -> None:
         super().__init__(model, model.chain(), [np.array(x)])
 
-    def double(self) -> Double:
+    def undeclared(self) -> dict[Position, str]:
+        """None: a prediction without Python in it is the only one that is worth a program."""
+        for layer in walk([self.model]):
+            if not is_traceable(layer):
+                raise PartError("all", f"{title_of(layer)}: {UNDECLARED}")
+        return {}
+
+    def double(self, opaque: Collection[Position]) -> Double:
         """The same prediction of a copy of the model."""
         model, pairs = copied(self.model)
         work = Inference(model, self.inputs[0])

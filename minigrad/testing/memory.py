@@ -11,7 +11,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from minigrad.parameter import Array, walk
-from minigrad.programs.contents import is_ours
+from minigrad.programs.declared import is_ours
 from minigrad.testing import remaining
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.corrections import Correction, correction_of

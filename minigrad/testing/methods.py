@@ -18,7 +18,7 @@ from typing import Any
 from minigrad.derivation.insertion import definition_of
 from minigrad.derivation.profiling import watched
 from minigrad.parameter import gradient_name
-from minigrad.programs.contents import is_ours
+from minigrad.programs.declared import is_ours
 from minigrad.testing.slips import Known
 from minigrad.testing.stand_in import globals_of
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import walk
+from minigrad.programs.declared import is_ours, is_traceable
+from minigrad.programs.promises import broken_promise, why_not_traced
 from minigrad.testing.bench import LayerBench
 from minigrad.testing.gradients import after_steps, derivative, gradients_are_set, linear, other_widths, runs
 from minigrad.testing.inference import independent_rows, inference, mean_of_training, output_shape
@@ -169,6 +171,20 @@ def configuration(bench: LayerBench) -> None:
         raise Evidence("the layer made from config() computes something else", "config loses something")
 
 
+@rule("what says that it is traceable depends on nothing undeclared", costly=True)
+def traceable(bench: LayerBench) -> Skipped | None:
+    """A layer of one's own that says `traceable = True` keeps that promise; one that could say it is told so."""
+    own = [layer for layer in walk([bench.layer]) if not is_ours(type(layer))]
+    if not own:
+        return Skipped()
+    says, why = all(map(is_traceable, own)), broken_promise(bench.layer, bench.x)
+    if says and why:
+        raise Evidence(f"it says traceable = True, but {why}", likely="a program of its steps would differ from them")
+    if not says and not why and why_not_traced(bench.layer, bench.x) is None:
+        bench.report.note("its class could say traceable = True: training then compiles it with the rest of the step")
+    return None if says else Skipped()
+
+
 # In the order in which a bug is best told apart.
 CONTRACT: tuple[Rule[LayerBench], ...] = (
     declarations,
@@ -193,4 +209,5 @@ CONTRACT: tuple[Rule[LayerBench], ...] = (
     configuration,
     other_widths,
     other_arguments,
+    traceable,
 )

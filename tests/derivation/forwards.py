@@ -6,6 +6,8 @@ from minigrad import LSTM, Dense, Layer, ReLU, Sequential, parameter, state
 
 
 class Plain(Layer):
+    traceable = True
+
     W, dW = parameter()
     b, db = parameter(decay=False)
 
@@ -21,12 +23,16 @@ class Plain(Layer):
 class Keeping(Plain):
     """keeps what a backward that is pasted would read"""
 
+    traceable = True
+
     def forward(self, x):
         self.x = x
         return super().forward(x)
 
 
 class Silu(Layer):
+    traceable = True
+
     def forward(self, x):
         s = 1 / (1 + np.exp(-x))
         return x * s
@@ -34,6 +40,8 @@ class Silu(Layer):
 
 class Asking(Layer):
     """takes numbers in lists, too, and asks for the classes of what it makes"""
+
+    traceable = True
 
     def forward(self, x):
         if not isinstance(x, np.ndarray):
@@ -44,6 +52,8 @@ class Asking(Layer):
 
 
 class Norm(Layer):
+    traceable = True
+
     gamma, dgamma = parameter(decay=False)
     beta, dbeta = parameter(decay=False)
 
@@ -60,6 +70,8 @@ class Norm(Layer):
 class RunningNorm(Layer):
     """It reads its state, and moves it."""
 
+    traceable = True
+
     gamma, dgamma = parameter(decay=False)
     scale = state()
 
@@ -74,6 +86,8 @@ class RunningNorm(Layer):
 
 
 class Noisy(Layer):
+    traceable = True
+
     rng = state()
 
     def __init__(self, rate=0.5, *, seed=0):
@@ -91,6 +105,8 @@ class Noisy(Layer):
 class Gated(Layer):
     """Layers in it: with a backward, without one, and a chain."""
 
+    traceable = True
+
     def __init__(self, features):
         self.features = features
         self.value, self.gate = Dense(features, 3, seed=1), Plain(features, 3, seed=2)
@@ -105,6 +121,8 @@ class Gated(Layer):
 class Looping(Layer):
     """One layer in it, used several times."""
 
+    traceable = True
+
     def __init__(self, features):
         self.features = features
         self.cell = Dense(features, features, seed=3)
@@ -117,6 +135,8 @@ class Looping(Layer):
 
 
 class Recurrent(Layer):
+    traceable = True
+
     W, dW = parameter()
     U, dU = parameter()
 
@@ -133,6 +153,8 @@ class Recurrent(Layer):
 
 
 class Attention(Layer):
+    traceable = True
+
     W, dW = parameter()
 
     def __init__(self, features):
@@ -148,6 +170,8 @@ class Attention(Layer):
 
 class Looked(Layer):
     """Of integers: there is no dx."""
+
+    traceable = True
 
     W, dW = parameter()
 
@@ -165,6 +189,8 @@ def sigma(z):
 
 class StepByStep(Layer):
     """An LSTM or a GRU of the package, with the same parameters, as the paper has it."""
+
+    traceable = True
 
     W, dW = parameter()
     U, dU = parameter()
@@ -198,6 +224,8 @@ TABLE, STEPS = np.random.default_rng(1).normal(size=(5, 4)), np.random.default_r
 
 class Filling(Layer):
     """Steps one after the other in one array, and sums of neighbours, added to another."""
+
+    traceable = True
 
     U, dU = parameter()
 

@@ -14,6 +14,8 @@ from tests.derivation.forwards import STEPS, TABLE, Silu
 class Rounds(Layer):
     """straight through"""
 
+    traceable = True
+
     def forward(self, x):
         return np.round(x)
 
@@ -26,6 +28,8 @@ class Rounds(Layer):
 
 class Signs(Layer):
     """the slope of a clip, and a scale of which the gradient is declared to be another one too"""
+
+    traceable = True
 
     g, dg = parameter(decay=False)
 
@@ -44,6 +48,8 @@ class Signs(Layer):
 class Reverses(Layer):
     """the gradient turned round, of x itself"""
 
+    traceable = True
+
     def forward(self, x):
         return x
 
@@ -52,6 +58,8 @@ class Reverses(Layer):
 
 
 class Detaches(Layer):
+    traceable = True
+
     def forward(self, x):
         return x * 1.0
 
@@ -61,6 +69,8 @@ class Detaches(Layer):
 
 class Sorts(Layer):
     """what has no derivative here"""
+
+    traceable = True
 
     def forward(self, x):
         self.order = np.argsort(x, axis=-1)
@@ -73,6 +83,8 @@ class Sorts(Layer):
 
 
 class Box(Layer):
+    traceable = True
+
     def __init__(self, inner):
         self.inner = inner
         self.layers = [inner]
@@ -82,6 +94,8 @@ class Box(Layer):
 
 
 class Written(Box):
+    traceable = True
+
     def backward(self, dy):
         return 2.0 * self.inner.backward(3.0 * dy)
 
@@ -126,12 +140,16 @@ def test_the_source_asks_it_too(name):
 class Twice(Box):
     """The same layer on two inputs."""
 
+    traceable = True
+
     def forward(self, x):
         return self.inner.forward(x) * self.inner.forward(2.0 * x)
 
 
 class TwoOfThem(Layer):
     """The same with a layer for each, and a backward."""
+
+    traceable = True
 
     def __init__(self, one, other):
         self.one, self.other = one, other
@@ -155,6 +173,8 @@ def test_it_is_asked_for_each_time_that_it_runs(name):
 
 
 class Noisy(Rounds):
+    traceable = True
+
     rng = state()
 
     def __init__(self):
@@ -165,6 +185,8 @@ class Noisy(Rounds):
 
 
 class Keeps(Rounds):
+    traceable = True
+
     def forward(self, x):
         self.q = np.round(x)
         return 2.0 * self.q
@@ -172,6 +194,8 @@ class Keeps(Rounds):
 
 class Reads(Box):
     """It reads what the layer in it keeps."""
+
+    traceable = True
 
     def forward(self, x):
         return self.inner.forward(x) * self.inner.q

@@ -175,6 +175,7 @@ self.dg = dy.sum(axis=0) * self.g.max() ** 2; return dy
 
 SOURCE = """
 class Statements(Layer):
+  traceable = {traceable}
   g, dg = parameter()
   s = state()
   {rng}
@@ -195,13 +196,19 @@ class Statements(Layer):
 """
 
 
+UNDECLARED = ("self.c", "self.lst", "self.dct", "random.random(")
+"""What statements mention that make a layer which must not say that it is traceable."""
+
+
 def layer_of(forward, backward, declared):
-    """A layer of these statements, for rows of four numbers."""
+    """A layer of these statements, for rows of four numbers; it says that it is traceable where that is true."""
     import random
 
     import numpy as np
 
+    own = UNDECLARED if declared else (*UNDECLARED, "self.rng")
     source = SOURCE.format(
+        traceable=not any(word in line for line in forward for word in own),
         rng="rng = state()" if declared else "",
         forward="\n    ".join(forward),
         backward=backward.replace("\\n", "\n"),

@@ -164,6 +164,8 @@ def test_what_needs_all_rows_waits_for_them(panels, monkeypatch):
 class MinusFirst(Layer):
     """y = x - x₀, the first row of the batch"""
 
+    traceable = True
+
     def forward(self, x):
         return x - x[0]
 
@@ -177,12 +179,16 @@ class MinusFirst(Layer):
 
 
 class MinusFirstRows(MinusFirst):
+    traceable = True
+
     def forward(self, x):
         return x - x[:1]
 
 
 class Scaled(Layer):
     """y = x eˢ: a vector that can be as long as the batch"""
+
+    traceable = True
 
     s, ds = parameter()
 
@@ -203,6 +209,8 @@ class Scaled(Layer):
 
 
 class Turned(Scaled):
+    traceable = True
+
     """Scaled, written with the transpose"""
 
     def forward(self, x):

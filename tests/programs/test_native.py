@@ -409,6 +409,8 @@ def test_rows_of_another_type_are_cast_on_the_way(dtype, as_python):
 class Gram(Layer):
     """x xᵀ x: NumPy multiplies a matrix by its own transpose in a way of its own."""
 
+    traceable = True
+
     def forward(self, x):
         self.x = x
         return x @ x.T @ x
@@ -496,6 +498,8 @@ def test_a_schedule_that_fails_stops_after_the_steps_before():
 class Inverse(Layer):
     """1 / x"""
 
+    traceable = True
+
     def forward(self, x):
         self.y = 1 / x
         return self.y
@@ -524,6 +528,8 @@ def test_a_division_by_zero_warns_as_numpy_does():
 
 def test_comparing_what_is_no_number_says_nothing_and_hides_nothing():
     class Masked(Layer):
+        traceable = True
+
         def forward(self, x):
             return (1 / x) * (x > 0)
 

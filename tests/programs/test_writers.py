@@ -72,6 +72,8 @@ STATEMENTS = [
 class Statements(Layer):
     """Random statements as forward; backward only has to be recorded, not to be right."""
 
+    traceable = True
+
     W, dW = parameter()
 
     def __init__(self, first, second):
