@@ -54,7 +54,8 @@ print(np.tanh(table @ weights + bias).round(3))
 # * `backward(dy)` is told how much the final error changes with each y, and says how much it changes with each
 #   parameter and with each x. Lessons 2 and 3 say where that comes from; here it is written for you.
 #
-# `w, dw = parameter()` declares a parameter and its gradient.
+# `w, dw = parameter()` declares a parameter and its gradient. `traceable = True` promises that the layer depends on
+# nothing but its arguments and parameters, so that training may compile it.
 #
 # ## Your turn
 #
@@ -69,6 +70,8 @@ print(np.tanh(table @ weights + bias).round(3))
 # %%
 class Neuron(Layer):
     """y = tanh(x w + b)        x (B, I), w (I,), b one number, y (B,)"""
+
+    traceable = True
 
     w, dw = parameter()
     b, db = parameter()

@@ -84,6 +84,8 @@ print(f"dw by the rule {by_rule:.9f}, by nudging {by_nudge:.9f}")
 class Line(Layer):
     """y_ri = x_ri w_i + b_i        x (B, I), w and b (I,), y (B, I)"""
 
+    traceable = True
+
     w, dw = parameter()
     b, db = parameter()
 

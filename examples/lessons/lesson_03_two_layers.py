@@ -60,6 +60,8 @@ print(f"slope of the sigmoid: y (1 - y) = {value * (1 - value):.9f}, nudged: {nu
 class TwoLayers(Layer):
     """y = s(a1 W2 + b2), a1 = s(x W1 + b1)        x (B, I), W1 (I, H), W2 (H, O), y (B, O)"""
 
+    traceable = True
+
     W1, dW1 = parameter()
     b1, db1 = parameter()
     W2, dW2 = parameter()

@@ -90,6 +90,8 @@ for score in (1.0, 20.0, 40.0):
 class Cost(Layer):
     """y = -t log s(z) - (1 - t) log(1 - s(z)) of every number z, for one target t from 0 to 1"""
 
+    traceable = True
+
     def __init__(self, t):
         self.t = t
 

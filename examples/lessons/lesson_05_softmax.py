@@ -68,6 +68,8 @@ print("J by the rule, off by at most", abs(np.diag(chances) - np.outer(chances, 
 class Softmax(Layer):
     """y_rk = exp(x_rk) / Σ_j exp(x_rj)        x (B, K), y (B, K); every row of y adds up to 1"""
 
+    traceable = True
+
     def forward(self, x):
         self.y = softmax(x)
         return self.y

@@ -79,6 +79,8 @@ print("shifted and stretched, u is the same:", np.allclose(normalised(some), nor
 class BatchNorm(Layer):
     """y = gamma u + beta, u = (x - μ) / √(v + eps), for every column        x, u, y (B, I), the rest (I,)"""
 
+    traceable = True
+
     gamma, dgamma = parameter()
     beta, dbeta = parameter()
     running_mean, running_var = state(), state()

@@ -50,6 +50,8 @@ print("edges in this row", *(f"{row[t : t + 2] @ edge:4.1f}" for t in range(19))
 class Convolution(Layer):
     """y_rt = b + Σ_i x_r,t+i w_i        x (B, T), w (k,), b one number, y (B, n) with n = T - k + 1"""
 
+    traceable = True
+
     w, dw = parameter()
     b, db = parameter()
 

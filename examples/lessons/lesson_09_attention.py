@@ -69,6 +69,8 @@ def flat(a):
 class Attention(Layer):
     """y = softmax(Q Kᵀ / √d) V, Q = x Wq, K = x Wk, V = x Wv        x and y (B, T, d), the weights (d, d)"""
 
+    traceable = True
+
     Wq, dWq = parameter()
     Wk, dWk = parameter()
     Wv, dWv = parameter()

@@ -66,6 +66,8 @@ from minigrad.testing import check_layer
 class Block(Layer):
     """a = x + attention(norm1(x)), y = a + narrow(relu(wide(norm2(a))))        x, a, y (B, T, d)"""
 
+    traceable = True
+
     def __init__(self, features):
         self.features = features
         self.norm1, self.attention = LayerNorm(features), MultiHeadAttention(features, 1)

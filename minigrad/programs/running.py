@@ -214,13 +214,14 @@ def _left_by_hand(
         for number in range(len(batches)):
             to_come = None if epochs is None else epochs * len(batches) - number
             due = use.is_due(model.steps_by_hand) and (use.tried or use.repays(layers, model.theta.nbytes, to_come))
-            if not (due and (seen is None or use in looked_at)):
+            if not (due and (seen is None or (use in looked_at and use.seen))):
+                if seen is not None:
+                    seen.clear()
                 started = time.perf_counter()
                 yield batches[number]
                 if seen:
                     use.look(seen)
                     looked_at.add(use)
-                    seen.clear()
                 use.seconds += time.perf_counter() - started
                 use.timed += 1
                 continue

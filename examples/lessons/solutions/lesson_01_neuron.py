@@ -14,6 +14,8 @@ from minigrad import Layer, parameter
 class Neuron(Layer):
     """y = tanh(x w + b)        x (B, I), w (I,), b one number, y (B,)"""
 
+    traceable = True
+
     w, dw = parameter()
     b, db = parameter()
 

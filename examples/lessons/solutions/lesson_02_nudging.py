@@ -17,6 +17,8 @@ from minigrad import Layer, parameter
 class Line(Layer):
     """y_ri = x_ri w_i + b_i        x (B, I), w and b (I,), y (B, I)"""
 
+    traceable = True
+
     w, dw = parameter()
     b, db = parameter()
 

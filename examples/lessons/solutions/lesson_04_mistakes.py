@@ -15,6 +15,8 @@ from minigrad.functions import sigmoid
 class Cost(Layer):
     """y = -t log s(z) - (1 - t) log(1 - s(z)) of every number z, for one target t from 0 to 1"""
 
+    traceable = True
+
     def __init__(self, t):
         self.t = t
 

@@ -15,6 +15,8 @@ from minigrad import Layer, parameter, state
 class BatchNorm(Layer):
     """y = gamma u + beta, u = (x - μ) / √(v + eps), for every column        x, u, y (B, I), the rest (I,)"""
 
+    traceable = True
+
     gamma, dgamma = parameter()
     beta, dbeta = parameter()
     running_mean, running_var = state(), state()

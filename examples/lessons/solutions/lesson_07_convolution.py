@@ -14,6 +14,8 @@ from minigrad import Layer, parameter
 class Convolution(Layer):
     """y_rt = b + Σ_i x_r,t+i w_i        x (B, T), w (k,), b one number, y (B, n) with n = T - k + 1"""
 
+    traceable = True
+
     w, dw = parameter()
     b, db = parameter()
 

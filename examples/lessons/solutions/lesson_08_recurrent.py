@@ -13,6 +13,8 @@ from minigrad import Layer, parameter
 class Recurrent(Layer):
     """y = h_T, h_t = tanh(x_t U + h_{t-1} V + b), h_0 = 0        x (B, T, I), U (I, H), V (H, H), b (H,), y (B, H)"""
 
+    traceable = True
+
     U, dU = parameter()
     V, dV = parameter()
     b, db = parameter()

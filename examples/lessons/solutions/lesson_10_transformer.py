@@ -13,6 +13,8 @@ from minigrad import Dense, Layer, LayerNorm, MultiHeadAttention, ReLU
 class Block(Layer):
     """a = x + attention(norm1(x)), y = a + narrow(relu(wide(norm2(a))))        x, a, y (B, T, d)"""
 
+    traceable = True
+
     def __init__(self, features):
         self.features = features
         self.norm1, self.attention = LayerNorm(features), MultiHeadAttention(features, 1)
