@@ -5,6 +5,8 @@ A layer of one's own is about ten lines: declare the parameters, set them in `__
     class Scale(Layer):
         '''y = g x      dg = Σ_B dy x,  dx = dy g'''
 
+        traceable = True
+
         g, dg = parameter()
 
         def __init__(self, features):
