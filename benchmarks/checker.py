@@ -23,8 +23,8 @@ import numpy as np
 from minigrad.layer import Layer
 from minigrad.optimizers import Optimizer
 from minigrad.testing import GradientError, check_layer, check_loss, check_optimizer
-from minigrad.testing.first_input import find_input
-from minigrad.testing.subject import Subject
+from minigrad.testing.bench.first_input import find_input
+from minigrad.testing.bench.subject import Subject
 from tests.planted.mutation import Planted, everything
 
 Check = Callable[[Any, Any, int], str]

@@ -10,9 +10,9 @@ from hypothesis import given, settings, strategies as st
 
 from minigrad import SGD, Dense, Layer, MeanSquaredError, Residual, Sequential, Tanh, load, parameter, state
 from minigrad.parameter import gradient_name, states_of, walk
-from minigrad.testing.first_input import find_input
+from minigrad.testing.bench.first_input import find_input
+from minigrad.testing.bench.subject import Subject
 from minigrad.testing.strategies import layer_classes, layers_of
-from minigrad.testing.subject import Subject
 
 COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.dumps(it))}
 copies = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)

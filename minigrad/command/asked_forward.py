@@ -15,14 +15,14 @@ import numpy as np
 from minigrad.functions import sigmoid
 from minigrad.layer import Layer
 from minigrad.parameter import walk
-from minigrad.testing import forgotten, remaining, repair
-from minigrad.testing.asked import Asked
-from minigrad.testing.axes import OR_FORWARD
-from minigrad.testing.corrections import Correction, correction_of
-from minigrad.testing.edits import Edit, all_made
-from minigrad.testing.methods import Method
-from minigrad.testing.nodes import expression
-from minigrad.testing.remaining import Rules
+from minigrad.testing.naming import forgotten, remaining, repair
+from minigrad.testing.naming.asked import Asked
+from minigrad.testing.naming.corrections import Correction, correction_of
+from minigrad.testing.naming.methods import Method
+from minigrad.testing.naming.remaining import Rules
+from minigrad.testing.naming.templates.axes import OR_FORWARD
+from minigrad.testing.naming.templates.edits import Edit, all_made
+from minigrad.testing.naming.templates.nodes import expression
 from minigrad.testing.rule import Evidence
 
 

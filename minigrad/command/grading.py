@@ -33,9 +33,9 @@ from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.testing import GradientError, Report
 from minigrad.testing.contract import check
-from minigrad.testing.rules import CONTRACT, zero_rows
-from minigrad.testing.values import finite, single_precision
-from minigrad.testing.variations import ONE_FEATURE, other_makes
+from minigrad.testing.rules.protocol import CONTRACT, zero_rows
+from minigrad.testing.rules.values import finite, single_precision
+from minigrad.testing.rules.variations import ONE_FEATURE, other_makes
 
 PACKAGE = str(Path(__file__).parents[1])
 GRADIENTS = tuple(str(Path(PACKAGE) / folder) for folder in ("testing", "derivation"))

@@ -8,9 +8,9 @@
 what they say of a few wrong layers. `layer_test` and the strategies `sizes`, `batches`, `layers` and `networks`
 need Hypothesis (`pip install "minigrad-nn[testing]"`), which is imported when one of them is.
 
-To see how a layer is checked, read `rules`, which try it on a `bench` and raise evidence, then `diagnosis`, which says
-what bug that is evidence of, and `contract`, which runs the one and asks the other. `derivative` and `comparison` say
-what a right gradient is.
+The package has two halves. Catching: `contract` tries the `rules`, one by one, on a `bench`, and `oracle` says what a
+right gradient is. A rule that is broken raises evidence. Naming: `naming` reads what bug that is evidence of, tries
+changes of the code, and tells the one that makes it right; it is loaded when a diagnosis is first asked for.
 """
 
 from __future__ import annotations

@@ -14,12 +14,10 @@ import numpy as np
 
 from minigrad.blas_threads import one_blas_thread
 from minigrad.layer import Layer
-from minigrad.testing import diagnosis
-from minigrad.testing.asked import Asked
-from minigrad.testing.bench import Bench, LayerBench
+from minigrad.testing.bench.layers import Bench, LayerBench
 from minigrad.testing.report import Diagnosis, GradientError, Report
 from minigrad.testing.rule import Evidence, Rule, Skipped
-from minigrad.testing.rules import CONTRACT
+from minigrad.testing.rules.protocol import CONTRACT
 
 NOT_CHECKED = (
     "whether y is the function that you mean: one over another axis, or without a division by sqrt(d), has a right "
@@ -80,7 +78,10 @@ def check(
     report = Report(repr(layer), not_checked=NOT_CHECKED)
     with _evidence_entered(report, "forward runs"):
         bench = LayerBench(layer, x, seed, report, only_here)
-        bench.asked = Asked(asked) if asked else None
+        if asked:
+            from minigrad.testing.naming.asked import Asked
+
+            bench.asked = Asked(asked)
     return run(bench, rules)
 
 
@@ -106,6 +107,13 @@ def run(bench: SomeBench, rules: Iterable[Rule[SomeBench]]) -> Report:
     return report
 
 
+def _named(evidence: Evidence, bench: Bench | None) -> Diagnosis:
+    """The likely bug. What names it is loaded when it is first asked for: most checks hold."""
+    from minigrad.testing.naming import diagnosis
+
+    return diagnosis.of(evidence, bench)
+
+
 @contextmanager
 def _evidence_entered(report: Report, promise: str, bench: Bench | None = None) -> Iterator[None]:
     """Evidence that is raised inside is entered in the report, and raised as the error that says the likely bug."""
@@ -116,7 +124,7 @@ def _evidence_entered(report: Report, promise: str, bench: Bench | None = None) 
             evidence.promise or promise,
             evidence.what,
             situation=evidence.situation,
-            diagnosis=partial(quietly, partial(diagnosis.of, evidence, evidence.bench or bench)),
+            diagnosis=partial(quietly, partial(_named, evidence, evidence.bench or bench)),
             parameter=evidence.parameter,
             index=evidence.index,
             analytic=evidence.analytic,

@@ -13,11 +13,11 @@ from minigrad.derivation.source import Written, write
 from minigrad.derivation.trace import DerivationError
 from minigrad.layer import REGISTRY, Layer, whole_copy
 from minigrad.parameter import Array, walk
+from minigrad.testing.bench.first_input import find_input
+from minigrad.testing.bench.subject import Subject
 from minigrad.testing.contract import check
-from minigrad.testing.first_input import find_input
 from minigrad.testing.report import Report
-from minigrad.testing.rules import CONTRACT
-from minigrad.testing.subject import Subject
+from minigrad.testing.rules.protocol import CONTRACT
 
 
 class Derived:

@@ -10,15 +10,15 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array
+from minigrad.testing.bench.inputs import LAYOUTS
+from minigrad.testing.bench.losses import LossBench
 from minigrad.testing.contract import run
-from minigrad.testing.derivative import EPS
-from minigrad.testing.inputs import LAYOUTS
-from minigrad.testing.loss_bench import LossBench
-from minigrad.testing.loss_gradients import derivative, larger, other_arguments
-from minigrad.testing.loss_values import cancellation, finite, not_exchanged, sum_of_slopes
+from minigrad.testing.oracle.derivative import EPS
+from minigrad.testing.oracle.rounding import agree, agree_in_float32, noise_of, same, same_configs
 from minigrad.testing.report import Report
-from minigrad.testing.rounding import agree, agree_in_float32, noise_of, same, same_configs
 from minigrad.testing.rule import Evidence, Rule, Skipped, rule
+from minigrad.testing.rules.loss_gradients import derivative, larger, other_arguments
+from minigrad.testing.rules.loss_values import cancellation, finite, not_exchanged, sum_of_slopes
 
 
 def check_loss(loss: Any, p: Any = None, t: Any = None, *, seed: int = 0) -> Report:

@@ -14,15 +14,15 @@ from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.parameter import Array, decaying, walk
-from minigrad.testing.bench import Bench
+from minigrad.testing.bench.layers import Bench
+from minigrad.testing.bench.subject import Part, Subject
+from minigrad.testing.bench.surrogate import Surrogates
 from minigrad.testing.contract import check, run
 from minigrad.testing.loss import check_loss
-from minigrad.testing.point import Mismatch, Point
+from minigrad.testing.oracle.point import Mismatch, Point
+from minigrad.testing.oracle.rounding import agree, noise_of, same
 from minigrad.testing.report import GradientError, Report
-from minigrad.testing.rounding import agree, noise_of, same
 from minigrad.testing.rule import Evidence, Refused, Rule, Skipped, WrongGradient, rule
-from minigrad.testing.subject import Part, Subject
-from minigrad.testing.surrogate import Surrogates
 from minigrad.training.objective import Objective
 
 COORDINATES = 25

@@ -12,10 +12,10 @@ from minigrad.losses import MeanSquaredError
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
-from minigrad.testing.bench import Bench
+from minigrad.testing.bench.layers import Bench
 from minigrad.testing.contract import run
+from minigrad.testing.oracle.rounding import agree, noise_of, same
 from minigrad.testing.report import Report
-from minigrad.testing.rounding import agree, noise_of, same
 from minigrad.testing.rule import Evidence, Rule, Skipped, rule
 from minigrad.testing.textbook import named_rule, trajectory, wrong_variants
 

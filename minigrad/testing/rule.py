@@ -8,7 +8,7 @@
 
     check(MyLayer(4, 3), rules=[*CONTRACT, never_negative])
 
-A rule knows its bench and says what it saw; `minigrad.testing.diagnosis` says which bug that is, and
+A rule knows its bench and says what it saw; `diagnosis` says which bug that is, and
 `minigrad.testing.contract` makes the error of both.
 """
 
@@ -22,9 +22,9 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array
-from minigrad.testing.point import Mismatch
+from minigrad.testing.bench.subject import INPUT, Case
+from minigrad.testing.oracle.point import Mismatch
 from minigrad.testing.report import Report
-from minigrad.testing.subject import INPUT, Case
 
 SomeBench = TypeVar("SomeBench", contravariant=True)
 

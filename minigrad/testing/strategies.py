@@ -31,9 +31,9 @@ from minigrad.layers.transposed import ConvTranspose2D
 from minigrad.model import Model
 from minigrad.parameter import Array, states_of
 from minigrad.sequential import Sequential
+from minigrad.testing.bench.first_input import find_input, usual
+from minigrad.testing.bench.subject import Subject
 from minigrad.testing.contract import check
-from minigrad.testing.first_input import find_input, usual
-from minigrad.testing.subject import Subject
 
 Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 

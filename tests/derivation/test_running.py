@@ -29,9 +29,9 @@ from minigrad.derivation.trace import Trace
 from minigrad.parameter import walk
 from minigrad.programs.arrays import Recorded
 from minigrad.testing import GradientError, check_layer
-from minigrad.testing.first_input import find_input
+from minigrad.testing.bench.first_input import find_input
+from minigrad.testing.bench.subject import Subject
 from minigrad.testing.strategies import layer_classes, layers_of
-from minigrad.testing.subject import Subject
 from tests.derivation.forwards import (
     LAYERS,
     STEPS,

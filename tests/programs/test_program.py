@@ -54,9 +54,9 @@ from minigrad.model import Model
 from minigrad.parameter import states_of
 from minigrad.programs import running as program
 from minigrad.programs.running import price
-from minigrad.testing.first_input import find_input
+from minigrad.testing.bench.first_input import find_input
+from minigrad.testing.bench.subject import Subject
 from minigrad.testing.strategies import layer_classes, layers_of
-from minigrad.testing.subject import Subject
 
 OPTIMIZERS = [
     lambda: SGD(0.3),

@@ -5,8 +5,8 @@ import pytest
 
 from minigrad import Layer, LeakyReLU
 from minigrad.testing import GradientError, check_layer
-from minigrad.testing.branches import between_branches
-from minigrad.testing.subject import Subject
+from minigrad.testing.bench.branches import between_branches
+from minigrad.testing.bench.subject import Subject
 
 
 class Narrow(Layer):

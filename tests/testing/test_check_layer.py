@@ -15,7 +15,7 @@ from minigrad.layer import Layer
 from minigrad.parameter import parameter
 from minigrad.testing import GradientError, check_layer
 from minigrad.testing.contract import check
-from minigrad.testing.values import single_precision
+from minigrad.testing.rules.values import single_precision
 from tests.planted import independent_layers, refused_layers
 from tests.planted.tricky_layers import LAYERS
 from tests.planted.wrong_layers import BUGS

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -111,3 +113,11 @@ def test_a_layer_that_nothing_says_how_to_draw_is_an_error():
 
     with pytest.raises(LookupError, match="knots of Odd"):
         layers_of(Odd)
+
+
+def test_a_check_that_holds_loads_nothing_that_names_bugs():
+    code = (
+        "import sys; from minigrad.testing import check_layer; from minigrad import Dense; check_layer(Dense(3, 2)); "
+    )
+    code += "print([name for name in sys.modules if 'testing.naming' in name])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"[]"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigrad.testing.derivative import complex_slope, ladder, slope
+from minigrad.testing.oracle.derivative import complex_slope, ladder, slope
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 
 from minigrad import Dense, Layer, MeanSquaredError, Residual, Tanh
 from minigrad.functions import sigmoid
-from minigrad.testing import GradientError, check_layer, check_loss, diagnosis
-from minigrad.testing.methods import why_unchanged
+from minigrad.testing import GradientError, check_layer, check_loss
+from minigrad.testing.naming import diagnosis
+from minigrad.testing.naming.methods import why_unchanged
 from tests.planted.families import fresh, losses, sequences
 from tests.planted.mutation import defined
 

@@ -9,27 +9,21 @@ import numpy as np
 import pytest
 
 from minigrad import Dense, ReLU, Tanh
-from minigrad.testing import (
-    GradientError,
-    bench,
-    check_layer,
-    check_loss,
-    first_input,
+from minigrad.testing import GradientError, check_layer, check_loss, loss, model, optimizer
+from minigrad.testing.bench import first_input, layers as bench
+from minigrad.testing.contract import check
+from minigrad.testing.naming import sentences
+from minigrad.testing.rule import Evidence, Rule, Skipped, rule
+from minigrad.testing.rules import (
     gradients,
     inference,
-    loss,
     loss_gradients,
     loss_values,
-    model,
-    optimizer,
     predicted,
-    rules,
-    sentences,
+    protocol as rules,
     values,
     variations,
 )
-from minigrad.testing.contract import check
-from minigrad.testing.rule import Evidence, Rule, Skipped, rule
 from tests.planted import losses, wrong_layers
 from tests.planted.mutation import everything
 
