@@ -21,6 +21,7 @@ from minigrad.testing.contract import check_layer
 from minigrad.testing.loss import check_loss
 from minigrad.testing.model import check_model
 from minigrad.testing.optimizer import check_optimizer
+from minigrad.testing.plain import check_gradient
 from minigrad.testing.report import GradientError, Report
 from minigrad.version import installing
 
@@ -31,6 +32,7 @@ __all__ = [
     "GradientError",
     "Report",
     "batches",
+    "check_gradient",
     "check_layer",
     "check_loss",
     "check_model",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ SomeBench = TypeVar("SomeBench", bound=Bench)
 Result = TypeVar("Result")
 
 
-def check_layer(layer: Layer, x: Any = None, *, seed: int = 0) -> Report:
+def check_layer(layer: Any, x: Any = None, *, seed: int = 0, parameters: Mapping[str, str] | None = None) -> Report:
     """Prove that a layer keeps its contract, or raise GradientError, which says what is wrong with it.
 
     `x` is an input that the layer takes, rows first; without it one is made from the layer's `in_features`,
@@ -54,8 +54,16 @@ def check_layer(layer: Layer, x: Any = None, *, seed: int = 0) -> Report:
     * `rows_together = True`: a row of y depends on other rows, as a norm over the batch does
     * `untrained`: the names of attributes that hold layers, and are not trained
 
+    An object of any other class with `forward(x)` and `backward(dy)` is checked too, at the x that is passed. Its
+    parameters are found by the usual spellings, such as W and dW, W_grad or grads["W"] beside params["W"], or named:
+    `parameters={"W": "gradW"}`. What belongs to minigrad's own layers, such as config(), isn't asked of it.
+
     Raises ValueError where no input can be guessed: then pass x.
     """
+    if not isinstance(layer, Layer | type) and callable(getattr(layer, "forward", None)) and hasattr(layer, "backward"):
+        from minigrad.testing.plain import check_plain
+
+        return check_plain(layer, x, seed, parameters)
     if not isinstance(layer, Layer):
         hint = f"; write {layer.__name__}(…)" if isinstance(layer, type) else ""
         raise TypeError(f"check_layer takes a layer, not {layer!r}{hint}")
@@ -70,12 +78,13 @@ def check(
     only_here: bool = False,
     rules: Iterable[Rule[LayerBench]] = CONTRACT,
     asked: Layer | None = None,
+    notes: Iterable[str] = (),
 ) -> Report:
     """What `check_layer` does, by these rules: at inputs of many kinds, or `only_here`, at x itself.
 
     `asked` is a layer that is right and has the same forward, for the diagnosis to compare with: a lesson's solution.
     """
-    report = Report(repr(layer), not_checked=NOT_CHECKED)
+    report = Report(repr(layer), notes=[*notes], not_checked=NOT_CHECKED)
     with _evidence_entered(report, "forward runs"):
         bench = LayerBench(layer, x, seed, report, only_here)
         if asked:

@@ -30,6 +30,7 @@ from minigrad.testing.naming import (
     forgotten,
     headings,
     line_by_line,
+    lines,
     overwritten,
     refusal,
     remaining,
@@ -40,6 +41,7 @@ from minigrad.testing.naming import (
 from minigrad.testing.naming.corrections import Correction, with_correction
 from minigrad.testing.naming.sentences import ONE_ROW, ONE_ROW_WRONG, SENTENCES, UNSUMMED
 from minigrad.testing.naming.templates.axes import OR_FORWARD
+from minigrad.testing.plain import Plain
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import Evidence, NotRun, Refused, WrongGradient, WrongShape
 from minigrad.testing.rules.gradients import sibling_of, try_gradients
@@ -64,10 +66,15 @@ def of(evidence: Evidence, bench: Bench | None = None) -> Diagnosis:
         read = replace(read, sentence=read.sentence.replace(OR_FORWARD, ""))
     text = evidence.likely or sentence.format(**{**vars(evidence), **evidence.facts})
     read = read if read.sentence else Diagnosis(text, read.written, read.right)
-    if isinstance(bench, LayerBench) and isinstance(evidence, WrongGradient) and not bench.asked:
+    if isinstance(bench, LayerBench) and isinstance(evidence, WrongGradient) and not _is_foreign(bench):
         meant = surrogate.may_be_meant(bench.layer, evidence.mismatch.given, evidence.mismatch.wanted)
         read = replace(read, sentence=read.sentence + surrogate.MEANT if meant and read.sentence else read.sentence)
     return read
+
+
+def _is_foreign(bench: LayerBench) -> bool:
+    """Whether sentences about what a class of minigrad may declare are out of place."""
+    return bench.asked is not None or isinstance(bench.layer, Plain)
 
 
 def _of_ours(error: Exception) -> str:
@@ -131,6 +138,8 @@ def _of_contract(bench: LayerBench, evidence: Evidence) -> Diagnosis:
         said = _of_shape(bench, evidence.x, evidence.dx)
         if said and found and not found.wholly and bench.asked:
             found = None
+        if not found and isinstance(bench.layer, Plain):
+            return Diagnosis(said, lines.suspected(bench, bench.parts()[0]))
         return with_correction(said or (found.says if found else ""), found)
     if symptom == "parameters changed" and evidence.what.startswith("forward"):
         found = overwritten.correction(bench, "forward")
@@ -202,7 +211,8 @@ def _of_shape(bench: LayerBench, x: Array, dx: Array) -> str:
     if dx.ndim == 2 and dx.shape == x.shape[::-1]:
         return "transposed: dx has its two axes exchanged"
     if dx.size == x.size:
-        return "dx has the right number of entries in another shape; return dx.reshape(self.x.shape)"
+        x_shape = "x.shape" if isinstance(bench.layer, Plain) else "self.x.shape"
+        return f"dx has the right number of entries in another shape; return dx.reshape({x_shape})"
     if dx.shape == x.shape[1:]:
         ignored = "; dy has no part in it" if _ignores_dy(bench, dx) else ""
         return f"dx has the shape of one row, but every row has a gradient of its own{ignored}"

@@ -17,6 +17,7 @@ from minigrad.testing.naming import signatures
 from minigrad.testing.naming.templates.nodes import assigned, names_read
 from minigrad.testing.oracle.point import Mismatch
 from minigrad.testing.oracle.rounding import matches
+from minigrad.testing.plain import Plain
 
 LINES = 4
 WIDTH = 100
@@ -45,6 +46,8 @@ def of(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
     built = re.fullmatch(r"[\w.]+ = \w+", line)  # by lines before it
     lines = [] if built else _with_what_it_needs(source, line)
     short = 0 < len(lines) <= LINES and all(len(line) <= WIDTH and line == _without_guards(line) for line in lines)
+    if not short and isinstance(bench.layer, Plain):
+        return ""  # which has no derived backward to print
     if not short:
         return "print(minigrad.derive(layer)) writes it, derived from forward"
     return ";  ".join(lines) + "   (derived from forward)"

@@ -39,10 +39,13 @@ class Method:
     constants: set[Any]
     functions: set[str]
     scales: list[Any]
+    adapt: Any = None
+    """What makes a method of it, where it is a function, or that of a class of any kind (`plain`)."""
 
     @classmethod
     def of(cls, function: Any) -> Method | None:
         """None where there is no source, or a loop that might not end."""
+        adapt = getattr(function, "adapt", None)
         function = inspect.unwrap(function)
         found = definition_of(function)
         if found is None or any(isinstance(node, ast.While) for node in ast.walk(found[0])):
@@ -66,7 +69,7 @@ class Method:
         named = {
             name for name in names if re.fullmatch(r"np\.\w+", name) or name in function.__globals__ or name == "abs"
         }
-        return cls(function, tree, module, first, constants, named | _formulas(function), _scales(around))
+        return cls(function, tree, module, first, constants, named | _formulas(function), _scales(around), adapt)
 
     @property
     def code(self) -> CodeType:
@@ -79,7 +82,8 @@ class Method:
         exec(compile(self.module, "<a change of it>", "exec"), globals_of(self.function, UNLIKELY), made)
         held = zip(self.code.co_freevars, self.function.__closure__ or (), strict=True)
         cells = {name: cell.cell_contents for name, cell in held}
-        return made["made"](**{"__class__": None} | cells)
+        function = made["made"](**{"__class__": None} | cells)
+        return self.adapt(function) if self.adapt else function
 
     def watched(self) -> Method:
         """The same, but each value that a name is given goes through `self._seen(name, value, line)`."""
@@ -109,7 +113,8 @@ class Method:
         with suppress(Exception), watched(watch):
             run()
         gradients = [gradient_name(holder, name) for name in getattr(holder, "params", ())]
-        kept = {key: value for key, value in vars(holder).items() if key not in gradients and key[0] != "_"}
+        held = vars(getattr(holder, "thing", holder))
+        kept = {key: value for key, value in held.items() if key not in gradients and key[0] != "_"}
         return {key: value for key, value in seen.items() if key != "self"} | {f"self.{k}": v for k, v in kept.items()}
 
     def statement_at(self, line: int) -> Any:

@@ -7,6 +7,7 @@ are left as they are.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +24,11 @@ from minigrad.testing.budget import ONE_CHANGE, REWRITTEN, SEVERAL_CHANGES, Dead
 from minigrad.testing.naming import remaining
 from minigrad.testing.naming.asked import Asked
 from minigrad.testing.naming.corrections import Correction
+from minigrad.testing.naming.methods import Method
 from minigrad.testing.naming.remaining import Rules, corrected, methods_of
 from minigrad.testing.naming.trials import Trials
 from minigrad.testing.oracle.point import Mismatch, Point
+from minigrad.testing.plain import Plain
 from minigrad.testing.report import Report
 from minigrad.testing.rules.gradients import derivative, linear, other_widths, try_gradients
 from minigrad.testing.rules.protocol import arguments_unchanged
@@ -121,7 +124,21 @@ def _outcome(found: Correction | None, tried: list[Trials]) -> Outcome:
 
 def result_of(part: Part) -> str:
     """Where a method puts the gradient of a part."""
+    if isinstance(part.layer, Plain) and part.layer.names:
+        return returned_as(part.layer, part.name)
     return "return" if part.name == INPUT else f"self.{gradient_name(part.layer, part.name.split('.')[-1])}"
+
+
+def returned_as(layer: Plain, name: str) -> str:
+    """The variable in which a function returns the gradient of one of its inputs; "return" where it is none."""
+    method = Method.of(type(layer).backward)
+    last = method.tree.body[-1] if method else None
+    value = last.value if isinstance(last, ast.Return) else None
+    if layer.is_loss and isinstance(value, ast.Tuple):
+        value = value.elts[1]
+    if isinstance(value, ast.Tuple):
+        value = value.elts[layer.names.index(name) if name != INPUT else 0]
+    return value.id if isinstance(value, ast.Name) else "return"
 
 
 def _wrong(bench: LayerBench, mismatch: Mismatch) -> tuple[list[Part], Array, Array]:

@@ -16,11 +16,22 @@ from minigrad.testing.bench.layers import BETWEEN, LayerBench
 from minigrad.testing.bench.losses import LossBench
 from minigrad.testing.bench.subject import Case
 from minigrad.testing.budget import SIGNATURES, Deadline
-from minigrad.testing.naming import borrowed, formula, line_by_line, other_forward, paths, places, repair, signatures
+from minigrad.testing.naming import (
+    borrowed,
+    formula,
+    line_by_line,
+    lines as lines_of,
+    other_forward,
+    paths,
+    places,
+    repair,
+    signatures,
+)
 from minigrad.testing.naming.corrections import with_correction
 from minigrad.testing.naming.methods import why_unchanged
 from minigrad.testing.naming.sentences import SENTENCES
 from minigrad.testing.oracle.point import Mismatch
+from minigrad.testing.plain import Plain
 from minigrad.testing.report import Diagnosis
 from minigrad.testing.rule import WrongGradient
 from minigrad.testing.rules.gradients import is_narrow
@@ -75,7 +86,12 @@ def of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
         found = outcome.of_several()
         said = found.says if found else _first(places.partial(bench, case, mismatch))
     said = said or f"{NO_MULTIPLE}, no transpose, no exchange of what forward keeps; {_tried(outcome)}"
-    return with_correction(said, found, "" if found else formula.of(bench, case, mismatch))
+    if found:
+        return with_correction(said, found)
+    tells_no_line = said.startswith(NO_MULTIPLE) or (isinstance(bench.layer, Plain) and "line " not in said)
+    right = bench.prover.right_parts(bench.point(case)) if tells_no_line else set[str]()
+    written = lines_of.suspected(bench, mismatch.part, right) if tells_no_line else ""
+    return Diagnosis(said, written, formula.of(bench, case, mismatch))
 
 
 def _of_no_numbers(bench: LayerBench, case: Case, mismatch: Mismatch) -> Diagnosis | None:

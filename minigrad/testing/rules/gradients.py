@@ -171,6 +171,7 @@ def proved(bench: LayerBench, case: Case, prove: Callable[[], None]) -> None:
             what = "the same x, dy and parameters give another gradient once the layer has run more often"
             raise Evidence(what, "undeclared state", situation=case.situation) from None
         name, index = mismatch.part.name, mismatch.index
+        shown, axes = getattr(bench.layer, "shown", None), getattr(bench.layer, "axes", None)
         where = f"{name}{list(index) or ''}" if index is not None else f"{name}, along a random direction,"
         length = int(np.prod(case.x.shape[1:-1]))  # of a row, in steps or pixels
         counts = {
@@ -178,6 +179,7 @@ def proved(bench: LayerBench, case: Case, prove: Callable[[], None]) -> None:
             "number of steps or positions": length,
             "number of features": case.x.shape[-1],
         }
+        where, counts = (shown(name, index), axes(case.x) or counts) if shown and axes else (where, counts)
         raise WrongGradient(f"the gradient of {where}", mismatch, counts=counts, case=case) from None
 
 

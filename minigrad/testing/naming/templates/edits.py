@@ -297,7 +297,11 @@ def carried(slot: Slot) -> set[str]:
 
 
 def results_of(function: ast.FunctionDef) -> dict[Any, frozenset[str]]:
-    """What each statement has a part in: "return", and gradients such as "self.dW"."""
+    """What each statement has a part in: "return", gradients such as "self.dW", of a function what it returns."""
+    last = function.body[-1]
+    is_method = function.args.args[0].arg == "self" or not isinstance(last, ast.Return)
+    names = [] if is_method else [*ast.walk(last)]
+    returned = {node.id for node in names if isinstance(node, ast.Name)}
     read: dict[str, set[str]] = {}
     made: dict[Any, set[str]] = {}
     for statement in ast.walk(function):
@@ -306,7 +310,7 @@ def results_of(function: ast.FunctionDef) -> dict[Any, frozenset[str]]:
         inside = [n for n in ast.walk(statement) if isinstance(n, ast.Name | ast.Attribute)]
         stored = [n for n in ast.walk(statement) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
         targets = {ast.unparse(n) for n in inside if isinstance(n.ctx, ast.Store)}
-        targets |= {ast.unparse(n.value) for n in stored}
+        targets |= {ast.unparse(each) for n in stored for each in (n, n.value)}
         targets |= {"return"} if isinstance(statement, ast.Return) else set()
         if isinstance(statement, ast.Expr):  # a call, which may write into what it is given
             targets |= {ast.unparse(n) for n in inside}
@@ -317,14 +321,14 @@ def results_of(function: ast.FunctionDef) -> dict[Any, frozenset[str]]:
     for target, sources in read.items():
         for source in sources:
             after.setdefault(source, set()).add(target)
-    return {statement: frozenset(_following(targets, after)) for statement, targets in made.items()}
+    return {statement: frozenset(_following(targets, after, returned)) for statement, targets in made.items()}
 
 
-def _following(names: set[str], after: Mapping[str, set[str]]) -> set[str]:
+def _following(names: set[str], after: Mapping[str, set[str]], returned: set[str]) -> set[str]:
     found, left = set(names), list(names)
     while left:
         for name in after.get(left.pop(), ()):
             if name not in found:
                 found.add(name)
                 left.append(name)
-    return {name for name in found if name == "return" or name.startswith("self.")}
+    return {name for name in found if name == "return" or name in returned or name.startswith("self.")}
