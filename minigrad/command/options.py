@@ -112,6 +112,9 @@ def _parser() -> _Parser:
     ):
         command = commands.add_parser(name, help=help)
         command.add_argument("layer", metavar="MODULE:NAME", help='or FILE.py:NAME: "mylayers:Scale(3)"')
+        if name == "check":
+            of_input = "shapes that it is tried at, as 4x5; 5:3 for 5 labels below 3, which are passed as they are"
+            command.add_argument("--input", metavar="SHAPE", nargs="+", default=[], help=of_input)
 
     command = _command(
         commands,

@@ -6,13 +6,16 @@ import argparse
 import ast
 import contextlib
 import importlib
+import inspect
 import io
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from minigrad import spreadsheet, webpage
 from minigrad.command.folder import model_file
@@ -29,10 +32,22 @@ from minigrad.losses import Loss
 from minigrad.optimizers import Optimizer
 from minigrad.sequential import Sequential
 from minigrad.table_model import TableModel, load
-from minigrad.testing import GradientError, check_layer, check_loss, check_optimizer
+from minigrad.testing import GradientError, check_gradient, check_layer, check_loss, check_optimizer
 from minigrad.testing.derived import derive as derive_backward
 
-CHECKS: dict[type, Callable[[Any], Any]] = {Layer: check_layer, Loss: check_loss, Optimizer: check_optimizer}
+
+@runtime_checkable
+class Differentiated(Protocol):
+    """Any object with a forward and a backward."""
+
+    def forward(self, x: Any) -> Any:
+        """Return y."""
+
+    def backward(self, dy: Any) -> Any:
+        """Return the gradient of x."""
+
+
+KINDS = (Layer, Loss, Optimizer, Differentiated)
 
 
 def digits(options: argparse.Namespace) -> int:
@@ -58,11 +73,19 @@ def sample(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """`minigrad check MODULE:NAME`: prove a layer, loss or optimizer of the user's own, or say what is wrong."""
-    found = _imported(options.layer, *CHECKS)
-    proof = next(proof for kind, proof in CHECKS.items() if isinstance(found, kind))
+    """`minigrad check MODULE:NAME`: prove what is the user's own, or say what is wrong with it."""
+    found, inputs = _imported(options.layer, *KINDS, functions=True), [*map(_input, options.input)]
+    drawn = [x for x in inputs if x.dtype.kind == "f"]
+    given = [x for x in inputs if x.dtype.kind != "f"]
     try:
-        print(proof(found))
+        if isinstance(found, Loss | Optimizer):
+            print(check_loss(found) if isinstance(found, Loss) else check_optimizer(found))
+        elif isinstance(found, KINDS) and not isinstance(found, type):
+            print(check_layer(found, *inputs[:1]))
+        elif not drawn:
+            raise ValueError(f"give the shapes of what {options.layer} takes, as in --input 4x5 5x3")
+        else:
+            print(check_gradient(*_with_backward(found), *drawn, given=given))
     except GradientError as error:
         print(f"minigrad: {error}", file=sys.stderr)
         return 1
@@ -85,8 +108,36 @@ def derive(options: argparse.Namespace) -> int:
     return 0
 
 
-def _imported(place: str, *kinds: type) -> Any:
-    """The layer at MODULE:NAME, or FILE.py:NAME, an instance or what makes one; NAME(…) gives it arguments."""
+def _input(text: str) -> Any:
+    """Normal numbers of a shape such as 4x5, or for 5:3 five whole numbers below 3."""
+    shape, colon, below = text.partition(":")
+    try:
+        sizes, rng = tuple(map(int, shape.split("x"))), np.random.default_rng(0)
+        return rng.integers(int(below), size=sizes) if colon else rng.normal(size=sizes)
+    except ValueError as error:
+        raise ValueError(f"--input {text}: write a shape such as 4x5, or 5:3 for 5 labels below 3") from error
+
+
+def _with_backward(found: Any) -> tuple[Any, ...]:
+    """A function with its backward, which stands beside it: relu_backward beside relu_forward, or relu."""
+    name, beside = found.__name__, getattr(found, "__globals__", {})
+    names = (name.replace("forward", "backward"), f"{name}_backward")
+    return (found, *(beside[each] for each in names if each != name and each in beside))[:2]
+
+
+def _is_function(found: Any) -> bool:
+    """Whether it is checked as a function: it takes arguments, or is a torch.autograd.Function."""
+    if isinstance(found, type):
+        return any(f"{base.__module__}.{base.__name__}" == "torch.autograd.function.Function" for base in found.__mro__)
+    needed = (each.default is each.empty for each in inspect.signature(found).parameters.values())
+    return isinstance(found, FunctionType) and any(needed)
+
+
+def _imported(place: str, *kinds: type, functions: bool = False) -> Any:
+    """The layer at MODULE:NAME, or FILE.py:NAME, an instance or what makes one; NAME(…) gives it arguments.
+
+    With `functions`, one that takes arguments is what is named.
+    """
     parts = re.fullmatch(r"(.+?):([^\W\d]\w*)(\(.*)?", place, re.DOTALL)
     module_name, name, parenthesis = parts.groups(default="") if parts else ("", "", "")
     called, folder = name + parenthesis, os.getcwd()
@@ -108,7 +159,9 @@ def _imported(place: str, *kinds: type) -> Any:
     if not hasattr(module, name):
         raise ValueError(f"{module_name} has no {name!r}")
     found = getattr(module, name)
-    if not isinstance(found, kinds) and callable(found):
+    if functions and not parenthesis and callable(found) and _is_function(found):
+        return found
+    if isinstance(found, type) or (not isinstance(found, kinds) and callable(found)):
         try:
             found = found(*arguments, **named)
         except Exception as error:
@@ -118,7 +171,8 @@ def _imported(place: str, *kinds: type) -> Any:
                 f'name an instance, or give the arguments that it takes, as in "{module_name}:{name}(3)"'
             ) from error
     if not isinstance(found, kinds):
-        raise ValueError(f"{place} is not a {' or '.join(kind.__name__.lower() for kind in kinds)} but {found!r:.100}")
+        named_kinds = " or ".join(kind.__name__.lower() for kind in kinds if kind is not Differentiated)
+        raise ValueError(f"{place} is not a {named_kinds} but {found!r:.100}")
     return found
 
 

@@ -197,6 +197,51 @@ def test_check_says_what_is_wrong(own_layers, capsys):
     assert err.startswith("minigrad: Wrong(): the gradient of x[")
 
 
+COURSE = """
+import numpy as np
+
+class Linear:
+    def __init__(self, n=3):
+        self.W = np.ones((n, 2))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+def affine_forward(x, w):
+    return x @ w, (x, w)
+
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout
+
+def mean_loss(scores, y):
+    n = len(y)
+    return scores[np.arange(n), y].sum() / n, np.eye(scores.shape[1])[y]
+"""
+
+
+def test_check_takes_plain_classes_and_functions(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "course.py").write_text(COURSE)
+    for arguments in (["course.py:Linear", "--input", "4x3"], ["course.py:Linear(5)", "--input", "4x5"]):
+        assert main(["check", *arguments]) == 0
+        assert "parameters: W with its gradient dW" in capsys.readouterr().out
+    assert main(["check", "course.py:affine_forward", "--input", "4x3", "3x2"]) == 0
+    assert "differentiated: x, w" in capsys.readouterr().out
+    assert main(["check", "course.py:mean_loss", "--input", "5x3", "5:3"]) == 1
+    err = capsys.readouterr().err
+    assert "mean_loss: the gradient of scores[" in err and "written:    return" in err
+    refused(capsys, ["check", "course.py:affine_forward"], "give the shapes")
+    refused(capsys, ["check", "course.py:Linear"], "pass an x that Linear takes")
+    refused(capsys, ["check", "course.py:Linear", "--input", "4xa"], "write a shape such as 4x5")
+    sys.modules.pop("course", None)
+
+
 @pytest.mark.parametrize(
     ("place", "words"),
     [
