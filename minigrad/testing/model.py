@@ -167,7 +167,7 @@ class ModelBench(Bench):
         try:
             check_it(*arguments, **options)
         except GradientError as error:
-            return f"{words} is wrong alone: {error.what}{'; ' if error.diagnosis else ''}{error.diagnosis}"
+            return f"{words} is wrong alone: {error.what}{'; ' if error.sentence else ''}{error.sentence}"
         except Exception:  # it takes no such input by itself
             return ""
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from minigrad.testing.contract import run
 from minigrad.testing.oracle.rounding import agree, noise_of, same
 from minigrad.testing.report import Report
 from minigrad.testing.rule import Evidence, Rule, Skipped, rule
-from minigrad.testing.textbook import named_rule, trajectory, wrong_variants
+from minigrad.testing.textbook import ALSO, Numbers, named_rule, number, trajectory, wrong_variants
 
 SIZE, STEPS, DESCENT = 7, 5, 300
+WITH = 0.1  # a weight decay, or an ε, that shows
 
 
 def check_optimizer(optimizer: Any, *, seed: int = 0) -> Report:
@@ -58,11 +60,19 @@ class OptimizerBench(Bench):
     @property
     def rate(self) -> float | None:
         """The learning rate at the start, if it is known."""
-        rate = getattr(self.optimizer, "learning_rate", None)
+        rate = number(self.optimizer, "learning_rate")
         try:
-            return float(rate(0) if callable(rate) else rate)  # type: ignore[arg-type]
+            return float(rate(0) if callable(rate) else rate)
         except (TypeError, ValueError):
             return None
+
+    def with_number(self, name: str, value: float) -> Any:
+        """One of its class made anew with this number; None if its class takes none, or can't be made again."""
+        names = [*inspect.signature(type(self.optimizer)).parameters]
+        found = next((each for each in (name, *ALSO[name]) if each in names), None)
+        if found is None or not all(hasattr(self.optimizer, each) for each in names):
+            return None
+        return type(self.optimizer)(**{each: getattr(self.optimizer, each) for each in names} | {found: value})
 
     def steps(self, optimizer: Any, theta: Array, gradients: Any, situation: str = "") -> Array:
         """Theta after steps with these gradients, changed in place; what a step raises is evidence."""
@@ -72,6 +82,17 @@ class OptimizerBench(Bench):
             except Exception as error:
                 raise Evidence(f"step raises {type(error).__name__}: {error}", situation=situation) from error
         return theta
+
+    def path(self, optimizer: Any) -> Array:
+        """Theta after each of the first steps."""
+        path = [self.theta]
+        for gradient in self.gradients[:STEPS]:
+            path.append(self.steps(optimizer, path[-1].copy(), [gradient]))
+        return np.array(path[1:])
+
+    def averages(self, name: str) -> bool:
+        """Whether its momentum may be a running mean: that is so where it is called β."""
+        return name in ("momentum", "sgd") and hasattr(self.optimizer, "beta")
 
 
 @rule("a step changes theta in place, downhill, and reads dtheta")
@@ -116,6 +137,13 @@ def nothing_kept(bench: OptimizerBench) -> None:
         dtheta[...] = 1e3
     if not same(theta, plain):
         raise Evidence("other numbers in the array dtheta, after a step, change the next one", "dtheta kept")
+    optimizer, theta = bench.fresh(), bench.theta
+    for gradient in bench.gradients:
+        given = bench.steps(optimizer, theta.copy(), [gradient])
+        theta = given.copy()
+        given[...] = 1e3
+    if not same(theta, plain):
+        raise Evidence("other numbers in the array theta of an earlier step change the next one", "theta kept")
 
 
 @rule("a run that is resumed equals one that is not, by state() and load_state()")
@@ -130,6 +158,7 @@ def resumed(bench: OptimizerBench) -> Skipped | None:
         kept = copy.deepcopy(state)
         second, other = bench.fresh(), theta.copy()
         second.load_state(state)
+        lost = [name for name, value in vars(first).items() if not np.array_equal(value, vars(second).get(name))]
     except Exception as error:
         raise Evidence(f"{type(error).__name__}: {error}", "state incomplete") from error
     bench.steps(first, theta, bench.gradients[STEPS:])
@@ -139,7 +168,11 @@ def resumed(bench: OptimizerBench) -> Skipped | None:
     if not same(state, kept):
         raise Evidence("steps after load_state(state) change the arrays in state", "state kept")
     if not same(theta, other):
-        raise Evidence("after load_state the steps are others than without the break", "state incomplete")
+        is_ours = isinstance(bench.optimizer, Optimizer)
+        likely = f"state() and load_state() leave out self.{', self.'.join(lost)}" if lost and not is_ours else ""
+        raise Evidence(
+            "after load_state the steps are others than without the break", "state incomplete", likely=likely
+        )
     return None
 
 
@@ -149,6 +182,10 @@ def zero_gradient(bench: OptimizerBench) -> None:
     theta = bench.steps(bench.fresh(), bench.theta.copy(), [np.zeros(SIZE)] * 3, "zero gradients")
     if not np.isfinite(theta).all():
         raise Evidence(f"with gradients of 0 theta becomes {theta[~np.isfinite(theta)][0]}", "zero by zero")
+    decaying = bench.fresh() if _decay(bench.optimizer) else bench.with_number("weight_decay", WITH)
+    grown = decaying and bench.steps(decaying, bench.theta.copy(), [np.zeros(SIZE)], "zero gradients") - bench.theta
+    if decaying and float(grown @ bench.theta) > 0:
+        raise Evidence("with gradients of 0 and a weight decay theta moves away from 0", "decay grows")
     if bench.steps(bench.fresh(), np.zeros(SIZE), [np.zeros(SIZE)] * 3, "theta and gradients of 0").any():
         raise Evidence("with theta and gradients of 0 theta moves", "step not from the gradient")
     if not _decay(bench.optimizer) and not agree(theta, bench.theta, noise_of(bench.theta)):
@@ -159,7 +196,7 @@ def zero_gradient(bench: OptimizerBench) -> None:
 def _decay(optimizer: Any) -> float:
     """The weight decay of an optimizer, or of the one that it wraps."""
     inner = getattr(optimizer, "optimizer", None)
-    found = getattr(optimizer, "weight_decay", 0.0)
+    found = number(optimizer, "weight_decay") or 0.0
     return float(found if isinstance(found, int | float) else 1.0) or (_decay(inner) if inner is not None else 0.0)
 
 
@@ -204,8 +241,8 @@ def schedule(bench: OptimizerBench) -> Skipped | str:
     by_hand, scheduled = bench.fresh(), bench.fresh()
     theta, other = bench.theta.copy(), bench.theta.copy()
     scheduled.learning_rate = lambda step: rates[min(step, STEPS - 1)]
-    for gradient, number in zip(bench.gradients, rates, strict=False):
-        by_hand.learning_rate = number
+    for gradient, rate_then in zip(bench.gradients, rates, strict=False):
+        by_hand.learning_rate = rate_then
         bench.steps(by_hand, theta, [gradient])
         bench.steps(scheduled, other, [gradient], "with a schedule")
     if same(theta, bench.steps(bench.fresh(), bench.theta.copy(), bench.gradients[:STEPS])) and rate:
@@ -220,17 +257,18 @@ def schedule(bench: OptimizerBench) -> Skipped | str:
 
 @rule("the first steps are those of the rule that it documents")
 def documented(bench: OptimizerBench) -> Skipped | str:
-    """Where its class says that it is SGD, momentum, Adam, AdamW, RMSprop or Adagrad."""
+    """Where its class says that it is SGD, momentum, Adam, AdamW, RMSprop or Adagrad; with a weight decay, too."""
     found = named_rule(bench.optimizer, bench.rate)
     if found is None:
         return Skipped("it names no rule that is known here")
     name, numbers = found
-    given = [bench.theta.copy()]
-    optimizer = bench.fresh()
-    for gradient in bench.gradients[:STEPS]:
-        given.append(bench.steps(optimizer, given[-1].copy(), [gradient]))
-    path = np.array(given[1:])
-    if _like(path, trajectory(name, numbers, bench.theta, bench.gradients[:STEPS])):
+    path = bench.path(bench.fresh())
+    right = [trajectory(name, numbers, bench.theta, bench.gradients[:STEPS])]
+    if bench.averages(name):  # v = μ v + (1 - μ) g, as some courses have it
+        right.append(trajectory(name, _averaging(numbers), bench.theta, bench.gradients[:STEPS]))
+    if any(_like(path, each) for each in right):
+        _documented_with(bench, "weight_decay", "the weight decay")
+        _documented_with(bench, "eps", "ε ")
         return f"{name}, {STEPS} steps"
     for words, changed, others in wrong_variants(name, numbers):
         if _like(path, trajectory(changed, others, bench.theta, bench.gradients[:STEPS])):
@@ -247,6 +285,28 @@ def documented(bench: OptimizerBench) -> Skipped | str:
         raise Evidence(what, "another rule", words="no known slip gives these steps")
     bench.report.note(f"its steps are not those of {name}, which its text names")
     return Skipped(f"it differs from {name}, by no known slip")
+
+
+def _documented_with(bench: OptimizerBench, asked: str, begins: str) -> None:
+    """Raise for a slip that is seen only with another number: a weight decay that isn't 0, an ε that isn't tiny.
+
+    Only slips whose words begin so are told: there is more than one way to decay.
+    """
+    changed = bench.with_number(asked, WITH)
+    found = named_rule(changed, bench.rate) if changed else None
+    if found is None or found[1].get(asked) != WITH:
+        return
+    name, numbers = found
+    path, numbers = bench.path(changed), _averaging(numbers) if bench.averages(name) else numbers
+    for words, other, others in wrong_variants(name, numbers):
+        meant = words.startswith(begins) and "moments" not in words
+        if meant and _like(path, trajectory(other, others, bench.theta, bench.gradients[:STEPS])):
+            what = f"the first {STEPS} steps, with {asked} {WITH}, are not those of {name}"
+            raise Evidence(what, "another rule", words=words)
+
+
+def _averaging(numbers: Numbers) -> dict[str, Any]:
+    return {**numbers, "rate": numbers["rate"] * (1 - numbers["momentum"])}
 
 
 def _like(path: Array, other: Array) -> bool:

@@ -85,13 +85,18 @@ class Diagnosis:
     right: str = ""
     found: Any = None
 
+    def __str__(self) -> str:
+        said = {"written": self.written, "right": self.right}
+        lines = [f"  {f'{name}:':<11} {text}" for name, text in said.items() if text]
+        return "\n".join([self.sentence, *lines] if self.sentence else lines)
+
 
 class GradientError(AssertionError):
     """A rule of the contract is broken.
 
     `rule` says which and `situation` where; for a wrong number `parameter` ("x" for the input), `index`, `analytic`
-    and `numeric` locate it; `diagnosis` is the likely bug in one sentence, or empty, `written` the line of code that is
-    wrong and `right` what should stand there, where they are known. `report` has what was tried.
+    and `numeric` locate it. `diagnosis` is the likely bug, or empty: its `sentence`, and where they are known the line
+    `written`, which is wrong, and what is `right` there. `report` has what was tried.
     """
 
     def __init__(
@@ -119,7 +124,12 @@ class GradientError(AssertionError):
 
     @property
     def diagnosis(self) -> str:
-        """The likely bug; the experiments that it takes are made when it is first asked for."""
+        """The likely bug with its line; the experiments that it takes are made when it is first asked for."""
+        return str(self._diagnosed())
+
+    @property
+    def sentence(self) -> str:
+        """The likely bug in one sentence, without its line."""
         return self._diagnosed().sentence
 
     @property
@@ -141,8 +151,8 @@ class GradientError(AssertionError):
     def __str__(self) -> str:
         subject = f"{self.report.subject}: " if self.report else ""
         lines = [f"{subject}{self.what}"]
-        said = {"likely bug": self.diagnosis, "written": self.written, "right": self.right}
-        lines += [f"  {f'{name}:':<11} {text}" for name, text in said.items() if text]
+        if self.diagnosis:
+            lines.append(f"  likely bug: {self.diagnosis}" if self.sentence else self.diagnosis)
         if self.situation:
             lines.append(f"  situation:  {self.situation}")
         lines.append(f"  rule:       {self.rule}")

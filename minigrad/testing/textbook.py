@@ -5,7 +5,6 @@ They are written for reading, apart from `minigrad.optimizers`, so that one may 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +20,15 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "momentum": ("momentum",),
     "sgd": (),
 }
+ALSO: dict[str, tuple[str, ...]] = {  # how others call the numbers
+    "learning_rate": ("lr", "eta", "step_size", "rate"),
+    "momentum": ("mu", "gamma", "rho", "beta"),
+    "beta1": ("beta_1", "b1"),
+    "beta2": ("beta_2", "b2"),
+    "alpha": ("decay_rate", "rho", "beta", "decay", "gamma"),
+    "eps": ("epsilon",),
+    "weight_decay": ("wd", "l2", "reg", "lambda_", "lmbda"),
+}
 OTHERS = ("without", "no bias", "nesterov", "amsgrad", "nadam", "adamax", "centered", "clip", "belief", "not adam")
 
 Numbers = Mapping[str, Any]
@@ -28,7 +36,7 @@ Numbers = Mapping[str, Any]
 
 def named_rule(optimizer: Any, rate: float | None) -> tuple[str, dict[str, Any]] | None:
     """The rule that a class names in its own name or docstring, and the numbers that this optimizer has for it."""
-    cls, held = type(optimizer), {name: getattr(optimizer, name, None) for name in _names(optimizer)}
+    cls = type(optimizer)
     text = f"{cls.__name__} {vars(cls).get('__doc__') or ''}".lower()
     varied = any(word in text for word in OTHERS) and not cls.__module__.startswith("minigrad.")
     if rate is None or varied or callable(getattr(optimizer, "learning_rate", None)) or hasattr(optimizer, "optimizer"):
@@ -36,15 +44,20 @@ def named_rule(optimizer: Any, rate: float | None) -> tuple[str, dict[str, Any]]
     first = " ".join(text.split()[:3])
     for name, needed in NEEDED.items():
         of_name = cls.__name__.lower().startswith(name) or name in first.replace(",", " ").replace(":", " ").split()
-        if of_name and all(isinstance(held.get(each), float | int) for each in needed):
+        optional = ("weight_decay", "momentum", "nesterov") if name == "sgd" else ("weight_decay", "nesterov")
+        held = {each: number(optimizer, each) for each in (*needed, *optional)}
+        if name == "rmsprop":
+            held["momentum"] = getattr(optimizer, "momentum", None)
+        if of_name and all(isinstance(held[each], float | int) for each in needed):
             numbers = {each: float(value) for each, value in held.items() if isinstance(value, float | int)}
             return name, {"weight_decay": 0.0, "momentum": 0.0, "nesterov": 0.0} | numbers | {"rate": rate}
     return None
 
 
-def _names(optimizer: Any) -> set[str]:
-    known = {name for needed in NEEDED.values() for name in needed} | {"weight_decay", "nesterov"}
-    return known & ({*vars(optimizer)} | {*inspect.signature(type(optimizer)).parameters})
+def number(optimizer: Any, name: str) -> Any:
+    """A number of an optimizer's, by this name or another that is used for it; None if it has none."""
+    found = (getattr(optimizer, each, None) for each in (name, *ALSO.get(name, ())))
+    return next((each for each in found if each is not None), None)
 
 
 def trajectory(name: str, numbers: Numbers, theta: Array, gradients: list[Array]) -> Array:
@@ -52,7 +65,7 @@ def trajectory(name: str, numbers: Numbers, theta: Array, gradients: list[Array]
     path, memory = [theta], (0 * theta, 0 * theta)
     for t, g in enumerate(gradients, 1):
         new, memory = STEPS[name](numbers, t, path[-1], g, *memory)
-        path.append(new)
+        path.append(new - numbers.get("again", 0.0) * path[-1])
     return np.array(path[1:])
 
 
@@ -65,12 +78,20 @@ def _sgd(n: Numbers, t: int, theta: Array, g: Array, v: Array, _: Array) -> Step
     return theta - n["rate"] * (g + n["momentum"] * v if n["nesterov"] else v), (v, _)
 
 
+def _correction(of: str, n: Numbers, t: int, beta: float, moment: str) -> float:
+    """What Adam divides a moment by; a slip may be that `of` one of the two alone."""
+    if n.get("raw") and moment in of:
+        return 1.0
+    at = 1 if n.get("always") else max(t + n.get("late", 0), 1)
+    return float(1 - beta ** (at if moment in of else t))
+
+
 def _adam(n: Numbers, t: int, theta: Array, g: Array, m: Array, v: Array) -> Stepped:
     g = g + n["weight_decay"] * theta
-    b1, b2, at = n["beta1"], n["beta2"], 1 if n.get("always") else max(t + n.get("late", 0), 1)
+    b1, b2 = n["beta1"], n["beta2"]
     m = b1 * m + n.get("rest1", 1 - b1) * g
     v = b2 * v + n.get("rest2", 1 - b2) * g**2
-    first, second = (1 if n.get(raw) else 1 - b**at for raw, b in (("raw_m", b1), ("raw_v", b2)))
+    first, second = (_correction(n.get("of", "mv"), n, t, b, each) for each, b in (("m", b1), ("v", b2)))
     second = second**2 if n.get("squared") else second
     root = np.sqrt(v / second + n["eps"]) if n.get("inside") else np.sqrt(v / second) + n["eps"]
     return theta - n["rate"] * (m / first) / (root if not n.get("rootless") else v / second + n["eps"]), (m, v)
@@ -108,14 +129,24 @@ STEPS: dict[str, Callable[..., Any]] = {
 def wrong_variants(name: str, n: Numbers) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """The slips: words for each, and the rule and the numbers that have it."""
     yield "the weight decay is left out", name, {**n, "weight_decay": 0.0}
+    decay = n["weight_decay"]
+    yield "the weight decay has the wrong sign: theta is to shrink by it", name, {**n, "weight_decay": -decay}
+    yield "the weight decay is applied twice", name, {**n, "weight_decay": 2 * decay}
+    twice = "the weight decay is applied twice: to the gradient, and to theta itself"
+    yield twice, name, {**n, "again": n["rate"] * decay}
+    unscaled = {**n, "weight_decay": decay / (n["rate"] or 1)}
+    yield "the weight decay isn't multiplied by the learning rate", name, unscaled
     if name in ("adam", "adamw"):
-        yield "the bias correction of m, division by 1 - β₁ᵗ, is missing", name, {**n, "raw_m": 1}
-        yield "the bias correction of v, division by 1 - β₂ᵗ, is missing", name, {**n, "raw_v": 1}
+        yield "the bias correction of m, division by 1 - β₁ᵗ, is missing", name, {**n, "raw": 1, "of": "m"}
+        yield "the bias correction of v, division by 1 - β₂ᵗ, is missing", name, {**n, "raw": 1, "of": "v"}
         yield "√(1 - β₂ᵗ) lacks its root", name, {**n, "squared": 1}
-        yield "both bias corrections are missing: division by 1 - βᵗ", name, {**n, "raw_m": 1, "raw_v": 1}
-        yield "the bias correction is 1 - β where 1 - βᵗ belongs: the power t is missing", name, {**n, "always": 1}
-        for late in (1, -1):
-            yield "the bias correction takes another t: it is 1 in the first step", name, {**n, "late": late}
+        yield "both bias corrections are missing: division by 1 - βᵗ", name, {**n, "raw": 1}
+        for of, words in (("mv", ""), ("m", " of m"), ("v", " of v")):
+            power = f"the bias correction{words} is 1 - β where 1 - βᵗ belongs: the power t is missing"
+            yield power, name, {**n, "always": 1, "of": of}
+            for late in (1, -1):
+                another = f"the bias correction{words} takes another t: it is 1 in the first step"
+                yield another, name, {**n, "late": late, "of": of}
         yield "m takes g instead of (1 - β₁) g", name, {**n, "rest1": 1.0}
         yield "v takes g² instead of (1 - β₂) g²", name, {**n, "rest2": 1.0}
         yield "v takes (1 - β₁) g² instead of (1 - β₂) g²", name, {**n, "rest2": 1 - n["beta1"]}

@@ -167,7 +167,7 @@ class Overwriting(Strided):
 def test_what_could_write_beyond_an_array_is_not_changed(cls):
     with pytest.raises(GradientError) as caught:
         check_layer(cls())
-    assert not caught.value.written
+    assert cls is Strided or not caught.value.written
     assert cls is not Strided or "no change of backward was tried: it calls what might write" in caught.value.diagnosis
 
 
@@ -203,7 +203,8 @@ def test_where_nothing_fits_what_was_ruled_out_is_told(capsys):
     said = str(caught.value)
     assert capsys.readouterr().out.count("thousand") < 100
     assert "none of the usual slips" in said and "changes at one place" in said
-    assert "derived from forward" in caught.value.right and not caught.value.written
+    assert "derived from forward" in caught.value.right
+    assert caught.value.written.startswith("return dy - self.y ** 3")  # the lines that make the gradient
     assert "<= 709" not in caught.value.right  # where the sigmoid keeps an overflow off
 
 
@@ -219,11 +220,11 @@ def test_the_slopes_of_a_loss_are_tried_too():
     source = _source(losses.Squares).replace("2 * (p - t)", "2 * (t - p) * p")
     with pytest.raises(GradientError) as caught:
         check_loss(defined(source, {**vars(losses), "__name__": "loss of test_repair"}, "Squares")())
-    assert caught.value.diagnosis == "two slips: the factor `t - p` is too much; and the term -`t` is missing"
+    assert caught.value.sentence == "two slips: the factor `t - p` is too much; and the term -`t` is missing"
     exchanged = _source(losses.OnLogits).replace("1 / (1 + np.exp(-p)) - t", "1 / (1 + np.exp(-t)) - p")
     with pytest.raises(GradientError) as caught:
         check_loss(defined(exchanged, {**vars(losses), "__name__": "other of test_repair"}, "OnLogits")())
-    assert caught.value.diagnosis == "`t` and `p` are exchanged"
+    assert caught.value.sentence == "`t` and `p` are exchanged"
     assert caught.value.right.startswith("return 1 / (1 + np.exp(-p)) - t")
 
 

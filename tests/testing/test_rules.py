@@ -51,7 +51,7 @@ def test_a_rule_of_ones_own_is_tried_after_the_contract():
     with pytest.raises(GradientError) as caught:
         check(Tanh(), rules=[*rules.CONTRACT, never_negative])
     assert caught.value.rule == "y is never negative"
-    assert caught.value.diagnosis == "the square is missing"
+    assert caught.value.sentence == "the square is missing"
     assert caught.value.report.findings[-1].verdict == "broken"
 
 

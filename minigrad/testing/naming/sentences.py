@@ -128,6 +128,8 @@ SENTENCES = {
     "theta rounded": "theta, or the step, goes through float32; let it follow theta's dtype",
     "random optimizer": "it draws random numbers; a step may depend on theta, dtheta and the memory alone",
     "dtheta kept": "the memory is the array dtheta itself; copy the numbers into it, say self.v[...] = dtheta",
+    "theta kept": "the memory is the array theta itself, which the step then changes; keep theta.copy()",
+    "decay grows": "the sign of the weight decay: the gradient is g + λ θ, so that θ shrinks",
     "memory of another dtype": "np.zeros(n) and NumPy's float64 numbers make it wider: np.zeros_like(theta), and "
     "Python's floats",
     "state kept": "load_state keeps the arrays that it is given, so the next steps overwrite them; copy them",
@@ -136,8 +138,8 @@ SENTENCES = {
     "counts from the argument of coefficients(step)",
     "zero by zero": "zero is divided by zero, the gradient by its own norm say: a small eps belongs into the "
     "denominator, or a norm of at least some number",
-    "zero by zero at once": "zero is divided by zero in the first step: 1 - β⁰ is 0, and coefficients(step) counts "
-    "from 0, so a bias correction is 1 - β ** (step + 1)",
+    "zero by zero at once": "zero is divided by zero in the first step: 1 - β⁰ is 0, so the first step's bias "
+    "correction has t = 1, and coefficients(step), which counts from 0, has 1 - β ** (step + 1)",
     "step not from the gradient": "something is added that does not come from the gradient",
     "parameters treated apart": "some of the parameters are left out, or one rule reads a number of another's",
     "goes up": "steps that do not shrink with the gradient, or a sign",
