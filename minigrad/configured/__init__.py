@@ -53,6 +53,17 @@ class Configured:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def is_ours(cls: type) -> bool:
+    """Whether a class is the package's own."""
+    return cls.__module__.partition(".")[0] == "minigrad"
+
+
+def is_traceable(thing: Any) -> bool:
+    """Whether an object's class is the package's own, or says in its own body that it is traceable."""
+    cls = type(thing)
+    return is_ours(cls) or vars(cls).get("traceable") is True
+
+
 def require(name: str, value: Any, kind: type[Configured], example: str) -> None:
     """Raise TypeError, in the words of the caller's argument `name`, unless the value is a `kind`."""
     if isinstance(value, type):

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.configured import Configured, constructor_arguments
+from minigrad.configured import Configured, constructor_arguments, is_ours as is_ours, is_traceable as is_traceable
 from minigrad.layer import WHOLE, Layer
 from minigrad.parameter import Declared
 
@@ -28,17 +28,6 @@ UNDECLARED = "its class does not say traceable = True"
 VERBS = frozenset(("forward", "backward", "predict"))
 PLAIN = (bool, int, float, complex, str, bytes, slice, range, np.dtype, np.generic, type(None), type(Ellipsis))
 MISSING = object()
-
-
-def is_ours(cls: type) -> bool:
-    """Whether a class is the package's own."""
-    return cls.__module__.partition(".")[0] == "minigrad"
-
-
-def is_traceable(thing: Any) -> bool:
-    """Whether an object's class is the package's own, or says in its own body that it is traceable."""
-    cls = type(thing)
-    return is_ours(cls) or vars(cls).get("traceable") is True
 
 
 def replaced_method(thing: Any) -> str | None:

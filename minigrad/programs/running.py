@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.blas_threads import blas_threads, steady_blas_threads
-from minigrad.configured import require
+from minigrad.configured import is_traceable, require
 from minigrad.data.examples import Batch, Batches, WeightedMean
 from minigrad.layer import run_predict, whole_copy
 from minigrad.losses import Loss
@@ -27,7 +27,6 @@ from minigrad.programs.declared import (
     ByIdentity,
     Unsure,
     content,
-    is_traceable,
     replaced_method,
 )
 from minigrad.programs.opaque import Seen, kinds_of, witnessed
