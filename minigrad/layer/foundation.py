@@ -22,6 +22,9 @@ TRACING = threading.RLock()
 """Held while a layer without a backward has tracing arrays in place of its parameters, which no other thread may see,
 and while a layer is copied."""
 
+METHODS = {"forward", "backward", "predict", "config", "output_shape"}
+"""Names of methods that no attribute of a layer may take."""
+
 WHOLE = "whole"  # in the memo of a deep copy: see whole_copy
 
 
@@ -33,11 +36,7 @@ else:
         """A property under a name that every layer has. A layer that gives it to something of its own is told so."""
 
         def __set__(self, layer: Any, value: Any) -> NoReturn:
-            name = self.fget.__name__
-            raise AttributeError(
-                f"{type(layer).__name__}.{name}: every layer has {name}, which is made of what it declares with "
-                f"parameter(); give the attribute another name, such as {name}_"
-            )
+            raise AttributeError(_taken(layer, self.fget.__name__, "made of what it declares with parameter()"))
 
     class Hint:
         """A property that the class computes until an instance has an attribute of that name, which then counts."""
@@ -91,8 +90,8 @@ class Foundation(Configured):
             cls._root = cls
             return
         cls._parameters, cls._states = declared(cls, Parameter), declared(cls, State)
-        if "__init__" in vars(cls):
-            type.__setattr__(cls, "__init__", _noting(cls.__init__))
+        for name in {"__init__", "__post_init__"} & {*vars(cls)}:  # the second one of a dataclass
+            type.__setattr__(cls, name, _noting(getattr(cls, name)))
         if "forward" in vars(cls) and cls.backward is cls._root.backward:
             type.__setattr__(cls, "forward", _deriving(cls.forward))
         if cls.forward is not cls._root.forward:
@@ -184,12 +183,25 @@ def _noting(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def noted(layer: Any, /, *arguments: Any, **options: Any) -> None:
         init(layer, *arguments, **options)
-        cls = type(layer)
-        if cls.__init__ is noted:
-            names = [name for name in vars(layer) if not isinstance(getattr(cls, name, None), Declared)]
-            layer._made_with = {name: _emptied(vars(layer)[name]) for name in names}
+        cls, held = type(layer), vars(layer)
+        if getattr(cls, init.__name__) is noted:
+            for name in METHODS & held.keys():
+                if not callable(held[name]):
+                    raise AttributeError(_taken(layer, name, "a method"))
+            inner = layer.layers
+            if not isinstance(inner, list | tuple) or not all(isinstance(each, Foundation) for each in inner):
+                raise AttributeError(_taken(layer, "layers", "the list of the layers in it"))
+            names = [name for name in held if not isinstance(getattr(cls, name, None), Declared)]
+            layer._made_with = {name: _emptied(held[name]) for name in names}
 
     return noted
+
+
+def _taken(layer: Any, name: str, what: str) -> str:
+    return (
+        f"{type(layer).__name__}.{name}: every layer has {name}, {what}; give the attribute another name, such as "
+        f"{name}_"
+    )
 
 
 def _emptied(value: Any) -> Any:
