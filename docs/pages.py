@@ -146,7 +146,7 @@ def names_by_module() -> dict[str, dict[str, str]]:
 
 def for_users() -> set[str]:
     """The modules that users meet: those of public names, those called public, and the textbook's."""
-    public = re.search(r"the modules (.*?) by the names", CONTRIBUTING)[1]  # type: ignore[index]
+    public = re.search(r"of the modules (.*?) the names in their docstrings", CONTRIBUTING)[1]  # type: ignore[index]
     textbook = README.partition("## How to read it")[2].partition("## What there is")[0]
     rows = re.findall(r"`(\w+)", "".join(line.split("|")[1] for line in textbook.splitlines() if "|" in line))
     return {*names_by_module(), *re.findall(r"`(\w+)`", public), *rows} & set(rooms())

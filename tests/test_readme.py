@@ -150,7 +150,8 @@ def usable(cls):
     formula = {Layer: "forward", Loss: "terms", Optimizer: "update"}
     (base,) = (base for base in formula if issubclass(cls, base))
     own = getattr(cls, formula[base]) is not getattr(base, formula[base])
-    return own and cls.__module__.startswith("minigrad.") and not cls.__name__.startswith("_")
+    shared = cls.__name__ not in minigrad.__all__ and any(map(usable, cls.__subclasses__()))
+    return own and not shared and cls.__module__.startswith("minigrad.") and not cls.__name__.startswith("_")
 
 
 def subclasses(cls):

@@ -46,6 +46,14 @@ def test_files_that_contributing_names_exist():
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
+def test_the_site_finds_what_it_takes_from_contributing():
+    """docs/pages.py reads these; building the site would tell, but takes minutes."""
+    pages = (ROOT / "docs" / "pages.py").read_text(encoding="utf-8")
+    patterns = re.findall(r're\.search\(\s*r"(.*?)",\s*CONTRIBUTING', pages)
+    assert len(patterns) == 2
+    assert [pattern for pattern in patterns if not re.search(pattern, CONTRIBUTING, re.M | re.S)] == []
+
+
 def test_the_changelog_has_this_version():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     found = re.findall(r"^## (\S+)(?: - \d{4}-\d\d-\d\d)?$", changelog, re.M)
