@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from minigrad.command.networks import train_network
-from minigrad.command.settings import FOR_TABLES, UNITS
-from minigrad.command.sources import Table
-from minigrad.command.tuning import choose, error_of
+from minigrad.tables.choose import choose, error_of
+from minigrad.tables.network import train_network
+from minigrad.tables.settings import FOR_TABLES, UNITS
+from minigrad.tables.sources import Table
 
 FRESH = 10_000
 

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from minigrad.command.networks import Split, train_network
-from minigrad.command.settings import FOR_TABLES, Settings
-from minigrad.command.sources import Table
-from minigrad.command.tuning import choose
 from minigrad.metrics import accuracy, r2_score
+from minigrad.tables.choose import choose
+from minigrad.tables.network import Split, train_network
+from minigrad.tables.settings import FOR_TABLES, Settings
+from minigrad.tables.sources import Table
 
 OWN = "minigrad"
 PEERS = ("scikit-learn MLP", "linear", "boosted trees")

@@ -89,12 +89,12 @@ from minigrad.training.objective import Objective
 from minigrad.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from minigrad.table_model import TableModel, load
+    from minigrad.tables.model import TableModel, load
     from minigrad.training.lbfgs import minimize_lbfgs
 
-_HOMES = {"TableModel": "table_model", "load": "table_model", "minimize_lbfgs": "training.lbfgs"}
+_HOMES = {"TableModel": "tables.model", "load": "tables.model", "minimize_lbfgs": "training.lbfgs"}
 """Where the names are that are imported when they are asked for: `import minigrad` is to be quick."""
-_MODULES = ("derivation", "metrics", "onnx", "plots", "programs", "sklearn", "testing")
+_MODULES = ("derivation", "metrics", "onnx", "plots", "programs", "sklearn", "tables", "testing")
 """Public modules that come, too, when they are asked for: `minigrad.testing.check_layer(layer)`."""
 
 

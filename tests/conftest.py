@@ -62,7 +62,7 @@ def quick_command():
         )
         patch.setattr("minigrad.results.baselines.boosting_installed", lambda: False)
         patch.setattr("minigrad.results.baselines.BASELINE_STEPS", 300)
-        patch.setattr("minigrad.command.settings.STEPS", 500)
+        patch.setattr("minigrad.tables.settings.STEPS", 500)
         patch.setattr("minigrad.results.bootstrap.LEAST", 40)
         patch.setattr("minigrad.results.bootstrap.MOST", 40)
         yield

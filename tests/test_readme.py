@@ -14,9 +14,9 @@ import pytest
 
 import minigrad
 from minigrad import Layer, Loss, Optimizer
-from minigrad.command import settings as command_settings
 from minigrad.command.main import main
 from minigrad.results import baselines
+from minigrad.tables import settings as command_settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from minigrad import metrics
 from minigrad.metrics.streaming import ClassSums, NumberSums
 from minigrad.results.probabilities import measured
-from minigrad.results.streamed import class_measures, number_measures
+from minigrad.results.streaming import class_measures, number_measures
 
 
 def cut(draw, rows):

@@ -25,8 +25,8 @@ from typing import Any
 
 from minigrad.command.apart import graded
 from minigrad.command.grading import Verdict
-from minigrad.command.outputs import refuse_output
-from minigrad.command.progress import busy
+from minigrad.tables.jobs import busy
+from minigrad.tables.writing.folder import refuse_output
 
 DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
 MARKDOWN = "# %% [markdown]"

@@ -16,15 +16,11 @@ import os
 import sys
 
 from minigrad.command.interrupt import INTERRUPTED, usual
-from minigrad.command.judge import evaluate, explain
-from minigrad.command.judge_larger import evaluate_large
-from minigrad.command.larger import is_larger, predict_large
 from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
 from minigrad.command.others import check, derive, digits, export, sample
 from minigrad.command.steps import lay_open
-from minigrad.command.train import train
-from minigrad.command.use import predict, show
+from minigrad.command.tables import evaluate, explain, predict, show, train
 from minigrad.training.history import DivergenceError
 
 COMMANDS = {
@@ -42,9 +38,6 @@ COMMANDS = {
     "export": export,
 }
 
-LARGE = {"predict": predict_large, "evaluate": evaluate_large}
-"""What is done with tables that are read in pieces; `train` does as ever, with a source of its own."""
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments (by default, the process's own) and return its exit status."""
@@ -52,8 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         usual()
         options = read_options(argv)
-        large = options.command in LARGE and is_larger(options)
-        status = (LARGE if large else COMMANDS)[options.command](options)
+        status = COMMANDS[options.command](options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:

@@ -1,8 +1,4 @@
-"""The command line: what can be asked of each command, how it is checked, and what --help says of it.
-
-What `train` is asked for becomes its `Settings`, over what is customary for the kind of data; nothing else reads these
-options.
-"""
+"""The command line: what can be asked of each command, how it is checked, and what --help says of it."""
 
 from __future__ import annotations
 
@@ -10,17 +6,16 @@ import argparse
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from typing import Any, NoReturn
 
-from minigrad.command.folder import REPORT
-from minigrad.command.jobs import jobs
-from minigrad.command.settings import FOR_SHEETS, FOR_TABLES, Settings, count
-from minigrad.data.words import did_you_mean
-from minigrad.table_model import FILE as MODEL
+from minigrad.data.messages import did_you_mean
+from minigrad.tables.jobs import jobs
+from minigrad.tables.read import DIGITS
+from minigrad.tables.settings import FOR_SHEETS, FOR_TABLES, Settings, count
+from minigrad.tables.writing.folder import MODEL, REPORT
 from minigrad.version import __version__
 
-DIGITS = "digits"  # the word that stands for them where a file is expected
 EXAMPLES = """\
 examples:
   minigrad train digits                 train the tutorial's network on the digits that come with minigrad
@@ -60,13 +55,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_options(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of one `command`; those of `train` with their `settings`. Raises ValueError for what is none."""
-    options = _parser().parse_args(arguments)
-    if options.command == "train":
-        customary = FOR_SHEETS if options.target is None else FOR_TABLES
-        asked = {name: value for name in asdict(customary) if (value := getattr(options, name)) is not None}
-        options.settings = replace(customary, **asked)
-    return options
+    """The options of one `command`. Raises ValueError for what is none."""
+    return _parser().parse_args(arguments)
 
 
 def _parser() -> _Parser:

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from minigrad import spreadsheet, webpage
-from minigrad.command.folder import model_file
-from minigrad.command.options import DIGITS
-from minigrad.command.outputs import refuse_output
-from minigrad.command.rows import read_rows
-from minigrad.command.sources import with_source
+from minigrad.command.models import model_file
 from minigrad.data import samples
 from minigrad.data.digits import load_digits
-from minigrad.data.workbook_writing import write_workbook
 from minigrad.derivation import DerivationError
 from minigrad.layer import Layer
 from minigrad.losses import Loss
 from minigrad.optimizers import Optimizer
 from minigrad.sequential import Sequential
-from minigrad.table_model import TableModel, load
+from minigrad.tables.model import TableModel, load
+from minigrad.tables.read import DIGITS, read_rows
+from minigrad.tables.sources import with_source
+from minigrad.tables.writing.folder import refuse_output
+from minigrad.tables.writing.workbook import write_workbook
 from minigrad.testing import GradientError, check_layer, check_loss, check_optimizer
 from minigrad.testing.derived import derive as derive_backward
 

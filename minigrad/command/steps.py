@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.command.folder import load_model
-from minigrad.command.networks import LABELS, NUMBERS, YES_OR_NO, Recipe
-from minigrad.command.outputs import refuse_output
-from minigrad.command.rows import read_rows
-from minigrad.command.settings import OPTIMIZERS
-from minigrad.command.sources import with_source
+from minigrad.command.models import load_model
 from minigrad.layers.activations import Softmax
 from minigrad.layers.combine import Average
 from minigrad.optimizers import SGD, Optimizer
 from minigrad.sequential import Sequential
-from minigrad.table_model import TableModel, network_of
+from minigrad.tables.model import TableModel, network_of
+from minigrad.tables.network import LABELS, NUMBERS, YES_OR_NO, Recipe
+from minigrad.tables.read import read_rows
+from minigrad.tables.settings import OPTIMIZERS
+from minigrad.tables.sources import with_source
+from minigrad.tables.writing.folder import refuse_output
 
 
 def lay_open(options: argparse.Namespace) -> int:

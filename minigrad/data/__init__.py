@@ -1,6 +1,7 @@
-"""Data: labels, splits, workbooks, tables, and the digits that come with the package.
+"""Data: labels, splits, blocks of rows, and the digits that come with the package.
 
-The names are imported when they are asked for: `import minigrad` needs labels and splits, and not the readers of files.
+The names are imported when they are asked for: `import minigrad` needs labels and splits, and no more. What reads and
+prepares tables stands in `minigrad.tables`, and has its names here, too.
 """
 
 from importlib import import_module
@@ -10,24 +11,16 @@ if TYPE_CHECKING:
     from minigrad.data.blocks import Blocks as Blocks
     from minigrad.data.digits import load_digits as load_digits
     from minigrad.data.labels import LabelEncoder as LabelEncoder
-    from minigrad.data.preparation import Preparation as Preparation
     from minigrad.data.split import train_test_split as train_test_split
-    from minigrad.data.table import read_table as read_table
-    from minigrad.data.text_file import TableError as TableError
-    from minigrad.data.workbook import WorkbookError as WorkbookError, read_workbook as read_workbook
-    from minigrad.data.workbook_writing import write_workbook as write_workbook
 
 _HOMES = {
-    "Blocks": "blocks",
-    "LabelEncoder": "labels",
-    "Preparation": "preparation",
-    "TableError": "text_file",
-    "WorkbookError": "workbook",
-    "load_digits": "digits",
-    "read_table": "table",
-    "read_workbook": "workbook",
-    "train_test_split": "split",
-    "write_workbook": "workbook_writing",
+    "Blocks": "data.blocks",
+    "LabelEncoder": "data.labels",
+    "load_digits": "data.digits",
+    "train_test_split": "data.split",
+    **dict.fromkeys(
+        ("Preparation", "TableError", "WorkbookError", "read_table", "read_workbook", "write_workbook"), "tables"
+    ),
 }
 __all__ = [
     "Blocks",
@@ -46,7 +39,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'minigrad.data' has no attribute {name!r}")
-    value = getattr(import_module(f"minigrad.data.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"minigrad.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

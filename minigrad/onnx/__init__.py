@@ -36,7 +36,6 @@ except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(f"minigrad.onnx needs onnx and onnxruntime: {installing('onnx')}") from _error
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.target import is_of_table, table_of
 from minigrad.layers.embedding import Embedding
 from minigrad.onnx.columns import ROWS, decoded, fed, made_up, prepared
 from minigrad.onnx.forms import FORMS
@@ -44,7 +43,8 @@ from minigrad.onnx.graph import ExportError, Graph, kind_of
 from minigrad.onnx.reading import load
 from minigrad.parameter import Array, walk
 from minigrad.sequential import Sequential
-from minigrad.table_model import TableModel, network_of
+from minigrad.tables.model import TableModel, network_of
+from minigrad.tables.target import is_of_table, table_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from minigrad.data.columns import NumberColumn, TextColumn
-from minigrad.data.preparation import Preparation
-from minigrad.data.target import Target
 from minigrad.onnx.graph import ExportError, Graph, kind_of
 from minigrad.parameter import Array
+from minigrad.tables.columns import NumberColumn, TextColumn
+from minigrad.tables.preparation import Preparation
+from minigrad.tables.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,11 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.data.columns import Column, NumberColumn, TextColumn
-from minigrad.data.preparation import Preparation
-from minigrad.data.table import Reading
-from minigrad.data.target import Target, interval_names, interval_of, is_of_table, table_of, threshold_of
-from minigrad.data.written_numbers import NumberFormat
 from minigrad.layer import whole_copy
 from minigrad.layers.combine import Average
 from minigrad.model import Model
@@ -26,6 +21,11 @@ from minigrad.programs.recording import PartError
 from minigrad.programs.simplifying import plain
 from minigrad.programs.steps import Inference
 from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.tables.columns import Column, NumberColumn, TextColumn
+from minigrad.tables.preparation import Preparation
+from minigrad.tables.reading.numbers import NumberFormat
+from minigrad.tables.reading.table import Reading
+from minigrad.tables.target import Target, interval_names, interval_of, is_of_table, table_of, threshold_of
 
 
 class Answering:

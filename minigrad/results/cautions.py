@@ -8,10 +8,10 @@ import numpy as np
 
 from minigrad.data.labels import LabelEncoder
 from minigrad.parameter import Array
+from minigrad.results.duplicates import Hashes, as_cells, by_chance, row_hashes
 from minigrad.results.leaks import find_leaks
+from minigrad.results.messages import percent
 from minigrad.results.outcome import Caution, Classification, Regression
-from minigrad.results.seen import Hashes, as_cells, by_chance, row_hashes
-from minigrad.results.words import percent
 
 FEW_ROWS = 10  # a class of fewer rows is hardly learned, and not measured at all
 GAP, R2_GAP = 0.05, 0.1  # training scores so far above the held-out one are named

@@ -3,17 +3,75 @@
 from __future__ import annotations
 
 import importlib.util
+import textwrap
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from minigrad import plots
 from minigrad.display import Markup, html_table, text_table
+from minigrad.parameter import Array
 from minigrad.results.drawing import drawing
-from minigrad.results.importance import Curve, Explanation
-from minigrad.results.words import amount
+from minigrad.results.messages import amount
+from minigrad.results.outcome import Interval
 
 SHOWN = 25  # columns of a page's table
 PAIRS = 5  # pairs of columns that are named
+COLUMNS_SHOWN = 15  # of those that matter most
+WIDTH = 110  # of a line of sentences
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much the score falls where a column is shuffled among the rows, with the 95 % interval of that."""
+
+    column: str
+    drop: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The mean output where all rows have one and the same value in a column: (values, outputs)."""
+
+    column: str
+    values: list[Any]
+    outputs: Array
+    numbers: bool
+    """Whether the values are numbers along a line, and no kinds."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of a model's columns, by rows that it was not trained on."""
+
+    measure: str
+    score: float
+    rows: int
+    importances: list[Importance]
+    """The most important column first."""
+    together: list[tuple[str, str, float]]
+    """Pairs of columns that go together, and how closely: they share their importance."""
+    curves: list[Curve]
+    outputs: list[str]
+    """What the outputs of a curve are."""
+
+    def __str__(self) -> str:
+        """Which columns matter, and how the answers go with the leading ones."""
+        return "\n\n".join([importance_lines(self), *curve_lines(self)])
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        return columns_section(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """`importance`, the drop in score by column, and what belongs to it."""
+        return {
+            "importance": {each.column: each.drop for each in self.importances},
+            "importance_interval": {each.column: each.interval for each in self.importances},
+            "importance_measure": self.measure,
+            "columns_together": [{"columns": [a, b], "correlation": r} for a, b, r in self.together],
+        }
 
 
 def together_texts(found: Explanation) -> list[str]:
@@ -26,6 +84,19 @@ def together_texts(found: Explanation) -> list[str]:
         f"going together (correlation): {', '.join(pairs)}{more}. Such columns share their importance: where one is "
         "shuffled, the other still tells, so each can look unimportant."
     ]
+
+
+def importance_lines(found: Explanation) -> str:
+    """Which columns matter, the most important ones first, and which go together."""
+    cells = [
+        [each.column, f"{round(each.drop, 3) + 0.0:.3f}", "{:.3f} to {:.3f}".format(*each.interval)]
+        for each in found.importances[:COLUMNS_SHOWN]
+    ]
+    left = len(found.importances) - COLUMNS_SHOWN
+    head = [f"{found.measure} {found.score:.3f} of {found.rows:,} rows", "falls by", "95 % interval"]
+    lines = ["which columns matter: what is lost where one is shuffled", text_table(head, cells, align="<>>")]
+    lines += [f"and {left:,} more columns; --json names them all"] if left > 0 else []
+    return "\n".join([*lines, *(textwrap.fill(text, WIDTH) for text in together_texts(found))])
 
 
 def curve_lines(found: Explanation) -> list[str]:

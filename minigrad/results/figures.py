@@ -8,8 +8,8 @@ from html import escape
 from minigrad import plots
 from minigrad.display import Markup, html_table
 from minigrad.results.drawing import drawing
+from minigrad.results.messages import measure_text, percent
 from minigrad.results.outcome import Classification, Regression
-from minigrad.results.words import measure_text, percent
 
 CLASSES_DRAWN = 40  # a larger confusion matrix can't be read
 

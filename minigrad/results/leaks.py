@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.metrics import r2_score
 from minigrad.parameter import Array
-from minigrad.results.seen import row_hashes
+from minigrad.results.duplicates import row_hashes
 
 GIVEN = 0.97  # the share of what the commonest class misses, or of the variance, that gives a target away
 VALUES = 50  # different ones, up to which each stands for itself; more are put into as many equal groups

@@ -14,9 +14,7 @@ from minigrad.display import Markup, html_table, marked
 from minigrad.results.baselines import BASELINE_STEPS
 from minigrad.results.drawing import drawing, tile
 from minigrad.results.figures import classes_section, confusion_section, measures_section, thresholds_section
-from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression
-from minigrad.results.style import STYLE
-from minigrad.results.words import (
+from minigrad.results.messages import (
     against,
     amount,
     coverage_text,
@@ -25,6 +23,8 @@ from minigrad.results.words import (
     spread_text,
     winner,
 )
+from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression
+from minigrad.results.style import STYLE
 
 UNITS_SHOWN = 32  # pictures of weights
 

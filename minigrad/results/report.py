@@ -15,16 +15,13 @@ import numpy.typing as npt
 from minigrad.atomic import replacing
 from minigrad.display import text_table
 from minigrad.metrics import wilson_interval
-from minigrad.results.columns import columns_section, together_texts
-from minigrad.results.importance import Explanation
+from minigrad.results.columns import WIDTH, Explanation, columns_section, importance_lines
+from minigrad.results.messages import amount, coverage_text, measure_text, spread_text, verdict, winner
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Measure, Regression, TradeOff
 from minigrad.results.page import render, whole
-from minigrad.results.words import amount, coverage_text, measure_text, spread_text, verdict, winner
 
 MATRIX_LIMIT = 20  # classes whose confusion matrix still fits on a page
 SHOWN = 10  # classes named in a line
-WIDTH = 110  # of a line of sentences
-COLUMNS_SHOWN = 15  # of those that matter most
 CONFUSIONS = 3  # of the most frequent mistakes are named
 
 
@@ -79,7 +76,7 @@ def as_json(result: Result) -> dict[str, Any]:
         ],
         "winner": winner(found),
         "spread": found.spread,
-        **({} if result.explanation is None else explanation_as_json(result.explanation)),
+        **({} if result.explanation is None else result.explanation.to_json()),
         "warnings": [f"{caution.title}. {caution.text}" for caution in found.cautions],
         "notes": [f"{name}: {text}".removeprefix(": ") for name, text in result.notes],
         "seconds_reading": result.reading_seconds,
@@ -115,15 +112,19 @@ def write_explanation(title: str, found: Explanation, path: str | os.PathLike[st
         file.write(whole(title, [columns_section(found)]).encode())
 
 
-def write_html(result: Result, path: str | os.PathLike[str]) -> None:
-    """The result as one HTML file that needs nothing else: no network, no other file, no script.
+def html(result: Result) -> str:
+    """The result as one HTML page that needs nothing else: no network, no other file, no script.
 
     Pictures are drawn with matplotlib; without it the page comes without them, and says so.
     """
     columns = "" if result.explanation is None else columns_section(result.explanation)
-    page = render(result.data, result.evaluation, result.settings, result.notes, result.training_seconds, columns)
+    return render(result.data, result.evaluation, result.settings, result.notes, result.training_seconds, columns)
+
+
+def write_html(result: Result, path: str | os.PathLike[str]) -> None:
+    """Write the page to a file."""
     with replacing(path) as file:
-        file.write(page.encode())
+        file.write(html(result).encode())
 
 
 def measures_as_json(measures: Sequence[Measure]) -> dict[str, Any]:
@@ -135,29 +136,6 @@ def measures_as_json(measures: Sequence[Measure]) -> dict[str, Any]:
     found["knowing_nothing"] = {each.key: _finite(each.chance) for each in measures}
     found["shown"] = {each.key: each.shown for each in measures}
     return found
-
-
-def explanation_as_json(found: Explanation) -> dict[str, Any]:
-    """`importance`, the drop in score by column, and what belongs to it."""
-    return {
-        "importance": {each.column: each.drop for each in found.importances},
-        "importance_interval": {each.column: each.interval for each in found.importances},
-        "importance_measure": found.measure,
-        "columns_together": [{"columns": [a, b], "correlation": r} for a, b, r in found.together],
-    }
-
-
-def importance_lines(found: Explanation) -> str:
-    """Which columns matter, the most important ones first, and which go together."""
-    cells = [
-        [each.column, f"{round(each.drop, 3) + 0.0:.3f}", "{:.3f} to {:.3f}".format(*each.interval)]
-        for each in found.importances[:COLUMNS_SHOWN]
-    ]
-    left = len(found.importances) - COLUMNS_SHOWN
-    head = [f"{found.measure} {found.score:.3f} of {found.rows:,} rows", "falls by", "95 % interval"]
-    lines = ["which columns matter: what is lost where one is shuffled", text_table(head, cells, align="<>>")]
-    lines += [f"and {left:,} more columns; --json names them all"] if left > 0 else []
-    return "\n".join([*lines, *(textwrap.fill(text, WIDTH) for text in together_texts(found))])
 
 
 def _finite(value: float) -> float | None:

@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 
 import safetensors.numpy
 
-from minigrad.data.words import no_such_file
+from minigrad.data.messages import no_such_file
 from minigrad.parameter import Array
 from minigrad.saving import ModelFileError
 from minigrad.version import __version__

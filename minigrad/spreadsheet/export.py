@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.columns import TextColumn
 from minigrad.model import Model
 from minigrad.pages.book import HEAD, INPUT, NOTE, TITLE, Book
 from minigrad.pages.inference import Answering
@@ -21,7 +20,8 @@ from minigrad.programs.writers.sheet import Cell, Formulas, address, area
 from minigrad.programs.writers.unwritable import Unwritable
 from minigrad.spreadsheet.constant_sheets import layer_sheets, read_me
 from minigrad.spreadsheet.preparation import HERE, PreparationSheet, number_format, refuse_old_dates
-from minigrad.table_model import TableModel, network_of
+from minigrad.tables.columns import TextColumn
+from minigrad.tables.model import TableModel, network_of
 
 MOST_ROWS, BLANK_ROWS, COLUMNS, WEIGHTS = 1000, 100, 8000, 300_000
 SMALLEST_PICTURE = 8

@@ -6,14 +6,14 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minigrad.data.columns import CYCLES, Column, DateColumn, NumberColumn, TextColumn, fold
-from minigrad.data.preparation import Preparation
-from minigrad.data.target import Target
-from minigrad.data.text_file import MISSING
-from minigrad.data.written_numbers import MARKERS, NumberFormat
 from minigrad.pages.book import HEAD, NOTE, TITLE, Book
 from minigrad.pages.step import OpenedError
 from minigrad.programs.writers.sheet import address, area
+from minigrad.tables.columns import CYCLES, Column, DateColumn, NumberColumn, TextColumn, fold
+from minigrad.tables.preparation import Preparation
+from minigrad.tables.reading.numbers import MARKERS, NumberFormat
+from minigrad.tables.reading.text_files import MISSING
+from minigrad.tables.target import Target
 
 HERE = 987_654
 """Stands in a formula for the row that it is written into."""

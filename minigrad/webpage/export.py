@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.columns import CYCLES, Column, NumberColumn, TextColumn, day_text
-from minigrad.data.text_file import MISSING
-from minigrad.data.written_numbers import MARKERS, PATTERNS, NumberFormat
 from minigrad.model import Model
 from minigrad.pages.inference import Answering
 from minigrad.pages.step import OpenedError
 from minigrad.parameter import Array
 from minigrad.programs.notation import pretty
 from minigrad.programs.writers import javascript
-from minigrad.table_model import TableModel, network_of
+from minigrad.tables.columns import CYCLES, Column, NumberColumn, TextColumn, day_text
+from minigrad.tables.model import TableModel, network_of
+from minigrad.tables.reading.numbers import MARKERS, PATTERNS, NumberFormat
+from minigrad.tables.reading.text_files import MISSING
 
 FIELDS, SMALLEST_PICTURE, PROOFS, WEIGHTS = 200, 8, 3, 1_000_000
 

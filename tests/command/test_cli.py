@@ -302,7 +302,7 @@ def test_train_on_an_unreadable_file_is_one_line_of_error(flowers, capsys, monke
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied", flowers)
 
-    monkeypatch.setattr("minigrad.command.reading.read_workbook", refuse)
+    monkeypatch.setattr("minigrad.tables.read.read_workbook", refuse)
     refused(capsys, ["train", flowers], f"{flowers}: Permission denied")
 
 
@@ -310,7 +310,7 @@ def test_ctrl_c_ends_train_with_status_130(flowers, capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("minigrad.command.networks.Sequential.fit", interrupt)
+    monkeypatch.setattr("minigrad.tables.network.Sequential.fit", interrupt)
     assert main(["train", flowers]) == 130
     assert capsys.readouterr() == ("", "minigrad: interrupted; nothing is kept, since there is no --out DIR\n")
 

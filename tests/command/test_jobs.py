@@ -11,10 +11,10 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 from minigrad import load
-from minigrad.command import jobs
-from minigrad.command.jobs import run_all
 from minigrad.command.main import main
 from minigrad.sklearn import NetworkClassifier
+from minigrad.tables import jobs
+from minigrad.tables.jobs import run_all
 from tests.command.killed import always_killed, killed_once
 
 X, Y = load_iris(return_X_y=True)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from minigrad import load
-from minigrad.command import larger
 from minigrad.command.main import main
+from minigrad.tables import larger
+from minigrad.tables.settings import Options
 
 ROWS = 2000
 
@@ -81,7 +82,7 @@ def agree(found, expected, bound=0.0):
 
 def test_every_row_that_is_not_held_out_is_trained_on_once(folder, monkeypatch):
     monkeypatch.setattr(larger, "SAMPLED", 500)
-    options = larger_options("train", folder, "--target", "volume")
+    options = Options.of(folder, "volume", {})
     table = larger.read_large(options)
     split = table.hold_out(0.2, 0)
     held = split.x[split.held_out]
@@ -89,12 +90,6 @@ def test_every_row_that_is_not_held_out_is_trained_on_once(folder, monkeypatch):
     assert len(rows) == ROWS - len(held) and 300 < len(split.x) < 700
     assert not {row.tobytes() for row in held} & {row.tobytes() for row in rows}
     assert {row.tobytes() for row in split.x[split.train]} <= {row.tobytes() for row in rows}
-
-
-def larger_options(*arguments):
-    from minigrad.command.options import read_options
-
-    return read_options([str(argument) for argument in arguments])
 
 
 def test_numbers_are_measured_as_in_one_piece(folder, tmp_path, capsys):
@@ -123,7 +118,7 @@ def test_numbers_are_measured_as_in_one_piece(folder, tmp_path, capsys):
 @pytest.mark.parametrize(("option", "column"), [("--split-by", "day"), ("--split-by", "girth"), ("--group", "soil")])
 def test_rows_that_belong_with_the_held_out_ones_are_not_trained_on(option, column, folder, monkeypatch):
     monkeypatch.setattr(larger, "SAMPLED", 500)
-    table = larger.read_large(larger_options("train", folder, "--target", "volume", option, column))
+    table = larger.read_large(Options.of(folder, "volume", {option.strip("-").replace("-", "_"): column}))
     split = table.hold_out(0.3, 0)
     held, frame = table.frame.iloc[split.held_out][column], pd.read_parquet(folder.parent / "all.parquet")
     out = frame[column] >= held.min() if option == "--split-by" else frame[column].isin(held.dropna().unique())

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from minigrad import load
-from minigrad.command.answers import BY_PANDAS
 from minigrad.command.main import main
-from minigrad.command.sources import Table
 from minigrad.data import read_table
 from minigrad.data.samples import SAMPLES
 from minigrad.saving.checkpoint import Checkpoint
+from minigrad.tables.sources import Table
+from minigrad.tables.writing.predictions import BY_PANDAS
 from minigrad.version import __version__, installing
 
 ROWS = 120
@@ -261,7 +261,7 @@ def test_ctrl_c_says_what_is_kept_and_resume_ends_as_if_nothing_had_happened(fol
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:  # while hidden layers are chosen, before there is anything to keep
-        patch.setattr("minigrad.command.tuning.trained_on", interrupted)
+        patch.setattr("minigrad.tables.choose.trained_on", interrupted)
         assert run(capsys, *arguments, "--out", parts, status=130) == "minigrad: interrupted\n"
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "write", interrupt)

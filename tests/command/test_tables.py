@@ -15,15 +15,15 @@ from openpyxl.comments import Comment
 from openpyxl.styles import Font
 
 from minigrad import Adam, CategoricalCrossEntropy, Dense, ReLU, Sequential, Sigmoid, Softmax, TableModel, load
-from minigrad.command import settings
 from minigrad.command.main import main
-from minigrad.command.networks import train_network
-from minigrad.command.progress import busy
-from minigrad.command.settings import Settings
-from minigrad.command.sources import Table
 from minigrad.data import Preparation, write_workbook
 from minigrad.data.split import split_rows
-from minigrad.data.target import Target
+from minigrad.tables import settings
+from minigrad.tables.jobs import busy
+from minigrad.tables.network import train_network
+from minigrad.tables.settings import Settings
+from minigrad.tables.sources import Table
+from minigrad.tables.target import Target
 from tests.tables import ROWS, plants, write
 
 
@@ -331,7 +331,7 @@ def test_show_prints_what_is_in_the_models_file(trained, capsys, target):
 
 
 def test_busy_gives_a_sign_of_life_on_a_terminal(capsys, monkeypatch):
-    monkeypatch.setattr("minigrad.command.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("minigrad.tables.jobs.PATIENCE", 0.0)
     with busy("reading"):
         pass
     assert capsys.readouterr().err == ""

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 import minigrad
-from minigrad.command import tuning
 from minigrad.command.main import main
-from minigrad.command.networks import MEMBERS_APART, train_network
-from minigrad.command.settings import UNITS, Settings
-from minigrad.command.sources import Choices, Table
+from minigrad.tables import choose as tuning
+from minigrad.tables.network import MEMBERS_APART, train_network
+from minigrad.tables.settings import UNITS, Settings
+from minigrad.tables.sources import Choices, Table
 from tests.command.test_tables import refused
 from tests.tables import plants, write
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from minigrad.data import Preparation
-from minigrad.data.target import target_values
+from minigrad.tables.target import target_values
 
 
 def test_preparation_of_numbers_bools_and_text_is_what_the_docstring_says():

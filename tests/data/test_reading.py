@@ -8,9 +8,10 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from minigrad.data import TableError, read_table, text_file
-from minigrad.data.cells import read_cells
-from minigrad.data.table import Asked, Reading
+from minigrad.data import TableError, read_table
+from minigrad.tables.reading import text_files as text_file
+from minigrad.tables.reading.cells import read_cells
+from minigrad.tables.reading.table import Asked, Reading
 
 ROWS = 30
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from openpyxl.chart import BarChart
 
 from minigrad.data import WorkbookError, load_digits, read_workbook, write_workbook
-from minigrad.data.workbook import cell_name
+from minigrad.tables.reading.workbooks import cell_name
 from tests.systems import posix
 
 LABELS = st.one_of(

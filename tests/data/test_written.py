@@ -5,8 +5,8 @@ import datetime
 import pytest
 from hypothesis import assume, example, given, strategies as st
 
-from minigrad.data import written_dates, written_numbers
-from minigrad.data.written_numbers import MARKS, Ambiguous, NumberFormat
+from minigrad.tables.reading import dates as written_dates, numbers as written_numbers
+from minigrad.tables.reading.numbers import MARKS, Ambiguous, NumberFormat
 
 AROUND = [("", ""), ("€ ", ""), ("$", ""), ("", " kg"), ("", "%"), ("", " CHF"), ("", " km/h"), ("EUR ", "")]
 

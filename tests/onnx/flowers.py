@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from minigrad.command.networks import train_network
-from minigrad.command.settings import Settings
-from minigrad.command.sources import Table
+from minigrad.tables.network import train_network
+from minigrad.tables.settings import Settings
+from minigrad.tables.sources import Table
 
 
 def flowers(rows=60):

@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 
 from minigrad import Identity, ReLU, Sequential, TableModel
 from minigrad.data import Preparation
-from minigrad.data.columns import TextColumn
 from minigrad.onnx import FORMS, ExportError, Graph, export, made_up
+from minigrad.tables.columns import TextColumn
 from tests.onnx.files import run
 from tests.onnx.flowers import flower_model, flowers, new_flowers
 

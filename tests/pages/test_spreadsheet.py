@@ -11,10 +11,10 @@ from trained import CASES, ROWS, of_table
 
 from minigrad import Conv2D, Dense, Flatten, Sequential, TableModel
 from minigrad.command.main import main
-from minigrad.command.use import columns_of
 from minigrad.pages.inference import Answering
 from minigrad.spreadsheet import export
-from minigrad.table_model import Answers
+from minigrad.tables.answers import columns_of
+from minigrad.tables.model import Answers
 
 
 def answers_in(book, count, inputs, columns):

@@ -22,7 +22,7 @@ from minigrad import (
     Tanh,
 )
 from minigrad.data import Preparation, load_digits
-from minigrad.data.target import Target, target_values
+from minigrad.tables.target import Target, target_values
 
 ROWS = 30
 """So many of its rows an export is given; all kinds of gaps are among them."""

@@ -9,8 +9,8 @@ from minigrad.data.split import split_rows
 from minigrad.metrics import r2_score
 from minigrad.results import baselines
 from minigrad.results.baselines import Simple
+from minigrad.results.messages import verdict
 from minigrad.results.outcome import Baseline, mean_interval
-from minigrad.results.words import verdict
 from tests.results.trained import blobs, classified
 
 

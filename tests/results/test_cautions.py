@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigrad.data.split import split_rows
-from minigrad.results.words import percent
+from minigrad.results.messages import percent
 from tests.results.trained import blobs, classified, regressed
 
 

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from minigrad import Dense, Sequential, Softmax
-from minigrad.data.preparation import Preparation
-from minigrad.data.target import Target
 from minigrad.results.columns import columns_section, curve_lines, together_texts
-from minigrad.results.importance import effects, explain
-from minigrad.table_model import TableModel
+from minigrad.tables.explain import effects, explain
+from minigrad.tables.model import TableModel
+from minigrad.tables.preparation import Preparation
+from minigrad.tables.target import Target
 
 
 def linear(frame, weights, *, classes=None, bias=0.0):

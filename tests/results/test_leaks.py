@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from minigrad.results import seen
-from minigrad.results.seen import as_cells, by_chance, met, remembered, row_hashes
+from minigrad.results import duplicates as seen
+from minigrad.results.duplicates import as_cells, by_chance, met, remembered, row_hashes
 from tests.results.trained import blobs, classified, regressed
 
 

@@ -8,9 +8,9 @@ from minigrad.metrics import roc_auc_score
 from minigrad.results import baselines
 from minigrad.results.baselines import boosting_installed
 from minigrad.results.bootstrap import bootstrap
+from minigrad.results.messages import verdict, winner
 from minigrad.results.probabilities import measured
 from minigrad.results.report import as_json, summary
-from minigrad.results.words import verdict, winner
 from tests.results.pages import written
 from tests.results.trained import blobs, classified, regressed, result
 

@@ -7,8 +7,8 @@ import pytest
 
 from minigrad.command.main import main
 from minigrad.results import bootstrap
+from minigrad.results.messages import amount
 from minigrad.results.report import as_json, summary
-from minigrad.results.words import amount
 from tests.results.pages import Page, written
 from tests.results.trained import blobs, classified, regressed, result
 

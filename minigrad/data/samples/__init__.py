@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minigrad.atomic import replacing, target_of
-from minigrad.data.words import did_you_mean
+from minigrad.data.messages import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd

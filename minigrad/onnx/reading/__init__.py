@@ -13,7 +13,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from minigrad.data.words import no_such_file
+from minigrad.data.messages import no_such_file
 from minigrad.layers.embedding import Embedding
 from minigrad.onnx.reading.joins import JOINS, Item, join
 from minigrad.onnx.reading.place import Place, Unknown, named
