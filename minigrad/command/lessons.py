@@ -26,7 +26,7 @@ from typing import Any
 from minigrad.command.apart import graded
 from minigrad.command.grading import Verdict
 from minigrad.tables.jobs import busy
-from minigrad.tables.writing.folder import refuse_output
+from minigrad.tables.writing.outputs import refuse_output
 
 DISTRIBUTION, SHARED = "minigrad-nn", "share/minigrad/lessons"
 MARKDOWN = "# %% [markdown]"

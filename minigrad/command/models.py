@@ -9,7 +9,8 @@ from pathlib import Path
 from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential
 from minigrad.tables.model import TableModel, load
-from minigrad.tables.writing.folder import MODEL, interrupted
+from minigrad.tables.network import interrupted
+from minigrad.tables.writing.outputs import MODEL
 
 LAUNCHERS = (("PMI_SIZE", "PMI_RANK"), ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"))
 """What MPICH, Intel MPI and Open MPI tell the processes that they start: how many there are, and which one this is."""

@@ -13,7 +13,7 @@ from minigrad.data.messages import did_you_mean
 from minigrad.tables.jobs import jobs
 from minigrad.tables.read import DIGITS
 from minigrad.tables.settings import FOR_SHEETS, FOR_TABLES, Settings, count
-from minigrad.tables.writing.folder import MODEL, REPORT
+from minigrad.tables.writing.outputs import MODEL, REPORT
 from minigrad.version import __version__
 
 EXAMPLES = """\

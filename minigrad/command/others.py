@@ -26,7 +26,7 @@ from minigrad.sequential import Sequential
 from minigrad.tables.model import TableModel, load
 from minigrad.tables.read import DIGITS, read_rows
 from minigrad.tables.sources import with_source
-from minigrad.tables.writing.folder import refuse_output
+from minigrad.tables.writing.outputs import refuse_output
 from minigrad.tables.writing.workbook import write_workbook
 from minigrad.testing import GradientError, check_layer, check_loss, check_optimizer
 from minigrad.testing.derived import derive as derive_backward

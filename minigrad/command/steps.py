@@ -18,7 +18,7 @@ from minigrad.tables.network import LABELS, NUMBERS, YES_OR_NO, Recipe
 from minigrad.tables.read import read_rows
 from minigrad.tables.settings import OPTIMIZERS
 from minigrad.tables.sources import with_source
-from minigrad.tables.writing.folder import refuse_output
+from minigrad.tables.writing.outputs import refuse_output
 
 
 def lay_open(options: argparse.Namespace) -> int:

@@ -21,11 +21,12 @@ from minigrad.tables.jobs import busy
 from minigrad.tables.judge import explained, judge, judge_in_pieces, trained_on
 from minigrad.tables.larger import is_larger, predict_large
 from minigrad.tables.model import TableModel, load
+from minigrad.tables.network import interrupted
 from minigrad.tables.read import read_rows
 from minigrad.tables.settings import Options, Settings
 from minigrad.tables.sources import with_source
 from minigrad.tables.trained import train as train_on
-from minigrad.tables.writing.folder import MODEL, REPORT, interrupted, refuse_output
+from minigrad.tables.writing.outputs import MODEL, REPORT, refuse_output
 from minigrad.tables.writing.predictions import check_output, write_beside, write_sheet
 
 SETTINGS = {each.name for kind in (Options, Settings) for each in fields(kind)} - {"data", "target", "settings"}

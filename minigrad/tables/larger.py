@@ -30,7 +30,7 @@ from minigrad.tables.preparation import Preparation
 from minigrad.tables.settings import Options
 from minigrad.tables.sources import Choices, Table, with_source
 from minigrad.tables.target import Task, spelled_as, target_values
-from minigrad.tables.writing.folder import refuse_output
+from minigrad.tables.writing.outputs import refuse_output
 
 if TYPE_CHECKING:
     import pandas as pd

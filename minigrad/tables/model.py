@@ -19,7 +19,7 @@ from minigrad.tables.explain import row_reasons
 from minigrad.tables.judge import Judged, explained, judge
 from minigrad.tables.read import rows_of
 from minigrad.tables.target import is_of_table
-from minigrad.tables.writing.folder import MODEL
+from minigrad.tables.writing.outputs import MODEL
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,7 +26,7 @@ from minigrad.parameter import Array
 from minigrad.results.duplicates import remembered, row_hashes
 from minigrad.saving.models import annotate
 from minigrad.sequential import Sequential
-from minigrad.tables.answers import Answers
+from minigrad.tables.answers import Answers, Predictor
 from minigrad.tables.settings import ACTIVATIONS, Settings
 from minigrad.tables.target import Target, threshold_of
 from minigrad.training.history import History
@@ -179,3 +179,10 @@ def _train_one(
         model.preparation = facts
         annotate(model, checkpoint)
     return model, history
+
+
+def interrupted(model: Sequential | Predictor) -> str | None:
+    """What is to be said of a model whose training has not come to its end."""
+    facts: dict[str, Any] = (model.network if isinstance(model, Predictor) else model).preparation or {}
+    told = "the training was interrupted, so this is the network as it was then; train with --resume goes on"
+    return told if facts.get(INTERRUPTED) else None

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minigrad.atomic import refuse_name, refuse_open, target_of
 from minigrad.results.columns import Explanation
 from minigrad.results.evaluation import evaluate
 from minigrad.results.outcome import Classification, Evaluation, Regression
 from minigrad.results.report import Result, as_json, html, summary, write_html
+from minigrad.saving.format import read as read_file
 from minigrad.saving.models import annotate
 from minigrad.sequential import Sequential
 from minigrad.tables.choose import Chosen, Tuned, choose, tune
@@ -26,8 +29,8 @@ from minigrad.tables.read import read_source
 from minigrad.tables.settings import Options, Settings
 from minigrad.tables.sources import Source, Table, with_source
 from minigrad.tables.target import is_of_table, threshold_of
-from minigrad.tables.writing.folder import MODEL, REPORT, refuse_out, refuse_output, writing_model
-from minigrad.training.history import History
+from minigrad.tables.writing.outputs import MODEL, REPORT, refuse_output
+from minigrad.training.history import DivergenceError, History
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def train(data: Any, target: str | None = None, *, progress: bool | None = None,
     started = time.perf_counter()
     options = Options.of(data, target, settings)
     asked = options.settings
-    refuse_out(options)
+    _refuse_out(options)
     _refuse_together(options)
     source = read_source(options)
     read = time.perf_counter()
@@ -136,7 +139,7 @@ def train(data: Any, target: str | None = None, *, progress: bool | None = None,
         else:
             found = choose(source, split, asked)
     used = asked if found is None else found.settings
-    with writing_model(options) as path:
+    with _writing_model(options) as path:
         model, history = train_network(split, used, path, progress=progress)
     trained = time.perf_counter()
     seeds = range(asked.seed + 1, asked.seed + options.seeds)  # each seed chooses by its own training rows
@@ -274,3 +277,67 @@ def _stopping(history: History, settings: Settings) -> str:
         f"after {len(history)} epochs; the parameters are those of epoch {history.best_epoch}, whose loss on "
         f"a tenth of the training rows, kept for that, was lowest"
     )
+
+
+# ---------------------------------------------------------------------------------------------------- the folder
+def _refuse_out(options: Options) -> None:
+    """Raise ValueError, before the work, where --out, --resume and --force name no place for the model."""
+    if options.out is None:
+        if options.resume or options.force:
+            raise ValueError("--resume and --force need --out DIR, the folder of the model")
+        return
+    folder = Path(options.out)
+    refuse_name(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{options.out} is a file; --out takes the name of a folder")
+    if not folder.parent.is_dir():
+        raise ValueError(f"{options.out}: there is no folder {folder.parent}; make it first")
+    if (folder / MODEL).exists() and not options.resume and not options.force:
+        raise ValueError(
+            f"{folder / MODEL} exists already; go on with it by --resume, replace it by --force, or choose another "
+            f"folder"
+        )
+    if options.resume and options.force:
+        raise ValueError("--resume goes on with a model and --force begins anew; give one of them")
+    for path in (folder / MODEL, folder / REPORT) if folder.exists() else (folder,):
+        target_of(path)
+        refuse_open(path)
+
+
+@contextmanager
+def _writing_model(options: Options) -> Iterator[Path | None]:
+    """The file that --out has the model written to, in a folder that exists; a new training that fails leaves neither.
+
+    None without --out.
+    """
+    if options.out is None:
+        try:
+            yield None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted; nothing is kept, since there is no --out DIR") from None
+        return
+    path = Path(options.out) / MODEL
+    made, begun = not path.parent.exists(), path.exists() and options.resume
+    path.parent.mkdir(exist_ok=True)
+    if options.force:
+        path.unlink(missing_ok=True)  # or the training would go on with it
+    try:
+        yield path
+    except KeyboardInterrupt:
+        if path.exists():
+            epochs = len(read_file(path)[1]["checkpoint.history.loss"])
+            how = "the same command with --resume" + (" and without --final" if options.final else "")
+            raise KeyboardInterrupt(
+                f"interrupted; {path} holds the network as it was after {epochs:,} epochs; {how} goes on"
+            ) from None
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()
+        raise KeyboardInterrupt("interrupted before an epoch was kept; nothing is written") from None
+    except (ValueError, OSError, DivergenceError):
+        if not begun:
+            path.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()
+        raise

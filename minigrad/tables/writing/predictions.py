@@ -26,7 +26,7 @@ from minigrad.tables.reading.cells import FRAMES, Cells, read_frame
 from minigrad.tables.reading.table import Reading
 from minigrad.tables.reading.text_files import Dialect, TableError, is_text_file, rows_of
 from minigrad.tables.reading.workbooks import COLUMN_LIMIT
-from minigrad.tables.writing.folder import refuse_output
+from minigrad.tables.writing.outputs import refuse_output
 from minigrad.version import installing
 
 if TYPE_CHECKING:
