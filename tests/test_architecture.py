@@ -49,7 +49,7 @@ LIMITS = {
     "files in a circle": (5, 0),
     "folders in a circle": (4, 0),
     "rooms in a circle": (0, 0),
-    "modules with a private name": (34, 0),
+    "modules with a private name": (29, 0),
     "fit by hand: lines that run": (511, 450),
     "fit by hand: files": (27, 22),
     "fit with its program: lines that run": (2_050, 1_400),
