@@ -13,8 +13,7 @@ from minigrad import Conv2D, Dense, Flatten, Sequential, TableModel
 from minigrad.command.main import main
 from minigrad.pages.inference import Answering
 from minigrad.spreadsheet import export
-from minigrad.tables.answers import columns_of
-from minigrad.tables.model import Answers
+from minigrad.tables.answers import Answers, columns_of
 
 
 def answers_in(book, count, inputs, columns):

@@ -11,8 +11,7 @@ from trained import CASES, ROWS, of_digits, of_table
 from minigrad import Conv2D, Dense, Flatten, Sequential, Softmax, TableModel
 from minigrad.command.main import main
 from minigrad.pages.inference import Answering
-from minigrad.tables.answers import columns_of
-from minigrad.tables.model import Answers
+from minigrad.tables.answers import Answers, columns_of
 from minigrad.tables.reading.numbers import NumberFormat
 from minigrad.webpage import export
 
