@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.configured import Configured, constructor_arguments, is_ours as is_ours, is_traceable as is_traceable
-from minigrad.layer import WHOLE, Layer
+from minigrad.layer import Layer
 from minigrad.parameter import Declared
 
 UNDECLARED = "its class does not say traceable = True"
@@ -116,7 +116,7 @@ class Guards:
 
 def copied(things: Any) -> tuple[Any, list[tuple[Any, Any]]]:
     """A deep copy, and the pairs of each thing in it that was copied and its copy."""
-    memo: dict[Any, Any] = {WHOLE: True}
+    memo: dict[Any, Any] = {}
     double = copy.deepcopy(things, memo)
     originals = memo.pop(id(memo), [])
     return double, [(original, memo[id(original)]) for original in originals if id(original) in memo]

@@ -30,6 +30,7 @@ from minigrad import (
     Softmax,
     Tanh,
     parameter,
+    state,
 )
 from minigrad.programs import PartError, StepProgram, Unwritable, equation, interpret, version_name, writers
 from minigrad.programs.form import Copy, Elementwise, Opaque
@@ -78,6 +79,7 @@ class Statements(Layer):
     traceable = True
 
     W, dW = parameter()
+    n, rng = state(), state()
 
     def __init__(self, first, second):
         self.first, self.second = first, second
