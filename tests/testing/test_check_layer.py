@@ -518,3 +518,38 @@ def test_check_layer_says_which_x_to_pass_where_it_can_guess_none():
 def test_check_layer_refuses_a_class():
     with pytest.raises(TypeError, match=r"write Dense\(…\)"):
         check_layer(Dense)
+
+
+class Alone(Layer):
+    """h_t = tanh(x_t + h_{t-1} / 2), with a backward that hands nothing back to the step before"""
+
+    def forward(self, x):
+        self.h = np.zeros((x.shape[1] + 1, len(x), x.shape[2]), x.dtype)
+        for t in range(x.shape[1]):
+            self.h[t + 1] = np.tanh(x[:, t] + self.h[t] / 2)
+        return self.h[1:].swapaxes(0, 1).copy()
+
+    def backward(self, dy):
+        return (dy.swapaxes(0, 1) * (1 - self.h[1:] ** 2)).swapaxes(0, 1)
+
+
+class Bounded(Layer):
+    """arctanh, which refuses what has none"""
+
+    def forward(self, x):
+        if (abs(x) >= 1).any():
+            raise ValueError("arctanh takes numbers between -1 and 1")
+        self.x = x
+        return np.arctanh(x)
+
+    def backward(self, dy):
+        return dy / (1 - self.x**2)
+
+
+def test_what_comes_back_through_time_is_missed():
+    with pytest.raises(GradientError, match="what comes back through time is left out"):
+        check_layer(Alone(), np.random.default_rng(0).standard_normal((5, 4, 3)))
+
+
+def test_a_layer_may_refuse_part_of_its_domain():
+    check_layer(Bounded())

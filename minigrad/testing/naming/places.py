@@ -16,6 +16,11 @@ from minigrad.testing.oracle.derivative import slope
 from minigrad.testing.oracle.point import Mismatch
 from minigrad.testing.oracle.rounding import matches
 
+THROUGH_TIME = (
+    "what comes back through time is left out: each step's gradient has its own dy alone, but its state has a part in "
+    "the steps after it, too; add what they hand back, da @ U.T say"
+)
+
 
 def partial(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
     """Where the gradient is wrong, or what else can be said of it."""
@@ -27,6 +32,25 @@ def partial(bench: LayerBench, case: Case, mismatch: Mismatch) -> Iterator[str]:
     yield where(bench, case, mismatch)
     yield _one_row(bench, case, part)
     yield _without_part(mismatch)
+
+
+def through_time(bench: LayerBench, case: Case, mismatch: Mismatch) -> str:
+    """Whether dx has at the first step, or the last, what that step's own dy alone gives."""
+    x, point, part = case.x, mismatch.point, bench.parts()[0]
+    if x.ndim != 3 or x.dtype.kind != "f" or np.shape(point.y)[:2] != x.shape[:2] or x.shape[1] < 2:
+        return ""
+    given = np.reshape(case.gradient[part.span], x.shape)
+    for step in (0, -1):
+        moved = np.zeros(x.shape)
+        moved[:, step] = bench.rng.standard_normal(moved[:, step].shape)
+        direction = np.zeros(len(point.v))
+        direction[part.span] = moved.ravel()
+        change = point.dy * slope(point.f, point.v, direction).value
+        own, found = float(change[:, step].sum()), float((given * moved).sum())
+        size = abs(change).sum()
+        if abs(own - found) < 1e-6 * size < abs(change.sum() - found):
+            return THROUGH_TIME
+    return ""
 
 
 def _without_part(mismatch: Mismatch) -> str:

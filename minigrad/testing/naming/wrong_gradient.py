@@ -81,7 +81,7 @@ def of_layer(bench: LayerBench, evidence: WrongGradient) -> Diagnosis:
         return Diagnosis(likely, lines.written, formula.of(bench, case, mismatch))
     said = said or ("" if signatures.is_first(case) else places.where(bench, case, mismatch))
     said = said or places.not_seen(mismatch) or places.few_digits(mismatch)
-    said = said or other_forward.of_layer(bench, case, mismatch)
+    said = said or places.through_time(bench, case, mismatch) or other_forward.of_layer(bench, case, mismatch)
     if not said:
         found = outcome.of_several()
         said = found.says if found else _first(places.partial(bench, case, mismatch))

@@ -121,10 +121,14 @@ def _is_told_width(bench: LayerBench, x: Array) -> bool:
 
 def _reads_all(bench: LayerBench, x: Array) -> bool:
     """Whether y depends on the last column of x, so that this width is meant, too, and nothing is cut off."""
-    moved = x.copy()
-    moved[..., -1] *= 1.5
-    y, other = (bench.spare.at(bench.spare.vector(each, bench.theta), each) for each in (x, moved))
-    return y.shape == other.shape and not np.array_equal(y, other)
+    y = bench.spare.at(bench.spare.vector(x, bench.theta), x)
+    for factor in (1.5, 0.75):  # the layer may refuse larger numbers
+        moved = x.copy()
+        moved[..., -1] *= factor
+        with contextlib.suppress(ValueError):
+            other = bench.spare.at(bench.spare.vector(moved, bench.theta), moved)
+            return bool(y.shape == other.shape and not np.array_equal(y, other))
+    return False
 
 
 def seems_wrong(
