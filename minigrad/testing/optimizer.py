@@ -43,7 +43,8 @@ class OptimizerBench(Bench):
 
     def __init__(self, optimizer: Any, seed: int) -> None:
         rng, directions = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
-        super().__init__(Report(repr(optimizer)), directions)
+        cls: Any = type(optimizer)
+        super().__init__(Report(cls.__name__ if cls.__repr__ is object.__repr__ else repr(optimizer)), directions)
         self.optimizer = optimizer
         self.theta: Array = rng.standard_normal(SIZE)
         self.gradients: list[Any] = list(rng.standard_normal((2 * STEPS, SIZE)))
