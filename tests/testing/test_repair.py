@@ -85,7 +85,7 @@ def test_a_way_that_is_left_out_is_told(cls, old, new, words):
         ("self.y = self.tanh(x)\nreturn self.y", "return dy * (1 - self.y**2)", "there is no `self.tanh`: `np.tanh`"),
         ("self.y = np.Tanh(x)\nreturn self.y", "return dy * (1 - self.y**2)", "there is no `np.Tanh`: `np.tanh`"),
         ("self.y = np.softmax(x)\nreturn self.y", "return dy", "NumPy has no `softmax`, but minigrad: `from minigr"),
-        ("self.y = softmax(x)\nreturn self.y", "return dy", "`from minigrad.functions import softmax` is missing")
+        ("self.y = softmax(x)\nreturn self.y", "return dy", "`from minigrad.functions import softmax` is missing"),
         ("return np.tanh(3 * x)", "return 3 * dy * (1 - self.y**2)", "`self.y = np.tanh(3 * x)` is missing there"),
         ("return x", "return self.half(dy)\n\ndef half(self, dy):\n    return dy", "`def half` is indented too far"),
         ("self.k = k\nreturn 3 * k * x", "return 3 * dy * self.k", "forward raises NameError"),
