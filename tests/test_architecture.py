@@ -20,14 +20,14 @@ from minigrad.programs import native_available
 
 LIMITS = {
     # figure: (limit, goal)
-    "code lines: the whole package": (36_590, 25_500),
-    "code lines: testing": (9_690, 4_800),
+    "code lines: the whole package": (36_660, 25_500),
+    "code lines: testing": (9_750, 4_800),
     "code lines: programs": (5_250, 3_700),
     "code lines: command": (1_400, 1_400),
     "code lines: data, tables and results": (7_400, 6_000),
     "code lines: top level": (1_430, None),
-    "code lines: configured": (350, None),
-    "code lines: layer": (240, None),
+    "code lines: configured": (352, None),
+    "code lines: layer": (250, None),
     "code lines: derivation": (1_940, 1_500),
     "code lines: training": (1_640, None),
     "code lines: layers": (1_510, None),
@@ -51,10 +51,11 @@ LIMITS = {
     "folders in a circle": (10, 0),
     "rooms in a circle": (0, 0),
     "fit by hand: lines that run": (450, 450),
-    "fit by hand: files": (23, 22),
-    "fit with its program: lines that run": (1_835, 1_400),
+    "fit by hand: files": (22, 22),
+    "fit with its program: lines that run": (1_840, 1_400),
     "fit with its program: files": (52, 38),
     "files in a folder: testing/naming": (28, None),
+    "modules with a private name": (28, None),
 }
 IN_A_FOLDER = 16
 MORE_IN_A_FOLDER = {TOP: 20, "layers": 24, "losses": 24, "optimizers": 24}  # the public modules; a page for each

@@ -59,13 +59,15 @@ def broken_promise(layer: Layer, x: Array) -> str | None:
 
 def why_not_traced(layer: Layer, x: Array) -> str | None:
     """Why a step with this layer can't be recorded, or its program would differ; None where there is nothing."""
-    model = Sequential([whole_copy(layer)], np.float64)
     try:
+        model = Sequential([whole_copy(layer)], np.float64)
         y = whole_copy(model).forward(x)
         step = Step(Objective(model, MeanSquaredError()), SGD(0.1), x, np.zeros_like(y))
         make(step, any_code=True)
     except PartError as error:
         return error.reason
+    except Exception as error:  # such as of a layer that takes part of the numbers only, and no row of zeros
+        return str(error)
     return None
 
 

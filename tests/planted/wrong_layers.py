@@ -710,3 +710,21 @@ class HidesInnerLayer(Layer):
 
     def backward(self, dy):
         return self.inner.backward(dy)
+
+
+@planted("", 3)
+class CountsSilently(Layer):
+    """It promises to depend on nothing undeclared, and counts."""
+
+    traceable = True
+
+    def __init__(self, features):
+        self.features = features
+        self.seen = 0
+
+    def forward(self, x):
+        self.seen += len(x)
+        return 2.0 * x
+
+    def backward(self, dy):
+        return 2.0 * dy

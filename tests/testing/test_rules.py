@@ -120,6 +120,7 @@ OF_LAYERS = [  # a bug for each rule, in the order of the contract; those with "
     "ForgetsArgument",
     "CutToSquare",
     "Steep: self.alpha * (self.y + 1) -> (self.y + 1)",
+    "CountsSilently",
 ]
 OF_LOSSES = [
     "ArrayScalar",
