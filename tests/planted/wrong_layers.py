@@ -712,7 +712,7 @@ class HidesInnerLayer(Layer):
         return self.inner.backward(dy)
 
 
-@planted("", 3)
+@planted("a program of its steps would differ from them", 3)
 class CountsSilently(Layer):
     """It promises to depend on nothing undeclared, and counts."""
 
