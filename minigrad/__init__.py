@@ -5,8 +5,8 @@
     model = Sequential([Dense(400, 25), Sigmoid(), Dense(25, 10), Sigmoid()])
     history = model.fit(x, t, loss=BinaryCrossEntropy(), optimizer=SGD(learning_rate=0.5), epochs=20)
 
-The textbook is read in this order: parameter, layer, model, functions, layers, losses, objective, optimizers,
-training.loop, sequential. All else is speed and tools; CONTRIBUTING.md has a line on each.
+The textbook is read in this order: parameter, layer, model, functions, initializers, layers, losses, optimizers,
+training.objective, training.loop, sequential. The README has its files, CONTRIBUTING.md a line on every file there is.
 """
 
 from minigrad.command import interrupt as interrupt  # isort: split

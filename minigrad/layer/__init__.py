@@ -71,7 +71,8 @@ class Layer(Foundation):
       clock and no variable from elsewhere that changes. Every other layer of your own runs as it is. A subclass has to
       say it again.
 
-    `params` and `grads` are names that a layer can't use for anything else.
+    A layer can't use `params`, `grads`, `layers` or the name of a method of the protocol for anything else: the error
+    names it. All other attributes may be called as you like.
 
     What is no bug and looks like one to `check_layer` a class says by `domain`, `surrogate`, `tolerance`,
     `rows_together` or `untrained`: `help(minigrad.testing.check_layer)` has a line on each.

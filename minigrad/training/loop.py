@@ -174,11 +174,9 @@ class Training:
             before, counted = Snapshot([self.objective.model]), optimizer.state()
             loss = self._make_epoch(rows, None if expected is None else expected - len(history.loss))
             if loss is None:
-                before.restore()
-                optimizer.load_state(counted)
+                _undo(before, optimizer, counted)
                 where = self._divergence(rows)
-                before.restore()
-                optimizer.load_state(counted)
+                _undo(before, optimizer, counted)
                 raise DivergenceError(
                     f"epoch {optimizer.epochs + 1}, {where}. The usual cause is too large a learning rate "
                     f"({optimizer!r}); targets or inputs of very different sizes are the next. The model is as it was "
@@ -189,8 +187,7 @@ class Training:
                 try:
                     check_gradients(undeclared)
                 except ValueError:
-                    before.restore()
-                    optimizer.load_state(counted)
+                    _undo(before, optimizer, counted)
                     raise
             optimizer.epochs += 1
             epoch = Epoch(optimizer.epochs, loss, time.perf_counter() - started)
@@ -251,6 +248,12 @@ class Training:
         except NotFinite as error:
             return f"batch {error.number}: {error}"
         return f"batch {number}: the parameters are no longer finite"
+
+
+def _undo(before: Snapshot, optimizer: Optimizer, counted: dict[str, Any]) -> None:
+    """Put model and optimizer back to where an epoch began."""
+    before.restore()
+    optimizer.load_state(counted)
 
 
 def _rows_of(model: Model, loss: Loss, data: Dataset, *, in_windows: bool = False) -> Rows:
