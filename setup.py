@@ -21,8 +21,8 @@ if __name__ == "__main__":
     from setuptools import Extension, setup  # what tests `readme` may have none: Python brings it no more
 
     native = Extension(
-        "minigrad.programs._native",
-        ["minigrad/programs/native.c"],
+        "minigrad.programs.native._native",
+        ["minigrad/programs/native/native.c"],
         extra_compile_args=[] if os.name == "nt" else ["-O3", "-ffp-contract=off"],  # MSVC is told in the file
         py_limited_api=True,
         optional=True,  # without a compiler programs run as Python; the bits are the same

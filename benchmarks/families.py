@@ -29,9 +29,9 @@ import minigrad as mg
 from benchmarks.run import UNWANTED
 from minigrad.data.augment import shifts
 from minigrad.model import Model
-from minigrad.programs import running
-from minigrad.programs.replay import StepProgram
-from minigrad.programs.steps import Step
+from minigrad.programs.runtime import running
+from minigrad.programs.runtime.executables import StepProgram
+from minigrad.programs.tracing.steps import Step
 
 NEVER = 10**9
 EPOCHS = (1, 5, 20)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.javascript [--seconds 1] [--rounds 5]
 
-A row is one network, written by `minigrad.programs.writers.javascript`. Steps are counted by the processor's time and
+A row is one network, written by `minigrad.programs.backends.javascript`. Steps are counted by the processor's time and
 by the clock; the difference is the largest of any parameter after 20 steps, relative where it is above 1.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from minigrad import SGD, BinaryCrossEntropy, Dense, MeanSquaredError, ReLU, Sequential, Sigmoid, Tanh
 from minigrad.losses import Loss
 from minigrad.optimizers import Optimizer
-from minigrad.programs.writers import javascript
+from minigrad.programs.backends import javascript
 
 ROWS, HIDDEN, STEPS = 500, 16, 20
 CASES: dict[str, tuple[Any, type[Loss], Optimizer]] = {

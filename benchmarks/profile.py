@@ -25,8 +25,8 @@ from benchmarks.peers import machine, minigrad_fit, minigrad_model, pace, shuffl
 from benchmarks.run import UNWANTED
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from minigrad.blas_threads import blas_threads, one_blas_thread
-from minigrad.programs import Line, Names, Product, equation
-from minigrad.programs.replay import StepProgram
+from minigrad.programs import Names, Op, Product, equation
+from minigrad.programs.runtime.executables import StepProgram
 
 GATHERED = ("x.take(…)   # rows of x", "t.take(…)   # rows of t")
 PRODUCTS, GATHERING, OTHERS = "matrix products", "gathering rows", "other lines"
@@ -57,7 +57,7 @@ def statements_of(program: StepProgram) -> Statements:
     return Statements([f"{name}()" for name in names], [kind_of(lines) for lines, _ in made], titles, names)
 
 
-def kind_of(lines: Sequence[Line]) -> str:
+def kind_of(lines: Sequence[Op]) -> str:
     """What the time of some lines counts as."""
     return PRODUCTS if any(isinstance(line, Product) for line in lines) else OTHERS
 

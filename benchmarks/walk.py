@@ -181,7 +181,7 @@ def fit(package: str, recorded: bool) -> Walk:
 def record_at_once() -> None:
     """Make recording cost nothing, so that what is recorded does not depend on the clock."""
     with contextlib.suppress(ImportError):  # not every version of the package has a price
-        from minigrad.programs import running
+        from minigrad.programs.runtime import running
 
         running.price = lambda layers, size, step: 0.0
 

@@ -18,13 +18,13 @@ from minigrad.training.objective import Objective
 
 if TYPE_CHECKING:
     from minigrad.pages import Opened
-    from minigrad.programs.replay import StepProgram
+    from minigrad.programs.runtime.executables import StepProgram
     from minigrad.saving.checkpoint import Checkpoint
 
 
 @cache
 def _running() -> Any:
-    from minigrad.programs import running
+    from minigrad.programs.runtime import running
 
     return running
 

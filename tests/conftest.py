@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
-from minigrad.programs import running
+from minigrad.programs.runtime import running
 
 settings.register_profile(
     "ci",

@@ -25,7 +25,8 @@ from benchmarks import (
 )
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from minigrad.model import Model
-from minigrad.programs import executor, running
+from minigrad.programs.native import extension as executor
+from minigrad.programs.runtime import running
 
 ALWAYS = {"minigrad fit", "hand-written, preallocated"}  # they need nothing that minigrad does not
 

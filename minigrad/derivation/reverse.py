@@ -18,7 +18,8 @@ from minigrad.derivation.rules import rule_of
 from minigrad.derivation.trace import DerivationError, Inner, Node, Trace, line_of
 from minigrad.layer import Layer
 from minigrad.parameter import Array, gradient_name, walk
-from minigrad.programs.arrays import arrays_in, owner, raw
+from minigrad.programs.ir.memory import arrays_in, owner
+from minigrad.programs.tracing.arrays import raw
 
 ITS_OWN = (
     "has a backward of its own, which can be asked where the layer runs once, or has no state, and only what it "

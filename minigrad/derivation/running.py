@@ -19,7 +19,7 @@ from minigrad.derivation.trace import DerivationError, Inner, Trace, frames_here
 from minigrad.layer import TRACING, Layer, whole_copy
 from minigrad.model import put
 from minigrad.parameter import Array, gradient_name, states_of, walk
-from minigrad.programs.arrays import Recorded, Unrecordable, raw
+from minigrad.programs.tracing.arrays import TracingArray, Untraceable, raw
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Kept:
 
 def forward(layer: Layer, run: Callable[[Layer, Any], Any], x: Any) -> Any:
     """`run(layer, x)`, which is the layer's own forward, traced."""
-    if isinstance(x, Recorded):
+    if isinstance(x, TracingArray):
         around = x.tape if isinstance(x.tape, Trace) else x.tape.trace
         if around is None:
             return _recorded(layer, run, x)
@@ -65,7 +65,7 @@ def _kept(layer: Layer, run: Callable[[Layer, Any], Any], x: Array) -> Any:
     return raw(y)
 
 
-def _recorded(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded) -> Any:
+def _recorded(layer: Layer, run: Callable[[Layer, Any], Any], x: TracingArray) -> Any:
     tape, trace = x.tape, Trace(x.tape)
     tape.trace = trace
     try:
@@ -76,7 +76,7 @@ def _recorded(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded) -> An
     return y
 
 
-def _within(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded, trace: Trace) -> Any:
+def _within(layer: Layer, run: Callable[[Layer, Any], Any], x: TracingArray, trace: Trace) -> Any:
     """Within a layer that has a backward, which will ask for this one's: the part of the trace for it is kept."""
     around, start, calls, spoiled = trace.within, len(trace.nodes), len(trace.inner), set(trace.spoiled)
     assert around is not None
@@ -103,10 +103,10 @@ def traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Array, trace: Trac
         for inner in walk([layer]):
             for name, array in (inner.params | states_of(inner)).items():
                 if isinstance(array, np.ndarray):
-                    vars(inner)[name] = Recorded(array, trace.tape)
-        raised = Unrecordable.raised()
-        y = _traced(layer, run, Recorded(x, trace.tape), trace)
-        if Unrecordable.raised() > raised:
+                    vars(inner)[name] = TracingArray(array, trace.tape)
+        raised = Untraceable.raised()
+        y = _traced(layer, run, TracingArray(x, trace.tape), trace)
+        if Untraceable.raised() > raised:
             raise DerivationError("it catches an error that it meets only here, and does something else then")
         return y
     finally:
@@ -114,14 +114,14 @@ def traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Array, trace: Trac
             vars(inner).update({name: raw(value) for name, value in vars(inner).items() if _has_recorded(value)})
 
 
-def _traced(layer: Layer, run: Callable[[Layer, Any], Any], x: Recorded, trace: Trace) -> Any:
+def _traced(layer: Layer, run: Callable[[Layer, Any], Any], x: TracingArray, trace: Trace) -> Any:
     trace.x = x.array
     trace.introduce(x, active=x.dtype.kind == "f")
     for inner in walk([layer]):
         for array in inner.params.values():
             trace.introduce(array, active=True)
         for value in states_of(inner).values():
-            if isinstance(value, Recorded):
+            if isinstance(value, TracingArray):
                 trace.introduce(value, active=False, state=True)
     with _inner_calls(layer, trace):
         return run(layer, x)
@@ -159,7 +159,7 @@ def _tap(inner: Layer, trace: Trace) -> Callable[[Any], Any]:
             y = forward(x)
         finally:
             trace.within = around
-        if not (isinstance(x, Recorded) and isinstance(y, Recorded)):
+        if not (isinstance(x, TracingArray) and isinstance(y, TracingArray)):
             return y
         if not any(node.out.array is y.array for node in trace.nodes[start:]):
             y = y[...]  # x itself, say, of which the gradient is another one than that of y
@@ -183,11 +183,11 @@ def backward(layer: Layer, dy: Any) -> Any:
         raise DerivationError(f"{layer!r} has no backward, and none can be derived from its forward: {kept.refused}")
     if np.shape(dy) != np.shape(kept.y):
         raise ValueError(f"{layer!r}: dy has the shape {np.shape(dy)}, y of its latest forward {np.shape(kept.y)}")
-    recording = isinstance(dy, Recorded)
+    recording = isinstance(dy, TracingArray)
     if recording:
         getattr(layer, getattr(type(layer).forward, "keeps", ""), None)  # as a written backward reads what was kept
     reverse = Reverse(kept.trace, recording)
-    if isinstance(kept.y, Recorded):
+    if isinstance(kept.y, TracingArray):
         reverse.run(kept.y.array, dy)
     for inner in walk([layer]):
         if id(inner) in reverse.finished:
@@ -198,7 +198,7 @@ def backward(layer: Layer, dy: Any) -> Any:
     if kept.x.dtype.kind != "f":
         return None
     dx = reverse.of(kept.x)
-    return np.zeros_like(Recorded(kept.x, kept.trace.tape) if recording else kept.x) if dx is None else dx
+    return np.zeros_like(TracingArray(kept.x, kept.trace.tape) if recording else kept.x) if dx is None else dx
 
 
 def gradients(layer: Layer, x: Any, dy: Any, *, asking: bool = False) -> list[Array | None]:
@@ -209,12 +209,12 @@ def gradients(layer: Layer, x: Any, dy: Any, *, asking: bool = False) -> list[Ar
     layer, trace, x = whole_copy(layer), Trace(), np.asarray(x)
     try:
         y = traced(layer, type(layer).forward, x, trace)
-    except Unrecordable as error:
+    except Untraceable as error:
         raise refusal(error) from None
     if not asking:
         trace.inner.clear()
     reverse = Reverse(trace, recording=False)
-    if isinstance(y, Recorded):
+    if isinstance(y, TracingArray):
         reverse.run(y.array, np.asarray(dy))
     found: list[Array | None] = [None if x.dtype.kind != "f" else reverse.of(x)]
     for inner in walk([layer]):
@@ -228,7 +228,7 @@ def refusal(error: Exception) -> DerivationError:
     """Why there is no backward, in words for the one who wrote the forward."""
     if isinstance(error, DerivationError):
         return error
-    why = str(error) if isinstance(error, Unrecordable) else f"{type(error).__name__}: {error}"
+    why = str(error) if isinstance(error, Untraceable) else f"{type(error).__name__}: {error}"
     return DerivationError(f"{line_of(frames_of(error))}: {why}")
 
 
@@ -239,4 +239,4 @@ def _states(layer: Layer) -> list[tuple[Layer, str, Any]]:
 def _has_recorded(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return any(map(_has_recorded, value))
-    return any(map(_has_recorded, value.values())) if isinstance(value, dict) else isinstance(value, Recorded)
+    return any(map(_has_recorded, value.values())) if isinstance(value, dict) else isinstance(value, TracingArray)

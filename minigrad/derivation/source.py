@@ -24,7 +24,7 @@ from minigrad.derivation.trace import DerivationError, Node
 from minigrad.derivation.traces import AsIn, InnerBackward, Placing, Traces, paths
 from minigrad.layer import Layer, whole_copy
 from minigrad.parameter import Array
-from minigrad.programs.arrays import arrays_in
+from minigrad.programs.ir.memory import arrays_in
 
 ROWS = (101, 103, 107, 109, 113)
 LONGEST = 60  # characters of an expression that stands within another one

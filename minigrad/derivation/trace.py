@@ -1,7 +1,7 @@
 """What a forward did: every function and every view in order, each with the arrays that it was given and that it made.
 
-It follows a recording (`minigrad.programs.arrays`), or takes notes by itself where nothing is recorded. Of what depends
-on x or on a parameter, each operation must have a derivative; the first that has none is refused, with its line.
+It follows a tape (`programs.tracing.arrays`), or takes notes by itself where nothing is traced. Of what depends on x or
+on a parameter, each operation must have a derivative; the first that has none is refused, with its line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from minigrad.derivation.rule import rule_name
 from minigrad.derivation.rules import is_constant, rule_of
 from minigrad.layer import Layer
 from minigrad.parameter import Array, states_of, walk
-from minigrad.programs.arrays import Recorded, arrays_in, owner
+from minigrad.programs.ir.memory import arrays_in, owner
+from minigrad.programs.tracing.arrays import TracingArray
 
 PACKAGE = str(Path(__file__).parent.parent)
 ENGINE = (str(Path(__file__).parent), str(Path(PACKAGE) / "programs"), str(Path(np.__file__).parent))
@@ -43,7 +44,7 @@ class Node:
     function: Callable[..., Any]
     inputs: tuple[Any, ...]
     options: dict[str, Any]
-    out: Recorded
+    out: TracingArray
     is_view: bool = False
     is_active: bool = False
     writes: bool = False
@@ -90,7 +91,7 @@ class Trace:
         self.spoiled: dict[int, DerivationError] = {}  # such layers, by `id`, of which only that backward is right
         self.reversing = False
         self.x: Array = np.empty(0)
-        self.known: dict[int, Recorded] = {}
+        self.known: dict[int, TracingArray] = {}
         self.before: dict[int, Any] = {}
         self._active: dict[int, Array] = {}  # the arrays are kept: a number of `id` must not come again
         self._memories: dict[int, Array] = {}
@@ -109,15 +110,15 @@ class Trace:
         out: Any,
         *,
         fresh: bool = True,
-    ) -> Recorded:
+    ) -> TracingArray:
         """What has just been done, as a tape takes it."""
-        noted = Recorded(np.asarray(out), self.tape, made=fresh)
+        noted = TracingArray(np.asarray(out), self.tape, made=fresh)
         self.follow(function, inputs, options, noted, fresh)
         return noted
 
     def look(self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], seen: Array) -> Any:
         """A view of memory that is known, as a tape takes it."""
-        view = Recorded(seen, self.tape)
+        view = TracingArray(seen, self.tape)
         self.follow_view(function, inputs, options, view)
         return view
 
@@ -144,10 +145,15 @@ class Trace:
             if id(array) not in self.before:
                 raise DerivationError("it writes a state of which it has read a part before; read all of it")
             return self.before[id(array)]
-        return self.known.get(id(array), Recorded(array, self.tape))
+        return self.known.get(id(array), TracingArray(array, self.tape))
 
     def follow(
-        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: Recorded, fresh: bool
+        self,
+        function: Callable[..., Any],
+        inputs: tuple[Any, ...],
+        options: dict[str, Any],
+        out: TracingArray,
+        fresh: bool,
     ) -> None:
         """A function has made an array or, if that is not `fresh`, has written into it."""
         if not fresh and not self.reversing:
@@ -156,7 +162,7 @@ class Trace:
         self._add(Node(function, inputs, options, out, writes=not fresh))
 
     def follow_view(
-        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: Recorded
+        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: TracingArray
     ) -> None:
         """A function has given a view of one of its inputs."""
         if any(out.array is array for array in arrays_in(inputs)):
@@ -227,7 +233,7 @@ class Trace:
         self._active[id(array)], self._memories[id(base)] = array, base
 
     def _write(
-        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: Recorded
+        self, function: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], out: TracingArray
     ) -> None:
         """Writing is for state, for arrays that nothing to differentiate has to do with, and for filling an array of
         zeros part by part: each once, or by adding, and before it is read.

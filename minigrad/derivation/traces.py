@@ -21,7 +21,7 @@ from minigrad.derivation.running import refusal, traced
 from minigrad.derivation.trace import DerivationError, Inner, Node, Trace
 from minigrad.layer import Layer
 from minigrad.parameter import Array, gradient_name, pack
-from minigrad.programs.arrays import Recorded, Unrecordable, raw
+from minigrad.programs.tracing.arrays import TracingArray, Untraceable, raw
 
 
 class InnerBackward:
@@ -121,12 +121,12 @@ class Traces:
         self.alive: list[Array] = []
         try:
             y = traced(layer, self._run, x, self.trace)
-        except Unrecordable as error:
+        except Untraceable as error:
             raise refusal(error) from None
         self.x: Array = self.trace.x
         self.y: Any = raw(y)
         self.forward: int = len(self.trace.nodes)
-        self._walk_back(isinstance(y, Recorded))
+        self._walk_back(isinstance(y, TracingArray))
         self._merge()
 
     def _run(self, layer: Layer, x: Any) -> Any:
@@ -155,7 +155,7 @@ class Traces:
         trace, y = self.trace, self.y
         trace.reversing = True
         walk = _Walk(trace)
-        dy = Recorded(np.ones_like(y, dtype=np.float64), trace.tape)
+        dy = TracingArray(np.ones_like(y, dtype=np.float64), trace.tape)
         trace.known[id(dy.array)] = dy
         self.dy: Array = dy.array
         if depends:

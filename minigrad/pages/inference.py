@@ -12,15 +12,15 @@ from minigrad.layers.combine import Average
 from minigrad.model import Model
 from minigrad.pages.step import OpenedError
 from minigrad.parameter import Array, pack, walk
-from minigrad.programs.graph import Graph
-from minigrad.programs.graphing import graph_of
-from minigrad.programs.interpreter import interpret
-from minigrad.programs.making import make
-from minigrad.programs.notation import Notation
-from minigrad.programs.recording import PartError
-from minigrad.programs.simplifying import plain
-from minigrad.programs.steps import Inference
-from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.programs.graph.building import graph_of
+from minigrad.programs.graph.notation import Notation
+from minigrad.programs.graph.numbers import Graph
+from minigrad.programs.graph.simplification import plain
+from minigrad.programs.ir.interpreter import interpret
+from minigrad.programs.ir.ops import Unwritable
+from minigrad.programs.runtime.compiling import make
+from minigrad.programs.tracing.steps import Inference
+from minigrad.programs.tracing.tracer import TraceError
 from minigrad.tables.columns import Column, NumberColumn, TextColumn
 from minigrad.tables.preparation import Preparation
 from minigrad.tables.reading.numbers import NumberFormat
@@ -63,7 +63,7 @@ class Answering:
             self.model.predict(x)  # networks in it have then learned the shape of their rows, and are recorded, too
             program = make(Inference(self.model, x), any_code=True).program
             self.graph: Graph = graph_of(program)
-        except (PartError, Unwritable) as error:
+        except (TraceError, Unwritable) as error:
             raise OpenedError(f"{model!r} can't be exported like this: {error}") from error
         except IndexError as error:
             raise OpenedError(f"{model!r} looks integers up, which has no formula") from error

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minigrad.pages.step import LaidStep
-from minigrad.programs.graph import Node
-from minigrad.programs.notation import Notation
+from minigrad.programs.graph.notation import Notation
+from minigrad.programs.graph.numbers import Node
 
 BANDS = (
     "The weights before the step",
@@ -88,8 +88,8 @@ class Layout:
                 return column
         if band == BACKWARD and node.name.removeprefix("d") in by:
             return by[node.name.removeprefix("d")]
-        position = None if node.line is None else node.line.part.position
-        same = [c for c in self.columns if c.head.line is not None and c.head.line.part.position == position]
+        position = None if node.op is None else node.op.scope.position
+        same = [c for c in self.columns if c.head.op is not None and c.head.op.scope.position == position]
         return same[0] if same else self.columns[-1]
 
     def _uses(self, node: Node, wanted: Node) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 
 from minigrad.pages.layout import BANDS, FORWARD, WEIGHTS, Layout, columns_of, rows_of, shown
 from minigrad.pages.step import LaidStep
-from minigrad.programs.graph import Node
-from minigrad.programs.notation import pretty
-from minigrad.programs.writers import javascript
+from minigrad.programs.backends import javascript
+from minigrad.programs.graph.notation import pretty
+from minigrad.programs.graph.numbers import Node
 
 ROWS_SHOWN, COLUMNS_SHOWN = 12, 12
 SMALLEST_PICTURE = 8

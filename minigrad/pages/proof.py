@@ -13,9 +13,9 @@ from minigrad.pages.book import HEAD, INPUT, NOTE, NUMBER, TITLE, Book
 from minigrad.pages.layout import COLOURS, GRADIENTS, Layout, columns_of, rows_of
 from minigrad.pages.step import LaidStep
 from minigrad.parameter import Array
-from minigrad.programs.graph import Node
-from minigrad.programs.notation import pretty
-from minigrad.programs.writers.sheet import Cell, Formulas, address
+from minigrad.programs.backends.spreadsheet import Cell, Formulas, address
+from minigrad.programs.graph.notation import pretty
+from minigrad.programs.graph.numbers import Node
 
 EPSILON = 1e-4
 STEP = "Step 1"

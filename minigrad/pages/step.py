@@ -12,15 +12,15 @@ from minigrad.losses import Loss
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array, pack
-from minigrad.programs.graph import Graph, Node
-from minigrad.programs.graphing import graph_of
-from minigrad.programs.interpreter import interpret
-from minigrad.programs.making import make
-from minigrad.programs.notation import Notation
-from minigrad.programs.recording import PartError
-from minigrad.programs.simplifying import plain
-from minigrad.programs.steps import Step, set_coefficients
-from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.programs.graph.building import graph_of
+from minigrad.programs.graph.notation import Notation
+from minigrad.programs.graph.numbers import Graph, Node
+from minigrad.programs.graph.simplification import plain
+from minigrad.programs.ir.interpreter import interpret
+from minigrad.programs.ir.ops import Unwritable
+from minigrad.programs.runtime.compiling import make
+from minigrad.programs.tracing.steps import Step, set_coefficients
+from minigrad.programs.tracing.tracer import TraceError
 from minigrad.training.dataset import Dataset, as_examples
 from minigrad.training.objective import Objective
 
@@ -75,7 +75,7 @@ class LaidStep:
             with np.errstate(all="ignore"):  # it is tried on numbers at random, too
                 program = make(step, any_code=True).program
             self.graph: Graph = graph_of(program, drawn=True)
-        except (PartError, Unwritable) as error:
+        except (TraceError, Unwritable) as error:
             raise OpenedError(f"this step can't be shown: {error}") from error
         terms = sum(node.size * max(1, int(np.prod(node.over))) for node in self.graph.nodes)
         if terms > LARGEST:

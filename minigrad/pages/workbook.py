@@ -9,9 +9,9 @@ from minigrad.pages.book import HEAD, INPUT, NOTE, NUMBER, TITLE, Book
 from minigrad.pages.layout import BANDS, COLOURS, FORWARD, Layout, columns_of, rows_of
 from minigrad.pages.proof import ProofSheet
 from minigrad.pages.step import LaidStep, OpenedError
-from minigrad.programs.graph import Node
-from minigrad.programs.notation import pretty
-from minigrad.programs.writers.sheet import Cell, Formulas, address
+from minigrad.programs.backends.spreadsheet import Cell, Formulas, address
+from minigrad.programs.graph.notation import pretty
+from minigrad.programs.graph.numbers import Node
 
 STEPS, CELLS = 20, 100_000
 """So many steps, or as many as keep below so many cells."""

@@ -20,12 +20,12 @@ from minigrad.layer import Layer, whole_copy
 from minigrad.losses import MeanSquaredError
 from minigrad.optimizers import SGD
 from minigrad.parameter import Array, states_of, walk
-from minigrad.programs.declared import PLAIN, Unsure, content, is_ours
-from minigrad.programs.making import make
-from minigrad.programs.recordable import declared_by
-from minigrad.programs.recording import PartError
-from minigrad.programs.steps import Step
-from minigrad.programs.trials import same_bits
+from minigrad.programs.ir.verification import same_bits
+from minigrad.programs.runtime.compiling import make
+from minigrad.programs.tracing.steps import Step
+from minigrad.programs.tracing.traceable import PLAIN, Unsure, content, is_ours
+from minigrad.programs.tracing.tracer import TraceError
+from minigrad.programs.tracing.work import declared_by
 from minigrad.sequential import Sequential
 from minigrad.training.objective import Objective
 
@@ -64,7 +64,7 @@ def why_not_traced(layer: Layer, x: Array) -> str | None:
         y = whole_copy(model).forward(x)
         step = Step(Objective(model, MeanSquaredError()), SGD(0.1), x, np.zeros_like(y))
         make(step, any_code=True)
-    except PartError as error:
+    except TraceError as error:
         return error.reason
     except Exception as error:  # such as of a layer that takes part of the numbers only, and no row of zeros
         return str(error)

@@ -9,8 +9,8 @@ import numpy as np
 
 from minigrad.pages.book import HEAD, NOTE, TITLE, Book
 from minigrad.parameter import Array
-from minigrad.programs.graph import Node
-from minigrad.programs.notation import pretty
+from minigrad.programs.graph.notation import pretty
+from minigrad.programs.graph.numbers import Node
 
 
 def layer_sheets(

@@ -14,10 +14,10 @@ from minigrad.pages.book import HEAD, INPUT, NOTE, TITLE, Book
 from minigrad.pages.inference import Answering
 from minigrad.pages.step import OpenedError
 from minigrad.parameter import Array
-from minigrad.programs.graph import Node
-from minigrad.programs.notation import pretty
-from minigrad.programs.writers.sheet import Cell, Formulas, address, area
-from minigrad.programs.writers.unwritable import Unwritable
+from minigrad.programs.backends.spreadsheet import Cell, Formulas, address, area
+from minigrad.programs.graph.notation import pretty
+from minigrad.programs.graph.numbers import Node
+from minigrad.programs.ir.ops import Unwritable
 from minigrad.spreadsheet.constant_sheets import layer_sheets, read_me
 from minigrad.spreadsheet.preparation import HERE, PreparationSheet, number_format, refuse_old_dates
 from minigrad.tables.columns import TextColumn

@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.pages.book import HEAD, NOTE, TITLE, Book
 from minigrad.pages.step import OpenedError
-from minigrad.programs.writers.sheet import address, area
+from minigrad.programs.backends.spreadsheet import address, area
 from minigrad.tables.columns import CYCLES, Column, DateColumn, NumberColumn, TextColumn, fold
 from minigrad.tables.preparation import Preparation
 from minigrad.tables.reading.numbers import MARKERS, NumberFormat

@@ -17,8 +17,8 @@ from minigrad.model import Model
 from minigrad.pages.inference import Answering
 from minigrad.pages.step import OpenedError
 from minigrad.parameter import Array
-from minigrad.programs.notation import pretty
-from minigrad.programs.writers import javascript
+from minigrad.programs.backends import javascript
+from minigrad.programs.graph.notation import pretty
 from minigrad.tables.columns import CYCLES, Column, NumberColumn, TextColumn, day_text
 from minigrad.tables.model import TableModel, network_of
 from minigrad.tables.reading.numbers import MARKERS, PATTERNS, NumberFormat

@@ -27,7 +27,7 @@ from minigrad.derivation import DerivationError, gradients
 from minigrad.derivation.rules import CONSTANT, RULES
 from minigrad.derivation.trace import Trace
 from minigrad.parameter import walk
-from minigrad.programs.arrays import Recorded
+from minigrad.programs.tracing.arrays import TracingArray
 from minigrad.testing import GradientError, check_layer
 from minigrad.testing.bench.first_input import find_input
 from minigrad.testing.bench.subject import Subject
@@ -348,7 +348,7 @@ def test_a_backward_that_a_subclass_or_somebody_later_writes_is_the_one():
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals
-EARLIER = Recorded(np.ones(4), Trace())
+EARLIER = TracingArray(np.ones(4), Trace())
 
 
 class Decides(Layer):

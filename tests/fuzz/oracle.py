@@ -17,7 +17,7 @@ from minigrad import DivergenceError, Objective
 from minigrad.layer import run_predict
 from minigrad.model import Model, Snapshot
 from minigrad.parameter import states_of, walk
-from minigrad.programs import running
+from minigrad.programs.runtime import running
 
 SIGNS_OF_ZEROS_COUNT = True
 NEVER = 10**9
@@ -181,7 +181,7 @@ def left_by(model, optimizer):
 
 def remains(value, depth=0):
     """What of a recording lies in an attribute; None where nothing does."""
-    if type(value).__module__ == "minigrad.programs.arrays":
+    if type(value).__module__ == "minigrad.programs.tracing.arrays":
         return f"a {type(value).__name__} of the recorder"
     inner = value.values() if type(value) is dict else value if type(value) in (list, tuple) else ()
     return next((why for item in inner if (why := remains(item, depth + 1))), None) if depth < 4 else None

@@ -28,12 +28,13 @@ from minigrad import (
 )
 from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.model import Model
-from minigrad.programs import blocks, making, running as program, threads
-from minigrad.programs.blocks import StepInBlocks, Undivided
-from minigrad.programs.making import make
-from minigrad.programs.panels import in_panels
-from minigrad.programs.steps import Step
-from minigrad.programs.threads import share
+from minigrad.programs.native import threads
+from minigrad.programs.native.panels import in_panels
+from minigrad.programs.native.threads import share
+from minigrad.programs.runtime import compiling as making, row_tiling as blocks, running as program
+from minigrad.programs.runtime.compiling import make
+from minigrad.programs.runtime.row_tiling import StepInBlocks, Undivided
+from minigrad.programs.tracing.steps import Step
 from tests.systems import posix
 
 pytestmark = pytest.mark.usefixtures("several_blas_threads")

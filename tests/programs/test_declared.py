@@ -8,8 +8,8 @@ import pytest
 
 from minigrad import Dense, Layer, LeakyReLU, Sequential
 from minigrad.parameter import walk
-from minigrad.programs.declared import Guards, is_traceable
 from minigrad.programs.promises import broken_promise
+from minigrad.programs.tracing.traceable import Guards, is_traceable
 
 
 def another_argument(model):

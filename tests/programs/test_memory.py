@@ -9,7 +9,7 @@ import pytest
 from minigrad import SGD, Adam, Dense, MeanSquaredError, ReLU, Sequential, Tanh
 from minigrad.blas_threads import one_blas_thread
 from minigrad.model import Model
-from minigrad.programs import running
+from minigrad.programs.runtime import running
 
 MB = 1 << 20
 

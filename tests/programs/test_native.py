@@ -29,25 +29,25 @@ from minigrad import (
     programs,
 )
 from minigrad.blas_threads import one_blas_thread
-from minigrad.programs import dividing, executor, making, products, replay
-from minigrad.programs.arrays import address
-from minigrad.programs.constants import Constants
-from minigrad.programs.executor import NotNative
-from minigrad.programs.form import Call, Copy, Elementwise, Part, Product, Reduce, Value, View, exchange
-from minigrad.programs.lowering import Lowering
-from minigrad.programs.memory import lay_out
-from minigrad.programs.products import Products
-from minigrad.programs.replay import Forward, StepProgram
-from minigrad.programs.rows import Row, table_of
-from minigrad.programs.running import programs_of
-from minigrad.programs.steps import Step
-from minigrad.programs.threads import Pace
-from minigrad.programs.trials import differences, outcome, same_bits
-from minigrad.programs.writers import native
-from minigrad.programs.writers.native import Native
+from minigrad.programs.ir.memory import address
+from minigrad.programs.ir.ops import Call, Copy, Elementwise, Product, Reduce, Scope, Value, View, exchange
+from minigrad.programs.ir.verification import differences, outcome, same_bits
+from minigrad.programs.native import executable as native, extension as executor, products, work_sharing as dividing
+from minigrad.programs.native.constants import Constants
+from minigrad.programs.native.executable import Native
+from minigrad.programs.native.extension import NotNative
+from minigrad.programs.native.lowering import Lowering
+from minigrad.programs.native.products import Products
+from minigrad.programs.native.table import Row, table_of
+from minigrad.programs.native.threads import Pace
+from minigrad.programs.passes.buffers import lay_out
+from minigrad.programs.runtime import compiling as making, executables as replay
+from minigrad.programs.runtime.executables import Forward, StepProgram
+from minigrad.programs.runtime.running import programs_of
+from minigrad.programs.tracing.steps import Step
 
 native_only = pytest.mark.skipif(executor.refusal() is not None, reason="native: not in use here")
-PART = Part("forward", 0, "a line")
+PART = Scope("forward", 0, "a line")
 
 
 @pytest.fixture
@@ -590,7 +590,7 @@ def test_a_program_says_how_it_runs(as_python):
     [
         (
             lambda patch: patch.setattr(executor, "_native", None),
-            "the extension minigrad.programs._native was not built",
+            "the extension minigrad.programs.native._native was not built",
         ),
         (lambda patch: patch.setenv("MINIGRAD_NATIVE", "0"), "MINIGRAD_NATIVE=0"),
         pytest.param(
@@ -618,7 +618,7 @@ def test_without_the_extension_programs_run_as_python(change, said, monkeypatch)
 
 @native_only
 def test_the_extension_refuses_what_is_not_its_own():
-    from minigrad.programs import _native
+    from minigrad.programs.native import _native
 
     with pytest.raises(ValueError):
         _native.loop_in(datetime.datetime_CAPI)

@@ -52,8 +52,8 @@ from minigrad import (
 from minigrad.layer import whole_copy
 from minigrad.model import Model
 from minigrad.parameter import states_of
-from minigrad.programs import running as program
-from minigrad.programs.running import price
+from minigrad.programs.runtime import running as program
+from minigrad.programs.runtime.running import price
 from minigrad.testing.bench.first_input import find_input
 from minigrad.testing.bench.subject import Subject
 from minigrad.testing.strategies import layer_classes, layers_of

@@ -32,15 +32,16 @@ from minigrad import (
     parameter,
     state,
 )
-from minigrad.programs import PartError, StepProgram, Unwritable, equation, interpret, version_name, writers
-from minigrad.programs.form import Copy, Elementwise, Opaque
-from minigrad.programs.graph import FUNCTIONS
-from minigrad.programs.graphing import graph_of
-from minigrad.programs.notation import Notation
-from minigrad.programs.simplifying import plain
-from minigrad.programs.steps import Step, set_coefficients
-from minigrad.programs.trials import differences, outcome
-from minigrad.programs.writers import javascript, native, numpy_file, numpy_source, sheet
+from minigrad.programs import StepProgram, TraceError, Unwritable, backends, equation, interpret, version_name
+from minigrad.programs.backends import javascript, numpy_file, numpy_source, spreadsheet as sheet
+from minigrad.programs.graph.building import graph_of
+from minigrad.programs.graph.notation import Notation
+from minigrad.programs.graph.numbers import FUNCTIONS
+from minigrad.programs.graph.simplification import plain
+from minigrad.programs.ir.ops import Copy, Elementwise, Opaque
+from minigrad.programs.ir.verification import differences, outcome
+from minigrad.programs.native import executable as native
+from minigrad.programs.tracing.steps import Step, set_coefficients
 
 FEATURES = 4
 STATEMENTS = [
@@ -117,7 +118,7 @@ def recorded(step):
     """The program of a step; None where only the plain path is right."""
     try:
         program = StepProgram(step)
-    except PartError:
+    except TraceError:
         return None
     set_coefficients(step.optimizer, step.coefficients)
     return program
@@ -207,7 +208,7 @@ def doubled(step):
 
 
 def test_every_writer_is_tried_here():
-    found = {name for _, name, _ in pkgutil.iter_modules(writers.__path__)} - {"unwritable"}
+    found = {name for _, name, _ in pkgutil.iter_modules(backends.__path__)} | {"executable"}
     tried = {writer.__name__.rsplit(".", 1)[1] for writer in WAYS}
     assert found == tried, "give WAYS a function that runs what the new writer writes"
 

@@ -29,8 +29,8 @@ from minigrad import (
 )
 from minigrad.data import Blocks
 from minigrad.parameter import states_of
-from minigrad.programs import running
-from minigrad.programs.replay import StepProgram
+from minigrad.programs.runtime import running
+from minigrad.programs.runtime.executables import StepProgram
 from minigrad.training.ranks import RankError
 from tests.killing import KILL
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-from minigrad.programs.declared import is_ours
+from minigrad.programs.tracing.traceable import is_ours
 
 KEPT = ("forward", "predict", "config", "output_shape")  # methods that no gradient is computed in
 UNSAFE = ("as_strided", "frombuffer", "ctypes")  # changed arguments of these may read or write anywhere

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
-from minigrad.programs.arrays import raw
+from minigrad.programs.tracing.arrays import raw
 
 Result = TypeVar("Result")
 

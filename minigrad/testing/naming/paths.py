@@ -21,7 +21,8 @@ from minigrad.derivation.running import traced
 from minigrad.derivation.trace import ENGINE, Node, Trace
 from minigrad.layer import Layer
 from minigrad.parameter import Array, walk
-from minigrad.programs.arrays import Recorded, arrays_in
+from minigrad.programs.ir.memory import arrays_in
+from minigrad.programs.tracing.arrays import TracingArray
 from minigrad.testing.bench.layers import LayerBench
 from minigrad.testing.bench.subject import Case, Subject
 from minigrad.testing.budget import WAYS, Deadline
@@ -130,7 +131,7 @@ def _left_out(layer: Layer, x: Array, dy: Array, mismatch: Mismatch) -> str:
     except Exception:  # a forward that has no derivative, or none that is known here
         return ""
     trace.inner.clear()
-    if not isinstance(y, Recorded):
+    if not isinstance(y, TracingArray):
         return ""
     arrays = [x, *(array for inner in walk([layer]) for array in inner.params.values())]
 

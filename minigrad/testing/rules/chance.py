@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.parameter import Array, walk
-from minigrad.programs.declared import is_ours
+from minigrad.programs.tracing.traceable import is_ours
 from minigrad.testing.bench.code import methods
 from minigrad.testing.bench.layers import LayerBench
 from minigrad.testing.bench.subject import Subject

@@ -8,8 +8,8 @@ import numpy as np
 
 from minigrad.layer import Layer
 from minigrad.parameter import walk
-from minigrad.programs.declared import is_ours, is_traceable
 from minigrad.programs.promises import broken_promise, why_not_traced
+from minigrad.programs.tracing.traceable import is_ours, is_traceable
 from minigrad.testing.bench.inputs import LAYOUTS
 from minigrad.testing.bench.layers import LayerBench
 from minigrad.testing.bench.subject import Subject
