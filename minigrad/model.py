@@ -23,8 +23,8 @@ class Model(Layer):
     """The class labels in the user's own words, in the order of the outputs, once trained on labels."""
     boundary: float = 0.5
     """From which value on a single output stands for the second of two classes."""
-    steps_by_hand: int = 32
-    """So many steps at least are made layer by layer, and where few are to come, all: recording takes its time."""
+    steps_by_hand: int = 24
+    """So many steps are made layer by layer, and where few are to come, all: compiling a step takes its time."""
     preparation: dict[str, Any] | None = None
     """How a table's columns become the rows of x, as JSON, for a model that was trained on a table."""
 

@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 
 @cache
-def _running() -> Any:
-    from minigrad.programs.runtime import running
+def _execution() -> Any:
+    from minigrad.programs.runtime import execution
 
-    return running
+    return execution
 
 
 def execute(
     objective: Objective, optimizer: Optimizer, runs: Iterable[Batches], epochs: int | None = None
 ) -> WeightedMean:
     """The steps of an epoch, made by a recorded program where there is one; see minigrad.programs."""
-    mean: WeightedMean = _running().execute(objective, optimizer, runs, epochs)
+    mean: WeightedMean = _execution().execute(objective, optimizer, runs, epochs)
     return mean
 
 
 def predict(model: Model, x: Array) -> Array:
     """Inference, by a recorded program where there is one."""
-    y: Array = _running().predict(model, x)
+    y: Array = _execution().predict(model, x)
     return y
 
 
 def program(model: Model, loss: Any, optimizer: Any, **settings: Any) -> StepProgram:
     """The training step as a program to read; see minigrad.programs."""
-    made: StepProgram = _running().program(model, loss, optimizer, **settings)
+    made: StepProgram = _execution().program(model, loss, optimizer, **settings)
     return made
 
 

@@ -26,7 +26,7 @@ from benchmarks import (
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from minigrad.model import Model
 from minigrad.programs.native import extension as executor
-from minigrad.programs.runtime import running
+from minigrad.programs.runtime import cache
 
 ALWAYS = {"minigrad fit", "hand-written, preallocated"}  # they need nothing that minigrad does not
 
@@ -136,14 +136,14 @@ def test_sequences_have_ratios_to_pytorchs():
 
 
 def test_families_have_a_ratio_each_and_leave_the_package_as_it_was(capsys):
-    before = Model.steps_by_hand, running.price
+    before = Model.steps_by_hand, cache.REPAID
     families.main(["--quick", "--only", "mlp"])
     head, _, *rows = capsys.readouterr().out.splitlines()
     assert head.startswith("| times the plain layers | fit, epochs=1 | once recorded | a recording")
     cells = [row.strip("| ").replace("*", "").split(" | ") for row in rows]
     assert [name for name, *_ in cells] == ["mlp", "mlp, one row", "mlp, 256 rows"]
     assert all(float(ratio.split()[0]) > 0 for _, *ratios in cells for ratio in ratios)
-    assert (Model.steps_by_hand, running.price) == before
+    assert (Model.steps_by_hand, cache.REPAID) == before
 
 
 def test_a_walk_lists_the_functions_that_are_entered():

@@ -38,6 +38,11 @@ class Batch:
         """What the batch weighs in a mean over rows: their number, or the sum of their weights."""
         return len(self.x) if self.w is None else float(self.w.sum())
 
+    def alone(self) -> Batches:
+        """A run of this batch alone."""
+        rows = np.arange(len(self.x))
+        return Batches(self.x, rows, self.t, rows, self.w, len(rows))
+
 
 @dataclass(frozen=True)
 class Batches:

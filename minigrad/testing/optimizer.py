@@ -12,7 +12,7 @@ from minigrad.layers.dense import Dense
 from minigrad.losses import MeanSquaredError
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
-from minigrad.programs.runtime.running import program as program_of
+from minigrad.programs.runtime.execution import program as program_of
 from minigrad.sequential import Sequential
 from minigrad.testing.bench.layers import Bench
 from minigrad.testing.contract import run

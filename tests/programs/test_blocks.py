@@ -31,7 +31,7 @@ from minigrad.model import Model
 from minigrad.programs.native import threads
 from minigrad.programs.native.panels import in_panels
 from minigrad.programs.native.threads import share
-from minigrad.programs.runtime import compiling as making, row_tiling as blocks, running as program
+from minigrad.programs.runtime import cache as program, compiling as making, row_tiling as blocks
 from minigrad.programs.runtime.compiling import make
 from minigrad.programs.runtime.row_tiling import StepInBlocks, Undivided
 from minigrad.programs.tracing.steps import Step
@@ -387,31 +387,6 @@ def test_training_gives_blas_its_threads_back_at_every_epoch():
     for _ in range(3):
         next(training)
         assert blas_threads() == before
-
-
-def test_the_fastest_way_is_found_and_found_again():
-    pace, took, done = threads.Pace(["one", "two"], settling=0.05, first=0.05), {"one": 0.02, "two": 0.03}, []
-
-    def work(seconds):
-        done.clear()
-        while sum(took[way] for way in done) < seconds:
-            done.append(pace.way)
-            pace.learn(took[pace.way], 10)
-        return [(way, len(list(several))) for way, several in itertools.groupby(done)]
-
-    assert work(0.5) == [("one", 5), ("two", 3), ("one", 16)], "the first times after a change do not count"
-    took["one"] = 0.04
-    assert work(1)[-1][0] == "two" and len(work(0.1)) == 1
-    took["one"] = 0.02
-    assert work(15)[-1][0] == "one", "it has another try"
-    assert done.count("two") <= 10 / 0.03 + 2
-
-
-def test_a_single_way_is_kept():
-    pace = threads.Pace(["one", "one"], settling=0.05, first=0.05)
-    for _ in range(100):
-        pace.learn(1.0, 1)
-        assert pace.way == "one"
 
 
 def test_what_augment_computes_does_not_depend_on_the_threads_of_a_program(monkeypatch):

@@ -9,7 +9,6 @@ import pytest
 from minigrad import SGD, Adam, Dense, MeanSquaredError, ReLU, Sequential, Tanh
 from minigrad.blas_threads import one_blas_thread
 from minigrad.model import Model
-from minigrad.programs.runtime import running
 
 MB = 1 << 20
 
@@ -17,7 +16,6 @@ MB = 1 << 20
 @pytest.fixture
 def at_once(monkeypatch):
     monkeypatch.setattr(Model, "steps_by_hand", 1)
-    monkeypatch.setattr(running, "price", lambda *_: 0.0)
 
 
 def rows(count):

@@ -39,11 +39,10 @@ from minigrad.programs.native.extension import NotNative
 from minigrad.programs.native.lowering import Lowering
 from minigrad.programs.native.products import Products
 from minigrad.programs.native.table import Row, table_of
-from minigrad.programs.native.threads import Pace
 from minigrad.programs.passes.buffers import lay_out
-from minigrad.programs.runtime import compiling as making, executables as replay
+from minigrad.programs.runtime import compiling as making
+from minigrad.programs.runtime.cache import programs_of
 from minigrad.programs.runtime.executables import Forward, StepProgram
-from minigrad.programs.runtime.running import programs_of
 from minigrad.programs.tracing.steps import Step
 
 native_only = pytest.mark.skipif(executor.refusal() is not None, reason="native: not in use here")
@@ -389,13 +388,12 @@ def test_trained_by_several_threads_a_network_has_the_same_bits(weights, dtype, 
     for module, name in ((native, "WORTH_DIVIDING"), (dividing, "DIVIDED_FROM")):
         monkeypatch.setattr(module, name, 0)
     monkeypatch.setattr(making, "blas_threads", lambda: 3)
-    monkeypatch.setattr(replay, "Pace", lambda ways, *_: Pace(ways[:1], 0.0, 0.0))  # several threads stand first
     x, t = digits_like()
     for optimizer in (Adam, lambda: SGD(0.5)):
         (program,) = both_ways(
             as_python, optimizer=optimizer, data=(x.astype(dtype), t), batch_size=16, sample_weight=weights
         )
-        assert program.native.members == 3 and program._pace.way == replay.DIVIDED
+        assert program.native.members == 3
         monkeypatch.setattr(executor, "refusal", lambda: None)
 
 

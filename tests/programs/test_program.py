@@ -52,8 +52,7 @@ from minigrad import (
 from minigrad.layer import whole_copy
 from minigrad.model import Model
 from minigrad.parameter import states_of
-from minigrad.programs.runtime import running as program
-from minigrad.programs.runtime.running import price
+from minigrad.programs.runtime import cache
 from minigrad.testing.bench.first_input import find_input
 from minigrad.testing.bench.subject import Subject
 from minigrad.testing.strategies import layer_classes, layers_of
@@ -152,7 +151,7 @@ def test_a_program_is_the_plain_path_bit_for_bit(training):
     plain, expected = attempted(other, optimizer(), 4, 10**9, x, t, **options)
     assert told == expected
     assert_same_bits(recorded, plain)
-    kept = program.programs_of(model).made
+    kept = cache.programs_of(model).made
     assert kept and all(kept), "every step ran by a program"
 
 
@@ -163,7 +162,7 @@ def test_inference_by_a_program_is_the_plain_one_bit_for_bit(training):
     before, Model.steps_by_hand = Model.steps_by_hand, 0
     try:
         replays = [model.predict(x) for _ in range(3)]
-        assert all(isinstance(kept, program.Forward) for kept in program.programs_of(model).made)
+        assert all(isinstance(kept, cache.Forward) for kept in cache.programs_of(model).made)
         model.theta *= 0.5  # the arrays are the same, so the program goes on
         halved = model.predict(x)
     finally:
@@ -365,7 +364,7 @@ def test_an_optimizer_with_a_step_of_its_own_runs_on_the_plain_path():
 
     model = Sequential([Dense(2, 1)], seed=0)
     train(model, Sign(), 3, 0, np.ones((4, 2)), np.ones((4, 1)), loss=MeanSquaredError())
-    assert program.programs_of(model).made == []
+    assert cache.programs_of(model).made == []
 
 
 def test_a_changed_layer_never_runs_a_stale_program():
@@ -403,7 +402,7 @@ def test_a_pending_backward_survives_the_recording():
 
 def test_a_program_that_differs_is_not_used(monkeypatch):
     model = Sequential([Dense(3, 2), Tanh()], seed=0)
-    monkeypatch.setattr(program.Step, "plain", lambda step: 0.0)
+    monkeypatch.setattr("minigrad.programs.tracing.steps.Step.plain", lambda step: 0.0)
     with pytest.warns(RuntimeWarning, match="Dense"):
         out = train(model, SGD(0.1), 2, 0, np.ones((4, 3)), np.zeros((4, 2)), loss=MeanSquaredError())
     monkeypatch.undo()
@@ -461,7 +460,7 @@ def test_a_single_number_is_divided_by_a_scalar():
     other, x, t = copy.deepcopy(model), np.ones((3, 1)), np.array([[0.2], [0.7], [0.4]])
     options = {"loss": BinaryCrossEntropy(), "batch_size": 1, "sample_weight": np.array([0.5, 1, 2])}
     assert_same_bits(train(model, SGD(0.3), 2, 0, x, t, **options), train(other, SGD(0.3), 2, 10**9, x, t, **options))
-    assert all(program.programs_of(model).made)
+    assert all(cache.programs_of(model).made)
 
 
 @pytest.mark.parametrize("cls", layer_classes(), ids=lambda cls: cls.__name__)
@@ -687,8 +686,8 @@ def test_memory_of_a_program_is_given_back_with_it():
 
 
 def test_what_runs_as_it_is_is_recorded_once(monkeypatch):
-    made, make = [], program.Programs._make
-    monkeypatch.setattr(program.Programs, "_make", lambda self, how: made.append(1) or make(self, how))
+    made, compiled = [], cache.Programs._compiled
+    monkeypatch.setattr(cache.Programs, "_compiled", lambda self, how: made.append(1) or compiled(self, how))
     model = Sequential([Dense(3, 4), body("self.n += 1", n=0)(4), Sequential([Dense(4, 2)])], seed=0)
     train(model, SGD(0.1), 5, 0, np.eye(6, 3), np.zeros((6, 2)), loss=MeanSquaredError(), batch_size=3)
     assert made == [1] and model[1].n == 10
@@ -777,7 +776,7 @@ def test_a_prediction_can_be_recorded_while_other_threads_predict(monkeypatch):
     model = Sequential([Dense(3, 4), Looking()], seed=0)
     model.predict(x)
     assert len(SEEN) > 2 and all(type(array) is np.ndarray for array in SEEN)
-    assert all(isinstance(kept, program.Forward) for kept in program.programs_of(model).made)
+    assert all(isinstance(kept, cache.Forward) for kept in cache.programs_of(model).made)
 
 
 @pytest.mark.parametrize("statement", ["pass", "x = x * random.random()"])
@@ -823,7 +822,7 @@ def test_training_leaves_the_programs_of_inference_as_they_are(monkeypatch):
     model, x = Sequential([Dense(3, 4), Tanh(), Dense(4, 2), Sigmoid()], seed=0), np.ones((5, 3))
     model.backward(model.forward(x))
     model.predict(x)
-    (kept,) = program.programs_of(model).made
+    (kept,) = cache.programs_of(model).made
     model.backward(model.forward(x[:2]))
     assert kept.holds()
 
@@ -847,46 +846,21 @@ def test_a_program_that_names_a_dtype_can_be_saved(tmp_path):
     subprocess.run([sys.executable, "-c", "import step; step.step()"], cwd=tmp_path, check=True)
 
 
-class Clock:
-    """Every look at it is a second later: so every step by hand takes one."""
-
-    def __init__(self):
-        self.seconds = itertools.count()
-
-    def perf_counter(self):
-        return float(next(self.seconds))
-
-
-@pytest.fixture
-def dear_recordings(monkeypatch):
-    """A recording takes 8 seconds, and saves half of each step after it."""
-    monkeypatch.setattr(program, "time", Clock())
-    monkeypatch.setattr(program, "price", lambda layers, size, step: 8.0)
-    monkeypatch.setattr(program, "SAVED", 0.5)
+@pytest.mark.parametrize(("epochs", "compiled"), [(7, False), (8, True), (None, True)])
+def test_a_step_is_compiled_where_enough_are_to_come(epochs, compiled, monkeypatch):
     monkeypatch.setattr(Model, "steps_by_hand", 4)
-
-
-@pytest.mark.parametrize(("epochs", "recorded"), [(9, False), (10, True)])
-def test_fit_records_where_the_steps_to_come_repay_it(epochs, recorded, dear_recordings):
-    model = Sequential([Dense(3, 2)], seed=0)
-    model.fit(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=SGD(0.1), epochs=epochs, batch_size=2)
-    assert bool(program.programs_of(model).made) is recorded
-
-
-def test_where_nobody_knows_how_long_recording_waits_until_as_much_would_repay_it(dear_recordings):
-    model, optimizer = Sequential([Dense(3, 2)], seed=0), SGD(0.1)
-    for epoch in model.epochs(np.ones((4, 3)), np.ones((4, 2)), loss=Huber(), optimizer=optimizer, batch_size=2):
-        optimizer.learning_rate *= 0.9
-        assert bool(program.programs_of(model).made) is (epoch.number > 8), "a rate that changes is no other program"
-        if epoch.number == 20:
-            break
-    (made,) = program.programs_of(model).made
-    assert made is not None
-
-
-@pytest.mark.parametrize("step", [1e-5, 1e-3, 0.1])
-def test_the_price_of_a_recording_is_no_more_than_hundreds_of_steps(step):
-    assert 30 * step < price(10, 10**6, step) < 1.0 + 100 * step
+    monkeypatch.setattr(cache, "REPAID", 3)
+    model, data = Sequential([Dense(3, 2)], seed=0), (np.ones((4, 3)), np.ones((4, 2)))
+    settings = {"loss": Huber(), "optimizer": SGD(0.1), "batch_size": 2}
+    if epochs is not None:  # of which the first two are made by hand
+        model.fit(*data, epochs=epochs, **settings)
+    else:
+        for epoch in model.epochs(*data, **settings):
+            settings["optimizer"].learning_rate *= 0.9  # a rate that changes is no other program
+            assert bool(cache.programs_of(model).made) is (epoch.number > 2)
+            if epoch.number == 5:
+                break
+    assert len(cache.programs_of(model).made) == compiled
 
 
 def test_a_program_serves_the_next_optimizer_of_the_same_settings(monkeypatch):
@@ -898,4 +872,4 @@ def test_a_program_serves_the_next_optimizer_of_the_same_settings(monkeypatch):
         for optimizer in (Adam(0.1), Adam(0.01), SGD(0.1), Adam(0.1)):
             model.fit(x, t, loss=Huber(), optimizer=optimizer, epochs=2, batch_size=4)
     assert_same_bits([models[0].theta], [models[1].theta])
-    assert len(program.programs_of(models[0]).made) == 2
+    assert len(cache.programs_of(models[0]).made) == 2

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.blas_threads import blas_threads, one_blas_thread
-from minigrad.data.blocks import taker
-from minigrad.data.examples import Batch, Batches, WeightedMean
+from minigrad.data.blocks import gather
+from minigrad.data.examples import Batches, WeightedMean
 from minigrad.model import Model
 from minigrad.optimizers import Optimizer
 from minigrad.parameter import Array
@@ -28,21 +28,14 @@ from minigrad.programs.ir.ops import Place, Program, Unwritable, Value
 from minigrad.programs.native import extension as executor
 from minigrad.programs.native.executable import Native
 from minigrad.programs.native.extension import feed, part_of, records
-from minigrad.programs.native.threads import Pace, helpers_start
+from minigrad.programs.native.threads import helpers_start
 from minigrad.programs.passes.buffers import Layout
 from minigrad.programs.runtime.compiling import make
-from minigrad.programs.runtime.row_tiling import same_in_one_thread
+from minigrad.programs.runtime.row_tiling import same_in_one_thread, work_of
 from minigrad.programs.tracing.steps import Inference, Step, set_coefficients
 
-WHOLE, IN_ONE_THREAD, IN_BLOCKS, DIVIDED = range(4)
-"""The ways to run a program: as it is, with one BLAS thread, in blocks of rows, natively by several threads.
-
-Where there are blocks, nothing else is as fast; where lines are divided, BLAS's own threads are not (measured).
-"""
-
-SETTLING, WAITING = 0.02, 0.15
-"""Seconds that do not count after a change of the way; more where BLAS's threads were at work, as they are in steps by
-hand: OpenBLAS's wait for more of it, busily, for 0.1, and stand in the way of others (100 times as slow, seen)."""
+THREADS_PAY = 1 << 24
+"""Multiplications of a step from which on BLAS's own threads may repay what waking them costs."""
 
 MOMENT = 0.04
 """Seconds that one native call takes at most, more or less: Ctrl-C is heard between two."""
@@ -72,14 +65,9 @@ class StepProgram(Program):
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
         self._guards, self._memory = made.guards, _memory_of(step.optimizer)
-        ways = [IN_BLOCKS] if self._blocks is not None else self._ways()
-        self._pace = Pace(ways, WAITING if WHOLE in ways else SETTLING, WAITING)
+        self._is_divided = self.native is not None and self.native.members > 1
+        self._one_thread = blas_threads() > 1 and work_of(self.ops) < THREADS_PAY and same_in_one_thread(self.ops)
         self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
-
-    def _ways(self) -> list[int]:
-        """The ways without blocks, what is most often the fastest first."""
-        alone = IN_ONE_THREAD if blas_threads() > 1 and same_in_one_thread(self.ops) else WHOLE
-        return [DIVIDED if self.native is not None and self.native.members > 1 else WHOLE, alone]
 
     @property
     def code(self) -> Code:
@@ -164,61 +152,48 @@ class StepProgram(Program):
         ]
         numpy_file.write(self, self.code, Path(path), "\n".join(about))
 
-    def run_one(self, batch: Batch, mean: WeightedMean) -> None:
-        """Replay the step for one batch that is at hand; `mean` learns its value."""
-        self._x[...], self._t[...] = batch.x, batch.t
-        if self._weights is not None:
-            self._weights[...] = batch.w
-        set_coefficients(self._optimizer, self._coefficients)
-        mean.add(self._function(), batch.weight)
-        self._optimizer.steps += 1
-
     def run(self, batches: Batches, mean: WeightedMean) -> None:
-        """Replay the step for one batch after another; `mean` learns their values.
+        """Make the step for one batch after another; `mean` learns their values.
 
         Batches without weight are passed over.
         """
-        x, table, into, at, size = batches.x, batches.table, self._x, self._t, batches.size
-        take, pick = taker(x, into), taker(table, at)
-        replay, optimizer = self._function, self._optimizer
-        changing = optimizer.changing or callable(optimizer.learning_rate)
-        set_coefficients(optimizer, self._coefficients)
-        share: float = size
-        total, weight = mean.total, mean.weight
+        with self._threads() as divided:
+            if self._natively and self._runs_whole(batches) and not (divided and self._blocks):
+                self._run_natively(batches, mean, divided)
+            else:
+                self._run_one_by_one(batches, mean, divided)
+
+    @contextmanager
+    def _threads(self) -> Iterator[bool]:
+        """In here BLAS has one thread where that leaves the same bits; gives whether our own threads share a step."""
+        shared = self._blocks is not None or (self._natively and self._is_divided and helpers_start())
+        with one_blas_thread() if shared or self._one_thread else nullcontext(False) as able:
+            yield shared and able
+
+    def _run_one_by_one(self, batches: Batches, mean: WeightedMean, divided: bool) -> None:
+        """With Python between the batches."""
+        optimizer, size = self._optimizer, batches.size
+        blocks, function = self._blocks if divided else None, self._function
+        if divided and blocks is None and self.native is not None:
+            function = self.native.divided
         weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
-        with self._fastest_way(len(batches.rows)) as way:
-            blocks = self._blocks if way == IN_BLOCKS else None
-            if blocks is None and self._natively and self._runs_whole(batches):
-                self._run_natively(batches, mean, divided=way == DIVIDED)
-                return
-            if way == DIVIDED and self.native is not None:
-                replay = self.native.divided
-            for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
-                if weights is not None and self._weights is not None:
-                    self._weights[...] = next(weights)
-                    share = float(self._weights.sum())
-                    if share == 0:
-                        continue
-                # What `gather` does, without its calls, which a step of one row would feel.
-                if pick is not None:
-                    pick(numbers, 0, at, "clip")
-                else:
-                    at[...] = table[numbers]
-                if changing:
-                    set_coefficients(optimizer, self._coefficients)
-                if blocks is not None:
-                    total += blocks(x, rows) * share
-                else:
-                    if take is not None:
-                        take(rows, 0, into, "clip")
-                    else:
-                        into[...] = x[rows]
-                    total += replay() * share
-                weight += share
-                optimizer.steps += 1
-                if not math.isfinite(total):
-                    break  # as the loop does: layers may refuse what is not finite
-        mean.total, mean.weight = total, weight
+        for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
+            share: float = size
+            if weights is not None and self._weights is not None:
+                self._weights[...] = next(weights)
+                share = float(self._weights.sum())
+                if share == 0:
+                    continue
+            gather(batches.table, numbers, self._t)
+            set_coefficients(optimizer, self._coefficients)
+            if blocks is not None:
+                mean.add(blocks(batches.x, rows), share)
+            else:
+                gather(batches.x, rows, self._x)
+                mean.add(function(), share)
+            optimizer.steps += 1
+            if not math.isfinite(mean.total):
+                break  # as the loop does: layers may refuse what is not finite
 
     @property
     def _natively(self) -> bool:
@@ -294,17 +269,6 @@ class StepProgram(Program):
             except Exception as failure:
                 return places[:step], failure
         return places, None
-
-    @contextmanager
-    def _fastest_way(self, amount: int) -> Iterator[int]:
-        """In here BLAS has the threads of the fastest way for so many rows; gives the way."""
-        way, begun = self._pace.way, time.perf_counter()
-        if way == DIVIDED and not (self._natively and helpers_start()):
-            way = WHOLE
-        with nullcontext(True) if way == WHOLE else one_blas_thread() as able:
-            yield way if able else WHOLE
-        if able:
-            self._pace.learn(time.perf_counter() - begun, amount)
 
 
 def _added(total: float, values: Array) -> float:

@@ -87,7 +87,7 @@ class StepInBlocks:
         for shares in _shares(self._panels, blas_threads()):
             self._shares, self._blocks = shares, [block for mine in shares for block in mine]
             before, rows, after = self._phases(ops)
-            if len(self._blocks) > 1 and _work(rows) >= MOSTLY * _work(ops):
+            if len(self._blocks) > 1 and work_of(rows) >= MOSTLY * work_of(ops):
                 break
         else:
             raise Undivided("too little of the work is done row by row")
@@ -301,7 +301,7 @@ def _contiguous(view: View) -> bool:
     return view.offset == 0 and [n * size for n in view.strides] == list(np.empty(view.shape, view.dtype).strides)
 
 
-def _work(ops: Sequence[Op]) -> int:
+def work_of(ops: Sequence[Op]) -> int:
     """The multiplications in products of matrices."""
     pairs = [op.inputs for op in ops if op.function is np.matmul and len(op.inputs[0].shape) == 2]
     return sum(a.shape[0] * a.shape[1] * b.shape[-1] for a, b in pairs)
@@ -314,9 +314,9 @@ def _panels(ops: Sequence[Op], rows: int) -> Panels:
     Raises Undivided.
     """
     sums = [op for op in ops if is_matrix_product(op) and op.inputs[1].shape[0] == rows]
-    if not sums or _work(ops) < WORTH_IT:
+    if not sums or work_of(ops) < WORTH_IT:
         raise Undivided("too little work")
-    largest = list(examples(max(sums, key=lambda op: _work([op]))))
+    largest = list(examples(max(sums, key=lambda op: work_of([op]))))
     for panels in ways_to_panel(rows):
         if _agree_in_panels(largest, panels):
             return panels
