@@ -18,7 +18,7 @@ from minigrad.programs.graph.numbers import Graph
 from minigrad.programs.graph.simplification import plain
 from minigrad.programs.ir.interpreter import interpret
 from minigrad.programs.ir.ops import Unwritable
-from minigrad.programs.runtime.compiling import make
+from minigrad.programs.runtime.compiling import compiled
 from minigrad.programs.tracing.steps import Inference
 from minigrad.programs.tracing.tracer import TraceError
 from minigrad.tables.columns import Column, NumberColumn, TextColumn
@@ -61,7 +61,7 @@ class Answering:
         x = np.zeros((1, *self.row_shape))
         try:
             self.model.predict(x)  # networks in it have then learned the shape of their rows, and are recorded, too
-            program = make(Inference(self.model, x), any_code=True).program
+            program = compiled(Inference(self.model, x), any_code=True).program
             self.graph: Graph = graph_of(program)
         except (TraceError, Unwritable) as error:
             raise OpenedError(f"{model!r} can't be exported like this: {error}") from error

@@ -18,7 +18,7 @@ from minigrad.programs.graph.numbers import Graph, Node
 from minigrad.programs.graph.simplification import plain
 from minigrad.programs.ir.interpreter import interpret
 from minigrad.programs.ir.ops import Unwritable
-from minigrad.programs.runtime.compiling import make
+from minigrad.programs.runtime.compiling import compiled
 from minigrad.programs.tracing.steps import Step, set_coefficients
 from minigrad.programs.tracing.tracer import TraceError
 from minigrad.training.dataset import Dataset, as_examples
@@ -73,7 +73,7 @@ class LaidStep:
     def _record(self, step: Step, x: Array, t: Array) -> None:
         try:
             with np.errstate(all="ignore"):  # it is tried on numbers at random, too
-                program = make(step, any_code=True).program
+                program = compiled(step, any_code=True).program
             self.graph: Graph = graph_of(program, drawn=True)
         except (TraceError, Unwritable) as error:
             raise OpenedError(f"this step can't be shown: {error}") from error

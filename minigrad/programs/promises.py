@@ -21,7 +21,7 @@ from minigrad.losses import MeanSquaredError
 from minigrad.optimizers import SGD
 from minigrad.parameter import Array, states_of, walk
 from minigrad.programs.ir.verification import same_bits
-from minigrad.programs.runtime.compiling import make
+from minigrad.programs.runtime.compiling import compiled
 from minigrad.programs.tracing.steps import Step
 from minigrad.programs.tracing.traceable import PLAIN, Unsure, content, is_ours
 from minigrad.programs.tracing.tracer import TraceError
@@ -63,7 +63,7 @@ def why_not_traced(layer: Layer, x: Array) -> str | None:
         model = Sequential([whole_copy(layer)], np.float64)
         y = whole_copy(model).forward(x)
         step = Step(Objective(model, MeanSquaredError()), SGD(0.1), x, np.zeros_like(y))
-        make(step, any_code=True)
+        compiled(step, any_code=True)
     except TraceError as error:
         return error.reason
     except Exception as error:  # such as of a layer that takes part of the numbers only, and no row of zeros

@@ -21,16 +21,16 @@ from minigrad.programs.ir.equations import Names
 from minigrad.programs.ir.memory import address
 from minigrad.programs.ir.ops import Op, Program, Unwritable, View
 from minigrad.programs.ir.verification import random_numbers, same_bits
-from minigrad.programs.native import extension as executor
+from minigrad.programs.native import extension
 from minigrad.programs.native.constants import Constants
-from minigrad.programs.native.extension import NotNative, own_loop
+from minigrad.programs.native.extension import Feeding, NotNative, feed, own_loop, part_of
 from minigrad.programs.native.fusion import without_unread
 from minigrad.programs.native.lowering import Lowering
-from minigrad.programs.native.panels import Panels, ways_to_panel
 from minigrad.programs.native.strides import Operand, spot_of
 from minigrad.programs.native.table import Row, table_of
 from minigrad.programs.native.work_sharing import divide, is_worth_dividing, parts_of
 from minigrad.programs.passes.buffers import Layout, lay_out
+from minigrad.programs.passes.panels import Panels, ways_to_panel
 
 PROMISE = "same bits"
 
@@ -148,13 +148,23 @@ class Native:
 
     def divided(self) -> Any:
         """Run the program once by several threads. To be called in `one_blas_thread`."""
-        if errors := self.run_divided(1, [None] * self.members, None):
-            executor.complain(errors)
+        if errors := extension.run_together(self.tables, 1, [None] * self.members, None):
+            extension.complain(errors)
         return self.result if self.result.shape else float(self.result)
 
-    def run_divided(self, batches: int, feeds: Sequence[Any], keeps: Any) -> int:
-        """The same for many batches; each thread has feeds of its own, and the first one keeps. Returns the errors."""
-        return executor.run_together(self.tables, batches, feeds, keeps)
+    def run(self, batches: int, gathered: Sequence[Feeding], alone: list[Any], losses: Array, shared: bool) -> int:
+        """Run a whole program for many batches, and keep what it returns; returns the floating-point errors.
+
+        `gathered` are (place, table, rows) of which each batch takes some rows, `alone` are feeds of the other places.
+        Where it is `shared` by threads, each gathers its part of the rows: to be called in `one_blas_thread`.
+        """
+        keeps = extension.records([feed(self.result, losses, None, 1)])
+        whole = [feed(*each, len(each[0])) for each in gathered]
+        if not shared:
+            return extension.run(self.table, batches, extension.records(whole + alone), keeps, None, self.before)
+        feeds = [[part_of(each, *part) for each in whole] for part in self.shares(len(gathered[0][0]))]
+        feeds[0] += alone
+        return extension.run_together(self.tables, batches, [extension.records(some) for some in feeds], keeps)
 
     def on(self, program: Program) -> Native:
         """The same for the same program on other arrays, in the same memory for results."""
@@ -170,7 +180,7 @@ class Native:
             for row in self.stretches[0].rows:
                 parts_of(row, self.members, self._product)  # which may take room
         bases = self._bases()
-        tables = [executor.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.made]
+        tables = [extension.raw_bytes(table_of(s.rows, bases)) for s in self.stretches if s.made]
         source = Source(self._array, Names(program.names))
         left, text = iter(tables), ["def step():"]
         begin = 0
@@ -189,7 +199,7 @@ class Native:
         self._before: Any = ...  # not known yet
         if self.members > 1:
             self._divided = divide(self.stretches[0].rows, self.members, bases, self._fed(), self._product)
-            self.tables: list[Any] = [executor.raw_bytes(table_of(rows, bases)) for rows in self._divided]
+            self.tables: list[Any] = [extension.raw_bytes(table_of(rows, bases)) for rows in self._divided]
 
     @property
     def before(self) -> Any:
@@ -197,7 +207,7 @@ class Native:
         if self._before is ...:
             bases = self._bases()
             shorter = without_unread(self.stretches[0].rows, bases) if self.whole else None
-            self._before = None if shorter is None else executor.raw_bytes(table_of(shorter, bases))
+            self._before = None if shorter is None else extension.raw_bytes(table_of(shorter, bases))
         return self._before
 
     def _bases(self) -> dict[int, int]:
@@ -210,7 +220,7 @@ class Native:
     def line_by_line(self) -> list[tuple[list[Op], Callable[[], None]]]:
         """Of a whole program the lines, one or two at a time, with the functions that run them, in turn."""
         bases = self._bases()
-        return [(ops, _running(executor.raw_bytes(table_of(rows, bases)))) for ops, rows in self.stretches[0].made]
+        return [(ops, _running(extension.raw_bytes(table_of(rows, bases)))) for ops, rows in self.stretches[0].made]
 
     def shares(self, count: int) -> list[tuple[int, int]]:
         """Which rows of a batch each thread gathers."""
@@ -299,18 +309,18 @@ def _same_in_parts(row: Row, parts: list[list[Row]], constants: Constants) -> bo
         apart.append(replace(each, spots=tuple(spots)))
     result = operands[-1]
     result[:] = 0
-    executor.run(executor.raw_bytes(table_of(apart[:1], rooms | bases)))
+    extension.run(extension.raw_bytes(table_of(apart[:1], rooms | bases)))
     whole = result.copy()
     result[:] = 0
     with one_blas_thread() as able:
         if able:
-            executor.run(executor.raw_bytes(table_of(apart[1:], rooms | bases)))
+            extension.run(extension.raw_bytes(table_of(apart[1:], rooms | bases)))
     return able and same_bits(whole, result)
 
 
 def function_of(ops: Iterable[Op], array_of: Callable[[View], Array]) -> Callable[[], None] | None:
     """A function that runs some lines on these arrays natively; None where one of them is Python's."""
-    if executor.refusal() is not None:
+    if extension.refusal() is not None:
         return None
     lowering, rows, homes = Lowering(tiles=True), list[Row](), dict[int, tuple[View, Array]]()
     try:
@@ -322,12 +332,12 @@ def function_of(ops: Iterable[Op], array_of: Callable[[View], Array]) -> Callabl
         return None
     bases = {memory: address(array) - spot_of(view)[1] for memory, (view, array) in homes.items()}
     bases |= lowering.constants.bases()
-    return _running(executor.raw_bytes(table_of(rows, bases)), (homes, lowering.constants.arrays))
+    return _running(extension.raw_bytes(table_of(rows, bases)), (homes, lowering.constants.arrays))
 
 
 def _running(table: memoryview, kept: Any = None) -> Callable[[], None]:
     """A function that runs a table. It keeps what the addresses in there belong to."""
-    run, complain = executor.run, executor.complain
+    run, complain = extension.run, extension.complain
 
     def native(table: memoryview = table, kept: Any = kept) -> None:
         if errors := run(table):
@@ -338,7 +348,7 @@ def _running(table: memoryview, kept: Any = None) -> Callable[[], None]:
 
 def write(program: Program, layout: Layout | None = None) -> Native:
     """The program as tables. Raises Unwritable where nothing of it can run natively."""
-    refusal = executor.refusal()
+    refusal = extension.refusal()
     if refusal is not None:
         raise Unwritable(program.ops[0], refusal)
     return Native(program, layout or lay_out(program))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -127,7 +127,7 @@ def own_loop(name: str) -> Loop:
     """A loop of native.c by its name."""
     if name not in _native.LOOPS:
         raise NotNative(f"there is no loop to {name}")
-    return Loop(_native.LOOPS[name], quiet=name.startswith(("copy", "turn")))
+    return Loop(_native.LOOPS[name], quiet=name.startswith(("copy", "turn", "gather")))
 
 
 def own_loops() -> dict[str, int]:
@@ -140,6 +140,10 @@ def raw_bytes(records: Array) -> memoryview:
     return records.view(np.uint8).data if records.size else memoryview(b"")
 
 
+Feeding: TypeAlias = tuple[Array, Array, Array]
+"""A place, a table, and the numbers of the rows that the place is given, batch after batch."""
+
+
 def feed(place: Array, table: Array, rows: Array | None, count: int) -> tuple[int, ...]:
     """A record of FEED: `count` rows of a table for each batch; `rows` says which, without it they run on."""
     size = prod(table.shape[1:]) * table.itemsize
@@ -149,7 +153,11 @@ def feed(place: Array, table: Array, rows: Array | None, count: int) -> tuple[in
 def part_of(whole: tuple[int, ...], start: int, stop: int) -> tuple[int, ...]:
     """A feed of only some rows of each batch."""
     place, table, rows, size, stride, _, each = whole
-    return place + start * size, table, rows + start * np.dtype(np.intp).itemsize, size, stride, stop - start, each
+    if rows:
+        rows += start * np.dtype(np.intp).itemsize
+    else:
+        table += start * stride
+    return place + start * size, table, rows, size, stride, stop - start, each
 
 
 def records(feeds: Sequence[tuple[int, ...]]) -> memoryview:

@@ -5,7 +5,7 @@
  * this file have the same signature and do what NumPy does without a loop (copies, casts), or what it does in two calls
  * or by a detour; whoever writes a table of lines has tried that their bits are NumPy's.
  *
- * Nothing here knows what a network is. `writers/native.py` fills the tables; `executor.py` has their layout as dtypes
+ * Nothing here knows what a network is. `executable.py` fills the tables; `extension.py` has their layout as dtypes
  * of NumPy, and this file tells it the sizes to compare.
  */
 
@@ -101,6 +101,28 @@ COPY(copy_2, 2)
 COPY(copy_4, 4)
 COPY(copy_8, 8)
 COPY(copy_16, 16)
+
+#if defined(__GNUC__)
+#define FETCH(address) __builtin_prefetch(address)
+#else
+#define FETCH(address) ((void)(address))
+#endif
+enum { AHEAD = 2, CACHE_LINE = 64 }; /* the row after the next one is on its way from memory while one is copied */
+
+/* Rows of a table by their numbers, one behind the other: strides are from one row to the next, and a row's bytes. */
+static int gather(void *context, char *const *data, const intptr_t *sizes, const intptr_t *strides, void *auxdata) {
+    const intptr_t *numbers = (const intptr_t *)data[0];
+    const intptr_t stride = strides[0], bytes = strides[1];
+    (void)context, (void)auxdata;
+    for (intptr_t n = 0; n < sizes[0]; n++) {
+        if (n + AHEAD < sizes[0]) {
+            const char *later = data[1] + numbers[n + AHEAD] * stride;
+            for (intptr_t byte = 0; byte < bytes; byte += CACHE_LINE) FETCH(later + byte);
+        }
+        memcpy(data[2] + n * bytes, data[1] + numbers[n] * stride, (size_t)bytes);
+    }
+    return 0;
+}
 
 /* A matrix laid out the other way round: what lies in columns comes to lie in rows, eight at a time. */
 #define TURN(name, type)                                                                                              \
@@ -323,6 +345,7 @@ static const struct {
     {"copy 4", copy_4},
     {"copy 8", copy_8},
     {"copy 16", copy_16},
+    {"gather", gather},
     {"turn float32", turn_float},
     {"turn float64", turn_double},
     {"cast bool float32", bool_float},
@@ -472,13 +495,6 @@ static int run_lines(const Line *lines, intptr_t count, Team *team, int *raised)
     }
     return 0;
 }
-
-#if defined(__GNUC__)
-#define FETCH(address) __builtin_prefetch(address)
-#else
-#define FETCH(address) ((void)(address))
-#endif
-enum { AHEAD = 2, CACHE_LINE = 64 }; /* the row after the next one is on its way from memory while one is copied */
 
 static void take(const Feed *feed, intptr_t batch, intptr_t batches) {
     const intptr_t first = batch * feed->each, end = (batches - 1) * feed->each + feed->count;

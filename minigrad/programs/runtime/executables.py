@@ -27,11 +27,11 @@ from minigrad.programs.ir.interpreter import interpret
 from minigrad.programs.ir.ops import Place, Program, Unwritable, Value
 from minigrad.programs.native import extension as executor
 from minigrad.programs.native.executable import Native
-from minigrad.programs.native.extension import feed, part_of, records
+from minigrad.programs.native.extension import feed
 from minigrad.programs.native.threads import helpers_start
 from minigrad.programs.passes.buffers import Layout
-from minigrad.programs.runtime.compiling import make
-from minigrad.programs.runtime.row_tiling import same_in_one_thread, work_of
+from minigrad.programs.passes.row_tiling import same_in_one_thread, work_of
+from minigrad.programs.runtime.compiling import compiled
 from minigrad.programs.tracing.steps import Inference, Step, set_coefficients
 
 THREADS_PAY = 1 << 24
@@ -53,19 +53,18 @@ class StepProgram(Program):
     """
 
     def __init__(self, step: Step, *, any_code: bool = False) -> None:
-        made = make(step, in_blocks=True, any_code=any_code)
+        made = compiled(step, any_code=any_code)
         super().__init__(**{field.name: getattr(made.program, field.name) for field in fields(Program)})
         self.opaque: dict[str, str] = made.opaque
         self.layout: Layout = made.layout
         self._code = made.code
-        self._blocks = made.blocks
+        self._tiled = made.tiled
         self.native = made.native if isinstance(made.native, Native) else None
         self._way = f"as Python: {made.native.why}" if isinstance(made.native, Unwritable) else str(made.native)
         set_coefficients(step.optimizer, step.coefficients)
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
         self._guards, self._memory = made.guards, _memory_of(step.optimizer)
-        self._is_divided = self.native is not None and self.native.members > 1
         self._one_thread = blas_threads() > 1 and work_of(self.ops) < THREADS_PAY and same_in_one_thread(self.ops)
         self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
 
@@ -95,7 +94,7 @@ class StepProgram(Program):
         """Work for an optimizer of the same settings, on its memory; False where that is not possible."""
         memory = _memory_of(optimizer)
         moved = [(old, new) for old, new in zip(self._memory, memory, strict=True) if old is not new]
-        if moved and self._blocks is not None:
+        if moved and self._tiled is not None:
             return False
         if moved or optimizer is not self._optimizer:
             new_of = {id(old): new for old, new in moved}
@@ -114,8 +113,8 @@ class StepProgram(Program):
 
     def __str__(self) -> str:
         source = f"{self.code.source.rstrip()}\n    # it runs {self._way}"
-        if self._blocks is not None:
-            source += f"\n    # fit makes this step in {self._blocks}, with the same bits"
+        if self._tiled is not None:
+            source += f"\n    # fit makes this step in {self._tiled}, with the same bits"
         return source
 
     def _repr_html_(self) -> str:
@@ -157,25 +156,25 @@ class StepProgram(Program):
 
         Batches without weight are passed over.
         """
-        with self._threads() as divided:
-            if self._natively and self._runs_whole(batches) and not (divided and self._blocks):
-                self._run_natively(batches, mean, divided)
+        with self._threads() as shared:
+            if self._natively and self._runs_whole(batches, casts=shared and self._tiled is not None):
+                self._run_natively(batches, mean, shared)
             else:
-                self._run_one_by_one(batches, mean, divided)
+                self._run_one_by_one(batches, mean, shared)
 
     @contextmanager
     def _threads(self) -> Iterator[bool]:
         """In here BLAS has one thread where that leaves the same bits; gives whether our own threads share a step."""
-        shared = self._blocks is not None or (self._natively and self._is_divided and helpers_start())
+        shares = self._tiled is not None or (self.native is not None and self.native.members > 1)
+        shared = shares and self._natively and helpers_start()
         with one_blas_thread() if shared or self._one_thread else nullcontext(False) as able:
             yield shared and able
 
-    def _run_one_by_one(self, batches: Batches, mean: WeightedMean, divided: bool) -> None:
+    def _run_one_by_one(self, batches: Batches, mean: WeightedMean, shared: bool) -> None:
         """With Python between the batches."""
-        optimizer, size = self._optimizer, batches.size
-        blocks, function = self._blocks if divided else None, self._function
-        if divided and blocks is None and self.native is not None:
-            function = self.native.divided
+        optimizer, size, function = self._optimizer, batches.size, self._function
+        if shared and self.native is not None:
+            function = self._tiled or self.native.divided
         weights = None if batches.weights is None else iter(batches.weights.reshape(-1, size))
         for rows, numbers in zip(batches.rows.reshape(-1, size), batches.numbers.reshape(-1, size), strict=True):
             share: float = size
@@ -184,13 +183,10 @@ class StepProgram(Program):
                 share = float(self._weights.sum())
                 if share == 0:
                     continue
+            gather(batches.x, rows, self._x)
             gather(batches.table, numbers, self._t)
             set_coefficients(optimizer, self._coefficients)
-            if blocks is not None:
-                mean.add(blocks(batches.x, rows), share)
-            else:
-                gather(batches.x, rows, self._x)
-                mean.add(function(), share)
+            mean.add(function(), share)
             optimizer.steps += 1
             if not math.isfinite(mean.total):
                 break  # as the loop does: layers may refuse what is not finite
@@ -205,18 +201,20 @@ class StepProgram(Program):
         """What makes the step."""
         return self.native.function if self.native is not None and self._natively else self.code.function
 
-    def _runs_whole(self, batches: Batches) -> bool:
-        """Whether no Python is needed between such batches: rows can be copied as they are, and are there."""
-        gathered = [(batches.x, batches.rows, self._x), (batches.table, batches.numbers, self._t)]
+    def _runs_whole(self, batches: Batches, casts: bool) -> bool:
+        """Whether no Python is needed between such batches: rows are there, and of the places' types but for x."""
+        gathered = [(batches.table, batches.numbers, self._t), (batches.x, batches.rows, self._x)]
+        types = [array.dtype == place.dtype for array, _, place in gathered]
         return (
             self.native is not None
             and self.native.whole
-            and all(array.dtype == place.dtype and array[0].flags.c_contiguous for array, _, place in gathered)
+            and (all(types) or (casts and types[0] and batches.x.dtype.kind == "f"))
+            and all(array[0].flags.c_contiguous for array, _, _ in gathered)
             and all(rows.min() >= 0 and rows.max() < len(array) for array, rows, _ in gathered)
         )
 
-    def _run_natively(self, batches: Batches, mean: WeightedMean, divided: bool) -> None:
-        """Many batches in one call of the extension, but no more than take `MOMENT`; `divided` among threads or not."""
+    def _run_natively(self, batches: Batches, mean: WeightedMean, shared: bool) -> None:
+        """Many batches in one call of the extension, but no more than take `MOMENT`; `shared` by threads or not."""
         native, optimizer, size = self.native, self._optimizer, batches.size
         assert native is not None
         rows, numbers = (np.asarray(n, np.intp).reshape(-1, size) for n in (batches.rows, batches.numbers))
@@ -238,15 +236,10 @@ class StepProgram(Program):
                 alone.append(feed(self._weights, weights[begin:end].reshape(-1), None, size))
             gathered = [(self._x, batches.x, rows[begin:end]), (self._t, batches.table, numbers[begin:end])]
             losses = np.empty(end - begin, native.result.dtype)
-            keeps = records([feed(native.result, losses, None, 1)])
-            if divided:
-                parts = native.shares(size)
-                feeds = [[part_of(feed(*each, size), *part) for each in gathered] for part in parts]
-                feeds[0] += alone
-                errors = native.run_divided(end - begin, [records(some) for some in feeds], keeps)
+            if shared and self._tiled is not None:
+                errors = self._tiled.run(end - begin, gathered, alone, losses)
             else:
-                alone += [feed(*each, size) for each in gathered]
-                errors = executor.run(native.table, end - begin, records(alone), keeps, None, native.before)
+                errors = native.run(end - begin, gathered, alone, losses, shared)
             mean.total = _added(mean.total, losses * shares[begin:end])
             mean.weight = _added(mean.weight, shares[begin:end])
             optimizer.steps += end - begin
@@ -292,7 +285,7 @@ class Forward:
 
     def __init__(self, model: Model, x: Array) -> None:
         work = Inference(model, x)
-        made = make(work)
+        made = compiled(work)
         self._x, self._thread, self._guards = work.inputs[0], threading.get_ident(), made.guards
         self.native: Native | None = made.native if isinstance(made.native, Native) else None
         self._function: Callable[[], Any] = made.function

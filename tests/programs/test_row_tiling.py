@@ -1,4 +1,4 @@
-"""A step in blocks of rows, by several threads, leaves the bits that the layers leave, wherever it is cut."""
+"""A step in tiles of rows, by several threads, leaves the bits that the layers leave, wherever it is cut."""
 
 import itertools
 import os
@@ -15,7 +15,6 @@ from minigrad import (
     BatchNorm,
     BinaryCrossEntropy,
     Dense,
-    Dropout,
     Layer,
     LayerNorm,
     MeanSquaredError,
@@ -29,44 +28,45 @@ from minigrad import (
 from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.model import Model
 from minigrad.programs.native import threads
-from minigrad.programs.native.panels import in_panels
 from minigrad.programs.native.threads import share
-from minigrad.programs.runtime import cache as program, compiling as making, row_tiling as blocks
-from minigrad.programs.runtime.compiling import make
-from minigrad.programs.runtime.row_tiling import StepInBlocks, Undivided
+from minigrad.programs.passes import row_tiling
+from minigrad.programs.passes.panels import in_panels
+from minigrad.programs.passes.row_tiling import Untiled
+from minigrad.programs.runtime import cache, compiling
+from minigrad.programs.runtime.compiling import compiled
 from minigrad.programs.tracing.steps import Step
 from tests.systems import posix
 
 pytestmark = pytest.mark.usefixtures("several_blas_threads")
 
 
-def written(step, monkeypatch):
-    """What is made of a step, and whether there were blocks before they were tried."""
+def tried(step, monkeypatch):
+    """What a step compiles to, and whether there were tiles before they were tried."""
     made = []
 
-    def blocks_of(program):
+    def tiling_of(program):
         made.append("an error")
         try:
-            blocks = StepInBlocks(program)
-        except Undivided:
+            tiling = row_tiling.tile_rows(program)
+        except Untiled:
             made[-1] = False
             raise
         made[-1] = True
-        return blocks
+        return tiling
 
-    monkeypatch.setattr(making, "StepInBlocks", blocks_of)
-    return make(step, in_blocks=True), made[0]
+    monkeypatch.setattr(compiling, "tile_rows", tiling_of)
+    return compiled(step), (*made, False)[0]  # where Python is needed between ops, nobody asks for tiles
 
 
 @st.composite
 def steps(draw):
     """(a step on few rows, where to cut them)"""
     widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4))
-    between = [*ACTIVATIONS, LayerNorm, BatchNorm, lambda width: Dropout(0.5, seed=1)]
+    between = [*ACTIVATIONS, LayerNorm, BatchNorm]
     layers = []
     for i, o in itertools.pairwise(widths):
         kind = draw(st.sampled_from(between))
-        takes_width = kind in (LayerNorm, BatchNorm, between[-1])
+        takes_width = kind in (LayerNorm, BatchNorm)
         layers += [Dense(i, o, bias=draw(st.booleans())), kind(o) if takes_width else kind()]
     loss = draw(st.sampled_from(LOSSES))
     if loss in LAST:
@@ -83,16 +83,16 @@ def steps(draw):
 
 
 @given(steps(), st.integers(1, 3), st.integers(1, 3))
-def test_blocks_leave_the_same_bits_wherever_they_are_cut(given_step, workers, together):
+def test_tiles_leave_the_same_bits_wherever_they_are_cut(given_step, workers, together):
     step, panels = given_step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "_panels", lambda lines, rows: panels)
-        patch.setattr(blocks, "blas_threads", lambda: workers)
-        patch.setattr(blocks, "PANELS_IN_A_BLOCK", together)
-        patch.setattr(blocks, "MOSTLY", 0)
-        found, made = written(step, patch)
-    event(f"blocks: {made}")
-    assert made == (found.blocks is not None)
+        patch.setattr(row_tiling, "_panels", lambda lines, rows: panels)
+        patch.setattr(row_tiling, "blas_threads", lambda: workers)
+        patch.setattr(row_tiling, "PANELS_IN_A_TILE", together)
+        patch.setattr(row_tiling, "MOSTLY", 0)
+        found, made = tried(step, patch)
+    event(f"tiles: {made}")
+    assert made == (found.tiled is not None)
 
 
 def digits_like(rows, dtype):
@@ -106,9 +106,9 @@ def network(dtype):
 
 @pytest.mark.parametrize("rows", [1100, 2000, 3001])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_training_in_blocks_is_the_plain_path_bit_for_bit(dtype, rows, monkeypatch):
-    monkeypatch.setattr(blocks, "WORTH_IT", 0)
-    monkeypatch.setattr(blocks, "blas_threads", lambda: 2)
+def test_training_in_tiles_is_the_plain_path_bit_for_bit(dtype, rows, monkeypatch):
+    monkeypatch.setattr(row_tiling, "WORTH_IT", 0)
+    monkeypatch.setattr(row_tiling, "blas_threads", lambda: 2)
     monkeypatch.setattr(Model, "steps_by_hand", 1)
     x, labels = digits_like(rows, dtype)
     model, plain = network(dtype), network(dtype)
@@ -122,18 +122,17 @@ def test_training_in_blocks_is_the_plain_path_bit_for_bit(dtype, rows, monkeypat
             other.step(plain.theta, plain.dtheta)
     assert history.loss == losses
     np.testing.assert_array_equal(model.theta, plain.theta)
-    (made,) = program.programs_of(model).made
-    if made._blocks is None:
+    (made,) = cache.programs_of(model).made
+    if made._tiled is None:
         pytest.skip("BLAS: it adds up in panels that are not known here")
-    rows_of_blocks = [rows for task in made._blocks._tasks for rows, _, _ in task]
-    assert str(made).endswith(
-        f"{len(rows_of_blocks)} blocks of rows by {len(made._blocks._tasks)} threads, with the same bits"
-    )
-    assert [rows_of_blocks[0].start, *(rows.stop for rows in rows_of_blocks)][:: len(rows_of_blocks)] == [0, rows]
+    shares = made._tiled._tiling.shares
+    tiles = [tile for mine in shares for tile in mine]
+    assert str(made).endswith(f"{len(tiles)} tiles of rows by {len(shares)} threads, with the same bits")
+    assert [tiles[0].start, *(tile.stop for tile in tiles)][:: len(tiles)] == [0, rows]
 
 
 def test_rows_of_any_dtype_and_memory_order_train_alike(monkeypatch):
-    monkeypatch.setattr(blocks, "WORTH_IT", 0)
+    monkeypatch.setattr(row_tiling, "WORTH_IT", 0)
     monkeypatch.setattr(Model, "steps_by_hand", 1)
     x, labels = digits_like(1100, np.float32)
     thetas = []
@@ -149,17 +148,17 @@ def test_rows_of_any_dtype_and_memory_order_train_alike(monkeypatch):
 @pytest.mark.parametrize("panels", [[(0, 5), (5, 9), (9, 12)], [(0, 6), (6, 12)]])
 def test_what_needs_all_rows_waits_for_them(panels, monkeypatch):
     """Batch normalization needs the mean of all rows in the middle of the forward pass: the rest comes after."""
-    monkeypatch.setattr(blocks, "blas_threads", lambda: 2)
-    monkeypatch.setattr(blocks, "_panels", lambda lines, rows: panels)
+    monkeypatch.setattr(row_tiling, "blas_threads", lambda: 2)
+    monkeypatch.setattr(row_tiling, "_panels", lambda lines, rows: panels)
     layers = [Dense(3, 4), BatchNorm(4), Tanh(), Dense(4, 2)]
     step = Step(
         Objective(Sequential(layers, seed=0), MeanSquaredError()), SGD(), np.ones((12, 3), "f"), np.ones((12, 2), "f")
     )
-    found, made = written(step, monkeypatch)
-    assert made is False and found.blocks is None, "most of the work would be done in one thread"
-    monkeypatch.setattr(blocks, "MOSTLY", 0)
-    found, made = written(step, monkeypatch)
-    assert made is True and found.blocks is not None
+    found, made = tried(step, monkeypatch)
+    assert made is False and found.tiled is None, "most of the work would be done in one thread"
+    monkeypatch.setattr(row_tiling, "MOSTLY", 0)
+    found, made = tried(step, monkeypatch)
+    assert made is True and found.tiled is not None
 
 
 class MinusFirst(Layer):
@@ -171,7 +170,7 @@ class MinusFirst(Layer):
         return x - x[0]
 
     def backward(self, dy):
-        dx = dy.copy()
+        dx = dy * 1
         dx[0] = dx[0] - dy.sum(axis=0)
         return dx
 
@@ -224,28 +223,29 @@ class Turned(Scaled):
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_a_layer_that_mixes_rows_or_is_as_wide_as_the_batch_is_right(layer, first, monkeypatch):
-    monkeypatch.setattr(blocks, "_panels", lambda lines, rows: [(0, 4), (4, 8), (8, rows)])
-    monkeypatch.setattr(blocks, "PANELS_IN_A_BLOCK", 1)
-    monkeypatch.setattr(blocks, "MOSTLY", 0)
+    monkeypatch.setattr(row_tiling, "_panels", lambda lines, rows: [(0, 4), (4, 8), (8, rows)])
+    monkeypatch.setattr(row_tiling, "PANELS_IN_A_TILE", 1)
+    monkeypatch.setattr(row_tiling, "MOSTLY", 0)
     x = np.ones((12, 12), "f")  # rows that are alike would hide a mistake from the trial
     layers = [layer(), Dense(12, 3)] if first else [Dense(12, 12), layer(), Dense(12, 3)]
     step = Step(Objective(Sequential(layers, seed=0), MeanSquaredError()), SGD(), x, np.ones((12, 3), "f"))
-    found, made = written(step, monkeypatch)
-    assert made is True and found.blocks is not None
+    found, made = tried(step, monkeypatch)
+    assert made is True and found.tiled is not None
     rng = np.random.default_rng(0)
     x, step.t[...] = rng.normal(size=(12, 12)).astype("f"), rng.normal(size=(12, 3))
     left = []
-    for run in (lambda: found.blocks(x, np.arange(12)), found.function):
+    for run in (found.tiled, found.function):
         step.model.theta[...] = np.linspace(-1, 1, step.model.theta.size)
         step.x[...] = x
-        left.append((run(), step.model.theta.copy()))
+        with one_blas_thread():
+            left.append((run(), step.model.theta.copy()))
     assert left[0][0] == left[1][0]
     np.testing.assert_array_equal(left[0][1], left[1][1])
 
 
 def test_another_number_of_blas_threads_is_another_program(monkeypatch):
     monkeypatch.setattr(Model, "steps_by_hand", 1)
-    monkeypatch.setattr(blocks, "WORTH_IT", 0)
+    monkeypatch.setattr(row_tiling, "WORTH_IT", 0)
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(1100, 100)).astype("f"), rng.normal(size=(1100, 32)).astype("f")
 
@@ -268,12 +268,14 @@ def test_another_number_of_blas_threads_is_another_program(monkeypatch):
 
 
 def test_shares_of_the_work_are_even():
-    assert list(map(len, blocks._even(12, 2))) == [6, 6]
-    assert list(map(len, blocks._even(7, 3))) == [2, 2, 3]
-    assert list(map(len, blocks._even(2, 5))) == [1, 1]
+    assert list(map(len, row_tiling._even(12, 2))) == [6, 6]
+    assert list(map(len, row_tiling._even(7, 3))) == [2, 2, 3]
+    assert list(map(len, row_tiling._even(2, 5))) == [1, 1]
     bounds = [(10 * n, 10 * n + 10) for n in range(7)]
-    even, full = ([[block.stop - block.start for block in share] for share in way] for way in blocks._shares(bounds, 2))
-    assert even == [[30], [20, 20]] and full == [[30], [30, 10]]
+    even, full = (
+        [[block.stop - block.start for block in share] for share in way] for way in row_tiling._shares(bounds, 2)
+    )
+    assert even == [[10, 20], [20, 20]] and full == [[20, 20], [20, 10]]
 
 
 def test_panels_are_openblas_s():
