@@ -14,7 +14,7 @@ def merge_common_subexpressions(program: Program) -> Program:
     seen: dict[Any, Value] = {}
     kept, now = list[Op](), Substitution()
     for op in program.ops:
-        op = op.with_views(now.view)
+        op = now.op(op)
         made = op.out.value
         if op.fresh and op.pure and made not in changed:
             what = type(op), op.function, _key(op.inputs), _key(op.options), op.out.place[1:], made.dtype

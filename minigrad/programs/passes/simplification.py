@@ -13,7 +13,7 @@ def simplify(program: Program) -> Program:
     changed = {view.value.follows for op in program.ops for view in op.writes}
     kept, now = list[Op](), Substitution()
     for op in program.ops:
-        op = op.with_views(now.view)
+        op = now.op(op)
         if (isinstance(op, Copy) and _copies_itself(op)) or (
             op.fresh and _divides_by_one(op) and not {op.out.value, op.inputs[0].value} & changed
         ):

@@ -18,16 +18,21 @@ class Substitution:
         self._stands_for[value] = by
 
     def value(self, value: Value) -> Value:
-        """What is to be read in place of a value."""
+        """What is to be read in place of a value, of which earlier versions have been asked for before."""
         while value in self._stands_for:
             value = self._stands_for[value]
-        if value.follows is not None and (before := self.value(value.follows)) is not value.follows:
-            self._stands_for[value] = value = replace(value, follows=before)
+        if value.follows in self._stands_for:
+            self._stands_for[value] = value = replace(value, follows=self.value(value.follows))
         return value
 
     def view(self, view: View) -> View:
         """The same elements of what is to be read in place of a view's value."""
         return view.of(self.value(view.value))
+
+    def op(self, op: Op) -> Op:
+        """The same op on what is to be read."""
+        same = all(self.value(view.value) is view.value for view in (*op.reads, *op.writes))
+        return op if same else op.with_views(self.view)
 
     def applied(self, program: Program, ops: list[Op]) -> Program:
         """The program with these ops, its result, lasting values and names as they are now."""
