@@ -27,6 +27,7 @@ from minigrad import (
 )
 from minigrad.blas_threads import blas_threads, one_blas_thread
 from minigrad.model import Model
+from minigrad.programs import native_available
 from minigrad.programs.native import threads
 from minigrad.programs.native.threads import share
 from minigrad.programs.passes import row_tiling
@@ -38,6 +39,7 @@ from minigrad.programs.tracing.steps import Step
 from tests.systems import posix
 
 pytestmark = pytest.mark.usefixtures("several_blas_threads")
+native_only = pytest.mark.skipif(not native_available(), reason="native: not in use here")
 
 
 def tried(step, monkeypatch):
@@ -145,6 +147,7 @@ def test_rows_of_any_dtype_and_memory_order_train_alike(monkeypatch):
         np.testing.assert_array_equal(theta, thetas[0])
 
 
+@native_only
 @pytest.mark.parametrize("panels", [[(0, 5), (5, 9), (9, 12)], [(0, 6), (6, 12)]])
 def test_what_needs_all_rows_waits_for_them(panels, monkeypatch):
     """Batch normalization needs the mean of all rows in the middle of the forward pass: the rest comes after."""
@@ -218,6 +221,7 @@ class Turned(Scaled):
         return (x.T * self.scale[:, None]).T
 
 
+@native_only
 @pytest.mark.parametrize(
     "layer", [lambda: MinusFirst(), lambda: MinusFirstRows(), lambda: Scaled(12), lambda: Turned(12)]
 )
