@@ -47,7 +47,7 @@ def run(capsys, *arguments):
 @pytest.mark.parametrize("sampled", [600, 10_000])
 def test_a_folder_is_learned_from_in_pieces_and_answered_piece_by_piece(folder, sampled, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(larger, "SAMPLED", sampled)
-    train = ["train", folder, "--target", "kind", "--drop", "volume", "--epochs", 8, "--json"]
+    train = ["train", folder, "--target", "kind", "--drop", "volume", "--hidden", 64, "--epochs", 8, "--json"]
     told = json.loads(run(capsys, *train, "--out", tmp_path / "trees"))
     assert told["held_out_accuracy"] > 0.75
     expected = json.loads(run(capsys, "evaluate", tmp_path / "trees", folder.parent / "all.parquet", "--json"))
@@ -131,6 +131,15 @@ def test_rows_that_belong_with_the_held_out_ones_are_not_trained_on(option, colu
     assert finally_.blocks.rows() == ROWS
 
 
+def test_settings_are_chosen_by_the_sample_and_all_rows_are_trained_on(folder, capsys, monkeypatch):
+    monkeypatch.setattr(larger, "SAMPLED", 500)
+    told = json.loads(run(capsys, "train", folder, "--target", "volume", "--tune", 2, "--json"))
+    assert told["tuned"]["tried"] == 2 and told["held_out_r2"] > 0.9
+    told = json.loads(run(capsys, "train", folder, "--target", "volume", "--json"))
+    assert told["chosen"]["parts"] >= 1 and told["settings"]["hidden"] == [] and told["held_out_r2"] > 0.99
+    assert any("of all 2,000 are trained on" in note for note in told["notes"]) and told["epochs"] > 9
+
+
 def test_several_networks_and_a_final_one_are_of_all_rows(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(larger, "SAMPLED", 600)
     train = ["train", folder, "--target", "volume", "--split-by", "day", "--epochs", 3, "--ensemble", 2, "--final"]
@@ -142,7 +151,6 @@ def test_several_networks_and_a_final_one_are_of_all_rows(folder, tmp_path, caps
 WRONG = {
     "no target": (["train", "FOLDER"], "name the column to predict"),
     "mistyped": (["train", "FOLDER", "--target", "kinds"], "no column 'kinds' to predict"),
-    "tuned": (["train", "FOLDER", "--target", "kind", "--tune", "3"], "--tune needs all rows at once"),
     "no order": (
         ["train", "FOLDER", "--target", "kind", "--split-by", "soil"],
         "it takes dates or numbers",

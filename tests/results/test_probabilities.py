@@ -14,8 +14,6 @@ from minigrad.results.report import as_json, summary
 from tests.results.pages import written
 from tests.results.trained import blobs, classified, regressed, result
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 
 def rare(rows=1500, strength=1.0, seed=0):
     """Rows of which one in twelve is a "yes"; the first column says something of which, by its `strength`."""
