@@ -56,8 +56,8 @@ def quick_command():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("minigrad.results.baselines.boosting_installed", lambda: False)
         patch.setattr("minigrad.tables.settings.STEPS", 500)
-        patch.setattr("minigrad.results.bootstrap.LEAST", 40)
-        patch.setattr("minigrad.results.bootstrap.MOST", 40)
+        patch.setattr("minigrad.results.intervals.LEAST", 40)
+        patch.setattr("minigrad.results.intervals.MOST", 40)
         yield
 
 

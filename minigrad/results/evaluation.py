@@ -16,10 +16,8 @@ from minigrad.plots import first_weights, image_side
 from minigrad.results.baselines import Rival, Simple, class_rivals, is_linear, number_rivals
 from minigrad.results.cautions import find_cautions
 from minigrad.results.duplicates import Hashes
-from minigrad.results.errors import number_figures
-from minigrad.results.intervals import conformal
+from minigrad.results.intervals import conformal, measured, number_figures, ranking, rarer, trade_offs
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Interval, Mistake, Regression, mean_interval
-from minigrad.results.probabilities import measured, ranking, rarer, trade_offs
 from minigrad.sequential import Sequential
 from minigrad.training.history import History
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from minigrad.results import baselines, bootstrap
+from minigrad.results import baselines, intervals
 
 
 @pytest.fixture(autouse=True)
 def quicker(monkeypatch):
-    monkeypatch.setattr(bootstrap, "MOST", bootstrap.LEAST)
+    monkeypatch.setattr(intervals, "MOST", intervals.LEAST)
     monkeypatch.setattr(baselines, "boosting_installed", lambda: False)
 
 

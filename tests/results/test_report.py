@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad.command.main import main
-from minigrad.results import bootstrap
+from minigrad.results import intervals
 from minigrad.results.messages import amount
 from minigrad.results.report import as_json, summary
 from tests.results.pages import Page, written
@@ -55,8 +55,8 @@ def test_prices_are_told_in_full(tmp_path):
 
 
 def test_train_writes_the_report(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bootstrap, "LEAST", 20)
-    monkeypatch.setattr(bootstrap, "MOST", 20)
+    monkeypatch.setattr(intervals, "LEAST", 20)
+    monkeypatch.setattr(intervals, "MOST", 20)
     folder = tmp_path / "new"
     arguments = ["train", "digits", "--json", "--epochs", "2", "--hidden", "5", "--out", str(folder), "--seeds", "2"]
     assert main(arguments) == 0
