@@ -7,7 +7,6 @@ engine of ENGINES is missing, and the run ends with a line that says so: `pytest
 no module, a reason that begins with the engine's name, as in `pytest.skip("BLAS: adds up in another way")`.
 """
 
-import importlib.util
 import os
 import re
 from collections import Counter
@@ -54,16 +53,11 @@ def quick_command():
 
     A fixture that runs the command asks for this one.
     """
-    find = importlib.util.find_spec
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            importlib.util, "find_spec", lambda name, *more: None if name == "matplotlib" else find(name, *more)
-        )
         patch.setattr("minigrad.results.baselines.boosting_installed", lambda: False)
-        patch.setattr("minigrad.results.baselines.BASELINE_STEPS", 300)
         patch.setattr("minigrad.tables.settings.STEPS", 500)
-        patch.setattr("minigrad.results.bootstrap.LEAST", 40)
-        patch.setattr("minigrad.results.bootstrap.MOST", 40)
+        patch.setattr("minigrad.results.intervals.LEAST", 40)
+        patch.setattr("minigrad.results.intervals.MOST", 40)
         yield
 
 

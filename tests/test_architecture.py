@@ -20,16 +20,16 @@ from minigrad.programs import native_available
 
 LIMITS = {
     # figure: (limit, goal)
-    "code lines: the whole package": (36_620, 25_500),
+    "code lines: the whole package": (36_750, 25_500),
     "code lines: testing": (9_750, 4_800),
     "code lines: programs": (5_200, 3_700),
-    "code lines: command": (1_400, 1_400),
-    "code lines: data, tables and results": (7_410, 6_000),
+    "code lines: command": (1_410, 1_400),
+    "code lines: data, tables and results": (7_470, 6_000),
     "code lines: top level": (1_430, None),
     "code lines: configured": (352, None),
     "code lines: layer": (250, None),
     "code lines: derivation": (1_950, 1_500),
-    "code lines: training": (1_640, None),
+    "code lines: training": (1_700, None),
     "code lines: layers": (1_510, None),
     "code lines: onnx": (1_370, None),
     "code lines: pages": (1_020, None),
@@ -42,8 +42,7 @@ LIMITS = {
     "code lines: interop": (250, None),
     "code lines: webpage": (121, None),
     "code lines of the largest file": (363, 300),
-    "files": (336, 230),
-    "files in a folder: results": (19, 16),
+    "files": (333, 230),
     "floors, by imports at the start": (11, 11),
     "floors, by all imports": (11, None),
     "files in a circle": (18, 0),
@@ -54,7 +53,7 @@ LIMITS = {
     "fit with its program: lines that run": (1_802, 1_400),
     "fit with its program: files": (57, 38),
     "files in a folder: testing/naming": (28, None),
-    "modules with a private name": (12, None),
+    "modules with a private name": (11, None),
 }
 IN_A_FOLDER = 16
 MORE_IN_A_FOLDER = {TOP: 20, "layers": 24, "losses": 24, "optimizers": 24}  # the public modules; a page for each

@@ -109,7 +109,6 @@ def test_the_readmes_commands_run_as_written_one_after_the_other(tmp_path, monke
     monkeypatch.setattr(command_settings, "EPOCHS", 20)  # that they run is asked here, not how good the network is
     monkeypatch.setattr(command_settings, "STEPS", 140)
     monkeypatch.setattr(baselines, "boosting_installed", lambda: False)
-    monkeypatch.setattr(baselines, "BASELINE_STEPS", 300)
     commands = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
     commands = [shlex.split(line, comments=True) for line in commands if line.startswith("minigrad ")]
     tried = [words[1:] for words in commands if "digits.xlsx" not in words]

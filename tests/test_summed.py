@@ -6,8 +6,6 @@ from hypothesis import given, strategies as st
 
 from minigrad import metrics
 from minigrad.metrics.streaming import ClassSums, NumberSums
-from minigrad.results.probabilities import measured
-from minigrad.results.streaming import class_measures, number_measures
 
 
 def cut(draw, rows):
@@ -52,31 +50,6 @@ def test_classes_by_pieces_are_those_of_all_rows(data, count, rows, seed, sharp)
     for k in range(count):
         exact, bound = metrics.roc_auc_score(codes == k, p[:, k]), sums.auc_bound(k)
         assert sums.ranking(k)["auc"] == pytest.approx(exact, abs=bound + 1e-12, nan_ok=True)
-
-
-def test_intervals_of_sums_are_those_of_the_rows():
-    rng = np.random.default_rng(0)
-    codes = (rng.random(4000) < 0.1).astype(int)
-    p = 1 / (1 + np.exp(2 - 2 * codes - rng.normal(size=4000)))
-    p = np.column_stack([1 - p, p])
-    sums = ClassSums([False, True])
-    sums.add(codes == 1, p[:, 1:])
-    expected, _ = measured(codes, p, [np.tile([1 - codes.mean(), codes.mean()], (4000, 1))], 1, 0)
-    numbers, t = NumberSums(3.0), rng.normal(size=4000) + 3
-    numbers.add(t, t + rng.normal(size=4000))
-    from minigrad.results.errors import number_figures
-
-    answers = t + np.random.default_rng(1).normal(size=4000)
-    numbers = NumberSums(t.mean())
-    numbers.add(t, answers)
-    whole = number_figures(t[:, None], answers[:, None], [np.full((4000, 1), t.mean())], 0)
-    for own, others in ((class_measures(sums, 1), expected), (number_measures(numbers), whole.measures)):
-        assert [each.key for each in own] == [each.key for each in others]
-        for one, other in zip(own, others, strict=True):
-            assert one.value == pytest.approx(other.value, abs=2e-4)
-            assert one.chance == pytest.approx(other.chance, abs=1e-9)
-            for found, exact in ((one.interval, other.interval), (one.gain, other.gain)):
-                assert found == pytest.approx(exact, abs=0.2 * (exact[1] - exact[0])), one.key
 
 
 def test_what_is_wrong_is_said():

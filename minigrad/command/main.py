@@ -14,29 +14,27 @@ import errno
 import io
 import os
 import sys
+from importlib import import_module
 
 from minigrad.command.interrupt import INTERRUPTED, usual
-from minigrad.command.lessons import lesson
 from minigrad.command.options import read_options
-from minigrad.command.others import check, derive, digits, export, sample
-from minigrad.command.steps import lay_open
-from minigrad.command.tables import evaluate, explain, predict, show, train
 from minigrad.training.history import DivergenceError
 
 COMMANDS = {
-    "train": train,
-    "predict": predict,
-    "evaluate": evaluate,
-    "explain": explain,
-    "show": show,
-    "open": lay_open,
-    "digits": digits,
-    "sample": sample,
-    "check": check,
-    "derive": derive,
-    "lesson": lesson,
-    "export": export,
+    "train": "tables:train",
+    "predict": "tables:predict",
+    "evaluate": "tables:evaluate",
+    "explain": "tables:explain",
+    "show": "tables:show",
+    "open": "steps:lay_open",
+    "digits": "others:digits",
+    "sample": "others:sample",
+    "check": "others:check",
+    "derive": "others:derive",
+    "lesson": "lessons:lesson",
+    "export": "others:export",
 }
+"""The module and the function of each: one command is run, and imports what it needs, which for most is little."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         usual()
         options = read_options(argv)
-        status = COMMANDS[options.command](options)
+        module, _, function = COMMANDS[options.command].partition(":")
+        status: int = getattr(import_module(f"minigrad.command.{module}"), function)(options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:

@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any, NoReturn
 
 from minigrad.data.messages import did_you_mean
+from minigrad.results.baselines import ROWS_OF_TREES
 from minigrad.tables.jobs import jobs
 from minigrad.tables.read import DIGITS
 from minigrad.tables.settings import FOR_SHEETS, FOR_TABLES, Settings, count
@@ -179,6 +180,11 @@ def _add_train(commands: Any) -> None:
         customary = [_word(getattr(settings, setting.name)) for settings in (FOR_SHEETS, FOR_TABLES)]
         words = setting.metadata["help"].format(*customary)
         add(f"--{setting.name.replace('_', '-')}", **setting.metadata | {"help": words})
+    add(
+        "--trees",
+        action=argparse.BooleanOptionalAction,
+        help=f"compare with scikit-learn's boosted trees, too (default: from {ROWS_OF_TREES:,} training rows on)",
+    )
     add("--seeds", type=count, default=1, metavar="N", help="train with so many seeds, and tell how far results spread")
     add(
         "--jobs",

@@ -16,12 +16,12 @@ from minigrad.results.messages import amount
 from minigrad.results.report import write_explanation
 from minigrad.sequential import Sequential
 from minigrad.tables.answers import columns_of
+from minigrad.tables.evaluation import evaluate as evaluate_rows, evaluate_pieces, explained, trained_on
 from minigrad.tables.explain import row_reasons
 from minigrad.tables.jobs import busy
-from minigrad.tables.judge import explained, judge, judge_in_pieces, trained_on
-from minigrad.tables.larger import is_larger, predict_large
 from minigrad.tables.model import TableModel, load
 from minigrad.tables.network import interrupted
+from minigrad.tables.out_of_core import is_larger, predict_large
 from minigrad.tables.read import read_rows
 from minigrad.tables.settings import Options, Settings
 from minigrad.tables.sources import with_source
@@ -85,12 +85,12 @@ def predict(options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """`minigrad evaluate MODEL DATA`: how good the network's answers are about rows with known ones."""
     if is_larger(options.data, options.stream):
-        found = judge_in_pieces(table_model(options), options.data)
+        found = evaluate_pieces(table_model(options), options.data)
     else:
         model = load_model(options.model)
         rows = read_rows(model, options, answered=True)
         rows.tell()
-        found = judge(model, rows)
+        found = evaluate_rows(model, rows)
     print(json.dumps(found.to_json()) if options.json else found)
     return 0
 

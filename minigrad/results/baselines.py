@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigrad.functions import softmax
 from minigrad.layer import Layer
 from minigrad.layers.activations import Softmax
 from minigrad.layers.combine import Average
 from minigrad.layers.dense import Dense
-from minigrad.losses import CategoricalCrossEntropy, Loss, MeanSquaredError
-from minigrad.optimizers import Adam
 from minigrad.parameter import Array
 from minigrad.sequential import Sequential
+from minigrad.training.newton import solve_linear
 
-BASELINE_STEPS, BASELINE_BATCH, BASELINE_RATE = 2000, 32, 0.03  # reach scikit-learn's LogisticRegression (tried)
 SMALL = 2_000_000  # numbers in x
+ROWS_OF_TREES = 1000  # to train on: of fewer, all else takes less time than importing scikit-learn
 ADVICE = "--hidden none trains it"
 TREES_ADVICE = "scikit-learn's HistGradientBoosting makes them"
 
@@ -93,7 +93,6 @@ class Simple:
     whether boosted trees are, where there are any.
 
     x is standardised by column, or, since the pixels of a picture share one scale, by one number for all of them.
-    The rate of learning falls to 0 in a straight line, so that the last steps settle it.
     """
 
     def __init__(
@@ -116,30 +115,12 @@ class Simple:
 
     def classes(self, codes: Array, count: int, x: Array) -> Array:
         """The probabilities of the classes for each row of x, (m, count), by multinomial logistic regression."""
-        model = Sequential([Dense(self.x.shape[1], count), Softmax()], seed=self.seed)
-        self._fit(model, np.eye(count)[codes], CategoricalCrossEntropy())
-        return model.predict(self.scaled(x))
+        W, b, _ = solve_linear(self.x, np.eye(count)[codes], logistic=True, l2=self.l2)
+        return softmax(self.scaled(x) @ W + b)
 
     def numbers(self, t: Array, x: Array) -> Array:
         """What linear least squares answers for each row of x."""
         mean, scale = t.mean(axis=0), t.std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
-        model = Sequential([Dense(self.x.shape[1], t.shape[1])], seed=self.seed)
-        self._fit(model, (t - mean) / scale, MeanSquaredError())
-        return model.predict(self.scaled(x)).astype(np.float64) * scale + mean
-
-    def _fit(self, model: Sequential, t: Array, loss: Loss) -> None:
-        per_epoch = math.ceil(len(self.x) / BASELINE_BATCH)
-        epochs = math.ceil(BASELINE_STEPS / per_epoch)
-        steps = epochs * per_epoch
-        model.fit(
-            self.x,
-            t,
-            loss=loss,
-            optimizer=Adam(lambda step: BASELINE_RATE * (1 - step / steps)),
-            epochs=epochs,
-            batch_size=BASELINE_BATCH,
-            l2=self.l2,
-            progress=False,
-            seed=self.seed,
-        )
+        W, b, _ = solve_linear(self.x, (t - mean) / scale, logistic=False, l2=self.l2)
+        return (self.scaled(x) @ W + b) * scale + mean

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import textwrap
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from minigrad import plots
 from minigrad.display import Markup, html_table, text_table
 from minigrad.parameter import Array
-from minigrad.results.drawing import drawing
+from minigrad.results.drawing import dependence
 from minigrad.results.messages import amount
 from minigrad.results.outcome import Interval
 
@@ -144,23 +142,8 @@ def _curves(found: Explanation) -> str:
         f"The mean of {', '.join(found.outputs)} if every row had the value below, all other columns as they are "
         "(partial dependence). Where columns go together, some of these rows can’t exist."
     )
-    if importlib.util.find_spec("matplotlib") is None:
-        tables = "".join(
-            html_table(
-                [curve.column, *found.outputs],
-                [[_value(v), *map(amount, row)] for v, row in zip(curve.values, curve.outputs.tolist(), strict=True)],
-            )
-            for curve in found.curves
-        )
-        return f"<p>{escape(words)}</p>{tables}"
-
-    def drawn(curve: Curve) -> str:
-        def draw(ax: Any) -> None:
-            plots.dependence(curve.values, curve.outputs, found.outputs, curve.numbers, ax)
-
-        return drawing(draw, (4.2, 2.6), f"partial dependence on {curve.column}", curve.column)
-
-    return f'<p>{escape(words)}</p><div class="pair">{"".join(map(drawn, found.curves))}</div>'
+    drawn = (dependence(each.column, each.values, each.outputs, found.outputs, each.numbers) for each in found.curves)
+    return f'<p>{escape(words)}</p><div class="pair">{"".join(drawn)}</div>'
 
 
 def _value(value: Any) -> str:

@@ -16,10 +16,8 @@ from minigrad.plots import first_weights, image_side
 from minigrad.results.baselines import Rival, Simple, class_rivals, is_linear, number_rivals
 from minigrad.results.cautions import find_cautions
 from minigrad.results.duplicates import Hashes
-from minigrad.results.errors import number_figures
-from minigrad.results.intervals import conformal
+from minigrad.results.intervals import conformal, measured, number_figures, ranking, rarer, trade_offs
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Interval, Mistake, Regression, mean_interval
-from minigrad.results.probabilities import measured, ranking, rarer, trade_offs
 from minigrad.sequential import Sequential
 from minigrad.training.history import History
 
@@ -45,6 +43,7 @@ def evaluate(
     threshold: tuple[Any, float] | None = None,
     drawn: str = "",
     dates: Sequence[str] = (),
+    trees: bool = True,
     seed: int = 0,
 ) -> Evaluation:
     """Measure a model that was trained on the rows `train` of x and t on the rows `test`, which it has not seen.
@@ -59,9 +58,9 @@ def evaluate(
     what each of the user's columns became (by default each is one), `cells` the digests of all cells that the user's
     rows have, where x has fewer. `decode` turns the model's outputs into t's units, where they are others. `threshold`
     is one of two classes, and the output from which on it is the answer. The baselines are trained here, on the same
-    rows, with the penalty `l2` (by default 1 / rows); with `names`, boosted trees are among them where scikit-learn is
-    installed. `others` are the scores of runs with other seeds, if there were any. `drawn` says how rows were held
-    out, where that was not at random; `dates` are columns by which it could have been.
+    rows, with the penalty `l2` (by default 1 / rows); with `names` and `trees`, boosted trees are among them where
+    scikit-learn is installed. `others` are the scores of runs with other seeds, if there were any. `drawn` says how
+    rows were held out, where that was not at random; `dates` are columns by which it could have been.
     """
     x, t, train, test = np.asarray(x), np.asarray(t), np.asarray(train), np.asarray(test)
     flat = x.reshape(len(x), -1)
@@ -69,7 +68,7 @@ def evaluate(
     l2 = 1 / len(train) if l2 is None else l2
     table = names is not None
     linear = not (table and is_linear(model))
-    simple = Simple(flat[train], common_scale=pictures, l2=l2, seed=seed, linear=linear, trees=table)
+    simple = Simple(flat[train], common_scale=pictures, l2=l2, seed=seed, linear=linear, trees=table and trees)
     outcome: Classification | Regression
     if model.classes is not None:
         outcome, baselines, mistakes = _classes(model, x, t, train, test, simple, first_row, threshold)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from html import escape
 
-from minigrad import plots
 from minigrad.display import Markup, html_table
-from minigrad.results.drawing import drawing
+from minigrad.results.drawing import confusion, reliability
 from minigrad.results.messages import measure_text, percent
 from minigrad.results.outcome import Classification, Regression
 
@@ -83,20 +82,12 @@ def classes_section(outcome: Classification) -> str:
     )
 
 
-def confusion_section(outcome: Classification, drawn: bool) -> str:
+def confusion_section(outcome: Classification) -> str:
     """What is taken for what and, of probabilities, whether they can be believed."""
-    classes, matrix = outcome.classes, outcome.held_out_matrix
-    if len(classes) > CLASSES_DRAWN:
+    if len(outcome.classes) > CLASSES_DRAWN:
         return ""
-    if not drawn:
-        rows = [[name, *counts] for name, counts in zip(classes, matrix.tolist(), strict=True)]
-        table = html_table(["true \\ predicted", *classes], rows)
-        return f'<h2>What is taken for what</h2><div class="scroll">{table}</div>'
-    side = min(max(3.8, 0.42 * len(classes) + 1), 9)
-    left = drawing(
-        lambda ax: plots.confusion(matrix, classes, ax), (side, side), "confusion matrix",
-        "Held-out rows by true class (down) and answer (across); right answers lie on the diagonal.",
-    )  # fmt: skip
+    caption = "Held-out rows by true class (down) and answer (across); right answers lie on the diagonal."
+    left = confusion(outcome.held_out_matrix, outcome.classes, caption)
     right = _reliability(outcome) if outcome.outputs.min() >= 0 and outcome.outputs.max() <= 1 else ""
     return f'<h2>What is taken for what</h2><div class="pair">{left}{right}</div>'
 
@@ -117,6 +108,4 @@ def _reliability(outcome: Classification) -> str:
             f"Can the outputs be believed? Each point is a tenth of the held-out rows. Above the line, more rows are "
             f"“{name}” than the outputs say; below it, fewer."
         )
-    return drawing(
-        lambda ax: plots.reliability(confidence, right, ax, labels=labels), (4.4, 4.4), "reliability", caption
-    )
+    return reliability(confidence, right, labels, caption)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from minigrad.results.baselines import ADVICE
 from minigrad.results.outcome import Baseline, Classification, Coverage, Evaluation, Measure, Regression
+from minigrad.training.history import History
 
 NOT_SHOWN = "; a gain is not shown on these rows"
 
@@ -41,6 +45,15 @@ def coverage_text(coverage: Coverage) -> str:
         f"(split conformal); measured, it held for {percent(coverage.held / coverage.rows)} of {coverage.rows:,} "
         f"held-out rows ({100 * low:.1f} to {100 * high:.1f} %)"
     )
+
+
+def training_text(settings: Mapping[str, Any], history: History) -> str:
+    """How the network was trained, or that its best weights were solved for."""
+    penalty = f"L2 {settings['l2']:.3g}"
+    if "learning_rate" not in settings:
+        return f"solved in {len(history)} steps of Newton's method, each with all rows; {penalty}"
+    steps = f"{settings['optimizer']} at rate {settings['learning_rate']:g}"
+    return f"{len(history)} epochs in batches of {settings['batch_size']}; {steps}, {penalty}"
 
 
 def verdict(found: Evaluation) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from minigrad import plots
 from minigrad.display import Markup, html_table, marked
-from minigrad.results.baselines import BASELINE_STEPS
-from minigrad.results.drawing import drawing, tile
+from minigrad.results.drawing import learning_curves, residuals, tile
 from minigrad.results.figures import classes_section, confusion_section, measures_section, thresholds_section
 from minigrad.results.messages import (
     against,
@@ -21,6 +18,7 @@ from minigrad.results.messages import (
     percent,
     score_text,
     spread_text,
+    training_text,
     winner,
 )
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Mistake, Regression
@@ -41,24 +39,18 @@ def render(
 
     `columns` is the section about which columns matter.
     """
-    drawn = importlib.util.find_spec("matplotlib") is not None
     outcome = found.outcome
     parts = [_first_screen(data, found), _cautions(found), _baselines(found)]
-    if not drawn:
-        parts.append(
-            "<p><strong>This report comes without pictures</strong>, since matplotlib is not installed. "
-            'With it (<code>pip install "minigrad-nn[plots]"</code>) the same command draws them.</p>'
-        )
-    parts.append(_learning(found, drawn))
+    parts.append(_learning(found, settings))
     parts.append(measures_section(outcome))
     if isinstance(outcome, Classification):
-        parts += [thresholds_section(outcome), classes_section(outcome), confusion_section(outcome, drawn)]
+        parts += [thresholds_section(outcome), classes_section(outcome), confusion_section(outcome)]
     else:
-        parts.append(_residuals(outcome, drawn))
+        parts.append(_residuals(outcome))
     parts += [
         columns,
-        _mistakes(found, drawn),
-        _weights(found) if drawn else "",
+        _mistakes(found),
+        _weights(found),
         _method(found, settings, notes, seconds),
     ]
     return whole(data, parts)
@@ -160,8 +152,8 @@ def _baselines(found: Evaluation) -> str:
     for row, cell in zip(rows, second, strict=True):
         row.insert(2, cell)
     words = (
-        f"The {model} model has no hidden layer. minigrad trained it on the same {found.train_rows:,} rows, with L2, "
-        f"for at least {BASELINE_STEPS:,} steps of Adam. Better and worse are meant by the 95 % interval of the "
+        f"The {model} model has no hidden layer. minigrad solved it on the same {found.train_rows:,} rows, with L2, "
+        "by Newton's method. Better and worse are meant by the 95 % interval of the "
         "difference, which is found row by row: where it holds 0, these rows can’t tell the two apart."
     )
     if any("trees" in other.name for other in others):
@@ -171,30 +163,30 @@ def _baselines(found: Evaluation) -> str:
     return f"<h2>Against simpler answers</h2><p>{escape(words)}</p>{html_table(head, rows)}{who}{spread}"
 
 
-def _learning(found: Evaluation, drawn: bool) -> str:
+def _learning(found: Evaluation, settings: dict[str, Any]) -> str:
     history, outcome = found.history, found.outcome
+    how = f"Newton's method has found the best weights in {len(history)} steps."
+    if "learning_rate" in settings:
+        how = (
+            f"{len(history)} epochs. The training loss is the mean over the epoch, before each step and with the "
+            "penalty, so it can lie above that of the validation rows, which are not trained on."
+        )
     words = (
-        f"{len(history)} epochs. The training loss is the mean over the epoch, before each step and with the penalty, "
-        f"so it can lie above that of the validation rows, which are not trained on. At the end, {outcome.measure} is "
+        f"{how} At the end, {outcome.measure} is "
         f"{score_text(outcome.train_score, outcome)} on the training rows and {score_text(outcome.score, outcome)} on "
         "those held out."
     )
     if history.best_epoch is not None:
-        place = ", where the dotted line stands" if drawn else ""
-        words += f" The parameters are those of epoch {history.best_epoch}{place}."
-    if drawn:
-        shown = drawing(lambda ax: plots.learning_curves(history, ax), (5.6, 2.6), "loss by epoch")
-    else:
-        shown = history._repr_html_()
-    return f"<h2>Learning</h2><p>{escape(words)}</p>{shown}"
+        words += f" The parameters are those of epoch {history.best_epoch}, where the dotted line stands."
+    return f"<h2>Learning</h2><p>{escape(words)}</p>{learning_curves(history)}"
 
 
-def _residuals(outcome: Regression, drawn: bool) -> str:
-    picture = drawing(
-        lambda ax: plots.residuals(outcome.truth, outcome.answers, ax), (5.6, 3), "residuals against predictions",
+def _residuals(outcome: Regression) -> str:
+    caption = (
         "Each point is a held-out row. A band around 0 of even height is what a good model leaves; a bend is something "
-        "it has missed, a funnel means that large answers are less certain.",
-    ) if drawn else ""  # fmt: skip
+        "it has missed, a funnel means that large answers are less certain."
+    )
+    picture = residuals(outcome.truth, outcome.answers, caption)
     held = "" if outcome.coverage is None else f"<p>{escape(_capital(coverage_text(outcome.coverage)))}.</p>"
     return f"<h2>What is left over</h2>{picture}{held}"
 
@@ -203,7 +195,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _mistakes(found: Evaluation, drawn: bool) -> str:
+def _mistakes(found: Evaluation) -> str:
     if not found.mistakes:
         return "<h2>Most confidently wrong</h2><p>No held-out row was answered wrongly.</p>"
     classes = isinstance(found.outcome, Classification)
@@ -214,11 +206,10 @@ def _mistakes(found: Evaluation, drawn: bool) -> str:
         if classes
         else "The held-out rows with the largest errors. Look at them first: they are often mistyped."
     )
-    if drawn and found.pictures:
+    if found.pictures:
         low, high = (float(f([mistake.x for mistake in found.mistakes])) for f in (np.min, np.max))
         tiles = "".join(
-            f"<li>{tile(m.x, 'gray', low, high, f'row {m.row}')}<span>{_told(m, classes)}</span></li>"
-            for m in found.mistakes
+            f"<li>{tile(m.x, f'row {m.row}', low, high)}<span>{_told(m, classes)}</span></li>" for m in found.mistakes
         )
         return f'<h2>{title}</h2><p>{words}</p><ul class="tiles">{tiles}</ul>'
     if classes:
@@ -246,7 +237,7 @@ def _weights(found: Evaluation) -> str:
     units = found.first_weights
     high = float(abs(units).max())
     tiles = "".join(
-        f"<li>{tile(unit, plots.signed_colors(), -high, high, f'weights of unit {place}')}</li>"
+        f"<li>{tile(unit, f'weights of unit {place}', -high, high, signed=True)}</li>"
         for place, unit in enumerate(units[:UNITS_SHOWN], 1)
     )
     some = f"The first {UNITS_SHOWN} of {len(units)} units" if len(units) > UNITS_SHOWN else f"All {len(units)} units"
@@ -267,11 +258,7 @@ def _method(found: Evaluation, settings: dict[str, Any], notes: Sequence[tuple[s
             "class could otherwise be missing from one of them by chance"
         )
     split += ". The held-out rows had no part in training."
-    steps = f"{settings['optimizer']} at rate {settings['learning_rate']:g}, L2 {settings['l2']:.3g}"
-    training = (
-        f"{len(found.history)} epochs in batches of {settings['batch_size']}; {steps}; seed {settings['seed']}; "
-        f"{seconds:.2f} s"
-    )
+    training = f"{training_text(settings, found.history)}; seed {settings['seed']}; {seconds:.2f} s"
     rows = [
         ["data", f"{found.train_rows + found.held_out_rows:,} rows of {found.features:,} numbers"],
         ["split", split],

@@ -16,7 +16,7 @@ from minigrad.atomic import replacing
 from minigrad.display import text_table
 from minigrad.metrics import wilson_interval
 from minigrad.results.columns import WIDTH, Explanation, columns_section, importance_lines
-from minigrad.results.messages import amount, coverage_text, measure_text, spread_text, verdict, winner
+from minigrad.results.messages import amount, coverage_text, measure_text, spread_text, training_text, verdict, winner
 from minigrad.results.outcome import Baseline, Classification, Evaluation, Measure, Regression, TradeOff
 from minigrad.results.page import render, whole
 
@@ -113,10 +113,7 @@ def write_explanation(title: str, found: Explanation, path: str | os.PathLike[st
 
 
 def html(result: Result) -> str:
-    """The result as one HTML page that needs nothing else: no network, no other file, no script.
-
-    Pictures are drawn with matplotlib; without it the page comes without them, and says so.
-    """
+    """The result as one HTML page that needs nothing else: no network, no other file, no script."""
     columns = "" if result.explanation is None else columns_section(result.explanation)
     return render(result.data, result.evaluation, result.settings, result.notes, result.training_seconds, columns)
 
@@ -198,11 +195,11 @@ def _heading(result: Result) -> str:
             lines += [("", "(stratified), so that both parts have the classes in the same proportions")]
     else:
         lines += [("split", split)]
-    steps = f"{used['optimizer']} at rate {used['learning_rate']:g}"
+    unit = "epoch" if "learning_rate" in used else "step"
     lines += [
         ("network", f"{', '.join(found.layers)}: {found.parameters:,} parameters"),
-        ("training", f"{len(losses)} epochs in batches of {used['batch_size']}; {steps}, L2 {used['l2']:.3g}"),
-        ("", f"loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last; seed {used['seed']}"),
+        ("training", training_text(used, found.history)),
+        ("", f"loss {losses[0]:.3f} in the first {unit}, {losses[-1]:.3f} in the last; seed {used['seed']}"),
         *result.notes,
     ]
     return "\n".join(f"{name:<10}{text}" for name, text in lines)

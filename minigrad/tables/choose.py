@@ -25,8 +25,8 @@ from minigrad.version import installing
 
 PARTS, PART = 3, 0.2  # so many hold-outs of such a share
 PARTS_APART = 7_000_003  # their seeds, so that no other draw has them
-MANY = 10_000  # training rows: one hold-out of so many tells, by the errors of its rows
-MOST = 100_000  # so many can hardly be learned by heart, and hidden layers are taken untried
+MANY = 10_000  # training rows: of more, a sample is tried
+NO_DOUBT = 3  # standard errors between the two
 WIDTHS: tuple[tuple[int, ...], ...] = ((), (16,), (64,), (128,), (32, 32), (64, 64))
 ACTIVATIONS_TRIED = ("relu", "tanh", "gelu")
 
@@ -59,9 +59,9 @@ def _told(parts: int) -> str:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Hidden layers or none: the settings to use, and the mean errors of both by `parts` hold-outs.
+    """Hidden layers or none: the settings to use, and the errors of both on the rows of `parts` hold-outs.
 
-    `deviation` is the standard error of their difference, over the hold-outs, or over the rows of the only one.
+    `deviation` is the standard error of their difference, over these rows.
     """
 
     settings: Settings
@@ -70,14 +70,17 @@ class Chosen:
     deviation: float
     parts: int
     measure: str
+    sample: int | None = None
+    """So many of the training rows were tried, where that is not all of them."""
 
     def text(self) -> str:
         """What was tried and found, in a sentence."""
         units = f"{', '.join(map(str, UNITS))} units"
         taken, other = (units, "none") if self.settings.widths else ("none", units)
         its, others = (self.hidden, self.linear) if self.settings.widths else (self.linear, self.hidden)
+        where = "the training rows" if self.sample is None else f"{self.sample:,} of the training rows"
         return (
-            f"{taken}: by {_told(self.parts)} inside the training rows that has {self.measure} {its:.4g}, {other} "
+            f"{taken}: by {_told(self.parts)} inside {where} that has {self.measure} {its:.4g}, {other} "
             f"{others:.4g} (standard error of the difference: {self.deviation:.2g}); the held-out rows had no part in "
             f"it (--hidden decides it)"
         )
@@ -88,25 +91,37 @@ def choose(source: Source, split: Split, settings: Settings) -> Chosen | None:
 
     There are some where they are better by more than a standard error of the difference: else the simpler model is
     taken. Source: Breiman, Friedman, Olshen and Stone, "Classification and regression trees", 1984, section 3.4.3.
+    Where one hold-out leaves no doubt, there is no other.
     """
-    rows = np.sort(split.train)
-    if settings.hidden is not None or split.target is None or split.blocks is not None or len(rows) >= MOST:
+    if settings.hidden is not None or split.target is None:
         return None
-    parts = _parts(source, rows, settings.seed, PARTS if len(rows) < MANY else 1)
+    rows = _sample(split.train, settings.seed)
+    parts = _parts(source, rows, settings.seed)
     if not parts:
         return None
+    root, found = source.task == "regression", list[list[Array]]()
     tried = [replace(settings, hidden=hidden, ensemble=1) for hidden in (UNITS, ())]
     with busy("choosing hidden layers"):
-        rowwise = [[errors_of(*trained_on(source, train, one), test) for one in tried] for train, test in parts]
-    root = source.task == "regression"
-    errors = np.array([[_mean(terms, root=root) for terms in both] for both in rowwise])
-    (hidden, linear), gain = errors.mean(axis=0).tolist(), errors[:, 1] - errors[:, 0]
-    if len(parts) == 1:  # of the mean errors' roots, to first order, by each row's share in them: d√e = de / (2 √e)
-        scales = 2 * np.maximum(errors[0], np.finfo(float).tiny) if root else np.ones(2)
-        gain = rowwise[0][1] / scales[1] - rowwise[0][0] / scales[0]
-    deviation = float(gain.std(ddof=1)) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
+        for train, test in parts:
+            found.append([errors_of(*trained_on(source, train, one), test) for one in tried])
+            terms: Array = np.concatenate(found, axis=1)
+            hidden, linear = (_mean(each, root=root) for each in terms)
+            # Of roots to first order, by each row's share in them: d√e = de / (2 √e).
+            scales = 2 * np.maximum([[hidden], [linear]], np.finfo(float).tiny) if root else np.ones((2, 1))
+            gain = np.diff(terms / scales, axis=0)[0]
+            deviation = float(gain.std(ddof=1)) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
+            if abs(linear - hidden) > NO_DOUBT * deviation:
+                break
     best = UNITS if linear - hidden > deviation else ()
-    return Chosen(replace(settings, hidden=best), hidden, linear, deviation, len(parts), _measure(source))
+    sample = None if len(rows) == len(split.train) else len(rows)
+    return Chosen(replace(settings, hidden=best), hidden, linear, deviation, len(found), _measure(source), sample)
+
+
+def _sample(rows: Rows, seed: int) -> Rows:
+    """These rows in order, or a part of them that is quick to try."""
+    if len(rows) > MANY:
+        rows = np.random.default_rng((seed, 0, 6)).choice(rows, MANY, replace=False)
+    return np.sort(rows)
 
 
 def _measure(source: Source) -> str:
@@ -153,7 +168,7 @@ def tune(source: Source, split: Split, settings: Settings, count: int, jobs: Job
         def score(self, X: Any, y: Any) -> float:
             return -error_of(self.split_, self.model_, X[:, 0])
 
-    rows = np.sort(split.train)
+    rows = _sample(split.train, settings.seed)
     parts = _parts(source, rows, settings.seed)
     if not parts:
         raise ValueError(f"--tune: the {len(rows):,} rows to train on are too few to hold some of them out, too")

@@ -11,12 +11,10 @@ import numpy as np
 from minigrad.data.labels import LabelEncoder
 from minigrad.metrics import roc_auc_score
 from minigrad.parameter import Array
-from minigrad.results.bootstrap import bootstrap
 from minigrad.results.columns import Curve, Explanation, Importance
-from minigrad.results.errors import r_squared
+from minigrad.results.intervals import bootstrap, r_squared, rarer
 from minigrad.results.messages import amount
 from minigrad.results.outcome import Interval
-from minigrad.results.probabilities import rarer
 from minigrad.tables.answers import Answers, Predictor
 from minigrad.tables.preparation import Preparation
 from minigrad.tables.target import threshold_of
@@ -109,11 +107,11 @@ class _Scored:
     def drop(self, own: Array, shuffled: list[Array], seed: int) -> Interval:
         """The interval of how much the score falls, over the rows and the shuffles."""
 
-        def figures(weights: Array) -> dict[str, Array]:
+        def figures(weights: Array, own: Array, *shuffled: Array) -> dict[str, Array]:
             falls = [self.of(own, weights) - self.of(outputs, weights) for outputs in shuffled]
             return {"drop": np.mean(falls, axis=0)}
 
-        return bootstrap(figures, len(own), width=len(shuffled) + 1, seed=seed)["drop"]
+        return bootstrap(figures, own, *shuffled, width=len(shuffled) + 1, seed=seed)["drop"]
 
 
 def _together(x: Array, groups: Mapping[str, list[int]]) -> list[tuple[str, str, float]]:

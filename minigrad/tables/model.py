@@ -15,8 +15,8 @@ from minigrad.results.columns import Explanation
 from minigrad.saving import ModelFileError
 from minigrad.sequential import Sequential
 from minigrad.tables.answers import Predictor
+from minigrad.tables.evaluation import Judged, evaluate, explained
 from minigrad.tables.explain import row_reasons
-from minigrad.tables.judge import Judged, explained, judge
 from minigrad.tables.read import rows_of
 from minigrad.tables.target import is_of_table
 from minigrad.tables.writing.outputs import MODEL
@@ -64,7 +64,7 @@ class TableModel(Predictor):
 
         `print` tells what `minigrad evaluate` tells. Raises ValueError for a frame without answers.
         """
-        return judge(self, rows_of(self, frame, answered=True))
+        return evaluate(self, rows_of(self, frame, answered=True))
 
     @overload
     def explain(self, frame: pd.DataFrame, rows: Literal[False] = ...) -> Explanation: ...

@@ -6,6 +6,7 @@ the model's file alone is enough to predict.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.data.blocks import Blocks
-from minigrad.data.split import Rows
+from minigrad.data.labels import LabelEncoder
+from minigrad.data.split import Rows, split_rows
 from minigrad.layer import Layer
 from minigrad.layers.activations import Sigmoid, Softmax
 from minigrad.layers.combine import Average
@@ -30,6 +32,7 @@ from minigrad.tables.answers import Answers, Predictor
 from minigrad.tables.settings import ACTIVATIONS, Settings
 from minigrad.tables.target import Target, threshold_of
 from minigrad.training.history import History
+from minigrad.training.newton import solve_linear
 
 INTERRUPTED = "interrupted"
 """What stands in the preparation of a model until its training has come to its end."""
@@ -148,21 +151,23 @@ def _train_one(
     progress: bool | None,
 ) -> tuple[Sequential, History]:
     used, recipe = settings.told(len(split.train)), split.recipe
-    x, t = split.x[split.train], split.t[split.train]
-    outputs = 1 if recipe is NUMBERS else len(np.unique(t))
-    stack = dense_stack([x.shape[1], *settings.widths, outputs], ACTIVATIONS[settings.activation])
+    outputs = 1 if recipe is NUMBERS else len(np.unique(split.t[split.train]))
+    stack = dense_stack([split.x.shape[1], *settings.widths, outputs], ACTIVATIONS[settings.activation])
     model = Sequential([*stack, *(layer() for layer in recipe.end)], seed=settings.seed)
+    if settings.solved:
+        x, t = split.x[split.train], split.t[split.train]
+        history = _solve(model, x, t, used["l2"], balanced=settings.class_weight is not None)
+        model.preparation = facts
+        if checkpoint is not None:
+            model.save(checkpoint)
+        return model, history
     model.preparation = facts if facts is None or checkpoint is None else facts | {INTERRUPTED: True}
-    stops = recipe.early_stopping and bool(settings.widths) and VALIDATION * len(x) >= LEAST_VALIDATION
-    watched: Any = VALIDATION if stops else None
-    if not recipe.early_stopping:
-        watched = split.x[split.held_out], split.t[split.held_out]
-    rows = len(x) if split.blocks is None else split.blocks.rows()
-    rows -= round(VALIDATION * rows) * stops
-    epochs = settings.passes(rows)
+    stops = recipe.early_stopping and bool(settings.widths) and VALIDATION * len(split.train) >= LEAST_VALIDATION
+    x, t, watched, rows = _examples(split, settings, stops)
+    epochs = math.ceil(settings.passes(rows) / settings.repeats(rows))
     history = model.fit(
-        x if split.blocks is None else split.blocks,
-        t if split.blocks is None else None,
+        x,
+        t,
         loss=recipe.loss(),
         optimizer=settings.new_optimizer(rows),
         epochs=epochs,
@@ -179,6 +184,38 @@ def _train_one(
         model.preparation = facts
         annotate(model, checkpoint)
     return model, history
+
+
+def _examples(split: Split, settings: Settings, stops: bool) -> tuple[Any, Any, Any, int]:
+    """(x, t, what is watched, how many different rows x has) for a training that stops by what it watches, or not.
+
+    Few rows stand in x several times, so that an epoch is worth its own time.
+    """
+    if split.blocks is not None:
+        count = split.blocks.rows()
+        return split.blocks, None, VALIDATION if stops else None, count - round(VALIDATION * count) * stops
+    train, watched = split.train, None if split.recipe.early_stopping else split.held_out
+    if stops:
+        labels = len(train) if split.recipe is NUMBERS else split.t[train]
+        own, kept = split_rows(labels, VALIDATION, seed=settings.seed)
+        train, watched = train[own], train[kept]
+    rows = np.tile(train, settings.repeats(len(train)))
+    return split.x[rows], split.t[rows], None if watched is None else (split.x[watched], split.t[watched]), len(train)
+
+
+def _solve(model: Sequential, x: Array, t: npt.NDArray[Any], l2: float, *, balanced: bool) -> History:
+    """Give a network without hidden layers the weights that are best for these rows."""
+    weights, logistic = None, len(model.layers) > 1
+    if logistic:
+        encoder = LabelEncoder(t)
+        model.classes, codes = encoder.classes, encoder.encode(t)
+        t = encoder.one_hot(t)
+        if balanced:
+            weights = 1 / np.bincount(codes)[codes]
+    W, b, history = solve_linear(x, t.reshape(len(t), -1), logistic=logistic, l2=l2, weights=weights)
+    for name, values in (("W", W), ("b", b)):
+        model.layers[0].params[name][...] = values
+    return history
 
 
 def interrupted(model: Sequential | Predictor) -> str | None:

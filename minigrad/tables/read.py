@@ -21,7 +21,7 @@ from minigrad.data.messages import no_such_file, shown
 from minigrad.sequential import Sequential
 from minigrad.tables.answers import Answers, Predictor
 from minigrad.tables.jobs import busy
-from minigrad.tables.larger import is_larger, read_large
+from minigrad.tables.out_of_core import is_larger, read_large
 from minigrad.tables.reading.cells import FRAMES, WHERE, Cells, cells_of, check_frame, frame_of, read_cells
 from minigrad.tables.reading.inference import Asked
 from minigrad.tables.reading.table import Reading

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from minigrad.data.blocks import Blocks
 from minigrad.data.messages import did_you_mean
 from minigrad.layer import Layer
 from minigrad.layers.activations import Identity, ReLU, Sigmoid, Tanh
@@ -30,8 +31,10 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adagrad": Adagrad,
 }
 SGD_RATE = 0.5  # at SGD's own default, 0.01, the default epochs are far too few
+NEWTON = "newton"  # what solves a network without hidden layers, where nobody asks for another training
 LINEAR_RATE = 0.03  # at first: without hidden layers it falls to 0, and the last steps settle it
-UNITS, EPOCHS, LINEAR_EPOCHS, STEPS = (64,), 200, 10, 5000  # for a table: hidden units, epochs, and steps at least
+UNITS, EPOCHS, LINEAR_EPOCHS, STEPS = (64,), 200, 10, 5000  # for a table: hidden units, passes, and steps at least
+AN_EPOCH = 32  # steps, at least
 
 
 # ------------------------------------------------------------------------------------- what an option's text must be
@@ -151,11 +154,24 @@ class Settings:
         """The widths of the hidden layers, of which there may be none."""
         return UNITS if self.hidden is None else self.hidden
 
+    @property
+    def solved(self) -> bool:
+        """Whether there is nothing to train: no hidden layers, and no word on how they are to be trained."""
+        return self.hidden == () and self.optimizer == "adam" and self.epochs is None and self.learning_rate is None
+
+    def for_pieces(self, blocks: Blocks | None) -> Settings:
+        """The same where rows are read in pieces: those are trained on epoch by epoch, since solving needs them all."""
+        return self if blocks is None or not self.solved else replace(self, epochs=self.passes(blocks.rows()))
+
     def passes(self, rows: int) -> int:
         """How many epochs a training on so many rows has at most."""
         if self.epochs is not None:
             return self.epochs
         return max(EPOCHS if self.widths else LINEAR_EPOCHS, math.ceil(STEPS / self._steps(rows, 1)))
+
+    def repeats(self, rows: int) -> int:
+        """How many passes over so many rows are told as one epoch: of few rows several, since each epoch costs time."""
+        return 1 if self.epochs is not None else math.ceil(AN_EPOCH / self._steps(rows, 1))
 
     def _steps(self, rows: int, epochs: int) -> int:
         return epochs * math.ceil(rows / self.batch_size)
@@ -175,9 +191,13 @@ class Settings:
         Not the epochs: a model that is trained further by --resume is to be the one that was trained on in one go.
         """
         l2 = 1 / rows if self.l2 is None else self.l2
-        rate = self.new_optimizer(rows).rate(0)
-        told = asdict(self) | {"hidden": list(self.widths), "learning_rate": rate, "l2": l2}
+        told = asdict(self) | {"hidden": list(self.widths), "l2": l2}
         del told["epochs"]
+        if self.solved:
+            told["optimizer"] = NEWTON
+            del told["learning_rate"], told["batch_size"]
+        else:
+            told["learning_rate"] = self.new_optimizer(rows).rate(0)
         for name in ("class_weight", "threshold", "ensemble"):
             if told[name] in (None, 1):
                 del told[name]
@@ -214,6 +234,7 @@ class Options:
     group: str | None = None
     x: str | None = None
     y: str | None = None
+    trees: bool | None = None
     seeds: int = 1
     jobs: int | str = 1
     tune: int | None = None

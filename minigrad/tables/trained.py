@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.atomic import refuse_name, refuse_open, target_of
+from minigrad.results.baselines import ROWS_OF_TREES, boosting_installed
 from minigrad.results.columns import Explanation
 from minigrad.results.evaluation import evaluate
 from minigrad.results.outcome import Classification, Evaluation, Regression
@@ -117,7 +118,7 @@ def train(data: Any, target: str | None = None, *, progress: bool | None = None,
     a pair of arrays (x, t). Every option of `minigrad train` is a setting of the same name with underscores, with the
     same meaning and the same numbers for the same seed: `hidden=(16, 8)`, `epochs`, `learning_rate`, `l2`, `seed`,
     `test_size`, `drop=["id"]`, `keep`, `as_number`, `as_category`, `decimal`, `date_order`, `split_by`, `group`,
-    `class_weight`, `threshold`, `ensemble`, `tune`, `seeds`, `jobs`, `final`, `sheet`, `task`, `encoding`,
+    `class_weight`, `threshold`, `ensemble`, `trees`, `tune`, `seeds`, `jobs`, `final`, `sheet`, `task`, `encoding`,
     `header_row`, `stream`, `out`, `resume`, `force`. With `out`, the model is kept in that folder while it is trained.
     `progress` is that of `fit`.
 
@@ -138,7 +139,7 @@ def train(data: Any, target: str | None = None, *, progress: bool | None = None,
             found: Tuned | Chosen | None = tune(source, split, asked, options.tune, options.jobs)
         else:
             found = choose(source, split, asked)
-    used = asked if found is None else found.settings
+    used = (asked if found is None else found.settings).for_pieces(split.blocks)
     with _writing_model(options) as path:
         model, history = train_network(split, used, path, progress=progress)
     trained = time.perf_counter()
@@ -146,7 +147,11 @@ def train(data: Any, target: str | None = None, *, progress: bool | None = None,
     others = run_all("other seeds", _score, [(source, replace(asked, seed=seed)) for seed in seeds], options.jobs)
 
     notes, more = _told(split, used, history, found)
-    evaluation = _measured(source, split, used, model, history, others)
+    trees = options.trees if options.trees is not None else len(split.train) >= ROWS_OF_TREES
+    if options.trees is None and not trees and boosting_installed():
+        words = f"boosted trees from {ROWS_OF_TREES:,} training rows on, since they take longer than all else here"
+        notes = (*notes, ("compared", f"with simpler models; with {words} (--trees asks for them)"))
+    evaluation = _measured(source, split, used, model, history, others, trees)
     outcome = evaluation.outcome
     explanation = None
     if isinstance(source, Table):
@@ -179,7 +184,13 @@ def train(data: Any, target: str | None = None, *, progress: bool | None = None,
 
 
 def _measured(
-    source: Source, split: Split, settings: Settings, model: Sequential, history: History, others: Sequence[float]
+    source: Source,
+    split: Split,
+    settings: Settings,
+    model: Sequential,
+    history: History,
+    others: Sequence[float],
+    trees: bool,
 ) -> Evaluation:
     """How good the network is on the rows held out; `others` are the scores by other seeds."""
     return evaluate(
@@ -199,6 +210,7 @@ def _measured(
         threshold=threshold_of(model.preparation),
         drawn=split.drawn,
         dates=split.dates,
+        trees=trees,
         seed=settings.seed,
     )
 
@@ -228,7 +240,8 @@ def _score(source: Source, settings: Settings) -> float:
     """How good a network is that is split, drawn and trained by the seed of the settings."""
     split = source.hold_out(settings.test_size, settings.seed)
     chosen = choose(source, split, settings)
-    return split.score(train_network(split, settings if chosen is None else chosen.settings)[0])
+    used = (settings if chosen is None else chosen.settings).for_pieces(split.blocks)
+    return split.score(train_network(split, used)[0])
 
 
 def _train_finally(
@@ -269,6 +282,8 @@ def _keep_interval(model: Sequential, outcome: Classification | Regression, path
 
 def _stopping(history: History, settings: Settings) -> str:
     """What ended the training, in words."""
+    if settings.solved:
+        return f"after {len(history)} steps, at the best weights; L2 is enough, and no rows are kept to stop by"
     if not settings.widths:
         return f"after all {len(history)} epochs; without hidden layers L2 is enough, and no rows are kept to stop by"
     if history.best_epoch is None:

@@ -383,8 +383,8 @@ def test_help_prints_examples_of_what_it_is_about(capsys, arguments, others):
 
 def test_train_digits_imports_nothing_slow(tmp_path):
     code = (
-        "import sys; from minigrad.command.main import main; from minigrad.results import baselines, bootstrap;"
-        "baselines.BASELINE_STEPS = bootstrap.LEAST = bootstrap.MOST = 9;"
+        "import sys; from minigrad.command.main import main; from minigrad.results import intervals;"
+        "intervals.LEAST = intervals.MOST = 9;"
         "status = main(['train', 'digits', '--json', '--epochs', '1']);"
         "slow = {'pandas', 'openpyxl', 'python_calamine', 'matplotlib', 'hypothesis'} & set(sys.modules);"
         "sys.exit(str(slow) if slow else status)"

@@ -9,7 +9,6 @@ import sklearn.metrics
 
 import minigrad
 from minigrad.command.main import main
-from minigrad.results import baselines
 from tests.command.test_tables import refused
 from tests.tables import plants, write
 
@@ -63,8 +62,7 @@ def test_balanced_weights_find_more_of_the_rare_class(loans, capsys):
     assert balanced["settings"]["class_weight"] == "balanced" and "class_weight" not in plain["settings"]
 
 
-def test_hidden_none_is_the_linear_model(loans, capsys, monkeypatch):
-    monkeypatch.setattr(baselines, "BASELINE_STEPS", 2000)
+def test_hidden_none_is_the_linear_model(loans, capsys):
     train = ["train", loans / "loans.csv", "--target", "rate", "--json", "--hidden"]
     told, other = run(capsys, *train, "none"), run(capsys, *train, "2", "--epochs", "1")
     assert told["layers"] == ["Dense(4, 1)"] and told["settings"]["hidden"] == []
@@ -103,7 +101,7 @@ def test_facts_that_training_has_not_written_are_refused(loans, tmp_path, capsys
     refused(capsys, ["show", str(tmp_path / "m")], "is not consistent")
 
 
-def test_explain_says_which_columns_matter(loans, tmp_path, capsys, pictures):
+def test_explain_says_which_columns_matter(loans, tmp_path, capsys):
     train = ["train", loans / "loans.csv", "--target", "outcome", "--drop", "rate", *LINEAR]
     told = run(capsys, *train, "--out", tmp_path / "m", "--json")
     assert max(told["importance"], key=told["importance"].get) == "late"

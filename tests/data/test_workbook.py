@@ -114,7 +114,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
 def test_an_interrupted_write_leaves_no_file(tmp_path, monkeypatch):
     def interrupted(rows, **options):
-        yield rows[0]
+        yield next(rows)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tqdm, "tqdm", interrupted)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from minigrad.results.errors import number_figures
-from minigrad.results.intervals import conformal, half_width
+from minigrad.results.intervals import conformal, half_width, number_figures
 from minigrad.results.report import as_json, summary
 from tests.results.trained import regressed, result
 

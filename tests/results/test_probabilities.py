@@ -7,14 +7,11 @@ import sklearn.metrics
 from minigrad.metrics import roc_auc_score
 from minigrad.results import baselines
 from minigrad.results.baselines import boosting_installed
-from minigrad.results.bootstrap import bootstrap
+from minigrad.results.intervals import bootstrap, measured
 from minigrad.results.messages import verdict, winner
-from minigrad.results.probabilities import measured
 from minigrad.results.report import as_json, summary
 from tests.results.pages import written
 from tests.results.trained import blobs, classified, regressed, result
-
-pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def rare(rows=1500, strength=1.0, seed=0):
@@ -80,14 +77,14 @@ def test_outputs_that_rank_without_a_right_answer_more_are_told_so():
 
 
 def test_intervals_are_those_of_drawing_rows_again(monkeypatch):
-    monkeypatch.setattr("minigrad.results.bootstrap.MOST", 1000)
+    monkeypatch.setattr("minigrad.results.intervals.MOST", 1000)
     rng = np.random.default_rng(3)
     truth, scores = rng.random(300) < 0.3, rng.normal(size=300)
     scores[truth] += 0.8
     rows = rng.integers(300, size=(2000, 300))
     aucs = [(scores[i][truth[i]][:, None] > scores[i][~truth[i]]).mean() for i in rows]
     expected = np.quantile(aucs, (0.025, 0.975))
-    found = bootstrap(lambda w: {"auc": roc_auc_score(truth, scores, w), "none": np.full(len(w), np.nan)}, 300)
+    found = bootstrap(lambda w, t, s: {"auc": roc_auc_score(t, s, w), "none": np.full(len(w), np.nan)}, truth, scores)
     np.testing.assert_allclose(found["auc"], expected, atol=0.012)
     assert np.isnan(found["none"]).all()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad.command.main import main
-from minigrad.results import bootstrap
+from minigrad.results import intervals
 from minigrad.results.messages import amount
 from minigrad.results.report import as_json, summary
 from tests.results.pages import Page, written
@@ -42,7 +42,7 @@ def test_amounts_are_written_as_people_write_them(value, shown):
     assert amount(value) == shown
 
 
-def test_prices_are_told_in_full(tmp_path, no_pictures):
+def test_prices_are_told_in_full(tmp_path):
     """Not as 1.96e+05, which nobody finds again in the workbook; and no picture is spoken of where there is none."""
     x = np.random.default_rng(0).normal(size=(100, 3))
     *_, found = regressed(x, 3e5 + 1e5 * x[:, 0])
@@ -51,12 +51,12 @@ def test_prices_are_told_in_full(tmp_path, no_pictures):
     text = " ".join(parsed.text)
     for told in (text, summary(result(found))):
         assert "e+05" not in told and f"{found.outcome.error:,.0f}" in told and "-0.000" not in told
-    assert "The parameters are those of epoch" in text and "dotted line" not in text
+    assert "The parameters are those of epoch" in text and "dotted line" in text
 
 
 def test_train_writes_the_report(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bootstrap, "LEAST", 20)
-    monkeypatch.setattr(bootstrap, "MOST", 20)
+    monkeypatch.setattr(intervals, "LEAST", 20)
+    monkeypatch.setattr(intervals, "MOST", 20)
     folder = tmp_path / "new"
     arguments = ["train", "digits", "--json", "--epochs", "2", "--hidden", "5", "--out", str(folder), "--seeds", "2"]
     assert main(arguments) == 0

@@ -117,8 +117,13 @@ class LargeTable(Table):
         )
 
     def prepare(self, train: Rows, held_out: Rows) -> Split:
-        """Each column as the sample's training rows say, and all rows as blocks but those held out, and their like."""
+        """Each column as the sample's training rows say, and all rows as blocks but those held out, and their like.
+
+        Without rows held out, the sample alone.
+        """
         split = super().prepare(train, held_out)
+        if not len(held_out):
+            return split
         kept = self._kept(np.setdiff1d(held_out, train))
         with busy(f"preparing {self.pieces.rows:,} rows of {self.where}"):
             blocks, unknown, like = self._blocks(split, kept)
@@ -177,11 +182,6 @@ def read_large(options: Options) -> LargeTable:
     """The table of `train`. Raises ValueError for options that need all rows at once."""
     if options.target is None:
         raise ValueError(f"{options.data}: name the column to predict, as in --target COLUMN")
-    if options.tune is not None:
-        raise ValueError(
-            f"--tune needs all rows at once, and of {options.data} memory holds a sample; tune on a part of it that is "
-            f"one file, and give what it finds as options"
-        )
     return LargeTable(Pieces(options.data, options.target), options)
 
 
