@@ -26,6 +26,14 @@ FAR_P = (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1,
          1.60837851487422766e-2, 6.58749161529837803e-4)  # fmt: skip
 FAR_Q = (1.0, 2.56852019228982242, 1.87295284992346047, 5.27905102951428412e-1, 6.05183413124413191e-2,
          2.33520497626869185e-3)  # fmt: skip
+# exp(r²/2) Φ(-r) = t P(t) with t = 1 / (1 + 0.3 r), for 0 <= r <= 15: a minimax fit to mpmath, with a relative error of
+# 3.5e-9. The variable is as in Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x²) erfc x in
+# 0 <= x < ∞", Mathematics of Computation 36, 1981.
+TAIL_P = (-0.02062865070798, 0.1124647387358, -0.2282846678902, 0.1918831440674, -0.07950905587333, 0.09620487593384,
+          0.07837223413194, 0.1102393457014, 0.1195713174847, 0.1196867166837)  # fmt: skip
+TAIL_SCALE = 0.3
+SHORT = "ef"
+"""The dtypes of up to 24 binary digits, by their `char`: float64 has the exact square of each of their numbers."""
 
 NEAR = 0.46875
 FAR = 4.0
@@ -42,9 +50,14 @@ def erf(x: Array) -> Array:
 def normal_cdf(x: Array) -> Array:
     """Φ(x) = erfc(-x/√2) / 2, of real x, within 6 ulp also in its left tail.
 
-    exp(-x²/2) is taken from x itself: the rounding of x/√2 alone would cost x² / 2 units in the last place.
+    exp(-x²/2) is taken from x itself: the rounding of x/√2 alone would cost x² / 2 units in the last place. For float32
+    one fit serves all of the axis, which takes a quarter of the time.
     """
     wide = _float64(x)
+    if x.dtype.char in SHORT:
+        t = 1 / (1 + TAIL_SCALE * np.minimum(np.abs(wide), 15))
+        tail = np.exp(-0.5 * (wide * wide)) * (t * _polynomial(t, TAIL_P))
+        return _rounded(np.abs((wide > 0) - tail), x)
     r = np.minimum(np.abs(wide), 40)
     u = r * math.sqrt(0.5)
     tail = 0.5 * _exp_minus_square(r, 0.5) * _scaled_erfc(u)
@@ -54,8 +67,10 @@ def normal_cdf(x: Array) -> Array:
 
 def normal_density(x: Array) -> Array:
     """φ(x) = Φ'(x) = exp(-x²/2) / √(2π), of real x"""
-    r = np.minimum(np.abs(_float64(x)), 40)
-    return _rounded(_exp_minus_square(r, 0.5) * (1 / math.sqrt(2 * math.pi)), x)
+    wide = _float64(x)
+    short = x.dtype.char in SHORT
+    bell = np.exp(-0.5 * (wide * wide)) if short else _exp_minus_square(np.minimum(np.abs(wide), 40), 0.5)
+    return _rounded(bell * (1 / math.sqrt(2 * math.pi)), x)
 
 
 def _float64(x: Array) -> Array:
