@@ -72,7 +72,7 @@ def write(program: Program) -> str:
     """JavaScript that defines `program`: `program.set(name, numbers)`, `program.compute()`, `program.numbers(name)`.
 
     Names are those of given arrays and, after `compute`, of what the program leaves, "the result" too. Raises
-    Unwritable for a line that is no function of float64 numbers.
+    Unwritable for an op that is no function of float64 numbers.
     """
     graph = graph_of(program)
     left = graph.lasting | {"the result": graph.result}

@@ -182,7 +182,7 @@ class Source:
 
     # --------------------------------------------------------------------------------------------------- statements
     def statement(self, op: Op) -> str:
-        """The statement that runs a line."""
+        """The statement that runs an op."""
         if isinstance(op, Change) or (isinstance(op, Opaque) and op.out.extent == 0):
             return self._call(op)
         if isinstance(op, Copy):

@@ -269,7 +269,7 @@ class Grid:
 def write(program: Program) -> Grid:
     """The program on one sheet, block below block; the numbers that are given are as they are now.
 
-    `cells` has those of what the program leaves, by its names, and of "the result". Raises Unwritable for a line that
+    `cells` has those of what the program leaves, by its names, and of "the result". Raises Unwritable for an op that
     has no formulas.
     """
     graph = plain(graph_of(program))

@@ -35,7 +35,7 @@ LARGEST = 1 << 24
 
 
 def graph_of(program: Program, drawn: bool = False) -> Graph:
-    """The graph of a program. Raises Unwritable, with the line, for what has no functions of numbers.
+    """The graph of a program. Raises Unwritable, with the op, for what has no functions of numbers.
 
     Numbers drawn at random are given ones where they have been `drawn` already.
     """
@@ -43,7 +43,7 @@ def graph_of(program: Program, drawn: bool = False) -> Graph:
 
 
 class _Builder:
-    """Walks the lines once; `_places` knows where the numbers of each value are."""
+    """Walks the ops once; `_places` knows where the numbers of each value are."""
 
     def __init__(self, program: Program, drawn: bool) -> None:
         self.graph, self._program, self._drawn = Graph(), program, drawn
@@ -114,7 +114,7 @@ class _Builder:
             return self._read(value)
         return float(value) if np.ndim(value) == 0 else self._constant(value)
 
-    # --------------------------------------------------------------------------------------------------------- lines
+    # ----------------------------------------------------------------------------------------------------------- ops
     def _follow(self, op: Op) -> None:
         if isinstance(op, Opaque):
             raise Unwritable(op, f"it could not be recorded: {op.why}")
@@ -140,7 +140,7 @@ class _Builder:
         known.get(kind, self._call)(op)
 
     def _make(self, op: Op, node: Node) -> None:
-        """Add the node that a line makes, with the name of its place, which an earlier version loses."""
+        """Add the node that an op makes, with the name of its place, which an earlier version loses."""
         _refuse_without_formula(op, node)
         if int(np.prod(node.shape + node.over)) > LARGEST:
             raise Unwritable(op, f"{np.prod(node.shape + node.over):,} products are too many to look at")

@@ -32,7 +32,7 @@ class Node:
     """Numbers of one kind: `function` of the `inputs`, which broadcast to `shape` + `over`; `fold` runs over `over`.
 
     Without a function they are given, or constant where `constant` has them. `name` is the textbook's, if there is one;
-    `line` the line that makes it; `role` says what a given one is, as in `Value`.
+    `op` the op that makes it; `role` says what a given one is, as in `Value`.
     """
 
     function: str

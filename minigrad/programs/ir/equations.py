@@ -1,4 +1,4 @@
-"""Names and formulas for the lines of a program, the same for whoever writes or shows it."""
+"""Names and formulas for the ops of a program, the same for whoever writes or shows it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def named(program: Program) -> Program:
 
 
 def equation(op: Op, name: Callable[[View], str]) -> str:
-    """What a line does, as a formula in the names of its views."""
+    """What an op does, as a formula in the names of its views."""
     if isinstance(op, Change) or (isinstance(op, Opaque) and op.out.extent == 0):
         return _call(op, name)
     if isinstance(op, Call):
@@ -149,7 +149,7 @@ def _name_values(program: Program) -> None:
     """Give every value its own name: that of its place, with what tells the versions of one memory apart.
 
     What is given keeps its name, and its last version has `_new` behind it. Of a gradient only the last version means
-    anything: it has the name. So has the last version of what lines make.
+    anything: it has the name. So has the last version of what ops make.
     """
     names = Names(program.names)
     versions: dict[int, list[Value]] = {}
@@ -168,7 +168,7 @@ def _name_values(program: Program) -> None:
 def version_name(program: Program) -> Callable[[View], str]:
     """A function that gives every view a name of its own: that of its place, in the version that it is a view of.
 
-    So `equation(line, version_name(program))` says `theta_new = theta - v22`, where a name is assigned once.
+    So `equation(op, version_name(program))` says `theta_new = theta - v22`, where a name is assigned once.
     """
     names, whole = Names(program.names), Names(program.names)
     written = {view.place: view.value.number for op in program.ops for view in op.writes}

@@ -14,7 +14,7 @@ from minigrad.programs.ir.ops import Change, Op, Opaque, Program, Value, View, e
 
 
 def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Value, Array]:
-    """Run a program line by line, and return an array of its own for each value; nothing that is given is changed.
+    """Run a program op by op, and return an array of its own for each value; nothing that is given is changed.
 
     `batch` is (x, t) or (x, t, w), in place of what stands at the program's inputs. Random numbers are drawn from
     copies of the generators. Code that is not traced runs as it is, and what its layer holds is put back.
@@ -33,7 +33,7 @@ def interpret(program: Program, batch: Sequence[Any] | None = None) -> dict[Valu
 
 
 def _objects(op: Opaque) -> list[Any]:
-    """The layers (or the loss) whose code an opaque line runs."""
+    """The layers (or the loss) whose code an opaque op runs."""
     home: Any = getattr(op.function, "__self__", None)
     return list(walk([home])) if isinstance(home, Layer) else [home]
 

@@ -1,7 +1,7 @@
-"""The form of a recorded program: values, views of them, and lines that make new values of old ones.
+"""The form of a program: values, views of them, and ops that make new values of old ones.
 
-Every value is assigned once: a line that changes part of an array makes the next *version* of it, a value of its own
-that `follows` the one before. So the order of the lines says nothing that the values do not say, and whoever writes a
+Every value is assigned once: an op that changes part of an array makes the next *version* of it, a value of its own
+that `follows` the one before. So the order of the ops says nothing that the values do not say, and whoever writes a
 program down (as NumPy, as a sheet, as a page) decides alone where each value lies. Only `memory`, the number that all
 versions of one array share, tells a writer that works in place what may be overwritten.
 """
@@ -25,7 +25,7 @@ Place: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose line it is: the `verb` ("forward", "backward", "update" …) of a layer, of the loss or of the optimizer.
+    """Whose op it is: the `verb` ("forward", "backward", "update" …) of a layer, of the loss or of the optimizer.
 
     `position` is the layer's in the chain, from 0, or says "loss" or "optimizer"; `title` is its repr.
     """
@@ -40,7 +40,7 @@ class Value:
     """An array at one moment: a run of elements of `dtype`, of which `shape` and `strides` (in elements) are the whole.
 
     `role` says where it comes from: the "batch" (x, t and w), a "parameter" (theta), a "gradient" (dtheta), a "state"
-    of a layer, the "memory" or a "coefficient" of the optimizer, a "constant" that a layer holds, or "made" by a line.
+    of a layer, the "memory" or a "coefficient" of the optimizer, a "constant" that a layer holds, or "made" by an op.
     `follows` is the version before it. `name` is its own in its program: the textbook's, where there is one (`z1`,
     `theta`, after the update `theta_new`), else `v1`, `v2` and so on. A value equals itself alone.
     """
@@ -134,7 +134,7 @@ class View:
 class Op:
     """One operation: `function` of the `inputs` (views, numbers, nested tuples of them) with `options` makes `out`.
 
-    The classes below say how it is run. `pure` lines may be dropped where nobody reads what they make, and an equal one
+    The classes below say how it is run. `pure` ops may be dropped where nobody reads what they make, and an equal one
     may stand for them.
     """
 
@@ -171,13 +171,13 @@ class Op:
         return self.out.value.follows is None
 
     def on(self, thing: Callable[[Any], Any]) -> Op:
-        """The same line with the method of another object, where its function is a method."""
+        """The same op with the method of another object, where its function is a method."""
         home = getattr(self.function, "__self__", None)
         other = home if isinstance(home, np.ufunc) else thing(home)
         return self if other is home else replace(self, function=getattr(other, self.function.__name__))
 
     def with_views(self, change: Callable[[View], View]) -> Op:
-        """The same line with other views."""
+        """The same op with other views."""
         return replace(
             self,
             inputs=exchange(self.inputs, change),
@@ -280,7 +280,7 @@ class Opaque(Call):
         return (self.out, *self.after)
 
     def with_views(self, change: Callable[[View], View]) -> Op:
-        """The same line with other views."""
+        """The same op with other views."""
         changed = super().with_views(change)
         return replace(changed, before=exchange(self.before, change), after=exchange(self.after, change))  # type: ignore[call-arg]
 
@@ -289,9 +289,9 @@ class Opaque(Call):
 class Program:
     """Lines in an order in which they can be run, and what they start from.
 
-    `given` has the array behind each value that no line makes: the model's own, and the places of a batch. `result` is
+    `given` has the array behind each value that no op makes: the model's own, and the places of a batch. `result` is
     what the program returns; `lasting` are the last versions of what outlives it (parameters, gradients, state, the
-    optimizer's memory). `names` has a name for every place that lines make.
+    optimizer's memory). `names` has a name for every place that ops make.
     """
 
     ops: Sequence[Op]
@@ -377,7 +377,7 @@ def function_name(function: Callable[..., Any]) -> str:
 
 
 def is_matrix_product(op: Op) -> bool:
-    """Whether a line multiplies two matrices of floats."""
+    """Whether an op multiplies two matrices of floats."""
     return op.function is np.matmul and all(
         isinstance(v, View) and len(v.shape) == 2 and v.dtype == op.out.dtype and v.dtype.kind == "f"
         for v in (*op.inputs, op.out)
@@ -385,7 +385,7 @@ def is_matrix_product(op: Op) -> bool:
 
 
 def in_place(op: Op, target: View) -> bool:
-    """Whether the line may write its result over those of its operands that lie in the target's memory."""
+    """Whether the op may write its result over those of its operands that lie in the target's memory."""
     mine = (view for view in op.reads if view.memory == target.memory)
     return isinstance(op, Elementwise) and all(view.place == target.place for view in mine)
 

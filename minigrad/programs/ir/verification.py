@@ -1,6 +1,6 @@
 """Trials: whether two ways to compute something give the same, on numbers at random or on a batch.
 
-Whether a quicker form of a line gives the same bits may depend on the machine, so each is tried before it is taken.
+Whether a quicker form of an op gives the same bits may depend on the machine, so each is tried before it is taken.
 `differences` is the one comparison that every writer has to pass, against the interpreter.
 """
 
@@ -69,7 +69,7 @@ def differences(promise: str, expected: Mapping[str, Any], found: Mapping[str, A
 
 
 def agree_on_random_numbers(quicker: Callable[..., Any], op: Op) -> bool:
-    """Whether a quicker function, called with the operands and the place of the result, gives the line's very bits."""
+    """Whether a quicker function, called with the operands and the place of the result, gives the op's very bits."""
     try:
         for operands, expected in examples(op):
             result = random_array(op.out, np.random.default_rng(1))
@@ -83,7 +83,7 @@ def agree_on_random_numbers(quicker: Callable[..., Any], op: Op) -> bool:
 
 
 def examples(op: Op, part: float = 1.0) -> Iterator[Example]:
-    """Operands of numbers at random, lying in memory as the line's do, and its result.
+    """Operands of numbers at random, lying in memory as the op's do, and its result.
 
     There are enough of them to tell chance apart in the smallest `part` of the result that is compared.
     """
@@ -97,7 +97,7 @@ def examples(op: Op, part: float = 1.0) -> Iterator[Example]:
 
 
 def given(op: Op, operands: Sequence[Array]) -> list[Any]:
-    """What a line's function is given: these arrays in place of its views, and its plain numbers."""
+    """What an op's function is given: these arrays in place of its views, and its plain numbers."""
     arrays = iter(operands)
     return [next(arrays) if isinstance(value, View) else value for value in op.inputs]
 

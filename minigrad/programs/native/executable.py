@@ -1,7 +1,7 @@
-"""A program as tables of lines that an extension runs by NumPy's own inner loops: the same bits without Python's calls.
+"""A program as tables of rows that an extension runs by NumPy's own inner loops: the same bits without Python's calls.
 
-Every line that can be is *lowered* to rows of a table (`lowering`): a loop, where its operands lie, and the sizes and
-strides of its calls. A program of nothing else is one *stretch* of rows; between stretches stand the lines that only
+Every op that can be is *lowered* to rows of a table (`lowering`): a loop, where its operands lie, and the sizes and
+strides of its calls. A program of nothing else is one *stretch* of rows; between stretches stand the ops that only
 Python can run, such as random draws. The rows of a whole program may be divided among threads (`dividing`).
 """
 
@@ -42,9 +42,9 @@ WORTH_IT = 2
 
 @dataclass(frozen=True)
 class Stretch:
-    """Lines one after the other that run natively, or by Python for a `reason`.
+    """Ops one after the other that run natively, or by Python for a `reason`.
 
-    `made` says which rows make which lines; nothing where Python does.
+    `made` says which rows make which ops; nothing where Python does.
     """
 
     ops: list[Op]
@@ -53,12 +53,12 @@ class Stretch:
 
     @property
     def rows(self) -> list[Row]:
-        """The rows of all lines."""
+        """The rows of all ops."""
         return [row for _, rows in self.made for row in rows]
 
 
 def stretches_of(ops: Sequence[Op], lowering: Lowering) -> list[Stretch]:
-    """The lines of a program in stretches that run natively and stretches that do not, by turns."""
+    """The ops of a program in stretches that run natively and stretches that do not, by turns."""
     lowered: list[tuple[Op, list[Row], str]] = []
     for op in ops:
         try:
@@ -94,7 +94,7 @@ def _fused(lowered: list[tuple[list[Op], list[Row]]], program: Sequence[Op]) -> 
 
 
 def _descent(scaling: Op, scaled: Row, op: Op, row: Row, program: Sequence[Op]) -> Row | None:
-    """Both lines as one row; None where they are no such pair."""
+    """Both ops as one row; None where they are no such pair."""
     size = op.out.dtype.itemsize
     if (scaling.function, op.function) != (np.multiply, np.subtract) or op.out.dtype.kind != "f" or row.shape:
         return None
@@ -111,9 +111,9 @@ def _descent(scaling: Op, scaled: Row, op: Op, row: Row, program: Sequence[Op]) 
 
 
 class Native:
-    """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python lines.
+    """A program that runs natively, as far as it can: `function` is what runs it, `whole` whether without Python's ops.
 
-    `reasons` says what Python runs in between, and why. Of a whole program, `table` has all lines, and `result` is what
+    `reasons` says what Python runs in between, and why. Of a whole program, `table` has all rows, and `result` is what
     it returns.
     """
 
@@ -121,7 +121,7 @@ class Native:
         self._lowering = Lowering(tiles=blas_threads() == 1)
         self.stretches: list[Stretch] = stretches_of(program.ops, self._lowering)
         if not any(stretch.made for stretch in self.stretches):
-            raise Unwritable(program.ops[0], "no line of it runs natively")
+            raise Unwritable(program.ops[0], "no op of it runs natively")
         self._program, self._layout = program, layout
         self.whole: bool = all(stretch.made for stretch in self.stretches)
         self.reasons: dict[str, str] = {
@@ -174,7 +174,7 @@ class Native:
         return other
 
     def _written(self) -> None:
-        """Make the tables, and the function that runs them with Python's lines in between."""
+        """Make the tables, and the function that runs them with Python's ops in between."""
         program = self._program
         if self.members > 1:
             for row in self.stretches[0].rows:
@@ -188,7 +188,7 @@ class Native:
             end = begin + len(stretch.ops)
             if stretch.made:
                 text.append(f"    {source.bind('native', _running(next(left)), ('native', begin))}()")
-            else:  # the lines of this very program: they may draw from generators of its own
+            else:  # the ops of this very program: they may draw from generators of its own
                 text += [f"    {source.statement(op)}" for op in program.ops[begin:end]]
             begin = end
         result = source.name(program.result)
@@ -218,7 +218,7 @@ class Native:
         return bases | {memory: address(layout.block) + start for memory, start in layout.starts.items()}
 
     def line_by_line(self) -> list[tuple[list[Op], Callable[[], None]]]:
-        """Of a whole program the lines, one or two at a time, with the functions that run them, in turn."""
+        """Of a whole program the ops, one or two at a time, with the functions that run them, in turn."""
         bases = self._bases()
         return [(ops, _running(extension.raw_bytes(table_of(rows, bases)))) for ops, rows in self.stretches[0].made]
 
@@ -319,7 +319,7 @@ def _same_in_parts(row: Row, parts: list[list[Row]], constants: Constants) -> bo
 
 
 def function_of(ops: Iterable[Op], array_of: Callable[[View], Array]) -> Callable[[], None] | None:
-    """A function that runs some lines on these arrays natively; None where one of them is Python's."""
+    """A function that runs some ops on these arrays natively; None where one of them is Python's."""
     if extension.refusal() is not None:
         return None
     lowering, rows, homes = Lowering(tiles=True), list[Row](), dict[int, tuple[View, Array]]()

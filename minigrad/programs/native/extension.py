@@ -68,7 +68,7 @@ other last bits for what is not; and in which the iterator calls depends on more
 
 
 class NotNative(Exception):
-    """A line that only Python can run, and why."""
+    """An op that only Python can run, and why."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def refusal() -> str | None:
 
 
 def native_available() -> bool:
-    """Whether programs run natively here, as far as their lines can; `refusal` says why they don't."""
+    """Whether programs run natively here, as far as their ops can; `refusal` says why they don't."""
     return refusal() is None
 
 
@@ -166,7 +166,7 @@ def records(feeds: Sequence[tuple[int, ...]]) -> memoryview:
 
 
 def run(ops: memoryview, *arguments: Any) -> int:
-    """Run a table of lines; see native.c. Returns the floating-point errors."""
+    """Run a table of rows; see native.c. Returns the floating-point errors."""
     return _native.run(ops, *arguments)
 
 

@@ -1,4 +1,4 @@
-"""Lowering: from a program's line to rows of a native table, by NumPy's own loops or by those of native.c.
+"""Lowering: from a program's op to rows of a native table, by NumPy's own loops or by those of native.c.
 
 Where NumPy's order of summation had to be worked out again, or a loop is our own, the rows are tried on numbers at
 random before they are taken.
@@ -28,7 +28,7 @@ LONG_DOUBLES = "gG"
 
 
 class Lowering:
-    """Lowers lines to rows, which need the program's arrays and the `constants`.
+    """Lowers ops to rows, which need the program's arrays and the `constants`.
 
     With `tiles`, for one BLAS thread, products over many rows are made in tiles where that takes less time.
     """
@@ -39,7 +39,7 @@ class Lowering:
         self._shaped: dict[Any, tuple[Row, list[int | None]]] = {}
 
     def rows(self, op: Op) -> list[Row]:
-        """The rows of a line. Raises NotNative."""
+        """The rows of an op. Raises NotNative."""
         if 0 in op.out.shape or any(0 in view.shape for view in op.reads):
             raise NotNative("it has no elements")
         for view in op.reads:

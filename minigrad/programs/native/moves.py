@@ -1,4 +1,4 @@
-"""Functions that only put numbers elsewhere, as copies: which go where. So they need no Python between native lines."""
+"""Functions that only put numbers elsewhere, as copies: which go where. So they need no Python between native rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials of rows before they are taken: whether they leave the bits of their line."""
+"""Trials of rows before they are taken: whether they leave the bits of their op."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from minigrad.programs.native.strides import spot_of
 from minigrad.programs.native.table import Row, table_of
 
 EXAMPLES = 16
-"""Trials of a line's rows; another order of summation gives the same number by chance every other time."""
+"""Trials of an op's rows; another order of summation gives the same number by chance every other time."""
 
 _agreed: dict[Any, bool] = {}
-"""Which rows leave the bits of their lines: by how they were lowered, and what lies where."""
+"""Which rows leave the bits of their ops: by how they were lowered, and what lies where."""
 
 _numbers = count()
 
 
 def tried(lower: Callable[[Op], list[Row]], op: Op, constants: Constants) -> list[Row]:
-    """The rows of a line, where they leave the line's own bits. Raises NotNative."""
+    """The rows of an op, where they leave the op's own bits. Raises NotNative."""
     views = [view for view in op.inputs if isinstance(view, View)]
     where = [(view.shape, view.strides, view.dtype) for view in (*views, op.out)]
     key = lower.__name__, op.function, *where, repr(op.options)
@@ -41,7 +41,7 @@ def tried(lower: Callable[[Op], list[Row]], op: Op, constants: Constants) -> lis
 
 
 def agrees(rows: list[Row], op: Op, constants: Constants) -> bool:
-    """Whether rows leave the bits of a line whose views lie in memories of their own, of zeros as of numbers."""
+    """Whether rows leave the bits of an op whose views lie in memories of their own, of zeros as of numbers."""
     zeros, nothing = next(examples(op))
     for array in zeros:
         array.fill(-0.0)
@@ -57,7 +57,7 @@ def agrees(rows: list[Row], op: Op, constants: Constants) -> bool:
 
 
 def bases_of(op: Op, operands: Sequence[Array], result: Array) -> dict[int, int]:
-    """The address of each of a line's memories, where these arrays are its views."""
+    """The address of each of an op's memories, where these arrays are its views."""
     views = [*(view for view in op.inputs if isinstance(view, View)), op.out]
     return {v.memory: address(a) - spot_of(v)[1] for v, a in zip(views, (*operands, result), strict=True)}
 

@@ -47,6 +47,7 @@ class TiledStep:
         self._before = [[*before, None] if before and n == 0 else [None] * bool(before) for n in range(members)]
         self._after = divide(after, members, bases, [[]] * members, lambda row, bounds: None)
         self._tables: list[Any] = []
+        self._scratch: dict[int, Array] = {}  # for each thread its rows that are yet to be cast
         self._made_for: Any = None
 
     def __call__(self) -> float:
@@ -85,17 +86,18 @@ class TiledStep:
         made_for = address(x), x.dtype, x.strides[0]
         if made_for != self._made_for:
             self._made_for, self._tables = made_for, []
-            most = max(tile.stop - tile.start for tile in self._tiles)
             for n, mine in enumerate(self._tiling.shares):
-                gathered = np.empty((most, *x.shape[1:]), x.dtype)
-                beside = {ORDER: address(self._order), SOURCE: address(x), GATHERED: address(gathered)}
+                beside = {ORDER: address(self._order), SOURCE: address(x)}
+                if x.dtype != self._x.dtype:
+                    most = max(tile.stop - tile.start for tile in mine)
+                    self._scratch[n] = np.empty((most, *x.shape[1:]), x.dtype)
+                    beside[GATHERED] = address(self._scratch[n])
                 parts = [table_of(self._before[n], self._bases)]
                 for tile in mine:
                     rows = [*self._gathered(x, tile), *self._tiles[tile]]
                     parts.append(table_of(rows, self._bases_of(tile, self._blocks[n]) | beside))
                 parts += [table_of([None], {}), table_of(self._after[n], self._bases)]
                 self._tables.append(extension.raw_bytes(np.concatenate(parts)))
-                self._homes[GATHERED - n] = gathered
         return self._tables
 
     def _gathered(self, x: Array, tile: Tile) -> list[Row]:

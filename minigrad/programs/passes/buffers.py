@@ -21,9 +21,9 @@ def bytes_of(view: View) -> int:
 
 
 def allocate(ops: Sequence[Op], kept: set[int], elsewhere: Collection[int] = ()) -> tuple[dict[int, int], int]:
-    """Where in one block of bytes each memory that the lines make goes, and how many bytes that takes.
+    """Where in one block of bytes each memory that the ops make goes, and how many bytes that takes.
 
-    Memory is used again when its last reader is past, unless it is `kept`; an elementwise line may overwrite an operand
+    Memory is used again when its last reader is past, unless it is `kept`; an elementwise op may overwrite an operand
     that it is the last to read. What code of its own has seen may be kept by it, so it is never used again. Memories
     that are `elsewhere` have no place in the block.
     """
@@ -109,6 +109,6 @@ class Layout:
 
 
 def lay_out(program: Program) -> Layout:
-    """A layout for all that the lines of a program make."""
+    """A layout for all that the ops of a program make."""
     starts, size = allocate(program.ops, {program.result.memory})
     return Layout(starts, aligned(size))

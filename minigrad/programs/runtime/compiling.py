@@ -103,7 +103,7 @@ def _compare(program: Program, code: Code, trial: Trial) -> None:
 
 
 def _native(program: Program, layout: Layout, trial: Trial) -> Native | Unwritable:
-    """The program as tables of native lines, divided among threads where that is worth it; else why there are none."""
+    """The program as tables of native rows, divided among threads where that is worth it; else why there are none."""
     try:
         native = write_native(program, layout)
         name = trial.difference(lambda copies: native.on(program.on(copies.double)).function)

@@ -45,11 +45,11 @@ class StepProgram(Program):
     """A training step as a program: to read, to save, and to run.
 
     `str()` is the source of a function that makes the step, with the equation of each line, and says what runs in its
-    place; `lines` and `values` are the form that writers take, `code` is that function, `native` the same as tables of
-    native lines, if there are any. `buffers` is the bytes of intermediate results, `opaque` says which layers run as
+    place; `ops` and `values` are what backends take, `code` is that function, `native` the same as tables of
+    native rows, if there are any. `buffers` is the bytes of intermediate results, `opaque` says which layers run as
     they are, and why. It holds the model's arrays, not the model.
 
-    Raises PartError where the step can't be recorded.
+    Raises TraceError where the step can't be recorded.
     """
 
     def __init__(self, step: Step, *, any_code: bool = False) -> None:
@@ -65,12 +65,14 @@ class StepProgram(Program):
         self._optimizer, self._coefficients, self._model = step.optimizer, step.coefficients, repr(step.model)
         self._x, self._t, self._weights = step.x, step.t, step.weights
         self._guards, self._memory = made.guards, _memory_of(step.optimizer)
-        self._one_thread = blas_threads() > 1 and work_of(self.ops) < THREADS_PAY and same_in_one_thread(self.ops)
+        self._shares = self._tiled is not None or (self.native is not None and self.native.members > 1)
+        small = not self._shares and blas_threads() > 1 and work_of(self.ops) < THREADS_PAY
+        self._one_thread = small and same_in_one_thread(self.ops)
         self._model_dtype, self._seconds_a_batch = step.model.theta.dtype, MOMENT
 
     @property
     def code(self) -> Code:
-        """The Python function that makes the step. Where lines run natively, it is written when it is asked for."""
+        """The Python function that makes the step. Where ops run natively, it is written when it is asked for."""
         if self._code is None:
             self._code = numpy_source.write(self, self.layout)
         return self._code
@@ -165,8 +167,7 @@ class StepProgram(Program):
     @contextmanager
     def _threads(self) -> Iterator[bool]:
         """In here BLAS has one thread where that leaves the same bits; gives whether our own threads share a step."""
-        shares = self._tiled is not None or (self.native is not None and self.native.members > 1)
-        shared = shares and self._natively and helpers_start()
+        shared = self._shares and self._natively and helpers_start()
         with one_blas_thread() if shared or self._one_thread else nullcontext(False) as able:
             yield shared and able
 
@@ -280,7 +281,7 @@ def _memory_of(optimizer: Optimizer) -> list[Array]:
 class Forward:
     """A prediction for so many rows as one straight-line function, and what it takes for granted of the layers.
 
-    Raises PartError where the layers can't be recorded.
+    Raises TraceError where the layers can't be recorded.
     """
 
     def __init__(self, model: Model, x: Array) -> None:

@@ -63,8 +63,7 @@ class _Steps:
 
     def make(self, batches: Batches, mean: WeightedMean) -> None:
         """A step for each batch, until the mean loss is not finite: layers may refuse what is not."""
-        model = self._objective.model
-        entry = self._programs.entry((self._key, *kind_of(model, batches)), self._optimizer.steps)
+        entry = self._programs.entry((self._key, *kind_of(self._objective.model, batches)), self._optimizer.steps)
         for number in range(len(batches)):
             # What augments rows may change layers and rates: it runs before anything is asked of a program.
             rest = batches.rest(number) if batches.change is None else batches[number].alone()

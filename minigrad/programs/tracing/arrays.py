@@ -1,7 +1,7 @@
 """Recording arrays: they compute as NumPy arrays do, and note down every operation on a tape.
 
 The layers of a model run on them unchanged. What can't be noted down, such as a decision that depends on a value,
-raises Unrecordable: a recorded step must be the same sequence of operations whatever the numbers are.
+raises Untraceable: a recorded step must be the same sequence of operations whatever the numbers are.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ class Untraceable(TypeError):
 
 
 class Tape:
-    """The lines of a recording in order, and which value each array is at the moment.
+    """The ops of a trace in order, and which value each array is at the moment.
 
-    It keeps alive what is given, and nothing that lines make: a recording takes no more memory than the work does.
+    It keeps alive what is given, and nothing that ops make: a recording takes no more memory than the work does.
 
     `scope` says whose ops follow; `results` has what each part's verbs returned. `titles` says how the parts are
-    called. `trace` is told of every line and of every view, if there is one: a backward is derived from it.
+    called. `trace` is told of every op and of every view, if there is one: a backward is derived from it.
     """
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Tape:
         fresh: bool = True,
         **more: Any,
     ) -> TracingArray:
-        """Append a line of what has just been done, and return its result as a recording array.
+        """Append an op for what has just been done, and return its result as a recording array.
 
         `fresh` says that the memory of `out` came into being here; else `out` is the next version of what it was.
         """
@@ -151,7 +151,7 @@ class Tape:
     def note_opaque(
         self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any, arrays: Iterable[Array], why: str
     ) -> TracingArray:
-        """Append a line of code that ran as it is, for the reason `why`, and may change these arrays.
+        """Append an op for code that ran as it is, for the reason `why`, and may change these arrays.
 
         It will be given copies, and what it returns will be copied. Where a product would see that by the strides, its
         last bits may be other ones: that is refused.

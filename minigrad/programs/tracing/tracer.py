@@ -1,6 +1,6 @@
 """Recording: some work is done once on recording arrays.
 
-A part that does not say that it is traceable, or that can't be recorded, becomes one opaque line for each of its
+A part that does not say that it is traceable, or that can't be recorded, becomes one opaque op for each of its
 methods.
 """
 
@@ -36,7 +36,7 @@ class TraceError(Exception):
 
 
 class Scoped:
-    """Stands before a layer or a loss while it is recorded: tells the tape whose lines follow.
+    """Stands before a layer or a loss while it is recorded: tells the tape whose ops follow.
 
     `why` is the reason for which it runs as it is; None where it is recorded.
     """
@@ -115,7 +115,7 @@ def recording_arrays(objects: Sequence[tuple[Any, Mapping[str, Any]]], tape: Tap
 
 
 def record(work: Work, opaque: Mapping[Position, str]) -> Program:
-    """Do the work once on recording arrays. Raises PartError."""
+    """Do the work once on recording arrays. Raises TraceError."""
     tape = Tape()
     tape.titles = work.titles()
     for array in work.inputs:
@@ -147,7 +147,7 @@ def record(work: Work, opaque: Mapping[Position, str]) -> Program:
 def record_on_copies(work: Work, opaque: dict[Position, str], *, any_code: bool) -> tuple[Copies, Program]:
     """A recording of the work on copies. A part that can't be recorded is added to `opaque`, with the reason.
 
-    Raises PartError where there is no such recording; with `any_code` also where a part can't be recorded.
+    Raises TraceError where there is no such recording; with `any_code` also where a part can't be recorded.
     """
     while True:
         double = work.double(opaque)

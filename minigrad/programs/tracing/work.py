@@ -56,7 +56,7 @@ class Work:
         raise NotImplementedError
 
     def undeclared(self) -> dict[Position, str]:
-        """The parts that are not to be traced, and why. Raises PartError where nothing can be traced then."""
+        """The parts that are not to be traced, and why. Raises TraceError where nothing can be traced then."""
         raise NotImplementedError
 
     def plain(self) -> Any:
